@@ -1,0 +1,51 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// LibTorch is looked for in $LIBTORCH (a folder with include/ and lib/), then beside this manifest, where
+// `make setup` puts it. The run path is recorded too, so programs that use this package start without
+// any variable set.
+let libtorch: String = {
+    if let folder = Context.environment["LIBTORCH"], !folder.isEmpty { return folder }
+    return Context.packageDirectory + "/.libtorch/torch"
+}()
+
+let torchCompilerFlags: [CXXSetting] = [
+    .unsafeFlags([
+        "-isystem\(libtorch)/include", "-isystem\(libtorch)/include/torch/csrc/api/include",
+        // The fused operators are useless without optimisation, in debug builds and tests too.
+        "-O2", "-fno-math-errno", "-Wall", "-Wno-unused-parameter",
+    ])
+]
+let torchLinkerFlags: [LinkerSetting] = [
+    .unsafeFlags(["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]),
+    .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
+]
+
+let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
+
+let package = Package(
+    name: "retnet",
+    platforms: [.macOS(.v14)],
+    products: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // Files, configurations, text and reports: these do not need LibTorch.
+        .systemLibrary(name: "CZlib"),
+        .target(name: "Storage", dependencies: ["CZlib"], swiftSettings: strict),
+        .target(name: "Reporting", dependencies: ["Storage"], swiftSettings: strict),
+
+        // Tensors, layers, models.
+        .target(name: "CTorch", cxxSettings: torchCompilerFlags, linkerSettings: torchLinkerFlags),
+        .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
+        .target(name: "Layers", dependencies: ["Torch"], swiftSettings: strict),
+        .testTarget(name: "StorageTests", dependencies: ["Storage"]),
+        .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Storage"]),
+        .testTarget(name: "TorchTests", dependencies: ["Torch"]),
+        .testTarget(name: "LayersTests", dependencies: ["Layers", "Torch"]),
+    ],
+    cxxLanguageStandard: .cxx20
+)

@@ -1,0 +1,13 @@
+// Row kernels for avx2.
+#include "rows.h"
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+namespace ctorch::avx2 {
+#include "rows.inc"
+RowKernels<float> float_table() { return make_table<float>(); }
+RowKernels<double> double_table() { return make_table<double>(); }
+RowKernels<BF16> bfloat16_table() { return make_table<BF16>(); }
+} // namespace ctorch::avx2
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,42 @@
+import Torch
+
+/// Everything about a forward pass that is not a parameter or an input.
+public struct ForwardContext {
+    /// Whether dropout is active.
+    public var isTraining: Bool
+    /// Where dropout draws from; needed when training with dropout.
+    public var generator: Generator?
+
+    /// A context for inference unless said otherwise.
+    public init(isTraining: Bool = false, generator: Generator? = nil) {
+        self.isTraining = isTraining
+        self.generator = generator
+    }
+
+    /// Inference: no dropout.
+    public static var inference: ForwardContext { ForwardContext() }
+}
+
+/// Dropout of elements and of whole rows.
+public enum Dropout {
+    /// Zeroes elements with a probability and scales the others up, when training.
+    public static func apply(_ x: Tensor, probability: Double, _ context: ForwardContext) throws -> Tensor {
+        try apply(x, maskShape: x.shape, probability, context)
+    }
+
+    /// Zeroes whole batch rows of x [B, ...] with a probability (stochastic depth), when training.
+    public static func dropPath(_ x: Tensor, probability: Double, _ context: ForwardContext) throws -> Tensor
+    {
+        let mask = [x.size(0)] + [Int](repeating: 1, count: x.rank - 1)
+        return try apply(x, maskShape: mask, probability, context)
+    }
+
+    private static func apply(
+        _ x: Tensor, maskShape: [Int], _ probability: Double, _ context: ForwardContext
+    ) throws -> Tensor {
+        guard context.isTraining, probability > 0, let generator = context.generator else { return x }
+        let keep = 1 - probability
+        let mask = try generator.bernoulli(maskShape, probability: keep, x.elementType)
+        return try x * (mask * (1 / keep))
+    }
+}

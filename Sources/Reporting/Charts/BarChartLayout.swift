@@ -1,0 +1,224 @@
+import Foundation
+
+/// A bar chart with all of its measures settled.
+struct BarChartLayout {
+    private static let groupShare = 0.76
+    private static let valueSizes = [10.5, 9.5]
+    private static let lineHeight = 14.0
+    private static let slant = 35.0
+
+    let chart: BarChart
+    let frame: PlotFrame
+    /// The lines of each category's name, or one slanted line where level ones have no room.
+    private let labels: [[String]]
+    private let isSlanted: Bool
+    private let groupCount: Int
+
+    init(chart: BarChart, size: ChartSize, minimumInsets: ChartInsets) {
+        self.chart = chart
+        groupCount = max(chart.categories.count, chart.series.map(\.values.count).max() ?? 0)
+        let scale = Self.scale(of: chart)
+        let items =
+            chart.legend == .none || (chart.series.count < 2 && chart.legend == .automatic)
+            ? []
+            : chart.series.enumerated().map { index, series in
+                PlotHeader.Item(name: series.name, color: series.color ?? .series(index), symbol: .block)
+            }
+        let header = PlotHeader(
+            title: chart.title, subtitle: chart.subtitle, items: items, width: size.width)
+
+        func frame(labelHeight: Double, left: Double = 0) -> PlotFrame {
+            let title = chart.categoryTitle.isEmpty ? 0 : PlotFrame.titleHeight
+            return PlotFrame(
+                size: size, header: header, yAxis: chart.valueAxis, yScale: scale,
+                bottom: 8 + labelHeight + title + PlotFrame.bottomMargin, right: PlotHeader.margin + 4,
+                minimumInsets: minimumInsets.union(ChartInsets(left: left)))
+        }
+        // The width of the groups follows from the insets, so names are broken in a first layout.
+        let slot = frame(labelHeight: Self.lineHeight).plot.width / Double(max(groupCount, 1))
+        let wrapped = chart.categories.map {
+            TextRun.wrap($0, width: slot - 8, size: PlotFrame.labelSize, maxLines: 3)
+        }
+        let isWhole = zip(wrapped, chart.categories).allSatisfy { lines, name in
+            lines.joined().filter { !$0.isWhitespace } == name.filter { !$0.isWhitespace }
+        }
+        isSlanted = !isWhole
+        if isWhole {
+            labels = wrapped
+            self.frame = frame(labelHeight: Double(wrapped.map(\.count).max() ?? 1) * Self.lineHeight)
+        } else {
+            let names = chart.categories.map {
+                TextRun.shorten($0, width: min(160, size.height * 0.35), size: PlotFrame.labelSize)
+            }
+            labels = names.map { [$0] }
+            let angle = Self.slant * .pi / 180
+            let longest = names.map(PlotFrame.width).max() ?? 0
+            // The first names reach to the left of their groups; the others reach less far.
+            let reach = names.enumerated().map { index, name in
+                PlotFrame.width(of: name) * cos(angle) - (Double(index) + 0.5) * slot * 0.8
+            }
+            self.frame = frame(
+                labelHeight: longest * sin(angle) + 12, left: (reach.max() ?? 0) + 8)
+        }
+    }
+
+    func drawing() -> Drawing {
+        var drawing = Drawing(size: frame.size)
+        frame.drawHeader(into: &drawing)
+        frame.drawXTitle(chart.categoryTitle, into: &drawing)
+        guard let scale = frame.yScale, groupCount > 0 else {
+            frame.drawNoData(into: &drawing)
+            return drawing
+        }
+        frame.drawHorizontalGrid(into: &drawing)
+        let base = frame.y(baseValue(scale)) ?? frame.plot.maxY
+        drawing.clipped(to: frame.plot.grown(1)) { drawing in
+            drawBars(base: base, into: &drawing)
+        }
+        frame.drawBaseline(at: base, into: &drawing)
+        if chart.showsValues { drawValues(base: base, into: &drawing) }
+        drawLabels(into: &drawing)
+        return drawing
+    }
+
+    private static func scale(of chart: BarChart) -> AxisScale? {
+        var values: [Double] = []
+        for series in chart.series {
+            for (index, value) in series.values.enumerated() {
+                guard let value, value.isFinite else { continue }
+                values.append(value)
+                guard index < series.errors.count, let error = series.errors[index] else { continue }
+                values += [value - error, value + error]
+            }
+        }
+        var axis = chart.valueAxis
+        axis.includesZero = true
+        // All bars at zero still need an axis.
+        if axis.scale == .linear, axis.range == nil, !values.isEmpty, values.allSatisfy({ $0 == 0 }) {
+            values.append(1)
+        }
+        return AxisScale(fitting: values, axis: axis, padding: 0.1)
+    }
+
+    private func baseValue(_ scale: AxisScale) -> Double {
+        scale.kind == .linear ? min(max(0, scale.lower), scale.upper) : scale.lower
+    }
+
+    private var slot: Double { frame.plot.width / Double(max(groupCount, 1)) }
+
+    private var barWidth: Double {
+        let count = Double(max(chart.series.count, 1))
+        return min(slot * Self.groupShare / count, 64)
+    }
+
+    private func center(group: Int, series: Int) -> Double {
+        let middle = frame.plot.x + (Double(group) + 0.5) * slot
+        return middle + (Double(series) - Double(chart.series.count - 1) / 2) * barWidth
+    }
+
+    private func forEachBar(_ body: (_ x: Double, _ y: Double, _ series: Int, _ group: Int) -> Void) {
+        for (index, series) in chart.series.enumerated() {
+            for (group, value) in series.values.enumerated() {
+                guard let value, let y = frame.y(value) else { continue }
+                body(center(group: group, series: index), y, index, group)
+            }
+        }
+    }
+
+    private func drawBars(base: Double, into drawing: inout Drawing) {
+        let gap = barWidth > 8 ? 2.0 : 0
+        forEachBar { x, y, index, group in
+            let rect = ChartRect(
+                x: x - (barWidth - gap) / 2, y: min(y, base), width: barWidth - gap, height: abs(base - y))
+            drawing.polygon(rect.corners, color: chart.series[index].color ?? .series(index))
+            guard let (low, high) = errorEnds(index, group) else { return }
+            let cap = min(4, barWidth / 4)
+            drawing.line(
+                [ChartPoint(x, low), ChartPoint(x, high)], color: .title, width: 1, snaps: true)
+            for end in [low, high] {
+                drawing.line(
+                    [ChartPoint(x - cap, end), ChartPoint(x + cap, end)], color: .title, width: 1,
+                    snaps: true)
+            }
+        }
+    }
+
+    private func errorEnds(_ series: Int, _ group: Int) -> (low: Double, high: Double)? {
+        let series = chart.series[series]
+        guard group < series.errors.count, let error = series.errors[group], error > 0,
+            let value = series.values[group], let high = frame.y(value + error)
+        else { return nil }
+        return (frame.y(value - error) ?? frame.plot.maxY, high)
+    }
+
+    private func drawValues(base: Double, into drawing: inout Drawing) {
+        let texts = valueTexts()
+        // All or none: a few missing numbers would look like an oversight.
+        let room = chart.series.count > 1 ? barWidth : slot
+        let size = Self.valueSizes.first { size in
+            texts.joined().allSatisfy { StrokeFont.width(of: $0, size: size) + 3 <= room }
+        }
+        guard let size else { return }
+        forEachBar { x, y, index, group in
+            guard frame.plot.grown(1).contains(ChartPoint(x, y)) else { return }
+            let ends = errorEnds(index, group)
+            let isUpward = y <= base
+            let baseline = isUpward ? min(y, ends?.high ?? y) - 5 : max(y, ends?.low ?? y) + 13
+            drawing.text(
+                TextRun(
+                    text: texts[index][group], position: ChartPoint(x, baseline), size: size,
+                    anchor: .middle, hasHalo: true))
+        }
+    }
+
+    private func valueTexts() -> [[String]] {
+        let write = valueWriter()
+        return chart.series.map { $0.values.map { $0.map(write) ?? "" } }
+    }
+
+    /// Writes all values with equally many decimals, unless they differ too much in size for that.
+    private func valueWriter() -> (Double) -> String {
+        switch chart.valueAxis.format {
+        case .percent: return { Format.percent($0) }
+        case .bytes: return { Format.bytes($0) }
+        case .automatic: break
+        }
+        let sizes = chart.series.flatMap { $0.values.compactMap { $0.map(abs) } }.filter {
+            $0 > 0 && $0.isFinite
+        }
+        let (smallest, largest) = (sizes.min() ?? 1, sizes.max() ?? 1)
+        if smallest >= 0.01, largest < 999.5, largest < smallest * 1000 {
+            let most = max(0, 2 - Int(log10(largest).rounded(.down)))
+            let needed = sizes.map { size in
+                Format.trimmed(Format.fixed(size, decimals: most)).split(separator: ".").dropFirst().first?
+                    .count ?? 0
+            }
+            let decimals = needed.max() ?? 0
+            return { Format.fixed($0, decimals: decimals) }
+        }
+        return { value in
+            if value == 0 { return "0" }
+            if abs(value) >= 999.5 { return Format.count(value) }
+            return abs(value) < 1e-3
+                ? Format.number(value, significantDigits: 2)
+                : Format.trimmed(Format.number(value, significantDigits: 3))
+        }
+    }
+
+    private func drawLabels(into drawing: inout Drawing) {
+        let top = frame.plot.maxY + 16
+        for (group, lines) in labels.enumerated() {
+            let x = frame.plot.x + (Double(group) + 0.5) * slot
+            for (index, line) in lines.enumerated() {
+                let position = ChartPoint(x, top + Double(index) * Self.lineHeight)
+                drawing.text(
+                    isSlanted
+                        ? TextRun(
+                            text: line, position: ChartPoint(x + 4, top - 2), size: PlotFrame.labelSize,
+                            anchor: .end, rotation: -Self.slant)
+                        : TextRun(
+                            text: line, position: position, size: PlotFrame.labelSize, anchor: .middle))
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+/// The contents of a `checksums.json`: the size and CRC-32 of every file of a folder.
+struct ChecksumList: Equatable {
+    /// What is recorded of one file.
+    struct Record: Equatable {
+        let byteCount: Int
+        let crc32: UInt32
+    }
+
+    /// A reason to refuse the list.
+    struct Fault: Error {
+        let byteOffset: Int?
+        let reason: String
+    }
+
+    private static let version = 1
+    /// The records by the file's path within the folder.
+    let records: [String: Record]
+
+    /// The text of the list, the same for equal lists.
+    var text: String {
+        let lines = records.sorted { $0.key < $1.key }.map { path, record in
+            "    \(UTF8Text.quoted(path)): {\"byteCount\": \(record.byteCount), "
+                + "\"crc32\": \"\(Checksum.hexadecimal(record.crc32))\"}"
+        }
+        return "{\n  \"version\": \(Self.version),\n  \"files\": {\n"
+            + lines.joined(separator: ",\n") + "\n  }\n}\n"
+    }
+
+    /// Parses a list; throws `Fault`.
+    static func parse(_ bytes: UnsafeRawBufferPointer) throws -> ChecksumList {
+        if let offset = UTF8Text.firstInvalidOffset(bytes) {
+            throw Fault(byteOffset: offset, reason: "it is not UTF-8")
+        }
+        var version: Int?
+        var records: [String: Record]?
+        do {
+            var scanner = JSONScanner(bytes)
+            try scanner.readObject { scanner, key in
+                switch key {
+                case "version": version = try scanner.readInteger()
+                case "files": records = try readRecords(&scanner)
+                default: try scanner.skipValue()
+                }
+            }
+            try scanner.finish()
+        } catch let fault as JSONFault {
+            throw translated(fault)
+        }
+        guard let version else { throw Fault(byteOffset: nil, reason: "it has no \"version\"") }
+        guard version == Self.version else {
+            throw Fault(byteOffset: nil, reason: "its version is \(version), only \(Self.version) is known")
+        }
+        guard let records else { throw Fault(byteOffset: nil, reason: "it has no \"files\"") }
+        return ChecksumList(records: records)
+    }
+
+    private static func readRecords(_ scanner: inout JSONScanner) throws -> [String: Record] {
+        var records: [String: Record] = [:]
+        try scanner.readObject { scanner, path in
+            guard isInside(path) else {
+                throw Fault(byteOffset: scanner.offset, reason: "\"\(path)\" would leave the folder")
+            }
+            records[path] = try readRecord(path, &scanner)
+        }
+        return records
+    }
+
+    private static func readRecord(_ path: String, _ scanner: inout JSONScanner) throws -> Record {
+        var byteCount: Int?
+        var crc32: UInt32?
+        try scanner.readObject { scanner, key in
+            switch key {
+            case "byteCount":
+                byteCount = try scanner.readInteger()
+            case "crc32":
+                let digits = try scanner.readString()
+                guard digits.utf8.count == 8, !digits.hasPrefix("+"), let value = UInt32(digits, radix: 16)
+                else {
+                    throw Fault(
+                        byteOffset: scanner.offset, reason: "a CRC-32 has eight hexadecimal digits")
+                }
+                crc32 = value
+            default:
+                try scanner.skipValue()
+            }
+        }
+        guard let byteCount, let crc32, byteCount >= 0 else {
+            throw Fault(
+                byteOffset: scanner.offset, reason: "\"\(path)\" lacks a valid byteCount or crc32")
+        }
+        return Record(byteCount: byteCount, crc32: crc32)
+    }
+
+    private static func isInside(_ path: String) -> Bool {
+        guard !path.utf8.contains(0) else { return false }
+        let components = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        return components.allSatisfy { component in
+            let name = Substring(component)
+            return !name.isEmpty && name != "." && name != ".."
+        }
+    }
+
+    private static func translated(_ fault: JSONFault) -> Fault {
+        switch fault {
+        case .syntax(let offset, let reason):
+            return Fault(byteOffset: offset, reason: "it is not JSON: \(reason)")
+        case .wrongKind(let offset, let reason):
+            return Fault(byteOffset: offset, reason: reason)
+        case .duplicateKey(let key, let offset):
+            return Fault(byteOffset: offset, reason: "\"\(key)\" occurs twice")
+        }
+    }
+}

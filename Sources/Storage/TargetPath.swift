@@ -1,0 +1,73 @@
+/// A path split into its folder and name, and the temporary names beside it.
+struct TargetPath {
+    /// The path without trailing slashes.
+    let path: String
+    /// The folder that holds the entry; "." for a bare name.
+    let folder: String
+    /// The entry's own name.
+    let name: String
+
+    /// Splits `path`; refuses those that name no entry of a folder, such as "/" and "..".
+    init(_ path: String) throws {
+        try Posix.check(path)
+        // Bytes, not characters: a slash followed by a combining mark is still a slash to the system.
+        let separator = UInt8(ascii: "/")
+        var trimmed = path.utf8[...]
+        while trimmed.count > 1, trimmed.last == separator { trimmed.removeLast() }
+        let slash = trimmed.lastIndex(of: separator)
+        let name = Substring(slash.map { trimmed[trimmed.index(after: $0)...] } ?? trimmed)
+        guard !name.isEmpty, name != ".", name != ".." else {
+            throw StorageError.invalidPath(path: path, reason: "it does not end in a name")
+        }
+        self.path = String(Substring(trimmed))
+        self.name = String(name)
+        switch slash {
+        case nil: folder = "."
+        case trimmed.startIndex: folder = "/"
+        case .some(let slash): folder = String(Substring(trimmed[..<slash]))
+        }
+    }
+
+    /// A fresh name for a version that is being written: `.name.tmp-` and 16 random digits.
+    func newTemporaryPath() -> String {
+        sibling(temporaryPrefix + Self.randomDigits())
+    }
+
+    /// A fresh name for an old version that is being replaced: `.name.old-` and 16 random digits.
+    func newAsidePath() -> String {
+        sibling(asidePrefix + Self.randomDigits())
+    }
+
+    /// Whether a name beside the target is that of one of its temporary versions.
+    func isTemporary(_ sibling: String) -> Bool {
+        Self.matches(sibling, prefix: temporaryPrefix)
+    }
+
+    /// Whether a name beside the target is that of one of its old versions, moved aside.
+    func isAside(_ sibling: String) -> Bool {
+        Self.matches(sibling, prefix: asidePrefix)
+    }
+
+    /// The path of an entry of the same folder.
+    func sibling(_ name: String) -> String {
+        folder.hasSuffix("/") ? folder + name : folder + "/" + name
+    }
+
+    private var temporaryPrefix: String { ".\(name).tmp-" }
+    private var asidePrefix: String { ".\(name).old-" }
+
+    private static func matches(_ name: String, prefix: String) -> Bool {
+        guard name.hasPrefix(prefix) else { return false }
+        let digits = name.dropFirst(prefix.count).utf8
+        return digits.count == 16
+            && digits.allSatisfy {
+                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+            }
+    }
+
+    private static func randomDigits() -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
