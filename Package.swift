@@ -27,7 +27,11 @@ let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
 let package = Package(
     name: "retnet",
     platforms: [.macOS(.v14)],
-    products: [],
+    products: [
+        .library(
+            name: "RetNet",
+            targets: ["Models", "Text", "Checkpoints", "Training", "Generation", "Evaluation"])
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -36,16 +40,63 @@ let package = Package(
         // Files, configurations, text and reports: these do not need LibTorch.
         .systemLibrary(name: "CZlib"),
         .target(name: "Storage", dependencies: ["CZlib"], swiftSettings: strict),
+        .target(name: "Settings", dependencies: ["Yams"], swiftSettings: strict),
+        .target(name: "Text", dependencies: ["Storage"], swiftSettings: strict),
         .target(name: "Reporting", dependencies: ["Storage"], swiftSettings: strict),
 
         // Tensors, layers, models.
         .target(name: "CTorch", cxxSettings: torchCompilerFlags, linkerSettings: torchLinkerFlags),
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
         .target(name: "Layers", dependencies: ["Torch"], swiftSettings: strict),
+        .target(name: "Mixers", dependencies: ["Layers", "Torch", "Settings"], swiftSettings: strict),
+        .target(
+            name: "Models", dependencies: ["Mixers", "Layers", "Torch", "Settings"], swiftSettings: strict),
+
+        // What is done with models.
+        .target(
+            name: "Checkpoints",
+            dependencies: ["Models", "Mixers", "Layers", "Torch", "Text", "Storage", "Settings"],
+            swiftSettings: strict),
+        .target(
+            name: "Generation", dependencies: ["Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"],
+            swiftSettings: strict),
+        .target(
+            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text"],
+            swiftSettings: strict),
+        .target(
+            name: "Training",
+            dependencies: [
+                "Checkpoints", "Evaluation", "Generation", "Models", "Mixers", "Layers", "Torch", "Text",
+                "Reporting",
+                "Storage", "Settings",
+            ], swiftSettings: strict),
+
         .testTarget(name: "StorageTests", dependencies: ["Storage"]),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings"]),
+        .testTarget(name: "TextTests", dependencies: ["Text", "Storage"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Storage"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "LayersTests", dependencies: ["Layers", "Torch"]),
+        .testTarget(name: "MixersTests", dependencies: ["Mixers", "Layers", "Torch", "Settings"]),
+        .testTarget(name: "ModelsTests", dependencies: ["Models", "Mixers", "Layers", "Torch", "Settings"]),
+        .testTarget(
+            name: "CheckpointsTests",
+            dependencies: [
+                "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Storage", "Settings",
+            ]),
+        .testTarget(
+            name: "GenerationTests",
+            dependencies: ["Generation", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"]),
+        .testTarget(
+            name: "EvaluationTests",
+            dependencies: ["Evaluation", "Models", "Mixers", "Layers", "Torch", "Text"]),
+        .testTarget(
+            name: "TrainingTests",
+            dependencies: [
+                "Training", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting",
+                "Storage",
+                "Settings",
+            ]),
     ],
     cxxLanguageStandard: .cxx20
 )

@@ -1,4 +1,5 @@
 // Library facts, threads, devices, memory policy.
+#include "memory.h"
 #include "support.h"
 
 #include <ATen/Context.h>
@@ -11,10 +12,6 @@
 #include <dlfcn.h>
 #include <mutex>
 #include <torch/headeronly/version.h>
-
-#if defined(__linux__) && defined(__GLIBC__)
-#include <malloc.h>
-#endif
 
 using namespace ctorch;
 
@@ -35,15 +32,7 @@ const char *ct_version_loaded(void) {
 
 void ct_initialize(void) {
   static std::once_flag once;
-  std::call_once(once, [] {
-#if defined(__linux__) && defined(__GLIBC__)
-    // A training step allocates the same large blocks over and over. By default the allocator maps and
-    // unmaps each of them, and fresh pages cost three times the element-wise work done on them.
-    mallopt(M_MMAP_THRESHOLD, 1 << 30);
-    mallopt(M_TRIM_THRESHOLD, -1);
-    mallopt(M_TOP_PAD, 64 << 20);
-#endif
-  });
+  std::call_once(once, install_allocator);
 }
 
 void ct_cpu_description(char *buffer, int64_t capacity) {

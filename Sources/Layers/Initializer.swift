@@ -1,7 +1,7 @@
 import Foundation
 import Torch
 
-/// How a parameter's first values are drawn. Matrices are [out, in].
+/// How a parameter's first values are drawn; matrices are [out, in].
 public enum Initializer: Sendable, Equatable {
     /// U(-s, s) with s = gain · √(6 / (fanIn + fanOut)).
     case xavierUniform(gain: Double)

@@ -16,7 +16,9 @@ public func recomputing(
         try check(
             ct_checkpoint(
                 &outputs, Int32(outputCount), handles, Int32(inputs.count), runSegment, context,
-                { Unmanaged<SegmentBox>.fromOpaque($0!).release() }))
+                { context in
+                    if let context { Unmanaged<SegmentBox>.fromOpaque(context).release() }
+                }))
     }
     return outputs.compactMap { $0.map { Tensor(owning: $0) } }
 }

@@ -2,7 +2,7 @@ import CTorch
 
 /// Facts about the LibTorch in use, and the settings that hold for the whole process.
 public enum Runtime {
-    /// Prepares the process: memory policy of the allocator. Called by every tensor factory; cheap to repeat.
+    /// Prepares the process (memory policy of the allocator); called by every tensor factory.
     @inline(__always)
     static func prepare() { _ = prepared }
 

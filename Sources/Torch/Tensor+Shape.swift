@@ -1,7 +1,7 @@
 import CTorch
 
 extension Tensor {
-    /// The same elements under another shape; one size may be -1. Copies only where a view is impossible.
+    /// The same elements under another shape, in which one size may be -1; copies only where a view is impossible.
     public func reshaped(_ shape: [Int]) throws -> Tensor {
         try withSizes(shape) { sizes, rank in try Tensor.make { ct_reshape($0, handle, sizes, rank) } }
     }

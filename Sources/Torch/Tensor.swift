@@ -52,7 +52,7 @@ public final class Tensor {
         return Device(kind: kind, index: index)
     }
 
-    /// The size of one axis; negative axes count from the end. The axis must exist.
+    /// The size of one axis, which must exist; negative axes count from the end.
     public func size(_ axis: Int) -> Int {
         let shape = shape
         return shape[axis < 0 ? shape.count + axis : axis]

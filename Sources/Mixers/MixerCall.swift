@@ -1,0 +1,31 @@
+import Layers
+import Torch
+
+/// One forward pass as its mixers see it: form, positions, mode, and tables that layers share.
+public final class MixerCall {
+    /// The form to compute in.
+    public let form: MixerForm
+    /// Where each batch row stands before the first token of this call.
+    public let positions: [SequencePosition]
+    /// Training or inference, and the generator of dropout.
+    public let context: ForwardContext
+    private var shared: [String: [Tensor]] = [:]
+
+    /// A call for a batch of `positions.count` rows.
+    public init(form: MixerForm, positions: [SequencePosition], context: ForwardContext) {
+        self.form = form
+        self.positions = positions
+        self.context = context
+    }
+
+    /// Tables made by the first layer that asks and reused by the others.
+    public func sharing(_ key: String, _ make: () throws -> [Tensor]) throws -> [Tensor] {
+        if let tables = shared[key] { return tables }
+        let tables = try make()
+        shared[key] = tables
+        return tables
+    }
+
+    /// Whether every row stands at the same place, so that one table serves them all.
+    public var isUniform: Bool { positions.allSatisfy { $0 == positions[0] } }
+}

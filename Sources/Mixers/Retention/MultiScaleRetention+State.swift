@@ -1,0 +1,75 @@
+import Torch
+
+extension MultiScaleRetention {
+    private var stateShape: [Int] {
+        [configuration.headCount, configuration.keySize, configuration.valueSize]
+    }
+
+    /// Zeros: nothing seen yet.
+    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
+        let type = elementType.accumulator
+        let keySum =
+            configuration.normalization == .decayAbsSum
+            ? try Tensor.zeros([batch] + stateShape.dropLast(), type, on: device) : nil
+        return RetentionState(
+            memory: try Tensor.zeros([batch] + stateShape, type, on: device), keySum: keySum)
+    }
+
+    /// A state from the tensors `memory` and, where this layer keeps one, `key_sum`.
+    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
+        guard let memory = tensors["memory"] else {
+            throw MixerError.wrongState(expected: "a tensor 'memory'", found: "\(tensors.keys.sorted())")
+        }
+        let state = RetentionState(memory: memory, keySum: tensors["key_sum"])
+        guard memory.rank == 4, Set(tensors.keys).isSubset(of: ["memory", "key_sum"]) else {
+            throw MixerError.wrongState(expected: "[B, \(stateShape)]", found: "\(memory.shape)")
+        }
+        _ = try checked(state, batch: memory.size(0))
+        return state
+    }
+
+    /// Rotates every key pair of S and z by -offset · θ, so that positions may start again lower.
+    public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
+        guard let state = try checked(state, batch: offsets.count) else { return state }
+        let angles = configuration.rotation.angles(keySize: configuration.keySize)
+        guard !angles.isEmpty else { return state }
+        let interleaved = configuration.rotation == .interleaved
+        let table = try RotaryTable.make(
+            angles: angles, starts: offsets.map { -$0 }, length: 1, type: state.memory.elementType,
+            device: state.memory.device)
+        // [B, H, A, X] as B rows of "time" 1 with H·X "heads" of width A.
+        func turn(_ t: Tensor) throws -> Tensor {
+            let (batch, heads, keys, columns) = (t.size(0), t.size(1), t.size(2), t.size(3))
+            let wide = try t.transposed(2, 3).reshaped([batch, 1, heads * columns, keys])
+            let turned = try FusedOperators.rotateHeads(
+                wide, cosine: table[0], sine: table[1], interleaved: interleaved, scale: 1)
+            return try turned.reshaped([batch, heads, columns, keys]).transposed(2, 3).contiguous()
+        }
+        return RetentionState(
+            memory: try turn(state.memory),
+            keySum: try state.keySum.map { try turn($0.unsqueezed(-1)).squeezed(-1) })
+    }
+
+    /// The state as this layer's own, after checking that it fits.
+    func checked(_ state: (any MixerState)?, batch: Int) throws -> RetentionState? {
+        guard let state else { return nil }
+        guard let state = state as? RetentionState else {
+            throw MixerError.wrongState(expected: "a retention state", found: "\(type(of: state))")
+        }
+        guard Array(state.memory.shape.dropFirst()) == stateShape else {
+            throw MixerError.wrongState(expected: "[B] + \(stateShape)", found: "\(state.memory.shape)")
+        }
+        let wantsSum = configuration.normalization == .decayAbsSum
+        guard wantsSum == (state.keySum != nil),
+            state.keySum.map({ $0.shape == Array(state.memory.shape.dropLast()) }) ?? true
+        else {
+            throw MixerError.wrongState(
+                expected: wantsSum ? "a key sum [B, H, A]" : "no key sum",
+                found: "\(state.keySum?.shape.description ?? "none")")
+        }
+        guard state.memory.size(0) == batch else {
+            throw MixerError.wrongBatch(expected: batch, found: state.memory.size(0))
+        }
+        return state
+    }
+}

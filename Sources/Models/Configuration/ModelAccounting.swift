@@ -1,0 +1,108 @@
+/// What a model of some configuration weighs and costs, by arithmetic alone: instant for any size.
+///
+/// A multiply-add counts as two FLOPs. Nothing here depends on whether such a model exists or would fit.
+public struct ModelAccounting: Sendable, Equatable {
+    /// The configuration that is counted.
+    public let configuration: LanguageModelConfiguration
+    /// Parameters of the whole model by part.
+    public let parameters: ParameterCounts
+    /// Parameters in matrices of all blocks: the number that papers compare, 12 · d² · L for RetNet.
+    public let blockMatrixParameterCount: Int
+    /// Parameters that take part in matrix products: those of the blocks and the output matrix, tied or not.
+    ///
+    /// The embedding is only looked up.
+    public let matrixParameterCount: Int
+    /// Numbers of all layers' memories for one sequence: h · a · b · L.
+    public let memoryElementCount: Int
+    /// Numbers that the state of one sequence has beside them for score normalisation.
+    public let normalizerElementCount: Int
+
+    private let recurrentFLOPs: Int
+
+    /// Counts; throws ``SettingsError`` if the configuration is not sound.
+    public init(_ configuration: LanguageModelConfiguration) throws {
+        try configuration.validate()
+        self.configuration = configuration
+        var parameters = ParameterCounts()
+        var matrices = 0
+        var memory = 0
+        var normalizers = 0
+        var flops = 0
+        for layer in 0..<configuration.layerCount {
+            for parameter in configuration.parameters(layer: layer) {
+                parameters.add(parameter)
+                if parameter.isMatrix { matrices += parameter.elementCount }
+            }
+            let mixer = configuration.mixer(layer: layer)
+            memory += mixer.memoryElementCount
+            normalizers += mixer.normalizerElementCount
+            flops += mixer.recurrentFLOPsPerToken
+        }
+        for parameter in configuration.endParameters { parameters.add(parameter) }
+        self.parameters = parameters
+        blockMatrixParameterCount = matrices
+        matrixParameterCount = matrices + configuration.vocabularySize * configuration.hiddenSize
+        memoryElementCount = memory
+        normalizerElementCount = normalizers
+        recurrentFLOPs = flops
+    }
+}
+
+extension ModelAccounting {
+    /// Parameters of the whole model.
+    public var parameterCount: Int { parameters.total }
+
+    /// Parameters of one block by part; all blocks are alike.
+    public var blockParameters: ParameterCounts {
+        configuration.parameters(layer: 0).reduce(into: ParameterCounts()) { $0.add($1) }
+    }
+
+    // MARK: Work
+
+    /// Model FLOPs of a token forward: two for every matrix parameter, and the recurrent form of the mixers.
+    public var forwardFLOPsPerToken: Int { 2 * matrixParameterCount + recurrentFLOPs }
+
+    /// Model FLOPs of a token in training: three times ``forwardFLOPsPerToken``, 6N + 12abhL for RetNet.
+    ///
+    /// The base of utilisation figures, for it does not depend on how the work is done.
+    public var trainingFLOPsPerToken: Int { 3 * forwardFLOPsPerToken }
+
+    /// FLOPs of a token forward in the chunkwise form, with full squares within chunks.
+    public func hardwareForwardFLOPsPerToken(chunkLength: Int) -> Int {
+        2 * matrixParameterCount + mixerSum { $0.forwardFLOPsPerToken(chunkLength: chunkLength) }
+    }
+
+    /// FLOPs of a token in training in the chunkwise form, with full squares within chunks.
+    public func hardwareTrainingFLOPsPerToken(chunkLength: Int, recomputesStates: Bool = true) -> Int {
+        6 * matrixParameterCount
+            + mixerSum {
+                $0.forwardFLOPsPerToken(chunkLength: chunkLength)
+                    + $0.backwardFLOPsPerToken(chunkLength: chunkLength, recomputesStates: recomputesStates)
+            }
+    }
+
+    /// FLOPs of generating a token, whatever the number of tokens before it; the decay of states included.
+    public var decodingFLOPsPerToken: Int { forwardFLOPsPerToken + memoryElementCount }
+
+    // MARK: Memory
+
+    /// Numbers in the state of one sequence.
+    public var stateElementCount: Int { memoryElementCount + normalizerElementCount }
+
+    /// Bytes of the state of one sequence in float32, whatever the number of tokens seen.
+    public var stateByteCount: Int { 4 * stateElementCount }
+
+    /// Bytes of all weights, for 4 (float32) or 2 (bfloat16) bytes a parameter.
+    public func weightByteCount(bytesPerParameter: Int) -> Int { parameterCount * bytesPerParameter }
+
+    /// Bytes of float32 weights, gradients and both moments of Adam; activations come on top.
+    ///
+    /// Mixed precision keeps a bfloat16 copy of all matrices beside the float32 weights.
+    public func trainingByteCount(mixedPrecision: Bool) -> Int {
+        parameterCount * 16 + (mixedPrecision ? 2 * matrixParameterCount : 0)
+    }
+
+    private func mixerSum(_ count: (MixerConfiguration) -> Int) -> Int {
+        (0..<configuration.layerCount).reduce(0) { $0 + count(configuration.mixer(layer: $1)) }
+    }
+}

@@ -1,0 +1,106 @@
+import Foundation
+
+/// A tree of settings with the name of its source and the places of its settings there.
+public struct SettingsDocument: Sendable {
+    /// The settings.
+    public private(set) var tree: SettingsTree
+    /// The name of the file or other source, for messages.
+    public let sourceName: String?
+    /// The place of every setting that stands in the source, by path.
+    public private(set) var positions: [String: SettingsPosition]
+
+    /// No file of settings is larger than this many bytes.
+    public static let maximumByteCount = 64 << 20
+
+    /// A tree from elsewhere.
+    public init(_ tree: SettingsTree, sourceName: String? = nil) {
+        self.tree = tree
+        self.sourceName = sourceName
+        positions = [:]
+    }
+
+    /// Reads YAML 1.2 (core schema); throws ``SettingsError`` with the position of the problem.
+    public init(yaml text: String, sourceName: String? = nil) throws {
+        self.sourceName = sourceName
+        (tree, positions) = try Self.naming(sourceName) { try SettingsYAMLParser.parse(text) }
+    }
+
+    /// Reads JSON (RFC 8259); throws ``SettingsError`` with the position of the problem.
+    public init(json text: String, sourceName: String? = nil) throws {
+        self.sourceName = sourceName
+        var parser = SettingsJSONParser(text)
+        tree = try Self.naming(sourceName) { try parser.parse() }
+        positions = parser.positions
+    }
+
+    /// Reads a file: JSON if its name ends in `.json`, YAML otherwise.
+    ///
+    /// Throws ``SettingsError`` if the file cannot be read, is not UTF-8 or is not of its format.
+    public init(contentsOf url: URL) throws {
+        let name = url.path
+        func refuse(_ reason: String) -> SettingsError {
+            SettingsError([SettingsProblem(kind: .syntax, path: "", allowed: reason)], sourceName: name)
+        }
+        let bytes: Data
+        do {
+            bytes = try Data(contentsOf: url)
+        } catch {
+            throw refuse("the file cannot be read: \(error.localizedDescription)")
+        }
+        guard bytes.count <= Self.maximumByteCount else {
+            throw refuse("the file has \(bytes.count) bytes; at most \(Self.maximumByteCount) are allowed")
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw refuse("the file is not UTF-8")
+        }
+        if url.pathExtension.lowercased() == "json" {
+            try self.init(json: text, sourceName: name)
+        } else {
+            try self.init(yaml: text, sourceName: name)
+        }
+    }
+
+    /// Gives one setting a value; see ``SettingsTree/set(_:_:)``.
+    public mutating func set(_ dottedPath: String, _ yamlText: String) throws {
+        try tree.set(dottedPath, yamlText)
+        forgetPositions(under: dottedPath)
+    }
+
+    /// Applies `path=value`, the text of one `--set` option.
+    public mutating func apply(assignment: String) throws {
+        let (path, value) = try SettingsTree.split(assignment: assignment)
+        try set(path, value)
+    }
+
+    /// Lays the settings of another tree over these; see ``SettingsTree/merging(_:)``.
+    public mutating func merge(_ other: SettingsTree) {
+        tree = tree.merging(other)
+        forgetPositions(of: other, path: [])
+    }
+
+    /// A reader of the whole tree.
+    public var reader: SettingsReader { SettingsReader(self) }
+
+    /// Settings that came from elsewhere must not be looked for in the file.
+    private mutating func forgetPositions(under path: String) {
+        positions = positions.filter { key, _ in
+            !(key == path || key.hasPrefix(path + ".") || key.hasPrefix(path + "["))
+        }
+    }
+
+    private mutating func forgetPositions(of tree: SettingsTree, path: [SettingsPath.Step]) {
+        guard let object = tree.object, !object.isEmpty else {
+            forgetPositions(under: SettingsPath.text(path[...]))
+            return
+        }
+        for entry in object.entries { forgetPositions(of: entry.value, path: path + [.key(entry.key)]) }
+    }
+
+    private static func naming<Result>(_ sourceName: String?, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as SettingsError {
+            throw SettingsError(error.problems, sourceName: sourceName)
+        }
+    }
+}

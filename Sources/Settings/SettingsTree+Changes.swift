@@ -1,0 +1,110 @@
+extension SettingsTree {
+    /// Gives one setting a value, as `--set optimizer.betas[0]=0.9` on a command line does.
+    ///
+    /// The value is read as YAML, so `3e-4` is a number, `[1, 2]` a list and an empty value nothing. Objects on
+    /// the way that do not exist are made; an index may be one past the end of a list, which adds an element.
+    /// Throws ``SettingsError`` if the path does not fit the tree or the value is not YAML.
+    public mutating func set(_ dottedPath: String, _ yamlText: String) throws {
+        let value: SettingsTree
+        do {
+            value = try SettingsTree(yaml: yamlText)
+        } catch let error as SettingsError {
+            let reason = error.problems.first?.allowed ?? "it is not YAML"
+            throw SettingsError([
+                SettingsProblem(
+                    kind: .syntax, path: dottedPath,
+                    allowed: "the value is not YAML (\(reason)); put a text with special characters in quotes"
+                )
+            ])
+        }
+        try set(dottedPath, to: value)
+    }
+
+    /// Gives one setting a value; see ``set(_:_:)``.
+    public mutating func set(_ dottedPath: String, to value: SettingsTree) throws {
+        let steps = try SettingsPath.parse(dottedPath)
+        try replace(steps[...], done: [], with: value)
+    }
+
+    /// Applies `path=value`, the text of one `--set` option.
+    public mutating func apply(assignment: String) throws {
+        let (path, value) = try Self.split(assignment: assignment)
+        try set(path, value)
+    }
+
+    /// The setting at a path, or nil if there is none.
+    public func value(at dottedPath: String) -> SettingsTree? {
+        guard let steps = try? SettingsPath.parse(dottedPath) else { return nil }
+        var tree = self
+        for step in steps {
+            switch step {
+            case .key(let key):
+                guard let next = tree.object?[key] else { return nil }
+                tree = next
+            case .index(let index):
+                guard let elements = tree.array, elements.indices.contains(index) else { return nil }
+                tree = elements[index]
+            }
+        }
+        return tree
+    }
+
+    /// This tree with the settings of another over it: objects are merged, everything else is replaced.
+    public func merging(_ other: SettingsTree) -> SettingsTree {
+        guard case .object(var merged) = self, case .object(let over) = other else { return other }
+        for entry in over.entries {
+            merged[entry.key] = merged[entry.key]?.merging(entry.value) ?? entry.value
+        }
+        return .object(merged)
+    }
+
+    /// The two sides of `path=value`.
+    static func split(assignment: String) throws -> (path: String, value: String) {
+        guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
+            throw SettingsError([
+                SettingsProblem(
+                    kind: .syntax, path: "",
+                    allowed:
+                        "'\(assignment)' is not of the form path=value, as in optimizer.learning_rate=3e-4")
+            ])
+        }
+        return (String(assignment[..<equals]), String(assignment[assignment.index(after: equals)...]))
+    }
+
+    private mutating func replace(
+        _ steps: ArraySlice<SettingsPath.Step>, done: [SettingsPath.Step], with value: SettingsTree
+    ) throws {
+        guard let step = steps.first else {
+            self = value
+            return
+        }
+        let rest = steps.dropFirst()
+        switch (step, self) {
+        case (.key(let key), .object(var object)):
+            var child = object[key] ?? .null
+            try child.replace(rest, done: done + [step], with: value)
+            object[key] = child
+            self = .object(object)
+        case (.key(let key), .null):
+            var child = SettingsTree.null
+            try child.replace(rest, done: done + [step], with: value)
+            self = .object([key: child])
+        case (.index(let index), .array(var elements)) where index <= elements.count:
+            var child = index < elements.count ? elements[index] : .null
+            try child.replace(rest, done: done + [step], with: value)
+            if index < elements.count { elements[index] = child } else { elements.append(child) }
+            self = .array(elements)
+        case (.index(0), .null):
+            var child = SettingsTree.null
+            try child.replace(rest, done: done + [step], with: value)
+            self = .array([child])
+        default:
+            let path = SettingsPath.text(done[...])
+            let wanted =
+                if case .key(let key) = step { "an object to set '\(key)' in it" } else { "a longer list" }
+            throw SettingsError([
+                SettingsProblem(kind: .wrongValue, path: path, found: summary, allowed: wanted)
+            ])
+        }
+    }
+}
