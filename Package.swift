@@ -41,7 +41,7 @@ let package = Package(
         .systemLibrary(name: "CZlib"),
         .target(name: "Storage", dependencies: ["CZlib"], swiftSettings: strict),
         .target(name: "Settings", dependencies: ["Yams"], swiftSettings: strict),
-        .target(name: "Text", dependencies: ["Storage"], swiftSettings: strict),
+        .target(name: "Text", dependencies: ["Storage", "CZlib"], swiftSettings: strict),
         .target(name: "Reporting", dependencies: ["Storage"], swiftSettings: strict),
 
         // Tensors, layers, models.

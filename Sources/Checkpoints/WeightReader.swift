@@ -1,0 +1,70 @@
+import Storage
+import Torch
+
+/// Gives a model its parameters from files, and collects everything that does not fit.
+///
+/// A parameter that cannot be given is replaced by one number seen through the wanted shape, which takes no
+/// memory, so that the model is built to its end and all problems are found in one go.
+final class WeightReader {
+    private let tensors: SafetensorsTensors
+    private let elementType: ElementType
+    private let device: Device
+    private var requested: Set<String> = []
+    private(set) var problems: [CheckpointProblem] = []
+
+    init(_ tensors: SafetensorsTensors, elementType: ElementType, device: Device) {
+        self.tensors = tensors
+        self.elementType = elementType
+        self.device = device
+    }
+
+    /// The parameter of a name, checked and converted.
+    func provide(_ name: String, _ shape: [Int]) throws -> Tensor {
+        requested.insert(name)
+        do {
+            return try checked(name, shape)
+        } catch let problem as Refusal {
+            problems.append(problem.reason)
+            return try Tensor.zeros([1], elementType, on: device)
+                .reshaped([Int](repeating: 1, count: shape.count)).expanded(shape)
+        }
+    }
+
+    private struct Refusal: Error {
+        let reason: CheckpointProblem
+    }
+
+    private func checked(_ name: String, _ shape: [Int]) throws -> Tensor {
+        guard let entry = tensors.entry(named: name) else {
+            throw Refusal(reason: .missing(name: name, shape: shape))
+        }
+        guard let type = ElementType(entry.elementType), type.isFloatingPoint else {
+            throw Refusal(reason: .wrongType(name: name, found: entry.elementType.rawValue))
+        }
+        guard entry.shape == shape else {
+            throw Refusal(reason: .wrongShape(name: name, expected: shape, found: entry.shape))
+        }
+        let stored = try tensors.tensor(named: name)
+        guard try stored.allFinite() else { throw Refusal(reason: .notFinite(name: name)) }
+        let converted = try stored.to(elementType)
+        guard try converted === stored || converted.allFinite() else {
+            throw Refusal(reason: .overflows(name: name, elementType: elementType.rawValue))
+        }
+        return try converted.to(on: device)
+    }
+
+    /// Adds what the files hold and the model did not ask for.
+    ///
+    /// `tied` names an output matrix that may be there if it equals the embedding, which stands for it.
+    func checkLeftOver(tied: (output: String, embedding: String)?) throws {
+        for entry in tensors.entries where !requested.contains(entry.name) {
+            guard let tied, entry.name == tied.output else {
+                problems.append(.unexpected(name: entry.name, shape: entry.shape))
+                continue
+            }
+            if try !tensors.areEqual(tied.output, tied.embedding) {
+                problems.append(.outputNotTied(name: tied.output, embedding: tied.embedding))
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+/// One step's input: rows of tokens and, for each, the token that comes next.
+public struct Batch: Hashable, Sendable {
+    /// The target of a place where nothing is to be predicted: -100.
+    public static let ignoredTarget: Int32 = -100
+
+    /// The number of rows (B).
+    public let rowCount: Int
+    /// The number of tokens of each row (T).
+    public let length: Int
+    /// The inputs, row after row: B times T tokens.
+    public let tokens: [Int32]
+    /// The token after each input, or `ignoredTarget`.
+    public let targets: [Int32]
+    /// For each row, whether the carried state is to be reset before this batch.
+    public let resets: [Bool]
+    /// For each row, the places in it at which a document or a cut piece of one starts, in order.
+    ///
+    /// Place 0 is listed only where a start falls on it; see `resets` for what to do there.
+    public let documentStarts: [[Int]]
+
+    /// The number of targets that are not ignored.
+    public var targetCount: Int {
+        targets.reduce(0) { $0 + ($1 == Self.ignoredTarget ? 0 : 1) }
+    }
+}
+
+/// Fills a batch row by row.
+struct BatchBuilder {
+    private let length: Int
+    private let paddingToken: Int32
+    private var tokens: [Int32] = []
+    private var targets: [Int32] = []
+    private var resets: [Bool] = []
+    private var documentStarts: [[Int]] = []
+
+    init(rowCount: Int, length: Int, paddingToken: Int32) {
+        self.length = length
+        self.paddingToken = paddingToken
+        tokens.reserveCapacity(rowCount * length)
+        targets.reserveCapacity(rowCount * length)
+    }
+
+    /// Adds a row, padded to the length.
+    mutating func add(
+        tokens row: some Collection<Int32>, targets rowTargets: some Collection<Int32>, resets isReset: Bool,
+        documentStarts starts: [Int]
+    ) {
+        tokens.append(contentsOf: row)
+        targets.append(contentsOf: rowTargets)
+        tokens.append(contentsOf: repeatElement(paddingToken, count: length - row.count))
+        targets.append(contentsOf: repeatElement(Batch.ignoredTarget, count: length - rowTargets.count))
+        resets.append(isReset)
+        documentStarts.append(starts)
+    }
+
+    func batch() -> Batch {
+        Batch(
+            rowCount: resets.count, length: length, tokens: tokens, targets: targets, resets: resets,
+            documentStarts: documentStarts)
+    }
+
+    /// Throws `TextError.invalidArgument` unless a batch can have this shape.
+    static func check(rowCount: Int, length: Int) throws {
+        guard rowCount > 0 else {
+            throw TextError.invalidArgument(name: "rowCount", reason: "\(rowCount) rows make no batch")
+        }
+        guard length > 0 else {
+            throw TextError.invalidArgument(name: "length", reason: "\(length) tokens make no window")
+        }
+        let (count, overflows) = rowCount.multipliedReportingOverflow(by: length)
+        guard !overflows, count <= Int(Int32.max) else {
+            throw TextError.invalidArgument(
+                name: "rowCount", reason: "\(rowCount) rows of \(length) tokens are too many for one batch")
+        }
+    }
+}

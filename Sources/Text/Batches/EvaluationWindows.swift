@@ -1,0 +1,120 @@
+/// Reads a whole stream once, from front to back, in windows, at constant memory.
+///
+/// Every token but the first is a target exactly once. Either one row carries its state from window to
+/// window, or each window stands alone.
+public struct EvaluationWindows: Sendable {
+    /// How windows depend on each other.
+    public enum Mode: Hashable, Sendable {
+        /// One row; the state is carried from window to window and reset only at the start of the stream.
+        case carried
+        /// One row whose windows end where documents end; the state is reset at the start of each document,
+        /// and the target after a document's end is `<bos>` or ignored.
+        case carriedWithinDocuments
+        /// Up to `rowCount` windows a batch, each on its own.
+        ///
+        /// Every window but the first begins with `overlap` tokens of context whose targets are ignored
+        /// because the window before has them.
+        case independent(rowCount: Int, overlap: Int)
+    }
+
+    /// The tokens that are read.
+    public let stream: TokenStream
+    /// The largest number of inputs of a window.
+    public let length: Int
+    /// How windows depend on each other.
+    public let mode: Mode
+    /// The place of the next input that no window has had with its target.
+    public private(set) var position = 0
+
+    /// Creates a reader at the start of the stream.
+    ///
+    /// Throws `TextError.invalidArgument` for impossible shapes (`overlap` must be less than `length`) and
+    /// `TextError.corpusTooShort` if the stream has only one token, so that there is nothing to predict.
+    public init(stream: TokenStream, length: Int, mode: Mode = .carried) throws {
+        if case .independent(let rowCount, let overlap) = mode {
+            try BatchBuilder.check(rowCount: rowCount, length: length)
+            guard overlap >= 0, overlap < length else {
+                throw TextError.invalidArgument(
+                    name: "overlap", reason: "\(overlap) is outside 0..<\(length), the window length")
+            }
+        } else {
+            try BatchBuilder.check(rowCount: 1, length: length)
+        }
+        guard stream.tokenCount > 1 else {
+            throw TextError.corpusTooShort(tokenCount: stream.tokenCount, neededTokenCount: 2)
+        }
+        self.stream = stream
+        self.length = length
+        self.mode = mode
+    }
+
+    /// The number of targets of all batches together, as long as the mode follows the stream.
+    public var targetCount: Int {
+        if case .carriedWithinDocuments = mode, stream.beginToken != nil { return stream.tokenCount }
+        if case .carriedWithinDocuments = mode { return stream.tokenCount - stream.documentCount }
+        return stream.tokenCount - 1
+    }
+
+    /// The part of the stream that has been read, from 0 to 1.
+    public var fractionCompleted: Double { min(1, Double(position) / Double(inputEnd)) }
+
+    /// The next batch, or `nil` after the last; throws `TextError` if a token is damaged.
+    ///
+    /// In the carried modes the last window is shorter where needed; independent windows are padded to the
+    /// longest of their batch.
+    public mutating func next() throws -> Batch? {
+        guard position < inputEnd else { return nil }
+        switch mode {
+        case .carried: return try carriedWindow(end: min(position + length, inputEnd), target: nil)
+        case .carriedWithinDocuments:
+            let documentEnd = stream.starts[stream.documentIndex(at: position) + 1]
+            let end = min(position + length, documentEnd)
+            let target = end == documentEnd ? stream.beginToken ?? Batch.ignoredTarget : nil
+            return try carriedWindow(end: end, target: target)
+        case .independent(let rowCount, let overlap):
+            return try independentWindows(rowCount: rowCount, overlap: overlap)
+        }
+    }
+
+    /// The end of the inputs: the last token has a target only where documents end with one.
+    private var inputEnd: Int {
+        mode == .carriedWithinDocuments ? stream.tokenCount : stream.tokenCount - 1
+    }
+
+    /// The window up to `end`; its last target is the given one or the token at `end`.
+    private mutating func carriedWindow(end: Int, target: Int32?) throws -> Batch {
+        let first = position
+        let tokens = try stream.tokens(in: first..<(target == nil ? end + 1 : end))
+        let starts = try stream.documentStarts(in: first..<end).map { $0 - first }
+        let isReset = first == 0 || mode == .carriedWithinDocuments && starts.first == 0
+        var builder = BatchBuilder(rowCount: 1, length: end - first, paddingToken: stream.paddingToken)
+        let targets = Array(tokens.dropFirst()) + (target.map { [$0] } ?? [])
+        builder.add(
+            tokens: tokens.prefix(end - first), targets: targets, resets: isReset, documentStarts: starts)
+        position = end
+        return builder.batch()
+    }
+
+    private mutating func independentWindows(rowCount: Int, overlap: Int) throws -> Batch {
+        var windows: [(first: Int, scored: Int, end: Int)] = []
+        var next = position
+        while windows.count < rowCount, next < inputEnd {
+            let first = max(0, next - overlap)
+            let end = min(first + length, inputEnd)
+            windows.append((first, next, end))
+            next = end
+        }
+        let longest = windows.reduce(0) { max($0, $1.end - $1.first) }
+        var builder = BatchBuilder(
+            rowCount: windows.count, length: longest, paddingToken: stream.paddingToken)
+        for window in windows {
+            let tokens = try stream.tokens(in: window.first..<(window.end + 1))
+            var targets = Array(tokens.dropFirst())
+            for index in 0..<(window.scored - window.first) { targets[index] = Batch.ignoredTarget }
+            let starts = try stream.documentStarts(in: window.first..<window.end).map { $0 - window.first }
+            builder.add(tokens: tokens.dropLast(), targets: targets, resets: true, documentStarts: starts)
+        }
+        position = next
+        return builder.batch()
+    }
+}

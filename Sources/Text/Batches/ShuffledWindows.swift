@@ -1,0 +1,140 @@
+/// Independent training windows in random order.
+///
+/// Each epoch cuts the stream at a new random phase into windows of `length` targets and hands them out in a
+/// new random order. Every token but the very first is a target exactly once per epoch (with
+/// `prependsBeginToken`, a document's `<bos>` that falls on a window's first target is ignored). The windows at the
+/// two ends of the stream may be shorter; they are padded after their end. A batch at the end of an epoch is
+/// filled with windows of the next. Every row is to be reset before every batch.
+public struct ShuffledWindows: BatchSource {
+    /// The tokens that the windows are cut from.
+    public let stream: TokenStream
+    /// The number of rows of a batch.
+    public let rowCount: Int
+    /// The number of tokens of a row.
+    public let length: Int
+    /// The seed of the order.
+    public let seed: UInt64
+    /// Whether each window begins with `<bos>` in place of the token before its first target.
+    public let prependsBeginToken: Bool
+    /// How many times the whole data has been handed out.
+    public private(set) var epoch = 0
+    private var index = 0
+    private var order: Order
+
+    /// The windows of one epoch.
+    private struct Order {
+        let phase: Int
+        let windowCount: Int
+        let permutation: IndexPermutation
+
+        init(tokenCount: Int, length: Int, seed: UInt64, epoch: Int) {
+            var generator = SeededGenerator(seed: seed, stream: UInt64(truncatingIfNeeded: epoch) &+ 1)
+            // The first window has 1...length targets, all others follow it without gaps.
+            phase = 1 + generator.integer(below: length)
+            let rest = max(0, tokenCount - 1 - phase)
+            windowCount = 1 + rest / length + (rest % length == 0 ? 0 : 1)
+            permutation = IndexPermutation(count: windowCount, generator: &generator)
+        }
+    }
+
+    /// Creates the source at the start of epoch 0.
+    ///
+    /// Throws `TextError.corpusTooShort` if the stream has fewer than `length + 1` tokens, and
+    /// `TextError.invalidArgument` for impossible shapes or a `<bos>` that the tokenizer does not have.
+    public init(
+        stream: TokenStream, rowCount: Int, length: Int, seed: UInt64, prependsBeginToken: Bool = false
+    ) throws {
+        try BatchBuilder.check(rowCount: rowCount, length: length)
+        guard stream.tokenCount > length else {
+            throw TextError.corpusTooShort(tokenCount: stream.tokenCount, neededTokenCount: length + 1)
+        }
+        guard !prependsBeginToken || stream.beginToken != nil else {
+            throw TextError.invalidArgument(
+                name: "prependsBeginToken", reason: "the tokenizer has no token for beginnings")
+        }
+        self.stream = stream
+        self.rowCount = rowCount
+        self.length = length
+        self.seed = seed
+        self.prependsBeginToken = prependsBeginToken
+        order = Order(tokenCount: stream.tokenCount, length: length, seed: seed, epoch: 0)
+    }
+
+    /// The number of inputs of each batch, padding included.
+    public var tokensPerBatch: Int { rowCount * length }
+
+    /// The number of windows of the current epoch, which varies by one with the phase.
+    public var windowsPerEpoch: Int { order.windowCount }
+
+    /// The place in the data.
+    public var state: BatchSourceState {
+        BatchSourceState(
+            kind: prependsBeginToken ? "shuffled+begin" : "shuffled", fingerprint: stream.fingerprint,
+            tokenCount: stream.tokenCount, rowCount: rowCount, length: length, seed: seed, epoch: epoch,
+            index: index, rows: [])
+    }
+
+    /// Goes to a saved place; throws `TextError.stateMismatch` if it belongs to other data or settings.
+    public mutating func restore(_ state: BatchSourceState) throws {
+        try state.check(belongsWith: self.state)
+        guard state.epoch >= 0, state.epoch <= Int(Int32.max) else {
+            throw TextError.stateMismatch(reason: "its epoch \(state.epoch) is impossible")
+        }
+        let order = Order(
+            tokenCount: stream.tokenCount, length: length, seed: seed, epoch: state.epoch)
+        guard state.index >= 0, state.index < order.windowCount else {
+            throw TextError.stateMismatch(
+                reason: "its window \(state.index) is outside 0..<\(order.windowCount)")
+        }
+        self.order = order
+        epoch = state.epoch
+        index = state.index
+    }
+
+    /// The next batch; throws `TextError` if a token of the data is damaged.
+    public mutating func next() throws -> Batch {
+        let start = self
+        do {
+            var builder = BatchBuilder(
+                rowCount: rowCount, length: length, paddingToken: stream.paddingToken)
+            for _ in 0..<rowCount { try addWindow(to: &builder) }
+            return builder.batch()
+        } catch {
+            // A failed call leaves the place unchanged.
+            self = start
+            throw error
+        }
+    }
+
+    private mutating func addWindow(to builder: inout BatchBuilder) throws {
+        let window = order.permutation(index)
+        let phase = order.phase
+        advance()
+        // Targets first..<end, so that the inputs are the tokens one place before.
+        let first = window == 0 ? 1 : 1 + phase + (window - 1) * length
+        let end = window == 0 ? 1 + phase : min(first + length, stream.tokenCount)
+        let tokens = try stream.tokens(in: (first - 1)..<end)
+        var inputs = Array(tokens.dropLast())
+        var targets = Array(tokens.dropFirst())
+        var starts = try stream.documentStarts(in: (first - 1)..<(end - 1)).map { $0 - (first - 1) }
+        if prependsBeginToken, let beginToken = stream.beginToken, starts.first != 0 {
+            inputs[0] = beginToken
+            // Nothing can tell that a document starts right after nothing.
+            if startsDocument(first) { targets[0] = Batch.ignoredTarget }
+            starts.insert(0, at: 0)
+        }
+        builder.add(tokens: inputs, targets: targets, resets: true, documentStarts: starts)
+    }
+
+    private func startsDocument(_ position: Int) -> Bool {
+        position < stream.tokenCount && stream.starts[stream.documentIndex(at: position)] == position
+    }
+
+    private mutating func advance() {
+        index += 1
+        guard index >= order.windowCount else { return }
+        index = 0
+        epoch += 1
+        order = Order(tokenCount: stream.tokenCount, length: length, seed: seed, epoch: epoch)
+    }
+}

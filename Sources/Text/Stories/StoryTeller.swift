@@ -1,0 +1,160 @@
+/// Writes one story, sentence by sentence, and notes where facts are told and asked for.
+struct StoryTeller {
+    /// The text so far.
+    private(set) var bytes: [UInt8] = []
+    /// The answers so far.
+    private(set) var recalls: [Recall] = []
+    var generator: SeededGenerator
+    /// The people of the story, in the order of their facts.
+    var cast: [StoryPerson] = []
+    /// Whoever asks the questions.
+    var asker = ""
+    /// Who knows the answers, in plots that have such a helper.
+    var helper = ""
+    /// Who takes things away, in plots that have a thief.
+    var thief = ""
+    private var startsParagraph = false
+
+    init(generator: SeededGenerator) {
+        self.generator = generator
+        bytes.reserveCapacity(1_024)
+    }
+
+    /// Writes the story.
+    mutating func tell(fillerSentenceCount: Int) {
+        let plot = pick(StoryPlot.all)
+        cast = draw(pick(plot.castSizes), from: StoryVocabulary.people)
+        asker = pick(plot.askers)
+        helper = pick(StoryPlot.helpers)
+        thief = pick(StoryPlot.thieves)
+        let factCount = plot.isAboutEachPerson ? cast.count : 2 + generator.integer(below: 3)
+        var facts = makeFacts(plot, count: factCount)
+        var scene = plot.heroTakesPart ? groupFact() : groupFact(leavingOutFirst: true)
+        if plot.usesOpenings { say(pick(StorySentences.openings), &scene) }
+        say(pick(plot.beginnings), &scene)
+        var asides = draw(plot.asides.count, from: plot.asides)
+        for index in facts.indices {
+            say(pick(index == 0 ? plot.facts : plot.facts + plot.laterFacts), &facts[index])
+            if generator.chance(0.3), let aside = asides.popLast() { say(aside, &facts[index]) }
+        }
+        say(pick(plot.factEndings), &scene)
+        tellFiller(count: fillerSentenceCount)
+        startParagraph()
+        say(pick(plot.returns), &scene)
+        generator.shuffle(&facts)
+        let questionCount = 1 + generator.integer(below: facts.count)
+        for index in 0..<questionCount { ask(plot, &facts[index]) }
+        say(pick(plot.closings), &scene)
+    }
+
+    /// The next sentence begins a new paragraph.
+    mutating func startParagraph() {
+        startsParagraph = !bytes.isEmpty
+    }
+
+    /// Writes a pattern: `$x` gives the word under x, `^x` also notes it as told, `~x` as an answer.
+    mutating func say(_ pattern: String, _ fact: inout StoryFact) {
+        if startsParagraph { bytes.append(0x0A) } else if !bytes.isEmpty { bytes.append(0x20) }
+        startsParagraph = false
+        var mark: UInt8?
+        for byte in pattern.utf8 {
+            if let kind = mark {
+                write(byte, as: kind, &fact)
+                mark = nil
+            } else if byte == UInt8(ascii: "$") || byte == UInt8(ascii: "^") || byte == UInt8(ascii: "~") {
+                mark = byte
+            } else {
+                bytes.append(byte)
+            }
+        }
+    }
+
+    private mutating func write(_ letter: UInt8, as mark: UInt8, _ fact: inout StoryFact) {
+        guard let index = fact.index(of: letter) else {
+            assertionFailure("a pattern uses a letter that its fact does not have")
+            return
+        }
+        let start = bytes.count
+        bytes.append(contentsOf: fact.slots[index].text.utf8)
+        let range = start..<bytes.count
+        if mark == UInt8(ascii: "^") { fact.introduce(at: index, range: range) }
+        if mark == UInt8(ascii: "~"), let introduction = fact.slots[index].introduction,
+            let kind = Self.kind(of: letter)
+        {
+            recalls.append(Recall(kind: kind, range: range, introduction: introduction))
+        }
+    }
+
+    private mutating func ask(_ plot: StoryPlot, _ fact: inout StoryFact) {
+        let question = pick(plot.questions)
+        if generator.chance(0.7) {
+            say(question.spoken.question, &fact)
+            say(question.spoken.answer, &fact)
+        } else {
+            say(question.told, &fact)
+        }
+    }
+
+    private mutating func tellFiller(count: Int) {
+        let people = cast
+        var inParagraph = 0
+        startParagraph()
+        var patterns: [String] = []
+        for index in 0..<count {
+            if inParagraph >= 4, count - index > 1 {
+                startParagraph()
+                inParagraph = 0
+            }
+            // Nothing is said twice before everything has been said once.
+            if patterns.isEmpty {
+                patterns = draw(StorySentences.fillers.count, from: StorySentences.fillers)
+            }
+            let pattern = patterns.removeLast()
+            var fact = fillerFact(people)
+            say(pattern, &fact)
+            inParagraph += 1
+        }
+    }
+
+    private mutating func fillerFact(_ people: [StoryPerson]) -> StoryFact {
+        let pair = draw(2, from: people)
+        var fact = StoryFact()
+        fact.set(pair[0])
+        fact["q"] = pair[1].name
+        fact["n"] = pick(StoryVocabulary.passers)
+        fact["v"] = pick(StoryVocabulary.smallAnimals)
+        fact["e"] = pick(StoryVocabulary.feelings)
+        fact["x"] = pick(StoryVocabulary.looks)
+        fact["f"] = pick(StoryVocabulary.snacks)
+        fact["u"] = pick(StoryVocabulary.numbers)
+        return fact
+    }
+
+    /// One of the elements, which must not be empty.
+    mutating func pick<Element>(_ elements: [Element]) -> Element {
+        elements[generator.integer(below: elements.count)]
+    }
+
+    /// Different elements in random order, at most as many as there are.
+    mutating func draw<Element>(_ count: Int, from elements: [Element]) -> [Element] {
+        var elements = elements
+        let count = min(count, elements.count)
+        for index in 0..<count {
+            elements.swapAt(index, index + generator.integer(below: elements.count - index))
+        }
+        return Array(elements.prefix(count))
+    }
+
+    private static func kind(of letter: UInt8) -> Recall.Kind? {
+        switch letter {
+        case UInt8(ascii: "p"): .person
+        case UInt8(ascii: "o"): .thing
+        case UInt8(ascii: "l"): .place
+        case UInt8(ascii: "c"): .colour
+        case UInt8(ascii: "n"): .animal
+        case UInt8(ascii: "k"): .petName
+        case UInt8(ascii: "j"): .trade
+        default: nil
+        }
+    }
+}
