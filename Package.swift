@@ -28,9 +28,8 @@ let package = Package(
     name: "retnet",
     platforms: [.macOS(.v14)],
     products: [
-        .library(
-            name: "RetNet",
-            targets: ["Models", "Text", "Checkpoints", "Training", "Generation", "Evaluation"])
+        .executable(name: "retnet", targets: ["retnet"]),
+        .library(name: "RetNet", targets: ["Models", "Text", "Checkpoints", "Training", "Generation", "Evaluation"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -49,8 +48,7 @@ let package = Package(
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
         .target(name: "Layers", dependencies: ["Torch"], swiftSettings: strict),
         .target(name: "Mixers", dependencies: ["Layers", "Torch", "Settings"], swiftSettings: strict),
-        .target(
-            name: "Models", dependencies: ["Mixers", "Layers", "Torch", "Settings"], swiftSettings: strict),
+        .target(name: "Models", dependencies: ["Mixers", "Layers", "Torch", "Settings"], swiftSettings: strict),
 
         // What is done with models.
         .target(
@@ -61,14 +59,19 @@ let package = Package(
             name: "Generation", dependencies: ["Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"],
             swiftSettings: strict),
         .target(
-            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text"],
-            swiftSettings: strict),
+            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text"], swiftSettings: strict),
         .target(
             name: "Training",
             dependencies: [
-                "Checkpoints", "Evaluation", "Generation", "Models", "Mixers", "Layers", "Torch", "Text",
-                "Reporting",
+                "Checkpoints", "Evaluation", "Generation", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting",
                 "Storage", "Settings",
+            ], swiftSettings: strict),
+        .executableTarget(
+            name: "retnet",
+            dependencies: [
+                "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text",
+                "Reporting", "Storage", "Settings",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 
         .testTarget(name: "StorageTests", dependencies: ["Storage"]),
@@ -81,22 +84,19 @@ let package = Package(
         .testTarget(name: "ModelsTests", dependencies: ["Models", "Mixers", "Layers", "Torch", "Settings"]),
         .testTarget(
             name: "CheckpointsTests",
-            dependencies: [
-                "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Storage", "Settings",
-            ]),
+            dependencies: ["Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Storage", "Settings"]),
         .testTarget(
             name: "GenerationTests",
             dependencies: ["Generation", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"]),
         .testTarget(
-            name: "EvaluationTests",
-            dependencies: ["Evaluation", "Models", "Mixers", "Layers", "Torch", "Text"]),
+            name: "EvaluationTests", dependencies: ["Evaluation", "Models", "Mixers", "Layers", "Torch", "Text"]),
         .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "Training", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting",
-                "Storage",
+                "Training", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting", "Storage",
                 "Settings",
             ]),
+        .testTarget(name: "CommandTests", dependencies: ["retnet", "Storage"]),
     ],
     cxxLanguageStandard: .cxx20
 )

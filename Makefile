@@ -1,0 +1,53 @@
+# Everything a user needs: `make demo`, `make test`, `make build`. Run `make` alone for the list.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# How many jobs the compiler runs at once.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+SOURCES := Sources Tests Examples Package.swift
+
+.PHONY: help setup build demo test check-device format lint docs clean distclean
+
+help:
+	@echo 'make demo [DATA=path]  train a small RetNet, generate text, show that decoding cost stays flat'
+	@echo 'make build             build the release binary and link it as ./retnet'
+	@echo 'make test              run all tests and build the example package'
+	@echo 'make check-device      compare a CUDA device with the CPU (skips where there is none)'
+	@echo 'make setup             only fetch LibTorch into .libtorch/ (the others do this when needed)'
+	@echo 'make format | lint     rewrite | check the source format'
+	@echo 'make docs              build the documentation, warnings as errors'
+	@echo 'make clean             remove build products; `make distclean` removes LibTorch too'
+	@echo
+	@echo 'LIBTORCH=folder uses a LibTorch of your own; RETNET_CUDA=1 make setup fetches the CUDA libraries.'
+
+setup:
+	@scripts/setup-libtorch
+
+build: setup
+	@JOBS=$(JOBS) scripts/build
+
+demo: build
+	@./retnet demo $(if $(DATA),--data '$(DATA)')
+
+test: setup
+	@JOBS=$(JOBS) scripts/test
+
+check-device: build
+	@scripts/check-device
+
+format:
+	@swift format format --in-place --recursive $(SOURCES)
+
+lint:
+	@swift format lint --strict --recursive $(SOURCES)
+
+docs: setup
+	@scripts/build-docs
+
+clean:
+	@rm -rf .build retnet
+
+distclean: clean
+	@rm -rf .libtorch

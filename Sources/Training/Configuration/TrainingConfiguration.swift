@@ -1,0 +1,100 @@
+import Foundation
+import Mixers
+import Models
+import Settings
+import Torch
+
+/// Everything that decides a training run; read from YAML or JSON and from `path=value` overrides.
+///
+///     model: {preset: NAME, …}     data: {paths: […], …}     optimizer: {…}     schedule: {…}     guard: {…}
+///     steps: 1000 (or tokens, or epochs)     accumulation: 1     form: auto     precision: auto
+///     recompute_activations: false     seed: 1
+///     log: {every: 10}   evaluation: {every, batches}   sample: {every, prompt, tokens}
+///     checkpoint: {every, keep_last}
+public struct TrainingConfiguration: Sendable, Equatable {
+    /// The element type of passes; weights, moments, losses and states are float32 in any case.
+    public enum Precision: String, Sendable, CaseIterable {
+        /// bfloat16 where the processor or GPU multiplies it natively, else float32.
+        case auto
+        /// Single precision.
+        case float32
+        /// Half the memory traffic, with three digits.
+        case bfloat16
+    }
+
+    /// `model`: the architecture, as a preset with changes or written out.
+    public var model: LanguageModelConfiguration
+    /// `data`: the text and how batches are cut from it.
+    public var data = DataConfiguration()
+    /// `optimizer`: AdamW.
+    public var optimizer = OptimizerConfiguration()
+    /// `schedule`: the course of the learning rate.
+    public var schedule = ScheduleConfiguration()
+    /// `guard`: when an update is left out.
+    public var lossGuard = GuardConfiguration()
+    /// `log`, `evaluation`, `sample` and `checkpoint`.
+    public var monitoring = MonitoringConfiguration()
+    /// `steps`, `tokens` or `epochs`: how long the run lasts, 1,000 steps by default.
+    public var duration = RunDuration.steps(1000)
+    /// `accumulation`: micro-batches of one update, 1 by default.
+    public var accumulationCount = 1
+    /// `form`: the form of training passes; nil, or `auto`, is chunks of 128 where the model can, else parallel.
+    public var form: MixerForm?
+    /// `precision`: the element type of passes.
+    public var precision = Precision.auto
+    /// `recompute_activations`: whether blocks keep only their inputs for the backward pass.
+    ///
+    /// Memory then hardly grows with depth, for about a third more time; meant for long sequences.
+    public var recomputesActivations = false
+    /// `seed`: decides first weights, order of the data and dropout, 1 by default.
+    public var seed: UInt64 = 1
+
+    /// A run of the given model with all defaults.
+    public init(model: LanguageModelConfiguration) { self.model = model }
+
+    /// The configuration with every choice made that was left to the program, and with absolute paths.
+    ///
+    /// Throws `SettingsError` when the model is not sound.
+    public func resolved() throws -> TrainingConfiguration {
+        try model.validate()
+        var result = self
+        result.data.paths = data.paths.map { URL(fileURLWithPath: $0).path }
+        result.data.validationPaths = data.validationPaths.map { URL(fileURLWithPath: $0).path }
+        result.form = form ?? model.preferredTrainingForm
+        if precision == .auto { result.precision = Runtime.hasFastBFloat16 ? .bfloat16 : .float32 }
+        return result
+    }
+
+    /// The element type of passes.
+    var computeType: ElementType {
+        switch precision {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .auto: Runtime.hasFastBFloat16 ? .bfloat16 : .float32
+        }
+    }
+
+    /// The part of the configuration that the trainer needs; the number of steps is not known here.
+    var trainerOptions: Trainer.Options {
+        var options = Trainer.Options()
+        options.optimizer = optimizer
+        options.schedule = schedule
+        options.lossGuard = lossGuard
+        options.accumulationCount = accumulationCount
+        options.form = form ?? model.preferredTrainingForm
+        options.carriesState = data.mode == .contiguous
+        // Not the seed itself, which the first weights come from.
+        options.dropoutSeed = seed ^ 0x6472_6F70_6F75_7421
+        return options
+    }
+}
+
+extension LanguageModelConfiguration {
+    /// Chunks of 128 where the model can compute in chunks.
+    fileprivate var preferredTrainingForm: MixerForm {
+        switch mixer {
+        case .retention(let retention):
+            retention.normalization == .decaySumAbs ? .parallel : .chunkwise(128)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import Reporting
+
+/// The metrics of one logged step.
+public struct TrainingMetrics: Sendable, Equatable {
+    /// The number of the step.
+    public var step: Int
+    /// Seconds since 1970.
+    public var time: Double
+    /// How many targets have counted in the whole run.
+    public var tokenCount: Int
+    /// Loss of this step in nats per token.
+    public var loss: Double
+    /// Loss of this step in bits per byte, by the mean number of bytes a token of the training text stands for.
+    public var bitsPerByte: Double
+    /// Learning rate of this step.
+    public var learningRate: Double
+    /// Global norm of the gradients before clipping.
+    public var gradientNorm: Double
+    /// Training tokens per second since the last record; validation and saving do not count.
+    public var tokensPerSecond: Double
+    /// The most memory the process has held so far, in bytes.
+    public var peakMemoryByteCount: Int
+    /// Estimated seconds until the last step, or nil when nothing is known yet.
+    public var secondsLeft: Double?
+    /// How many updates have been skipped in the whole run.
+    public var skippedCount: Int
+
+    /// The record as a line of `metrics.jsonl`.
+    var record: KeyValuePairs<String, RecordValue> {
+        [
+            "step": .int(step), "time": .double(time), "tokens": .int(tokenCount), "loss": .double(loss),
+            "bits_per_byte": .double(bitsPerByte), "learning_rate": .double(learningRate),
+            "grad_norm": .double(gradientNorm), "tokens_per_second": .double(tokensPerSecond),
+            "peak_memory_bytes": .int(peakMemoryByteCount),
+            "seconds_left": secondsLeft.map { .double($0) } ?? .null, "skipped": .int(skippedCount),
+        ]
+    }
+
+    /// The record as TensorBoard scalars.
+    var scalars: [(tag: String, value: Double)] {
+        [
+            ("train/loss", loss), ("train/bits_per_byte", bitsPerByte), ("train/learning_rate", learningRate),
+            ("train/grad_norm", gradientNorm), ("throughput/tokens_per_second", tokensPerSecond),
+            ("memory/peak_bytes", Double(peakMemoryByteCount)),
+        ]
+    }
+}

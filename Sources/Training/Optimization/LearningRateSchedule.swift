@@ -1,0 +1,35 @@
+import Foundation
+
+/// The learning rate of every update: a linear warm-up, then a decay to a share of the peak.
+public struct LearningRateSchedule: Sendable, Equatable {
+    /// The highest learning rate, reached at the end of the warm-up.
+    public let peak: Double
+    /// Kind, warm-up and final share.
+    public let configuration: ScheduleConfiguration
+    /// The number of updates of the whole run.
+    public let stepCount: Int
+
+    /// A schedule over a run of `stepCount` updates.
+    public init(peak: Double, stepCount: Int, _ configuration: ScheduleConfiguration) {
+        self.peak = peak
+        self.stepCount = stepCount
+        self.configuration = configuration
+    }
+
+    /// The learning rate of an update, counted from 1.
+    ///
+    /// Update s of w warm-up updates gets s / w of the peak; the decay then runs from the peak at update w + 1
+    /// towards the final share, which updates beyond the end get.
+    public func learningRate(step: Int) -> Double {
+        let warmup = max(0, configuration.warmupStepCount)
+        if step <= warmup { return peak * Double(max(step, 0)) / Double(warmup) }
+        let span = Double(stepCount) - Double(warmup)
+        let done = span > 0 ? min(1, max(0, (Double(step) - 1 - Double(warmup)) / span)) : 1
+        let floor = configuration.minimumRatio
+        switch configuration.kind {
+        case .constant: return peak
+        case .linear: return peak * (1 - (1 - floor) * done)
+        case .cosine: return peak * (floor + (1 - floor) * 0.5 * (1 + cos(.pi * done)))
+        }
+    }
+}

@@ -1,0 +1,62 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A request to stop at the next good moment, raised by a signal or by the program.
+public final class InterruptFlag: @unchecked Sendable {
+    // Sendable: one machine word that only ever goes from 0 to 1.
+    private let word: UnsafeMutablePointer<sig_atomic_t>
+    private let isOwner: Bool
+
+    /// A flag that only ``raise()`` raises.
+    public init() {
+        word = .allocate(capacity: 1)
+        word.initialize(to: 0)
+        isOwner = true
+    }
+
+    private init(signalWord: UnsafeMutablePointer<sig_atomic_t>) {
+        word = signalWord
+        isOwner = false
+    }
+
+    deinit {
+        if isOwner { word.deallocate() }
+    }
+
+    /// The flag that SIGINT (Ctrl-C) and SIGTERM raise from now on.
+    ///
+    /// Only the first signal is caught: a second one has its default effect and ends the process at once. All
+    /// flags made here are one.
+    public static func onSignals() -> InterruptFlag {
+        SignalWord.pointer.pointee = 0
+        let flag = InterruptFlag(signalWord: SignalWord.pointer)
+        for number in [SIGINT, SIGTERM] { _ = signal(number, catchOnce) }
+        return flag
+    }
+
+    /// Whether a stop was asked for.
+    public var isRaised: Bool { word.pointee != 0 }
+
+    /// Asks for a stop.
+    public func raise() { word.pointee = 1 }
+}
+
+/// The word that the signal handler writes: a handler can reach nothing but global memory.
+private enum SignalWord {
+    nonisolated(unsafe) static let pointer: UnsafeMutablePointer<sig_atomic_t> = {
+        let pointer = UnsafeMutablePointer<sig_atomic_t>.allocate(capacity: 1)
+        pointer.initialize(to: 0)
+        return pointer
+    }()
+}
+
+private func catchOnce(_ number: Int32) {
+    SignalWord.pointer.pointee = 1
+    _ = signal(SIGINT, SIG_DFL)
+    _ = signal(SIGTERM, SIG_DFL)
+}

@@ -1,0 +1,156 @@
+import ArgumentParser
+import Foundation
+import Reporting
+import Settings
+import Torch
+
+/// `retnet doctor`: what is installed, what works, and what to do about what does not.
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Explain the installation: LibTorch, processor, devices and element types.",
+        discussion: "Exits with 1 when something that every command needs does not work.")
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let report = DoctorReport()
+        if json { try Console.json(report.tree) } else { Console.result(report.text) }
+        if !report.isHealthy { throw ExitCode(1) }
+    }
+}
+
+/// What `doctor` finds.
+private struct DoctorReport {
+    struct Check {
+        let name: String
+        /// Nil where it works, otherwise why not.
+        let problem: String?
+    }
+
+    let devices: [Check]
+    let elementTypes: [Check]
+    let versionProblem: String?
+
+    init() {
+        versionProblem = Self.problem { try Runtime.checkVersion() }
+        devices = ["cpu", "cuda", "mps"].map { name in
+            Check(name: name, problem: Self.problem { try Self.tryDevice(name) })
+        }
+        elementTypes = [ElementType.float32, .bfloat16, .float64].map { type in
+            Check(name: type.rawValue, problem: Self.problem { try Self.tryMatrixProduct(type, on: .cpu) })
+        }
+    }
+
+    /// The CPU must work with every element type; a missing GPU is no fault.
+    var isHealthy: Bool {
+        versionProblem == nil && elementTypes.allSatisfy { $0.problem == nil }
+            && devices.first { $0.name == "cpu" }?.problem == nil
+    }
+
+    private static func problem(_ body: () throws -> Void) -> String? {
+        do {
+            try body()
+            return nil
+        } catch let error as DeviceError {
+            if case .unavailable(_, let reason) = error {
+                // The loader's own words when the library is not even there.
+                let isMissing = reason.contains("libtorch_cuda.so: cannot open")
+                return isMissing ? "this LibTorch is built for the CPU alone" : reason
+            }
+            return error.description
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private static func tryDevice(_ name: String) throws {
+        let device = try Device(parsing: name)
+        try tryMatrixProduct(.float32, on: device)
+    }
+
+    /// One small product with a known result: libraries that load can still fail to compute.
+    private static func tryMatrixProduct(_ type: ElementType, on device: Device) throws {
+        let ones = try Tensor.ones([16, 16], type, on: device)
+        let sum = try ones.matmul(ones).to(.float64, on: .cpu).sum().item()
+        guard sum == 4096 else { throw CommandError("a product of ones gave \(sum) instead of 4096") }
+    }
+
+    private var cudaDevices: String {
+        let count = CUDA.deviceCount
+        return count == 1 ? "works (1 device)" : "works (\(count) devices)"
+    }
+
+    private var libraryPath: String { LoadedLibrary.path(containing: "libtorch_cpu") ?? "unknown" }
+
+    var text: String {
+        var lines = [
+            "retnet \(PackageVersion.current)",
+            "",
+            "LibTorch",
+            "  loaded         \(Runtime.loadedVersion)",
+            "  built against  \(Runtime.builtVersion)",
+            "  found at       \(libraryPath)",
+            "  \(versionProblem.map { "problem        \($0)" } ?? "versions       match")",
+            "",
+            "Processor",
+            "  cores          \(ProcessInfo.processInfo.activeProcessorCount)",
+            "  threads        \(Runtime.threadCount) (change with --threads)",
+            "  instructions   \(Runtime.cpuCapability)",
+            "  fast bfloat16  \(Runtime.hasFastBFloat16 ? "yes, and so the default for training" : "no")",
+            "  memory         \(Format.bytes(Double(ProcessInfo.processInfo.physicalMemory)))",
+            "",
+            "Devices",
+        ]
+        for check in devices {
+            let works = check.name == "cuda" ? cudaDevices : "works"
+            lines.append("  \(padded(check.name))\(check.problem.map { "not usable: \($0)" } ?? works)")
+        }
+        lines += ["", "Element types on the CPU"]
+        for check in elementTypes {
+            lines.append("  \(padded(check.name))\(check.problem.map { "fails: \($0)" } ?? "works")")
+        }
+        lines += ["", isHealthy ? "Everything that is needed works." : advice]
+        return lines.joined(separator: "\n")
+    }
+
+    private var advice: String {
+        if versionProblem != nil {
+            return "LibTorch was exchanged after the build: run `make build` again, or unset LIBTORCH."
+        }
+        return
+            "LibTorch does not compute here: remove .libtorch and run `make setup build` to install it again."
+    }
+
+    private func padded(_ name: String) -> String { name.padding(toLength: 15, withPad: " ", startingAt: 0) }
+
+    var tree: SettingsTree {
+        [
+            "version": .string(PackageVersion.current),
+            "healthy": .bool(isHealthy),
+            "libtorch": [
+                "loaded": .string(Runtime.loadedVersion), "built": .string(Runtime.builtVersion),
+                "path": .string(libraryPath), "problem": versionProblem.map { .string($0) } ?? .null,
+            ],
+            "cpu": [
+                "cores": .int(ProcessInfo.processInfo.activeProcessorCount),
+                "threads": .int(Runtime.threadCount),
+                "capability": .string(Runtime.cpuCapability), "fast_bfloat16": .bool(Runtime.hasFastBFloat16),
+                "memory_bytes": .int(Int(clamping: ProcessInfo.processInfo.physicalMemory)),
+            ],
+            "devices": Self.tree(devices),
+            "dtypes": Self.tree(elementTypes),
+        ]
+    }
+
+    private static func tree(_ checks: [Check]) -> SettingsTree {
+        .array(
+            checks.map {
+                [
+                    "name": .string($0.name), "works": .bool($0.problem == nil),
+                    "problem": $0.problem.map { .string($0) } ?? .null,
+                ]
+            })
+    }
+}

@@ -1,0 +1,164 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Generation
+import Mixers
+import Reporting
+import Settings
+import Torch
+import Training
+
+/// `retnet generate`: continues texts.
+struct GenerateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generate",
+        abstract: "Continue a text, streaming what is generated to standard output.",
+        discussion: """
+            Several prompts make a batch; each text is then printed when all are done. With --state-out everything \
+            that was read and generated is kept in a file of fixed size, and --state-in goes on from there, with or \
+            without a new prompt: both texts together are what one run would have given.
+
+            Ctrl-C ends the text early; the state is still saved, and the exit code is 1.
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var sampling: SamplingOptions
+    @OptionGroup var device: DeviceOptions
+
+    @Option(help: "A text to continue; may be given several times.")
+    var prompt: [String] = []
+
+    @Option(help: ArgumentHelp("A UTF-8 file to continue; may be given several times.", valueName: "file"))
+    var promptFile: [String] = []
+
+    @Argument(help: ArgumentHelp("- reads the prompt from standard input.", valueName: "-"))
+    var standardInput: String?
+
+    @Option(
+        help: "The form in which prompts are read: parallel, chunkwise:N or recurrent.",
+        transform: Arguments.form)
+    var prefillForm: MixerForm = .chunkwise(128)
+
+    @Option(help: ArgumentHelp("Continue from this state.", valueName: "file"))
+    var stateIn: String?
+
+    @Option(help: ArgumentHelp("Save the state at the end.", valueName: "file"))
+    var stateOut: String?
+
+    @Flag(help: "Print the prompt before what is generated.")
+    var echo = false
+
+    @Flag(help: "Print one JSON object at the end instead of streaming.")
+    var json = false
+
+    func validate() throws {
+        if let standardInput, standardInput != "-" {
+            throw ValidationError("unexpected argument '\(standardInput)': give the text with --prompt")
+        }
+        if prompt.isEmpty, promptFile.isEmpty, standardInput == nil, stateIn == nil {
+            throw ValidationError("give --prompt, --prompt-file, - (standard input) or --state-in")
+        }
+    }
+
+    func run() throws {
+        if let stateOut { try Arguments.checkOutput(stateOut, replaceable: true) }
+        let prompts =
+            try prompt + promptFile.map(TextInput.text)
+            + (standardInput.map { [try TextInput.text($0)] } ?? [])
+        let (device, type) = try device.prepare(.fast)
+        let loaded = try model.load(on: device, as: type)
+        let session = try session(loaded)
+        let parameters = sampling.parameters(SamplingParameters(defaults: loaded.generationDefaults))
+        let interrupt = InterruptFlag.onSignals()
+        let rows = prompts.isEmpty ? [String](repeating: "", count: max(1, session.rowCount)) : prompts
+        let streams = rows.count == 1 && !json
+        if streams, echo { Console.stream(rows[0]) }
+        let results = try session.generate(
+            rows, parameters, onText: { _, text in if streams { Console.stream(text) } },
+            isCancelled: { interrupt.isRaised })
+        if streams { Console.stream("\n") }
+        if let stateOut, let saved = try session.savedState() {
+            try StateFile.write(saved, of: loaded.model, to: stateOut)
+        }
+        if json {
+            try report(results, rows, parameters, session, device: device, type: type)
+        } else if !streams {
+            printBatch(results, rows)
+        }
+        if !json { Console.note(statistics(results, session)) }
+        if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
+    }
+
+    private func session(_ loaded: LoadedModel) throws -> GenerationSession {
+        var options = GenerationOptions()
+        options.prefillForm = prefillForm
+        options.keepsUnfinishedText = stateOut != nil
+        let tokenizer = try loaded.tokenizer
+        guard let stateIn else {
+            return try GenerationSession(model: loaded.model, tokenizer: tokenizer, options: options)
+        }
+        let saved = try StateFile.read(stateIn, for: loaded.model, tokenizerIdentity: tokenizer.identity)
+        return try GenerationSession(
+            model: loaded.model, tokenizer: tokenizer, resuming: saved, options: options)
+    }
+
+    private func printBatch(_ results: [GenerationResult], _ prompts: [String]) {
+        for (index, result) in results.enumerated() {
+            Console.result("=== \(index + 1) of \(results.count) ===")
+            Console.result((echo ? prompts[index] : "") + result.text)
+        }
+    }
+
+    private func statistics(_ results: [GenerationResult], _ session: GenerationSession) -> String {
+        let read = results.reduce(0) { $0 + $1.promptTokenCount }
+        let made = results.reduce(0) { $0 + $1.tokens.count }
+        let readSeconds = results.first?.prefillSeconds ?? 0
+        let madeSeconds = results.map(\.decodeSeconds).max() ?? 0
+        let reasons = Set(results.map(\.finishReason.rawValue)).sorted().joined(separator: ", ")
+        let seeds = results.map { String($0.seed) }.joined(separator: ", ")
+        return """
+            read \(Format.grouped(read)) tokens (\(rate(read, readSeconds))), generated \(Format.grouped(made)) \
+            (\(rate(made, madeSeconds))), ended by \(reasons), seed \(seeds), \
+            state \(Format.bytes(session.state?.byteCount ?? 0)), peak memory \
+            \(Format.bytes(ProcessMemory.peakByteCount))
+            """
+    }
+
+    private func rate(_ count: Int, _ seconds: Double) -> String {
+        seconds > 0 ? "\(Format.count(Double(count) / seconds)) tokens/s" : "0 s"
+    }
+
+    private func report(
+        _ results: [GenerationResult], _ prompts: [String], _ parameters: SamplingParameters,
+        _ session: GenerationSession, device: Device, type: ElementType
+    ) throws {
+        let entries: [SettingsTree] = results.enumerated().map { index, result in
+            [
+                "prompt": .string(prompts[index]), "text": .string(result.text),
+                "tokens": .array(result.tokens.map { .int(Int($0)) }),
+                "finish_reason": .string(result.finishReason.rawValue),
+                "stop_string": result.stopString.map { .string($0) } ?? .null,
+                "prompt_tokens": .int(result.promptTokenCount), "generated_tokens": .int(result.tokens.count),
+                // Seeds use all 64 bits, more than a JSON number can be trusted with.
+                "seed": .string(String(result.seed)),
+                "prefill_seconds": .double(result.prefillSeconds),
+                "decode_seconds": .double(result.decodeSeconds),
+                "prefill_tokens_per_second": .double(result.prefillTokensPerSecond),
+                "decode_tokens_per_second": .double(result.decodeTokensPerSecond),
+            ]
+        }
+        try Console.json([
+            "results": .array(entries),
+            "sampling": [
+                "max_tokens": .int(parameters.maxTokens), "temperature": .double(parameters.temperature),
+                "top_k": .int(parameters.topK), "top_p": .double(parameters.topP),
+                "min_p": .double(parameters.minP),
+                "repetition_penalty": .double(parameters.repetitionPenalty),
+            ],
+            "state_bytes": .int(session.state?.byteCount ?? 0),
+            "state_out": stateOut.map { .string($0) } ?? .null,
+            "device": .string(device.description), "dtype": .string(type.rawValue),
+            "peak_bytes": .int(ProcessMemory.peakByteCount),
+        ])
+    }
+}

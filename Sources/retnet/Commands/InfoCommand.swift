@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import Models
+import Reporting
+import Settings
+
+/// `retnet info`: what a model weighs and costs.
+struct InfoCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "info",
+        abstract: "Show parameters, FLOPs, state size and memory of a model, at once for any size.",
+        discussion: "Everything is computed from the configuration; no weights are loaded.")
+
+    @OptionGroup var source: ModelSource
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let accounting = try ModelAccounting(source.configuration())
+        if json { try Console.json(tree(accounting)) } else { Console.result(text(accounting)) }
+    }
+
+    private func text(_ accounting: ModelAccounting) -> String {
+        let configuration = accounting.configuration
+        let counts = accounting.parameters
+        var table = TextTable(header: [source.name, "", ""], alignments: [.left, .right, .left])
+        func add(_ name: String, _ value: String, _ note: String = "") { table.append([name, value, note]) }
+        add("width", Format.grouped(configuration.hiddenSize))
+        add("layers", Format.grouped(configuration.layerCount))
+        add("vocabulary", Format.grouped(configuration.vocabularySize))
+        if let length = configuration.trainingLength {
+            add("training length", Format.grouped(length), "tokens")
+        }
+        add("parameters", Format.grouped(accounting.parameterCount), Format.count(accounting.parameterCount))
+        add(
+            "  embedding", Format.grouped(counts.embedding), configuration.tiedOutput ? "also the output" : ""
+        )
+        add("  mixers", Format.grouped(counts.mixers))
+        add("  feed-forwards", Format.grouped(counts.feedForwards))
+        add("  norms", Format.grouped(counts.norms))
+        if counts.output > 0 { add("  output", Format.grouped(counts.output)) }
+        add("block matrices", Format.grouped(accounting.blockMatrixParameterCount), "as papers count")
+        add("FLOPs a token", Format.count(accounting.forwardFLOPsPerToken), "forward")
+        add("", Format.count(accounting.trainingFLOPsPerToken), "training")
+        add("", Format.count(accounting.decodingFLOPsPerToken), "generation, at any position")
+        add("state", Format.bytes(accounting.stateByteCount), "a sequence, of any length")
+        add("weights", Format.bytes(accounting.weightByteCount(bytesPerParameter: 4)), "float32")
+        add("", Format.bytes(accounting.weightByteCount(bytesPerParameter: 2)), "bfloat16")
+        add(
+            "training", Format.bytes(accounting.trainingByteCount(mixedPrecision: true)),
+            "weights, gradients, AdamW; activations come on top")
+        return table.text()
+    }
+
+    private func tree(_ accounting: ModelAccounting) -> SettingsTree {
+        let parts = ParameterCounts.Part.allCases.map {
+            ($0.rawValue, SettingsTree.int(accounting.parameters[$0]))
+        }
+        return [
+            "name": .string(source.name), "parameters": .int(accounting.parameterCount),
+            "parameters_by_part": .ordered(parts),
+            "block_matrix_parameters": .int(accounting.blockMatrixParameterCount),
+            "forward_flops_per_token": .int(accounting.forwardFLOPsPerToken),
+            "training_flops_per_token": .int(accounting.trainingFLOPsPerToken),
+            "decoding_flops_per_token": .int(accounting.decodingFLOPsPerToken),
+            "state_bytes": .int(accounting.stateByteCount),
+            "weight_bytes_float32": .int(accounting.weightByteCount(bytesPerParameter: 4)),
+            "weight_bytes_bfloat16": .int(accounting.weightByteCount(bytesPerParameter: 2)),
+            "training_bytes": .int(accounting.trainingByteCount(mixedPrecision: true)),
+            "configuration": accounting.configuration.settings,
+        ]
+    }
+}

@@ -1,0 +1,161 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Mixers
+import Models
+import Reporting
+import Settings
+import Storage
+import Text
+import Torch
+
+/// `retnet logits`: the raw outputs of a model, for comparison with other implementations.
+struct LogitsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "logits",
+        abstract: "Write the logits of rows of token ids as safetensors.",
+        discussion: """
+            The output holds one tensor, 'logits', float32 [B, T, V]. --tokens is a JSON array of rows of equal \
+            length, such as [[1, 2, 3], [4, 5, 6]]; - reads it from standard input.
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var device: DeviceOptions
+
+    @Option(help: ArgumentHelp("A JSON array of rows of token ids, or -.", valueName: "file"))
+    var tokens: String
+
+    @Option(help: "The form to compute in: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    var form: MixerForm = .parallel
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The safetensors file to write.", valueName: "file"))
+    var output: String
+
+    @Option(
+        help: ArgumentHelp(
+            "Continue from this state, one row of it for each row of tokens.", valueName: "file"))
+    var stateIn: String?
+
+    @Option(help: ArgumentHelp("Save the state after the last tokens.", valueName: "file"))
+    var stateOut: String?
+
+    @Flag(help: "Print one JSON object about what was written.")
+    var json = false
+
+    func run() throws {
+        try Arguments.checkOutput(output, replaceable: true)
+        if let stateOut { try Arguments.checkOutput(stateOut, replaceable: true) }
+        let (device, type) = try device.prepare(.exact)
+        let rows = try TokenRows(path: tokens)
+        let loaded = try model.load(on: device, as: type)
+        let network = loaded.model
+        if let reason = network.obstacle(to: form) {
+            throw CommandError("this model has no form '\(form)': \(reason)")
+        }
+        let vocabularySize = network.configuration.vocabularySize
+        try rows.check(vocabularySize: vocabularySize)
+        try checkSize(rows, vocabularySize: vocabularySize)
+        let identity = try? loaded.tokenizer.identity
+        let saved = try stateIn.map { try StateFile.read($0, for: network, tokenizerIdentity: identity) }
+        if saved?.pendingTokens.contains(where: { !$0.isEmpty }) == true {
+            throw CommandError(
+                "the state in '\(stateIn ?? "")' has tokens that are chosen but not read yet: continue it with"
+                    + " `retnet generate` instead")
+        }
+        try withoutGradients {
+            let ids = try Tensor.from(rows.values, [rows.count, rows.length], on: device)
+            let (logits, state) = try network(ids, state: saved?.state, form: form)
+            let result = try logits.to(.float32)
+            try SafetensorsWriter(tensors: [("logits", result)], metadata: ["form": form.description])
+                .write(to: output)
+            if let stateOut {
+                let last = try result.selected(1, rows.length - 1)
+                let next = SavedState(state: state, logits: last, tokenizerIdentity: identity)
+                try StateFile.write(next, of: network, to: stateOut)
+            }
+        }
+        try report(rows, vocabularySize: vocabularySize, device: device, type: type)
+    }
+
+    /// All logits are in memory at once, so refuse what cannot fit before computing it.
+    private func checkSize(_ rows: TokenRows, vocabularySize: Int) throws {
+        let (byteCount, overflow) = (rows.values.count * 4).multipliedReportingOverflow(by: vocabularySize)
+        guard !overflow, UInt64(byteCount) <= ProcessInfo.processInfo.physicalMemory else {
+            throw CommandError(
+                "the logits of \(rows.values.count) tokens would not fit into memory: use shorter rows and carry the"
+                    + " state on with --state-out and --state-in")
+        }
+    }
+
+    private func report(_ rows: TokenRows, vocabularySize: Int, device: Device, type: ElementType) throws {
+        guard json else {
+            Console.note("logits [\(rows.count), \(rows.length), \(vocabularySize)] written to \(output)")
+            return
+        }
+        try Console.json([
+            "output": .string(output), "shape": [.int(rows.count), .int(rows.length), .int(vocabularySize)],
+            "form": .string(form.description), "device": .string(device.description),
+            "dtype": .string(type.rawValue), "state_out": stateOut.map { .string($0) } ?? .null,
+        ])
+    }
+}
+
+/// Rows of token ids of one length, as read from a JSON file.
+struct TokenRows {
+    /// The number of rows.
+    let count: Int
+    /// The number of tokens of each row.
+    let length: Int
+    /// All ids, row after row.
+    let values: [Int64]
+    private let source: String
+
+    /// Reads a JSON array of arrays; `-` is standard input.
+    init(path: String) throws {
+        source = path == "-" ? "standard input" : "'\(path)'"
+        let data = try TextInput.data(path)
+        guard let text = String(validatingUTF8Data: data) else {
+            throw CommandError("\(source) is not UTF-8 text")
+        }
+        let tree: SettingsTree
+        do {
+            tree = try SettingsTree(json: text)
+        } catch {
+            throw CommandError("\(source) is not JSON: \(error)")
+        }
+        guard let rows = tree.array, !rows.isEmpty else {
+            throw CommandError("\(source) must hold a JSON array of rows, such as [[1, 2, 3], [4, 5, 6]]")
+        }
+        var values: [Int64] = []
+        var length: Int?
+        for (index, row) in rows.enumerated() {
+            guard let elements = row.array else {
+                throw CommandError("\(source): row \(index) is not an array of token ids")
+            }
+            guard !elements.isEmpty else { throw CommandError("\(source): row \(index) is empty") }
+            if let length, length != elements.count {
+                throw CommandError(
+                    "\(source): rows must have one length, but row 0 has \(length) tokens and row \(index) has"
+                        + " \(elements.count)")
+            }
+            length = elements.count
+            for (column, element) in elements.enumerated() {
+                guard case .int(let id) = element else {
+                    throw CommandError("\(source): row \(index), token \(column) is not a whole number")
+                }
+                values.append(Int64(id))
+            }
+        }
+        count = rows.count
+        self.length = length ?? 0
+        self.values = values
+    }
+
+    /// Throws where an id is outside the vocabulary.
+    func check(vocabularySize: Int) throws {
+        guard let bad = values.firstIndex(where: { $0 < 0 || $0 >= vocabularySize }) else { return }
+        throw CommandError(
+            "\(source): row \(bad / length), token \(bad % length) is \(values[bad]), outside the vocabulary of"
+                + " \(vocabularySize) tokens (0 to \(vocabularySize - 1))")
+    }
+}

@@ -1,0 +1,48 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Reporting
+import Settings
+import Text
+
+/// `retnet tokenize`: text files into one token file.
+struct TokenizeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tokenize",
+        abstract: "Turn text into a token file, which loads at once and keeps the bounds of documents.",
+        discussion: """
+            A token file can be given wherever text can. Without --model, tokens are the bytes of the text (the \
+            built-in byte tokenizer).
+            """)
+
+    @OptionGroup var data: DataOptions
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The token file to write.", valueName: "file"))
+    var output: String
+
+    @Option(help: ArgumentHelp("A model whose tokenizer is used.", valueName: "dir"))
+    var model: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        try Arguments.checkOutput(output)
+        let tokenizer: any Tokenizer =
+            try model.map { try TokenizerLoader.load(folder: ModelOptions.modelPath($0)) } ?? ByteTokenizer()
+        let corpus = try data.corpus()
+        try corpus.writeTokenFile(tokenizer: tokenizer, to: output)
+        let file = try TokenFile(path: output)
+        guard json else {
+            Console.result(
+                "\(Format.grouped(file.tokenCount)) tokens in \(Format.grouped(file.documentCount)) documents"
+                    + " (\(tokenizer.identity), \(file.bytesPerToken) bytes a token) written to \(output)")
+            return
+        }
+        try Console.json([
+            "output": .string(output), "tokens": .int(file.tokenCount), "documents": .int(file.documentCount),
+            "bytes_per_token": .int(file.bytesPerToken), "vocabulary_size": .int(file.vocabularySize),
+            "tokenizer": .string(tokenizer.identity), "source_bytes": .int(corpus.byteCount),
+        ])
+    }
+}

@@ -1,0 +1,271 @@
+import Checkpoints
+import Evaluation
+import Foundation
+import Generation
+import Layers
+import Models
+import Reporting
+import Storage
+import Text
+import Torch
+import Training
+
+/// The steps of the demo, one after the other.
+struct Demo {
+    let preset: Preset
+    /// The user's own text; empty for stories.
+    let text: [String]
+    let folder: DemoFolder
+    let minutes: Double
+    let steps: Int?
+    let device: Device
+    let elementType: ElementType
+    let seed: Int
+
+    private static let storyByteCount = 4_000_000
+    private static let length = 512
+    private static let batchSize = 8
+
+    private var tellsStories: Bool { text.isEmpty }
+
+    func run() throws {
+        let interrupt = InterruptFlag.onSignals()
+        try folder.prepare()
+        title("1. The text")
+        let paths = try prepareText()
+        title("2. Training")
+        let configuration = try trainingConfiguration(paths)
+        let run = try TrainingRun(configuration, folder: folder.runPath, device: device) { Console.warn($0) }
+        // A machine that becomes busy must not make the demo endless.
+        let deadline = Deadline(seconds: steps == nil ? minutes * 60 * 1.25 : .infinity, interrupt: interrupt)
+        let outcome = try run.run(
+            interrupt: deadline.flag, observers: [ProgressObserver(title: preset.name), deadline])
+        if outcome.reason == .interrupted, !interrupt.isRaised {
+            Console.note("the machine became slower than it was at first: training ends here")
+        }
+        guard !interrupt.isRaised else {
+            Console.note("stopped; `retnet train --resume --out \(folder.runPath)` would go on")
+            throw ExitCodes.interrupted
+        }
+        let loaded = try ModelFolder.load(
+            outcome.checkpointPath, elementType: elementType, device: device, computeType: elementType)
+        try showTraining(run, outcome)
+        if tellsStories { try showRecall(loaded) }
+        title(tellsStories ? "4. Generated stories" : "3. Generated text")
+        try showTexts(loaded, run.trainer.model.configuration.trainingLength, paths, interrupt)
+        title(tellsStories ? "5. The cost of decoding" : "4. The cost of decoding")
+        try showDecoding(loaded.model)
+        showFiles(outcome)
+    }
+
+    private func title(_ text: String) {
+        Console.result("\n\(text)\n" + String(repeating: "-", count: text.count))
+    }
+
+    // MARK: Text and training
+
+    private func prepareText() throws -> [String] {
+        guard tellsStories else {
+            Console.result("Your own: \(text.joined(separator: ", "))")
+            return text
+        }
+        var generator = StoryGenerator(seed: UInt64(seed))
+        let corpus = generator.corpus(byteCount: Self.storyByteCount)
+        try AtomicFile.write(Data(corpus.text.utf8), to: folder.storiesPath)
+        Console.result(
+            "\(Format.grouped(corpus.documentRanges.count)) stories of \(Format.bytes(corpus.text.utf8.count)) written to"
+                + " \(folder.storiesPath). One of them, in which names and things come back:\n")
+        var example = StoryGenerator(seed: UInt64(seed))
+        Console.result(Self.indented(example.story().text))
+        return [folder.storiesPath]
+    }
+
+    private func trainingConfiguration(_ paths: [String]) throws -> TrainingConfiguration {
+        var configuration = TrainingConfiguration(preset: preset)
+        configuration.seed = UInt64(seed)
+        configuration.precision = elementType == .bfloat16 ? .bfloat16 : .float32
+        configuration.data.paths = paths
+        configuration.data.length = Self.length
+        configuration.data.batchSize = Self.batchSize
+        if tellsStories {
+            configuration.data.separator = .blankLines(1)
+        } else {
+            configuration.data.validationFraction = 0.05
+        }
+        let count = try steps ?? measuredStepCount(configuration)
+        configuration.duration = .steps(count)
+        configuration.schedule.warmupStepCount = max(1, min(100, count / 10))
+        configuration.monitoring.logInterval = max(1, min(10, count / 50))
+        configuration.monitoring.evaluationInterval = max(1, count / 6)
+        configuration.monitoring.evaluationBatchCount = 16
+        configuration.monitoring.sampleInterval = max(1, count / 3)
+        configuration.monitoring.sampleTokenCount = 160
+        configuration.monitoring.checkpointInterval = max(1, count / 2)
+        configuration.monitoring.keptCheckpointCount = 1
+        let parameters = try ModelAccounting(preset.configuration).parameterCount
+        Console.result(
+            "\(preset.name), \(Format.count(parameters)) parameters, \(elementType.rawValue) on \(device) with"
+                + " \(Runtime.threadCount) threads: \(Format.grouped(count)) updates of"
+                + " \(Format.grouped(Self.length * Self.batchSize)) tokens")
+        return configuration
+    }
+
+    /// As many updates as this machine makes in the time given, by the time of a few of them.
+    private func measuredStepCount(_ configuration: TrainingConfiguration) throws -> Int {
+        let resolved = try configuration.resolved()
+        let parameters = ParameterStore(source: .random(seed: 0), device: device)
+        let model = try LanguageModel(resolved.model, parameters: parameters, computeType: elementType)
+        var generator = StoryGenerator(seed: 0)
+        let corpus = generator.corpus(byteCount: Self.length * Self.batchSize * 4)
+        let source = try ShuffledWindows(
+            stream: TokenStream(texts: [corpus.text], tokenizer: ByteTokenizer()), rowCount: Self.batchSize,
+            length: Self.length, seed: 0)
+        var options = Trainer.Options()
+        options.form = resolved.form ?? .chunkwise(128)
+        let trainer = try Trainer(model, source: source, options: options)
+        for _ in 0..<2 { _ = try trainer.makeStep() }
+        var timings = Timings()
+        for _ in 0..<6 {
+            try timings.time {
+                _ = try trainer.makeStep()
+                try device.synchronize()
+            }
+        }
+        let count = minutes * 60 / max(timings.median, 1e-6)
+        // The presets are small: more updates than this teach them little.
+        return max(20, Int(min(count, 100_000)))
+    }
+
+    // MARK: Results
+
+    private func showTraining(_ run: TrainingRun, _ outcome: TrainingOutcome) throws {
+        for ending in ["svg", "png"] {
+            let source = ending == "svg" ? run.folder.lossCurveSVGPath : run.folder.lossCurvePNGPath
+            if FileManager.default.fileExists(atPath: source) {
+                try FileManager.default.copyItem(atPath: source, toPath: "\(folder.lossPath).\(ending)")
+            }
+        }
+        let losses = try JSONLinesLog.records(at: run.folder.metricsPath).compactMap { record in
+            record["step"]?.intValue.flatMap { step in record["loss"]?.doubleValue.map { (Double(step), $0) }
+            }
+        }
+        Console.result("\nLoss (nats per byte) over updates:\n")
+        Console.result(TerminalChart(points: losses).text(width: 64, height: 12))
+        if let validation = outcome.validation {
+            Console.result(
+                "\nValidation, text never trained on: \(Format.fixed(validation.bitsPerByte, decimals: 3)) bits per byte"
+                    + " (loss \(Format.fixed(validation.loss, decimals: 3)) nats)")
+        }
+    }
+
+    private func showRecall(_ loaded: LoadedModel) throws {
+        title("3. Recall")
+        // Another seed: stories that nobody has seen.
+        var generator = StoryGenerator(seed: UInt64(seed) &+ 1_000_003)
+        let stories = (0..<120).map { _ in generator.story() }
+        let result = try RecallAccuracy(loaded.model, tokenizer: loaded.tokenizer).measure(stories)
+        Console.result("Things told early and needed again in \(stories.count) new stories:")
+        Console.result(RecallReport.text(result))
+    }
+
+    private func showTexts(
+        _ loaded: LoadedModel, _ trainingLength: Int?, _ paths: [String], _ interrupt: InterruptFlag
+    ) throws {
+        let tokenizer = try loaded.tokenizer
+        var parameters = SamplingParameters()
+        parameters.temperature = 0.7
+        parameters.topP = 0.95
+        parameters.maxTokens = 500
+        for (index, prompt) in try prompts(paths, tokenizer).enumerated() {
+            parameters.seed = UInt64(seed) &+ UInt64(index)
+            let session = try GenerationSession(model: loaded.model, tokenizer: tokenizer)
+            Console.stream("\n[\(prompt)]")
+            // A document ends where the next begins.
+            parameters.endTokens = [tokenizer.beginToken, tokenizer.endToken].compactMap { $0 }
+            let results = try session.generate(
+                [prompt], parameters, onText: { _, text in Console.stream(text) },
+                isCancelled: { interrupt.isRaised })
+            Console.stream("\n")
+            if interrupt.isRaised { throw ExitCodes.interrupted }
+            if let result = results.first {
+                Console.result("    (\(Format.count(result.decodeTokensPerSecond)) tokens per second)")
+            }
+        }
+    }
+
+    /// Beginnings of new stories, or of the user's own text.
+    private func prompts(_ paths: [String], _ tokenizer: any Tokenizer) throws -> [String] {
+        guard tellsStories else {
+            let stream = try Corpus(paths: paths).tokenStream(tokenizer: tokenizer)
+            let start = try stream.tokens(in: 0..<min(81, stream.tokenCount))
+            var decoder = UTF8StreamDecoder()
+            return [decoder.append(start.flatMap { tokenizer.bytes(of: $0) }), ""].filter { !$0.isEmpty }
+        }
+        var generator = StoryGenerator(seed: UInt64(seed) &+ 2_000_003)
+        return (0..<2).map { _ in
+            let story = generator.story().text
+            let end = story.firstIndex(of: ".").map { story.index(after: $0) } ?? story.endIndex
+            return String(story[..<end])
+        }
+    }
+
+    private func showDecoding(_ model: LanguageModel) throws {
+        let positions = [100, 1000, 10_000, 100_000]
+        let results = try DecodeBench(model: model, batch: 1).run(
+            positions: positions, tokenCount: 200, warmup: 20)
+        Console.result("One token after so many; the state is all that the model keeps of them:\n")
+        Console.result(DecodeBench.table(results))
+        let categories = positions.map { Format.grouped($0) }
+        let grid = ChartGrid(
+            title: "Generation at far positions",
+            subtitle: "\(preset.name), \(elementType.rawValue) on \(device), \(Runtime.threadCount) threads",
+            charts: [
+                BarChart(
+                    title: "Time", categories: categories, categoryTitle: "Position",
+                    valueAxis: ChartAxis("Milliseconds per token"),
+                    series: [BarChart.Series(name: "", values: results.map { $0.timings.median * 1000 })]),
+                BarChart(
+                    title: "State", categories: categories, categoryTitle: "Position",
+                    valueAxis: ChartAxis("Bytes", format: .bytes),
+                    series: [BarChart.Series(name: "", values: results.map { Double($0.stateByteCount) })]),
+            ])
+        for ending in ["svg", "png"] { try grid.write(to: "\(folder.decodePath).\(ending)") }
+    }
+
+    private func showFiles(_ outcome: TrainingOutcome) {
+        Console.result(
+            """
+
+            Loss curve: \(folder.lossPath).svg, \(folder.lossPath).png
+            Decoding:   \(folder.decodePath).svg, \(folder.decodePath).png
+            The model:  \(outcome.checkpointPath)
+
+            Go on with:
+              ./retnet generate --model \(folder.runPath) --prompt "Once upon a time"
+              ./retnet eval perplexity --model \(folder.runPath) --data FILE
+            """)
+    }
+
+    private static func indented(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { "    " + $0 }.joined(
+            separator: "\n")
+    }
+}
+
+/// Ends training when a signal asks for it or the time is over.
+private final class Deadline: TrainingObserver {
+    /// What the run looks at.
+    let flag = InterruptFlag()
+    private let seconds: Double
+    private let interrupt: InterruptFlag
+    private let start = ContinuousClock.now
+
+    init(seconds: Double, interrupt: InterruptFlag) {
+        self.seconds = seconds
+        self.interrupt = interrupt
+    }
+
+    func trainingDidStep(_ step: TrainingStep) throws {
+        if interrupt.isRaised || (ContinuousClock.now - start) / .seconds(1) > seconds { flag.raise() }
+    }
+}

@@ -1,0 +1,50 @@
+import Evaluation
+import Mixers
+import Models
+import Testing
+import Text
+import Torch
+
+@Suite struct RecallAccuracyTests {
+    private func stories(_ count: Int) -> [Story] {
+        var generator = StoryGenerator(seed: 11)
+        return (0..<count).map { _ in generator.story() }
+    }
+
+    @Test func `An untrained model recalls nothing and every answer is counted`() throws {
+        let stories = stories(3)
+        let result = try RecallAccuracy(try Tiny.model(), tokenizer: ByteTokenizer()).measure(stories)
+        let count = stories.reduce(0) { $0 + $1.recalls.count }
+        #expect(result.overall.total == count)
+        #expect(result.overall.correct == 0)
+        #expect(result.byDistance.reduce(0) { $0 + $1.count.total } == count)
+        #expect(result.byKind.values.reduce(0) { $0 + $1.total } == count)
+        for (a, b) in zip(result.byDistance, result.byDistance.dropFirst()) {
+            #expect(a.distances.upperBound <= b.distances.lowerBound)
+        }
+    }
+
+    @Test func `Answers agree with the most probable tokens of one long pass`() throws {
+        let model = try Tiny.model()
+        let tokenizer = ByteTokenizer()
+        let story = stories(1)[0]
+        let tokens = [Int32(255)] + tokenizer.encode(story.text)
+        let logits = try withoutGradients {
+            try model(Tensor.from(tokens, [1, tokens.count]).to(.int64), form: .parallel).logits
+        }
+        let best = try logits.argmax(axis: -1).values(as: Int64.self)
+        // Recalls whose answers are what this model happens to say, byte for byte, must count as right.
+        let runs = (0..<tokens.count - 1).filter { best[$0] == Int64(tokens[$0 + 1]) }
+        let answers = try RecallAccuracy(model, tokenizer: tokenizer, form: .chunkwise(8), windowLength: 37)
+            .answers(to: story)
+        for (recall, answer) in zip(story.recalls, answers) {
+            #expect(answer == recall.range.allSatisfy { runs.contains($0) })
+        }
+    }
+
+    @Test func `Stories without questions cannot be measured`() throws {
+        #expect(throws: EvaluationError.noQuestions) {
+            try RecallAccuracy(try Tiny.model(), tokenizer: ByteTokenizer()).measure([])
+        }
+    }
+}
