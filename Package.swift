@@ -29,7 +29,9 @@ let package = Package(
     platforms: [.macOS(.v14)],
     products: [
         .executable(name: "retnet", targets: ["retnet"]),
-        .library(name: "RetNet", targets: ["Models", "Text", "Checkpoints", "Training", "Generation", "Evaluation"]),
+        .library(
+            name: "RetNet",
+            targets: ["Models", "Text", "Checkpoints", "Training", "Generation", "Evaluation"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -48,7 +50,8 @@ let package = Package(
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
         .target(name: "Layers", dependencies: ["Torch"], swiftSettings: strict),
         .target(name: "Mixers", dependencies: ["Layers", "Torch", "Settings"], swiftSettings: strict),
-        .target(name: "Models", dependencies: ["Mixers", "Layers", "Torch", "Settings"], swiftSettings: strict),
+        .target(
+            name: "Models", dependencies: ["Mixers", "Layers", "Torch", "Settings"], swiftSettings: strict),
 
         // What is done with models.
         .target(
@@ -59,17 +62,20 @@ let package = Package(
             name: "Generation", dependencies: ["Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"],
             swiftSettings: strict),
         .target(
-            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text"], swiftSettings: strict),
+            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text"],
+            swiftSettings: strict),
         .target(
             name: "Training",
             dependencies: [
-                "Checkpoints", "Evaluation", "Generation", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting",
+                "Checkpoints", "Evaluation", "Generation", "Models", "Mixers", "Layers", "Torch", "Text",
+                "Reporting",
                 "Storage", "Settings",
             ], swiftSettings: strict),
         .executableTarget(
             name: "retnet",
             dependencies: [
-                "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text",
+                "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers", "Layers", "Torch",
+                "Text",
                 "Reporting", "Storage", "Settings",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
@@ -84,19 +90,29 @@ let package = Package(
         .testTarget(name: "ModelsTests", dependencies: ["Models", "Mixers", "Layers", "Torch", "Settings"]),
         .testTarget(
             name: "CheckpointsTests",
-            dependencies: ["Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Storage", "Settings"]),
+            dependencies: [
+                "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Storage", "Settings",
+            ]),
         .testTarget(
             name: "GenerationTests",
             dependencies: ["Generation", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"]),
         .testTarget(
-            name: "EvaluationTests", dependencies: ["Evaluation", "Models", "Mixers", "Layers", "Torch", "Text"]),
+            name: "EvaluationTests",
+            dependencies: ["Evaluation", "Models", "Mixers", "Layers", "Torch", "Text"]),
         .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "Training", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting", "Storage",
+                "Training", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting",
+                "Storage",
                 "Settings",
             ]),
         .testTarget(name: "CommandTests", dependencies: ["retnet", "Storage"]),
     ],
     cxxLanguageStandard: .cxx20
 )
+
+// Only `make docs` needs the plugin, so users of the package never fetch it.
+if Context.environment["RETNET_DOCS"] != nil {
+    package.dependencies.append(
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0"))
+}

@@ -2,8 +2,8 @@ import Torch
 
 /// A layer that moves information between positions: [B, T, D] → [B, T, D], from a given state to a new one.
 ///
-/// The hinge of the package: blocks, models, training, generation and evaluation know this protocol and no
-/// mixer by name.
+/// The hinge of the package: passes of models, and with them training, generation and evaluation, go through
+/// this protocol, and only configurations name a mixer.
 public protocol TokenMixer {
     /// The name used in configurations and messages.
     var name: String { get }

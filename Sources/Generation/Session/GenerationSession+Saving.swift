@@ -7,7 +7,7 @@ import Torch
 extension GenerationSession {
     private static let rowsKey = "generation.rows"
 
-    /// Everything needed to go on later, for ``StateFile``; nil before anything was read.
+    /// Everything needed to go on later, for `StateFile`; nil before anything was read.
     public func savedState() throws -> SavedState? {
         guard let content else { return nil }
         let rows = continuations.map { row in

@@ -2,19 +2,19 @@ import Foundation
 import Settings
 
 extension LanguageModelConfiguration {
-    /// Reads a `config.json`; throws ``SettingsError`` with everything that is wrong with it.
+    /// Reads a `config.json`; throws `SettingsError` with everything that is wrong with it.
     public init(contentsOf url: URL) throws {
         try self.init(file: try SettingsDocument(contentsOf: url))
     }
 
-    /// Reads the text of a `config.json`; throws ``SettingsError`` with everything that is wrong with it.
+    /// Reads the text of a `config.json`; throws `SettingsError` with everything that is wrong with it.
     public init(json text: String, sourceName: String? = nil) throws {
         try self.init(file: try SettingsDocument(json: text, sourceName: sourceName))
     }
 
     /// The text of `config.json`: `model_type`, `format_version`, then ``settings``.
     ///
-    /// Throws ``SettingsError`` if the configuration is not sound.
+    /// Throws `SettingsError` if the configuration is not sound.
     public func jsonText() throws -> String {
         try validate()
         let head: SettingsTree = [

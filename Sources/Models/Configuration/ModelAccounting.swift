@@ -19,7 +19,7 @@ public struct ModelAccounting: Sendable, Equatable {
 
     private let recurrentFLOPs: Int
 
-    /// Counts; throws ``SettingsError`` if the configuration is not sound.
+    /// Counts; throws `SettingsError` if the configuration is not sound.
     public init(_ configuration: LanguageModelConfiguration) throws {
         try configuration.validate()
         self.configuration = configuration
