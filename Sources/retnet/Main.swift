@@ -5,8 +5,10 @@ import Foundation
 @main
 enum Main {
     static func main() {
+        SignalMask.clear()
         do {
             var command = try RetNetCommand.parseAsRoot()
+            if command is any ComputingCommand { OpenMPSettings.apply() }
             try command.run()
         } catch {
             finish(error)

@@ -6,7 +6,7 @@ import Settings
 import Torch
 
 /// `retnet bench decode`: generating token by token, at several positions.
-struct BenchDecodeCommand: ParsableCommand {
+struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "decode",
         abstract: "Measure the generation of one token at positions near and far.",

@@ -7,7 +7,7 @@ import Settings
 import Torch
 
 /// `retnet bench prefill`: reading a prompt.
-struct BenchPrefillCommand: ParsableCommand {
+struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "prefill", abstract: "Measure the reading of a prompt into the state.")
 

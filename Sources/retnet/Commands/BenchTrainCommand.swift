@@ -9,7 +9,7 @@ import Torch
 import Training
 
 /// `retnet bench train`: whole training steps.
-struct BenchTrainCommand: ParsableCommand {
+struct BenchTrainCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Measure training steps: forward, backward, clipping and AdamW.")
 

@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 
 /// `retnet demo`: the whole package in a few minutes.
-struct DemoCommand: ParsableCommand {
+struct DemoCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
         abstract:

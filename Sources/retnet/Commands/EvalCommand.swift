@@ -18,7 +18,7 @@ struct EvalCommand: ParsableCommand {
 }
 
 /// `retnet eval perplexity`: how well a model predicts a text.
-struct PerplexityCommand: ParsableCommand {
+struct PerplexityCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "perplexity",
         abstract: "Measure perplexity and bits per byte of a text of any length at constant memory.",

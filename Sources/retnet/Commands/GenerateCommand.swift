@@ -9,7 +9,7 @@ import Torch
 import Training
 
 /// `retnet generate`: continues texts.
-struct GenerateCommand: ParsableCommand {
+struct GenerateCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate",
         abstract: "Continue a text, streaming what is generated to standard output.",

@@ -10,7 +10,7 @@ import Text
 import Torch
 
 /// `retnet logits`: the raw outputs of a model, for comparison with other implementations.
-struct LogitsCommand: ParsableCommand {
+struct LogitsCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "logits",
         abstract: "Write the logits of rows of token ids as safetensors.",

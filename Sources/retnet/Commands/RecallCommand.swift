@@ -10,7 +10,7 @@ import Torch
 import Training
 
 /// `retnet eval recall`: what a model remembers of stories.
-struct RecallCommand: ParsableCommand {
+struct RecallCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "recall",
         abstract: "Count how many things told early in made-up stories a model still knows later.",

@@ -8,7 +8,7 @@ import Torch
 import Training
 
 /// `retnet train`: a training run in a folder.
-struct TrainCommand: ParsableCommand {
+struct TrainCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
         abstract: "Train a model on text, or go on with a run.",
