@@ -12,13 +12,16 @@ public struct RecallAccuracy {
     private let tokenizer: any Tokenizer
     private let form: MixerForm
     private let windowLength: Int
+    private let contextTokenCount: Int?
 
     /// Prepares the questions for one model; `windowLength` tokens are read at once, carrying the state.
     ///
+    /// With `contextTokenCount` the model reads only so many tokens before each answer, instead of the whole
+    /// story: what it still gets right then needs no memory, which is the control for the figure with all of it.
     /// Throws ``EvaluationError`` when the model lacks the form or some of the tokenizer's tokens.
     public init(
         _ model: LanguageModel, tokenizer: any Tokenizer, form: MixerForm = .chunkwise(256),
-        windowLength: Int = 2048
+        windowLength: Int = 2048, contextTokenCount: Int? = nil
     ) throws {
         if let reason = model.obstacle(to: form) {
             throw EvaluationError.unsupportedForm(form: form.description, reason: reason)
@@ -31,6 +34,7 @@ public struct RecallAccuracy {
         self.tokenizer = tokenizer
         self.form = form
         self.windowLength = max(1, windowLength)
+        self.contextTokenCount = contextTokenCount.map { max(0, $0) }
     }
 
     /// Reads stories and counts right answers.
@@ -56,18 +60,26 @@ public struct RecallAccuracy {
     public func answers(to story: Story) throws -> [Bool] {
         let text = tokenizer.encode(story.text)
         guard !text.isEmpty, !story.recalls.isEmpty else { return story.recalls.map { _ in false } }
-        let tokens = (tokenizer.beginToken.map { [$0] } ?? []) + text
-        // Nothing comes before the first token where there is no <bos>.
-        let unpredicted = tokens.count - text.count == 0 ? [false] : []
-        let isRight = unpredicted + zip(try predictions(tokens), tokens.dropFirst()).map { $0 == Int64($1) }
         var starts: [Int] = [0]
         for token in text { starts.append(starts[starts.count - 1] + tokenizer.bytes(of: token).count) }
-        return story.recalls.map { recall in
+        let whole = contextTokenCount == nil ? try areRight(text) : []
+        return try story.recalls.map { recall in
             let indices = text.indices.filter {
                 starts[$0] < recall.range.upperBound && starts[$0 + 1] > recall.range.lowerBound
             }
-            return !indices.isEmpty && indices.allSatisfy { isRight[$0] }
+            guard let first = indices.first, let last = indices.last else { return false }
+            guard let contextTokenCount else { return whole[first...last].allSatisfy { $0 } }
+            let near = Array(text[max(0, first - contextTokenCount)...last])
+            return try areRight(near).suffix(last - first + 1).allSatisfy { $0 }
         }
+    }
+
+    /// For each token whether it is the most probable one after those before it.
+    private func areRight(_ text: [Int32]) throws -> [Bool] {
+        let tokens = (tokenizer.beginToken.map { [$0] } ?? []) + text
+        // Nothing comes before the first token where there is no <bos>.
+        let unpredicted = tokens.count == text.count ? [false] : []
+        return unpredicted + zip(try predictions(tokens), tokens.dropFirst()).map { $0 == Int64($1) }
     }
 
     /// The most probable token after each token but the last.

@@ -42,6 +42,33 @@ import Torch
         }
     }
 
+    @Test func `A context as long as the story gives the answers of the whole story`() throws {
+        let story = stories(1)[0]
+        // A model trained for a moment on this one story gets something right.
+        let model = try Tiny.model()
+        try model.parameters.setRequiresGradient(true)
+        let tokens = [Int32(255)] + ByteTokenizer().encode(story.text)
+        let inputs = try Tensor.from(Array(tokens.dropLast()), [1, tokens.count - 1]).to(.int64)
+        let targets = try Tensor.from(Array(tokens.dropFirst()), [1, tokens.count - 1]).to(.int64)
+        for _ in 0..<60 {
+            let loss = try model.lossSum(inputs, targets: targets, form: .chunkwise(64)).loss
+            try (loss * (1 / Double(tokens.count))).backward()
+            for tensor in model.parameters.tensors {
+                let gradient = try #require(try tensor.gradient())
+                try tensor.add(gradient, factor: -0.5)
+            }
+            try model.parameters.clearGradients()
+        }
+        try model.parameters.setRequiresGradient(false)
+        func answers(_ context: Int?) throws -> [Bool] {
+            try RecallAccuracy(model, tokenizer: ByteTokenizer(), contextTokenCount: context).answers(
+                to: story)
+        }
+        let whole = try answers(nil)
+        #expect(try answers(story.text.utf8.count) == whole)
+        #expect(try answers(0).count == whole.count)
+    }
+
     @Test func `Stories without questions cannot be measured`() throws {
         #expect(throws: EvaluationError.noQuestions) {
             try RecallAccuracy(try Tiny.model(), tokenizer: ByteTokenizer()).measure([])

@@ -31,6 +31,11 @@ struct RecallCommand: ParsableCommand, ComputingCommand {
         transform: Arguments.nonNegative)
     var filler: Int?
 
+    @Option(
+        help: "Tokens that may be read before each answer (default: the whole story).",
+        transform: Arguments.nonNegative)
+    var context: Int?
+
     @Option(help: "The form to compute in: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
     var form: MixerForm = .chunkwise(256)
 
@@ -46,11 +51,13 @@ struct RecallCommand: ParsableCommand, ComputingCommand {
             ?? StoryGenerator(seed: seed)
         let texts = (0..<stories).map { _ in generator.story() }
         let bar = ProgressBar(title: "recall", total: stories)
-        let result = try RecallAccuracy(loaded.model, tokenizer: loaded.tokenizer, form: form)
-            .measure(texts) { count in
-                bar.update(step: count)
-                return !interrupt.isRaised
-            }
+        let result = try RecallAccuracy(
+            loaded.model, tokenizer: loaded.tokenizer, form: form, contextTokenCount: context
+        )
+        .measure(texts) { count in
+            bar.update(step: count)
+            return !interrupt.isRaised
+        }
         bar.finish()
         if json { try Console.json(tree(result)) } else { Console.result(RecallReport.text(result)) }
         if interrupt.isRaised { throw ExitCodes.interrupted }

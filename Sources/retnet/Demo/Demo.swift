@@ -25,6 +25,7 @@ struct Demo {
     private static let storyByteCount = 4_000_000
     private static let length = 512
     private static let batchSize = 8
+    private static let questionLength = 64
 
     private var tellsStories: Bool { text.isEmpty }
 
@@ -164,8 +165,15 @@ struct Demo {
         var generator = StoryGenerator(seed: UInt64(seed) &+ 1_000_003)
         let stories = (0..<120).map { _ in generator.story() }
         let result = try RecallAccuracy(loaded.model, tokenizer: loaded.tokenizer).measure(stories)
+        // The control: the question is within reach of the answer, what the story told is not.
+        let near = try RecallAccuracy(
+            loaded.model, tokenizer: loaded.tokenizer, contextTokenCount: Self.questionLength
+        ).measure(stories)
         Console.result("Things told early and needed again in \(stories.count) new stories:")
         Console.result(RecallReport.text(result))
+        Console.result(
+            "\nReading only the last \(Self.questionLength) bytes before each answer, without a memory of the story:"
+                + " \(Format.percent(near.overall.accuracy, decimals: 1)) are right.")
     }
 
     private func showTexts(
