@@ -1,11 +1,12 @@
 import ArgumentParser
 import Foundation
+import Training
 
 /// Where the program starts: parses the command line, runs the command and turns errors into exit codes.
 @main
 enum Main {
     static func main() {
-        SignalMask.clear()
+        InterruptFlag.unblockSignals()
         do {
             var command = try RetNetCommand.parseAsRoot()
             if command is any ComputingCommand { OpenMPSettings.apply() }

@@ -36,12 +36,18 @@ public final class InterruptFlag: @unchecked Sendable {
         SignalWord.pointer.pointee = 0
         let flag = InterruptFlag(signalWord: SignalWord.pointer)
         for number in [SIGINT, SIGTERM] { _ = signal(number, catchOnce) }
-        // A parent may have started this process from a thread that blocks signals, and the mask is inherited.
+        unblockSignals()
+        return flag
+    }
+
+    /// Lets SIGINT and SIGTERM reach this thread and those it starts.
+    ///
+    /// A parent may have started the process from a thread that blocks signals, and the mask is inherited.
+    public static func unblockSignals() {
         var signals = sigset_t()
         sigemptyset(&signals)
         for number in [SIGINT, SIGTERM] { sigaddset(&signals, number) }
         pthread_sigmask(SIG_UNBLOCK, &signals, nil)
-        return flag
     }
 
     /// Whether a stop was asked for.

@@ -28,7 +28,9 @@ enum OpenMPSettings {
             else { return }
             var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
             arguments.append(nil)
-            execv("/proc/self/exe", arguments)
+            // The resolved path, so that the process keeps its name.
+            let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+            execv(program ?? "/proc/self/exe", arguments)
             for case let argument? in arguments { free(argument) }
         #endif
     }
