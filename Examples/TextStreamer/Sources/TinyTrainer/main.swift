@@ -7,10 +7,15 @@ guard CommandLine.arguments.count == 3 else {
     print("usage: TinyTrainer TEXT RUN-FOLDER")
     exit(64)
 }
-var configuration = TrainingConfiguration(preset: try Preset.named("retnet-1m"))
-configuration.data.paths = [CommandLine.arguments[1]]
-configuration.data.length = 128
-configuration.duration = .steps(100)
-let run = try TrainingRun(configuration, folder: CommandLine.arguments[2])
-let outcome = try run.run(observers: [ProgressObserver()])
-print("the model is in \(outcome.checkpointPath)")
+do {
+    var configuration = TrainingConfiguration(preset: try Preset.named("retnet-1m"))
+    configuration.data.paths = [CommandLine.arguments[1]]
+    configuration.data.length = 128
+    configuration.duration = .steps(100)
+    let run = try TrainingRun(configuration, folder: CommandLine.arguments[2])
+    let outcome = try run.run(observers: [ProgressObserver()])
+    print("the model is in \(outcome.checkpointPath)")
+} catch {
+    print("error: \(error)")
+    exit(1)
+}
