@@ -25,7 +25,4 @@ public final class MixerCall {
         shared[key] = tables
         return tables
     }
-
-    /// Whether every row stands at the same place, so that one table serves them all.
-    public var isUniform: Bool { positions.allSatisfy { $0 == positions[0] } }
 }

@@ -50,7 +50,7 @@ public final class LanguageModel {
             : try Linear(
                 root.scope("output"), from: c.hiddenSize, to: c.vocabularySize, bias: false,
                 initializer: initializers.embedding)
-        embeddingScale = c.embeddingScale == .squareRoot ? Double(c.hiddenSize).squareRoot() : 1
+        embeddingScale = c.embeddingScale.factor(hiddenSize: c.hiddenSize)
         self.configuration = configuration
         self.parameters = parameters
         self.computeType = computeType

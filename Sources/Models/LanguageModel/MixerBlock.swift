@@ -1,4 +1,3 @@
-import Foundation
 import Layers
 import Mixers
 import Torch
@@ -39,7 +38,7 @@ struct MixerBlock {
                 subNorm: c.feedForward.subNorm ? (c.norm.kind.fused, c.norm.epsilon) : nil,
                 activationDropout: c.dropout.activation, initializer: initializers.feedForward,
                 gateInitializer: initializers.feedForwardGate))
-        residualScale = c.deepNorm ? pow(2 * Double(c.layerCount), 0.25) : 1
+        residualScale = c.residualScale
         preNorm = c.preNorm
         dropout = c.dropout.residual
         dropPath = c.layerCount > 1 ? c.dropout.dropPath * Double(layer) / Double(c.layerCount - 1) : 0
