@@ -69,12 +69,7 @@ extension TrainingConfiguration {
             return
         }
         self.form = form
-        if case .chunkwise = form, case .retention(let retention) = model.mixer,
-            retention.normalization == .decaySumAbs
-        {
-            reader.reportContradiction(
-                "form", "the normalization 'decay_sum_abs' can only train in 'parallel'")
-        }
+        if let obstacle = model.obstacle(to: form) { reader.reportContradiction("form", obstacle) }
     }
 
     private static func preset(of document: SettingsDocument) throws -> Preset? {
