@@ -115,6 +115,13 @@ ct_status ct_argmax(ct_tensor *out, ct_tensor t, int64_t axis) {
 ct_status ct_tril(ct_tensor *out, ct_tensor t, int64_t diagonal) {
   return guarded([&] { *out = box(at::tril(t->value, diagonal)); });
 }
+ct_status ct_orthonormal_columns(ct_tensor *out, ct_tensor t) {
+  return guarded([&] {
+    auto [q, r] = at::linalg_qr(t->value);
+    *out = box(q * at::sign(r.diagonal()));
+  });
+}
+
 ct_status ct_embedding(ct_tensor *out, ct_tensor weight, ct_tensor indices) {
   return guarded([&] { *out = box(at::embedding(weight->value, indices->value)); });
 }

@@ -71,13 +71,25 @@ private final class StateReader {
         let layers = try template.layers.enumerated().map { index, layer in
             var named: [String: Tensor] = [:]
             for (name, tensor) in layer.tensors {
-                named[name] = try read(
-                    "layers.\(index).\(name)", [positions.count] + tensor.shape.dropFirst(),
-                    tensor.elementType)
+                var shape = [positions.count] + tensor.shape.dropFirst()
+                if let axis = layer.growingAxes[name] {
+                    shape[axis] = try grownLength("layers.\(index).\(name)", axis: axis, positions)
+                }
+                named[name] = try read("layers.\(index).\(name)", shape, tensor.elementType)
             }
             return named
         }
         return try model.state(from: layers, positions: positions)
+    }
+
+    /// The length of a tensor that grows with the tokens seen: at least what the rows have seen.
+    private func grownLength(_ name: String, axis: Int, _ positions: [SequencePosition]) throws -> Int {
+        guard let entry = tensors.entry(named: name), axis < entry.shape.count else { return 0 }
+        let needed = positions.map(\.count).max() ?? 0
+        guard entry.shape[axis] >= needed else {
+            throw malformed("'\(name)' holds \(entry.shape[axis]) tokens, but \(needed) were seen")
+        }
+        return entry.shape[axis]
     }
 
     func logits(rowCount: Int) throws -> Tensor? {

@@ -11,6 +11,12 @@ public enum Initializer: Sendable, Equatable {
     case normal(standardDeviation: Double)
     /// Every value the same.
     case constant(Double)
+    /// U(low, high).
+    case uniform(from: Double, to: Double)
+    /// The given values in row-major order, repeated where the parameter has more.
+    case values([Double])
+    /// An orthogonal matrix times a gain: orthonormal rows, or columns where there are fewer of them.
+    case orthogonal(gain: Double)
 
     /// The same distribution, wider or narrower by a factor.
     public func scaled(by factor: Double) -> Initializer {
@@ -19,6 +25,9 @@ public enum Initializer: Sendable, Equatable {
         case .fanInUniform(let scale): .fanInUniform(scale: scale * factor)
         case .normal(let deviation): .normal(standardDeviation: deviation * factor)
         case .constant(let value): .constant(value * factor)
+        case .uniform(let low, let high): .uniform(from: low * factor, to: high * factor)
+        case .values(let values): .values(values.map { $0 * factor })
+        case .orthogonal(let gain): .orthogonal(gain: gain * factor)
         }
     }
 
@@ -36,6 +45,22 @@ public enum Initializer: Sendable, Equatable {
             return try generator.normal(shape, standardDeviation: deviation)
         case .constant(let value):
             return try Tensor.full(shape, value)
+        case .uniform(let low, let high):
+            return try generator.uniform(shape, from: low, to: high)
+        case .values(let values):
+            let count = shape.reduce(1, *)
+            guard !values.isEmpty, count % values.count == 0 else {
+                throw TorchError(
+                    kind: .value, message: "\(values.count) first values do not fill the shape \(shape)")
+            }
+            let all = (0..<count / values.count).flatMap { _ in values }
+            return try Tensor.from(all, shape)
+        case .orthogonal(let gain):
+            let (rows, columns) = (shape.first ?? 1, shape.dropFirst().reduce(1, *))
+            let tall = rows >= columns
+            let random = try generator.normal(tall ? [rows, columns] : [columns, rows], .float64)
+            let basis = try random.orthonormalColumns()
+            return try (tall ? basis : basis.transposed(0, 1)).reshaped(shape) * gain
         }
     }
 }

@@ -12,13 +12,15 @@ public struct ParameterScope {
 
     /// Declares a parameter and gives its values.
     ///
-    /// `decays` says whether weight decay applies; by default to everything with two or more axes.
-    public func parameter(_ name: String, _ shape: [Int], _ initializer: Initializer, decays: Bool? = nil)
-        throws
-        -> Tensor
-    {
+    /// `decays` says whether weight decay applies; by default to everything with two or more axes. Parameters
+    /// that drive exponentials of the whole sequence may have a `maximumLearningRate`.
+    public func parameter(
+        _ name: String, _ shape: [Int], _ initializer: Initializer, decays: Bool? = nil,
+        maximumLearningRate: Double? = nil
+    ) throws -> Tensor {
         try store.declare(
-            prefix + name, shape: shape, initializer: initializer, decays: decays ?? (shape.count > 1))
+            prefix + name, shape: shape, initializer: initializer, decays: decays ?? (shape.count > 1),
+            maximumLearningRate: maximumLearningRate)
     }
 
     /// The element type of the store's parameters.

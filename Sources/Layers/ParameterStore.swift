@@ -10,6 +10,8 @@ public final class ParameterStore {
         public let tensor: Tensor
         /// Whether weight decay applies (matrices; not norms, biases or embeddings).
         public let decays: Bool
+        /// The largest learning rate that the parameter bears; nil for the run's own.
+        public let maximumLearningRate: Double?
     }
 
     /// Where the values of new parameters come from.
@@ -58,7 +60,9 @@ public final class ParameterStore {
         for entry in entries { try entry.tensor.clearGradient() }
     }
 
-    func declare(_ name: String, shape: [Int], initializer: Initializer, decays: Bool) throws -> Tensor {
+    func declare(
+        _ name: String, shape: [Int], initializer: Initializer, decays: Bool, maximumLearningRate: Double?
+    ) throws -> Tensor {
         guard indices[name] == nil else {
             throw TorchError(kind: .value, message: "the parameter '\(name)' is declared twice")
         }
@@ -76,7 +80,8 @@ public final class ParameterStore {
             }
         }
         indices[name] = entries.count
-        entries.append(Entry(name: name, tensor: tensor, decays: decays))
+        entries.append(
+            Entry(name: name, tensor: tensor, decays: decays, maximumLearningRate: maximumLearningRate))
         return tensor
     }
 

@@ -6,6 +6,8 @@ public enum MixerError: Error, Equatable, CustomStringConvertible, LocalizedErro
     case emptySequence
     case wrongState(expected: String, found: String)
     case wrongBatch(expected: Int, found: Int)
+    case tooLong(mixer: String, length: Int, limit: Int, remedy: String)
+    case cannotRebase(reason: String)
 
     /// One sentence for people.
     public var description: String {
@@ -18,6 +20,10 @@ public enum MixerError: Error, Equatable, CustomStringConvertible, LocalizedErro
             "the state does not belong to this model: expected \(expected), found \(found)"
         case .wrongBatch(let expected, let found):
             "the state holds \(found) rows but the batch has \(expected)"
+        case .tooLong(let mixer, let length, let limit, let remedy):
+            "\(mixer) reaches position \(length) but was made for \(limit) positions: \(remedy)"
+        case .cannotRebase(let reason):
+            "the state cannot be moved to position 0: \(reason)"
         }
     }
     /// The same text as ``description``.

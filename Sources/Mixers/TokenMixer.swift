@@ -27,3 +27,11 @@ public protocol TokenMixer {
     /// A state read back from saved tensors; throws ``MixerError/wrongState(expected:found:)`` if they do not fit.
     func state(from tensors: [String: Tensor]) throws -> any MixerState
 }
+
+extension TokenMixer {
+    /// Every form.
+    public func obstacle(to form: MixerForm) -> String? { nil }
+
+    /// The same state: mixers without positions have nothing to move.
+    public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState { state }
+}

@@ -91,11 +91,11 @@ extension FusedOperators {
         }
     }
 
-    private static func average(_ body: (UnsafeMutablePointer<ct_tensor?>) -> ct_status) throws
+    private static func average(_ body: (UnsafeMutablePointer<ct_tensor?>?) -> ct_status) throws
         -> (output: Tensor, sums: RunningSums)
     {
         var handles = [ct_tensor?](repeating: nil, count: 4)
-        try check(handles.withUnsafeMutableBufferPointer { body($0.baseAddress.unsafelyUnwrapped) })
+        try check(handles.withUnsafeMutableBufferPointer { body($0.baseAddress) })
         let tensors = handles.compactMap { $0.map { Tensor(owning: $0) } }
         guard tensors.count == 4 else {
             throw TorchError(kind: .other, message: "the native call returned no tensor")

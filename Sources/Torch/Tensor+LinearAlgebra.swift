@@ -21,6 +21,11 @@ extension Tensor {
         try Tensor.make { ct_layer_norm($0, handle, weight?.handle, bias?.handle, epsilon) }
     }
 
+    /// An orthonormal basis of the columns of this [M, N] matrix, M ≥ N, by a QR decomposition with a positive R.
+    public func orthonormalColumns() throws -> Tensor {
+        try Tensor.make { ct_orthonormal_columns($0, handle) }
+    }
+
     /// The lower triangle; elements above the diagonal become zero.
     public func lowerTriangle(diagonal: Int = 0) throws -> Tensor {
         try Tensor.make { ct_tril($0, handle, Int64(diagonal)) }

@@ -113,7 +113,7 @@ struct RetentionConfigurationTests {
         var configuration = RetentionConfiguration(headCount: 8, keySize: 256, valueSize: 512)
         #expect(configuration.memoryElementCount == 1_048_576)
         #expect(configuration.normalizerElementCount == 0)
-        #expect(configuration.recurrentFLOPsPerToken == 4_194_304)
+        #expect(configuration.recurrentFLOPs(position: 77) == 4_194_304)
         // The fact sheet's table for one layer of 1.3B, in millions of FLOPs.
         let table = [(16, 4.39), (64, 4.98), (128, 5.77), (256, 7.34), (512, 10.49), (1024, 16.78)]
         for (chunk, millions) in table {

@@ -54,7 +54,7 @@ func makeLayer(
     let store = ParameterStore(source: .random(seed: seed), elementType: type)
     let wide = Initializer.normal(standardDeviation: 0.4)
     let layer = try MultiScaleRetention(
-        store.root, hiddenSize: hiddenSize, configuration,
-        RetentionInitializers(queryKey: wide, value: wide, gate: wide, output: wide))
+        store.root, configuration,
+        MixerPlace(hiddenSize: hiddenSize, initialization: MixerInitialization(override: wide)))
     return (layer, store)
 }

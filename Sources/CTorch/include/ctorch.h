@@ -137,6 +137,8 @@ ct_status ct_cumsum(ct_tensor *out, ct_tensor t, int64_t axis);
 ct_status ct_softmax(ct_tensor *out, ct_tensor t, int64_t axis, bool logarithm);
 ct_status ct_argmax(ct_tensor *out, ct_tensor t, int64_t axis);
 ct_status ct_tril(ct_tensor *out, ct_tensor t, int64_t diagonal);
+// Q of a QR decomposition of [M, N], M >= N, with the signs of a positive diagonal of R.
+ct_status ct_orthonormal_columns(ct_tensor *out, ct_tensor t);
 ct_status ct_embedding(ct_tensor *out, ct_tensor weight, ct_tensor indices);
 ct_status ct_layer_norm(ct_tensor *out, ct_tensor t, ct_tensor weight, ct_tensor bias, double epsilon);
 // logits [N, V] (computed in float32), targets [N] int64; rows whose target is -100 do not count.
@@ -227,6 +229,11 @@ ct_status ct_wkv(ct_tensor *out, ct_tensor key, ct_tensor value, ct_tensor decay
 ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_tensor bias, ct_tensor past_key,
                            ct_tensor past_value, ct_tensor numerator, ct_tensor denominator, ct_tensor exponent,
                            const int64_t *starts, const int64_t *ends, int64_t window, bool matrix, bool absorbs);
+
+// Depthwise causal convolution, x [B, T, C], weight [C, W], bias [C] or NULL, ring [B, W-1, C] or NULL (zeros)
+// -> [B, T, C] and the ring after the last position (kernels/short_convolution.cpp).
+ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
+                               ct_tensor ring);
 
 #ifdef __cplusplus
 }

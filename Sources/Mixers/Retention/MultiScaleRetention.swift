@@ -1,25 +1,6 @@
+import Foundation
 import Layers
 import Torch
-
-/// First values of the matrices of a retention layer.
-public struct RetentionInitializers: Sendable {
-    /// W_Q and W_K.
-    public var queryKey: Initializer
-    /// W_V.
-    public var value: Initializer
-    /// W_G.
-    public var gate: Initializer
-    /// W_O.
-    public var output: Initializer
-
-    /// All four choices.
-    public init(queryKey: Initializer, value: Initializer, gate: Initializer, output: Initializer) {
-        self.queryKey = queryKey
-        self.value = value
-        self.gate = gate
-        self.output = output
-    }
-}
 
 /// Gated multi-scale retention (RetNet, arXiv 2307.08621, equation 8).
 ///
@@ -46,22 +27,26 @@ public struct MultiScaleRetention: TokenMixer {
 
     /// Declares `query`, `key`, `value`, `gate`, `head_norm` and `output`.
     public init(
-        _ scope: ParameterScope, hiddenSize: Int, _ configuration: RetentionConfiguration,
-        _ initializers: RetentionInitializers
+        _ scope: ParameterScope, _ configuration: RetentionConfiguration, _ place: MixerPlace
     ) throws {
         self.configuration = configuration
         let c = configuration
+        let hiddenSize = place.hiddenSize
+        // torchscale multiscale_retention.py, HEAD 4d1e0e8: gain 2^-2.5 for what reads, 2^-1 for the output.
+        let reading = Initializer.xavierUniform(gain: pow(2, -2.5))
+        let writing = Initializer.xavierUniform(gain: place.initialization.retentionOutputGain ?? 0.5)
+        let (matrix, deepMatrix) = (place.initialization.matrix, place.initialization.deepMatrix)
         let keyValueHeads = c.keyValueHeadCount ?? c.headCount
         let valueWidth = c.headCount * c.valueSize
         func linear(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Linear {
             try Linear(scope.scope(name), from: from, to: to, bias: c.biases, initializer: initializer)
         }
-        query = try linear("query", from: hiddenSize, to: c.headCount * c.keySize, initializers.queryKey)
-        key = try linear("key", from: hiddenSize, to: keyValueHeads * c.keySize, initializers.queryKey)
-        value = try linear("value", from: hiddenSize, to: keyValueHeads * c.valueSize, initializers.value)
-        gate = c.gate == .none ? nil : try linear("gate", from: hiddenSize, to: valueWidth, initializers.gate)
+        query = try linear("query", from: hiddenSize, to: c.headCount * c.keySize, matrix(reading))
+        key = try linear("key", from: hiddenSize, to: keyValueHeads * c.keySize, matrix(reading))
+        value = try linear("value", from: hiddenSize, to: keyValueHeads * c.valueSize, deepMatrix(reading))
+        gate = c.gate == .none ? nil : try linear("gate", from: hiddenSize, to: valueWidth, matrix(reading))
         (headNormWeight, headNormBias) = try Self.headNormParameters(scope.scope("head_norm"), c)
-        output = try linear("output", from: valueWidth, to: hiddenSize, initializers.output)
+        output = try linear("output", from: valueWidth, to: hiddenSize, deepMatrix(writing))
         logGammas = c.decay.logGammas(headCount: c.headCount)
         angles = c.rotation.angles(keySize: c.keySize)
     }
@@ -92,11 +77,7 @@ public struct MultiScaleRetention: TokenMixer {
     }
 
     /// Only the sum of absolute scores cannot be carried in a state.
-    public func obstacle(to form: MixerForm) -> String? {
-        guard configuration.normalization == .decaySumAbs, form != .parallel else { return nil }
-        return "normalization 'decay_sum_abs' needs every past key, which only the parallel form has;"
-            + " use the normalization 'decay' or 'decay_abs_sum', or the form 'parallel'"
-    }
+    public func obstacle(to form: MixerForm) -> String? { configuration.obstacle(to: form) }
 
     // MARK: Projections
 

@@ -1,4 +1,18 @@
-extension RetentionConfiguration {
+import Layers
+
+extension RetentionConfiguration: MixerArchitecture {
+    /// Gated multi-scale retention of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ place: MixerPlace) throws -> any TokenMixer {
+        try MultiScaleRetention(scope, self, place)
+    }
+
+    /// Only the sum of absolute scores cannot be carried in a state.
+    public func obstacle(to form: MixerForm) -> String? {
+        guard normalization == .decaySumAbs, form != .parallel else { return nil }
+        return "normalization 'decay_sum_abs' needs every past key, which only the parallel form has;"
+            + " use the normalization 'decay' or 'decay_abs_sum', or the form 'parallel'"
+    }
+
     /// The parameters of the layer with their names within it, in a fixed order; matrices are [out, in].
     public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
         let keyValueHeads = keyValueHeadCount ?? headCount
@@ -27,8 +41,11 @@ extension RetentionConfiguration {
     /// Numbers that the state keeps beside S for the score normalisation: h · a with `decay_abs_sum`.
     public var normalizerElementCount: Int { normalization == .decayAbsSum ? headCount * keySize : 0 }
 
-    /// FLOPs of a position for reading and updating S, without projections: 4 · a · b · h.
-    public var recurrentFLOPsPerToken: Int { 4 * memoryElementCount }
+    /// S and the normaliser, whatever the number of tokens.
+    public func stateElementCount(tokenCount: Int) -> Int { memoryElementCount + normalizerElementCount }
+
+    /// FLOPs for reading and updating S, without projections, at any position: 4 · a · b · h.
+    public func recurrentFLOPs(position: Int) -> Int { 4 * memoryElementCount }
 
     /// FLOPs of a position of the chunkwise form, without projections, full squares: 2C(a+b)h + 4abh.
     ///

@@ -2,9 +2,9 @@ import Foundation
 import Torch
 
 /// Cosines and sines of position × angle, computed in float64: float32 angles are off by 0.02 rad at position 10⁶.
-enum RotaryTable {
+public enum RotaryTable {
     /// [B or 1, T, A/2] each, in the accumulator type: float32, or float64 for float64 models.
-    static func make(
+    public static func make(
         angles: [Double], starts: [Int], length: Int, type: ElementType, device: Device
     ) throws -> [Tensor] {
         let rows = Set(starts).count == 1 ? Array(starts.prefix(1)) : starts

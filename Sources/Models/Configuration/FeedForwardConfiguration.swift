@@ -8,7 +8,12 @@ public struct FeedForwardConfiguration: Sendable, Equatable {
         case plain
         /// Three: down(act(up x) · gate x).
         case gated
+        /// Nothing: the block is its mixer alone.
+        case none
     }
+
+    /// No feed-forward at all.
+    public static let none = FeedForwardConfiguration(kind: .none, innerSize: 0)
 
     /// The function after `up`.
     public enum Activation: String, Sendable, CaseIterable {
@@ -48,8 +53,13 @@ extension FeedForwardConfiguration: SettingsRepresentable {
     /// Reads `inner_size`, and everything else with the defaults of the initialiser.
     public init(reading reader: SettingsReader) {
         let standard = FeedForwardConfiguration(innerSize: 1)
+        let kind = reader.enumeration("kind", default: standard.kind)
+        guard kind != .none else {
+            self = .none
+            return
+        }
         self.init(
-            kind: reader.enumeration("kind", default: standard.kind),
+            kind: kind,
             activation: reader.enumeration("activation", default: standard.activation),
             innerSize: reader.int("inner_size", in: 1...1 << 22),
             subNorm: reader.bool("sub_norm", default: standard.subNorm),
@@ -58,7 +68,8 @@ extension FeedForwardConfiguration: SettingsRepresentable {
 
     /// All choices under their names in configuration files.
     public var settings: SettingsTree {
-        [
+        guard kind != .none else { return ["kind": .string(kind.rawValue)] }
+        return [
             "kind": .string(kind.rawValue), "activation": .string(activation.rawValue),
             "inner_size": .int(innerSize), "sub_norm": .bool(subNorm), "biases": .bool(biases),
         ]

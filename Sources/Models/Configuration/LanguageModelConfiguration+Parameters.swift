@@ -27,10 +27,13 @@ extension LanguageModelConfiguration {
     /// The parameters of one block, with their names within it.
     func parameters(layer: Int) -> [Parameter] {
         var result = parameters(of: norm, "mixer_norm", size: hiddenSize)
-        for (name, shape) in mixer(layer: layer).parameterShapes(hiddenSize: hiddenSize) {
-            let part: ParameterCounts.Part = name.hasPrefix("head_norm.") ? .norms : .mixers
-            result.append(Parameter(part: part, name: "mixer.\(name)", shape: shape))
+        let kind = self.layer(layer)
+        for (name, shape) in kind.mixerParameterShapes(hiddenSize: hiddenSize) {
+            let part: ParameterCounts.Part = name.contains("norm.") ? .norms : .mixers
+            result.append(Parameter(part: part, name: name, shape: shape))
         }
+        let feedForward = kind.feedForward
+        guard feedForward.kind != .none else { return result }
         result += parameters(of: norm, "feed_forward_norm", size: hiddenSize)
         let inner = feedForward.innerSize
         func linear(_ name: String, from: Int, to: Int) {

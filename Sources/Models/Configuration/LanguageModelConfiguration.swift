@@ -1,4 +1,5 @@
 import Foundation
+import Mixers
 
 /// Everything that a language model's shape and behaviour depend on; the content of `config.json`.
 public struct LanguageModelConfiguration: Sendable, Equatable {
@@ -8,10 +9,10 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public var hiddenSize: Int
     /// L, the number of blocks.
     public var layerCount: Int
-    /// The mixer of every block.
-    public var mixer: MixerConfiguration
-    /// The feed-forward of every block.
-    public var feedForward: FeedForwardConfiguration
+    /// The kinds of blocks, first block first; with fewer kinds than blocks the list starts again.
+    ///
+    /// One for most models; a hybrid is three blocks with retention and one with attention, for example.
+    public var pattern: [LayerConfiguration]
     /// All norms of the residual stream.
     public var norm: NormConfiguration
     /// Whether norms stand before mixers and feed-forwards; otherwise they stand after the residual sums.
@@ -22,6 +23,8 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public var embeddingScale: EmbeddingScale
     /// Whether there is a norm after the embedding.
     public var embeddingNorm: Bool
+    /// What is added to embeddings by position.
+    public var positionEmbedding: PositionEmbedding
     /// Whether the output matrix is the embedding.
     public var tiedOutput: Bool
     /// What is dropped while training.
@@ -35,11 +38,13 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     /// Tokens that are not text.
     public var tokens: SpecialTokens
 
-    /// A model with pre-norms, a final norm and a separate output matrix, unless told otherwise.
+    /// A model of equal blocks with pre-norms, a final norm and a separate output matrix, unless told otherwise.
     public init(
         vocabularySize: Int, hiddenSize: Int, layerCount: Int, mixer: MixerConfiguration,
-        feedForward: FeedForwardConfiguration, norm: NormConfiguration = .init(), preNorm: Bool = true,
+        feedForward: FeedForwardConfiguration, shortConvolution: Int? = nil,
+        norm: NormConfiguration = .init(), preNorm: Bool = true,
         finalNorm: Bool = true, embeddingScale: EmbeddingScale = .none, embeddingNorm: Bool = false,
+        positionEmbedding: PositionEmbedding = .none,
         tiedOutput: Bool = false, dropout: DropoutConfiguration = .init(), deepNorm: Bool = false,
         initialization: InitializationScheme = .torchscale, trainingLength: Int? = nil,
         tokens: SpecialTokens = .init()
@@ -47,13 +52,15 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         self.vocabularySize = vocabularySize
         self.hiddenSize = hiddenSize
         self.layerCount = layerCount
-        self.mixer = mixer
-        self.feedForward = feedForward
+        pattern = [
+            LayerConfiguration(mixer: mixer, feedForward: feedForward, shortConvolution: shortConvolution)
+        ]
         self.norm = norm
         self.preNorm = preNorm
         self.finalNorm = finalNorm
         self.embeddingScale = embeddingScale
         self.embeddingNorm = embeddingNorm
+        self.positionEmbedding = positionEmbedding
         self.tiedOutput = tiedOutput
         self.dropout = dropout
         self.deepNorm = deepNorm
@@ -62,8 +69,34 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         self.tokens = tokens
     }
 
-    /// The mixer of one block; the same for all of them.
-    public func mixer(layer: Int) -> MixerConfiguration { mixer }
+    /// The kind of one block.
+    public func layer(_ index: Int) -> LayerConfiguration { pattern[index % pattern.count] }
+
+    /// The mixer of the first block; setting it sets that of all blocks.
+    public var mixer: MixerConfiguration {
+        get { pattern[0].mixer }
+        set { for index in pattern.indices { pattern[index].mixer = newValue } }
+    }
+
+    /// The feed-forward of the first block; setting it sets that of all blocks.
+    public var feedForward: FeedForwardConfiguration {
+        get { pattern[0].feedForward }
+        set { for index in pattern.indices { pattern[index].feedForward = newValue } }
+    }
+
+    /// Why the model cannot run in a form, or nil when all its mixers can.
+    public func obstacle(to form: MixerForm) -> String? {
+        pattern.lazy.compactMap { $0.mixer.architecture.obstacle(to: form) }.first
+    }
+
+    /// Whether the state grows with the tokens seen.
+    public var stateGrows: Bool { pattern.contains { $0.mixer.architecture.stateGrows } }
+
+    /// The form in which training is fastest: that of the first mixer, if all can run in it, else parallel.
+    public var trainingForm: MixerForm {
+        let form = pattern[0].mixer.architecture.trainingForm
+        return obstacle(to: form) == nil ? form : .parallel
+    }
 
     /// By what residuals are multiplied before a branch is added: (2L)^(1/4) with DeepNorm, otherwise 1.
     public var residualScale: Double { deepNorm ? pow(2 * Double(layerCount), 0.25) : 1 }

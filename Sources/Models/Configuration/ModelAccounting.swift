@@ -1,3 +1,5 @@
+import Mixers
+
 /// What a model of some configuration weighs and costs, by arithmetic alone: instant for any size.
 ///
 /// A multiply-add counts as two FLOPs. Nothing here depends on whether such a model exists or would fit.
@@ -12,39 +14,22 @@ public struct ModelAccounting: Sendable, Equatable {
     ///
     /// The embedding is only looked up.
     public let matrixParameterCount: Int
-    /// Numbers of all layers' memories for one sequence: h · a · b · L.
-    public let memoryElementCount: Int
-    /// Numbers that the state of one sequence has beside them for score normalisation.
-    public let normalizerElementCount: Int
-
-    private let recurrentFLOPs: Int
-
     /// Counts; throws `SettingsError` if the configuration is not sound.
     public init(_ configuration: LanguageModelConfiguration) throws {
         try configuration.validate()
         self.configuration = configuration
         var parameters = ParameterCounts()
         var matrices = 0
-        var memory = 0
-        var normalizers = 0
-        var flops = 0
         for layer in 0..<configuration.layerCount {
             for parameter in configuration.parameters(layer: layer) {
                 parameters.add(parameter)
                 if parameter.isMatrix { matrices += parameter.elementCount }
             }
-            let mixer = configuration.mixer(layer: layer)
-            memory += mixer.memoryElementCount
-            normalizers += mixer.normalizerElementCount
-            flops += mixer.recurrentFLOPsPerToken
         }
         for parameter in configuration.endParameters { parameters.add(parameter) }
         self.parameters = parameters
         blockMatrixParameterCount = matrices
         matrixParameterCount = matrices + configuration.vocabularySize * configuration.hiddenSize
-        memoryElementCount = memory
-        normalizerElementCount = normalizers
-        recurrentFLOPs = flops
     }
 }
 
@@ -52,15 +37,19 @@ extension ModelAccounting {
     /// Parameters of the whole model.
     public var parameterCount: Int { parameters.total }
 
-    /// Parameters of one block by part; all blocks are alike.
-    public var blockParameters: ParameterCounts {
-        configuration.parameters(layer: 0).reduce(into: ParameterCounts()) { $0.add($1) }
+    /// Parameters of one block by part, the first unless told otherwise.
+    public func blockParameters(layer: Int = 0) -> ParameterCounts {
+        configuration.parameters(layer: layer).reduce(into: ParameterCounts()) { $0.add($1) }
     }
 
     // MARK: Work
 
     /// Model FLOPs of a token forward: two for every matrix parameter, and the recurrent form of the mixers.
-    public var forwardFLOPsPerToken: Int { 2 * matrixParameterCount + recurrentFLOPs }
+    ///
+    /// Where the work of mixers grows with the tokens before, it is that in the middle of a training sequence.
+    public var forwardFLOPsPerToken: Int {
+        decodingFLOPsPerToken(position: (configuration.trainingLength ?? 2048) / 2)
+    }
 
     /// Model FLOPs of a token in training: three times ``forwardFLOPsPerToken``, 6N + 12abhL for RetNet.
     ///
@@ -81,16 +70,28 @@ extension ModelAccounting {
             }
     }
 
-    /// FLOPs of generating a token, whatever the number of tokens before it; the decay of states included.
-    public var decodingFLOPsPerToken: Int { forwardFLOPsPerToken + memoryElementCount }
+    /// FLOPs of generating a token after so many others.
+    public func decodingFLOPsPerToken(position: Int) -> Int {
+        2 * matrixParameterCount + mixerSum { $0.recurrentFLOPs(position: max(0, min(position, 1 << 40))) }
+    }
 
     // MARK: Memory
 
-    /// Numbers in the state of one sequence.
-    public var stateElementCount: Int { memoryElementCount + normalizerElementCount }
+    /// Whether the state grows with the tokens seen.
+    public var stateGrows: Bool { configuration.stateGrows }
 
-    /// Bytes of the state of one sequence in float32, whatever the number of tokens seen.
-    public var stateByteCount: Int { 4 * stateElementCount }
+    /// Numbers in the state of one sequence after so many tokens.
+    public func stateElementCount(tokenCount: Int) -> Int {
+        let count = max(0, min(tokenCount, 1 << 40))
+        return (0..<configuration.layerCount).reduce(0) {
+            $0
+                + configuration.layer($1).stateElementCount(
+                    hiddenSize: configuration.hiddenSize, tokenCount: count)
+        }
+    }
+
+    /// Bytes of the state of one sequence in float32 after so many tokens.
+    public func stateByteCount(tokenCount: Int) -> Int { 4 * stateElementCount(tokenCount: tokenCount) }
 
     /// Bytes of all weights, for 4 (float32) or 2 (bfloat16) bytes a parameter.
     public func weightByteCount(bytesPerParameter: Int) -> Int { parameterCount * bytesPerParameter }
@@ -102,7 +103,9 @@ extension ModelAccounting {
         parameterCount * 16 + (mixedPrecision ? 2 * matrixParameterCount : 0)
     }
 
-    private func mixerSum(_ count: (MixerConfiguration) -> Int) -> Int {
-        (0..<configuration.layerCount).reduce(0) { $0 + count(configuration.mixer(layer: $1)) }
+    private func mixerSum(_ count: (any MixerArchitecture) -> Int) -> Int {
+        (0..<configuration.layerCount).reduce(0) {
+            $0 + count(configuration.layer($1).mixer.architecture)
+        }
     }
 }

@@ -81,7 +81,7 @@ public final class LanguageModel {
         }
         let positions = state?.positions ?? [SequencePosition](repeating: SequencePosition(), count: batch)
         let call = MixerCall(form: form, positions: positions, context: context)
-        var x = try embed(tokens, context)
+        var x = try embed(tokens, positions, context)
         var layers: [any MixerState] = []
         layers.reserveCapacity(blocks.count)
         for (index, block) in blocks.enumerated() {
@@ -108,9 +108,17 @@ public final class LanguageModel {
         try output.map { try $0(hidden) } ?? embedding.logits(hidden)
     }
 
-    private func embed(_ tokens: Tensor, _ context: ForwardContext) throws -> Tensor {
+    private func embed(_ tokens: Tensor, _ positions: [SequencePosition], _ context: ForwardContext) throws
+        -> Tensor
+    {
         var x = try embedding(tokens, as: computeType)
         if embeddingScale != 1 { x = try x * embeddingScale }
+        if configuration.positionEmbedding == .sinusoidal {
+            let waves = try SinusoidalPositions.table(
+                size: configuration.hiddenSize, starts: positions.map(\.position), length: tokens.size(1),
+                like: x)
+            x = try x + waves
+        }
         if let embeddingNorm { x = try embeddingNorm(x) }
         return try Dropout.apply(x, probability: configuration.dropout.embedding, context)
     }
@@ -160,12 +168,50 @@ public final class LanguageModel {
     /// batched. Token counts, which the normalisers use, are kept.
     public func rebased(_ state: LanguageModelState) throws -> LanguageModelState {
         let offsets = state.positions.map(\.position)
+        guard configuration.positionEmbedding == .none || offsets.allSatisfy({ $0 == 0 }) else {
+            throw MixerError.cannotRebase(reason: "the model adds absolute positions to its embeddings")
+        }
         guard state.layers.count == blocks.count else {
             throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(state.layers.count)")
         }
         return LanguageModelState(
             layers: try zip(blocks, state.layers).map { try $0.mixer.rebased($1, by: offsets) },
             positions: state.positions.map { SequencePosition(position: 0, count: $0.count) })
+    }
+
+    /// One state with the rows of several, in the order given; at least one state is needed.
+    ///
+    /// Tensors that grow with the tokens seen are padded with zeros to the longest.
+    public func joined(_ states: [LanguageModelState]) throws -> LanguageModelState {
+        guard let first = states.first else { throw MixerError.emptySequence }
+        guard states.count > 1 else { return first }
+        for state in states where state.layers.count != blocks.count {
+            throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(state.layers.count)")
+        }
+        let layers = try blocks.indices.map { layer in
+            var named: [String: [Tensor]] = [:]
+            for state in states {
+                for (name, tensor) in state.layers[layer].tensors { named[name, default: []].append(tensor) }
+            }
+            let axes = first.layers[layer].growingAxes
+            return try Dictionary(
+                uniqueKeysWithValues: named.map { name, parts in
+                    (name, try Tensor.concatenated(Self.padded(parts, axis: axes[name]), axis: 0))
+                })
+        }
+        return try state(from: layers, positions: states.flatMap(\.positions))
+    }
+
+    private static func padded(_ tensors: [Tensor], axis: Int?) throws -> [Tensor] {
+        guard let axis else { return tensors }
+        let length = tensors.reduce(0) { max($0, $1.size(axis)) }
+        return try tensors.map { tensor in
+            guard tensor.size(axis) < length else { return tensor }
+            var shape = tensor.shape
+            shape[axis] = length - tensor.size(axis)
+            let zeros = try Tensor.zeros(shape, tensor.elementType, on: tensor.device)
+            return try Tensor.concatenated([tensor, zeros], axis: axis)
+        }
     }
 
     /// A state read back from saved tensors, one dictionary a layer.

@@ -58,4 +58,24 @@ public struct LanguageModelState {
         for row in rows where row >= 0 && row < batchSize { result.positions[row] = SequencePosition() }
         return result
     }
+
+    /// The same state as large as after so many tokens: tensors that grow with them repeat what they hold.
+    ///
+    /// For measuring the cost of far positions; the rows' counts stay as they are.
+    public func grown(to count: Int) throws -> LanguageModelState {
+        LanguageModelState(
+            layers: try layers.map { layer in
+                let axes = layer.growingAxes
+                guard !axes.isEmpty else { return layer }
+                var names = layer.tensors.map(\.name)[...]
+                return try layer.mapTensors { tensor in
+                    guard let name = names.popFirst(), let axis = axes[name], tensor.size(axis) > 0,
+                        tensor.size(axis) < count
+                    else { return tensor }
+                    let times = (count + tensor.size(axis) - 1) / tensor.size(axis)
+                    let all = try Tensor.concatenated([Tensor](repeating: tensor, count: times), axis: axis)
+                    return try all.sliced(axis, 0..<count).contiguous()
+                }
+            }, positions: positions)
+    }
 }

@@ -4,13 +4,12 @@ import Torch
 
 /// One layer of a language model: a token mixer and a feed-forward, each with a norm and a residual.
 ///
-///     Y  = X + MSR(LN(X))
+///     Y  = X + Mixer(LN(X))
 ///     X' = Y + FFN(LN(Y))                              (paper Eq. 9; the norm comes last without `preNorm`)
 struct MixerBlock {
     let mixer: any TokenMixer
     private let mixerNorm: Norm
-    private let feedForwardNorm: Norm
-    private let feedForward: FeedForward
+    private let feedForward: (norm: Norm, layer: FeedForward)?
     private let residualScale: Double
     private let preNorm: Bool
     private let dropout: Double
@@ -21,27 +20,37 @@ struct MixerBlock {
         _ initializers: ModelInitializers
     ) throws {
         let c = configuration
+        let kind = c.layer(layer)
         func norm(_ name: String) throws -> Norm { try Norm(scope.scope(name), size: c.hiddenSize, c.norm) }
         mixerNorm = try norm("mixer_norm")
-        switch c.mixer {
-        case .retention(let retention):
-            mixer = try MultiScaleRetention(
-                scope.scope("mixer"), hiddenSize: c.hiddenSize, retention, initializers.retention)
-        }
-        feedForwardNorm = try norm("feed_forward_norm")
-        feedForward = try FeedForward(
-            scope.scope("feed_forward"),
-            FeedForward.Options(
-                hiddenSize: c.hiddenSize, innerSize: c.feedForward.innerSize,
-                isGated: c.feedForward.kind == .gated,
-                activation: c.feedForward.activation.fused, biases: c.feedForward.biases,
-                subNorm: c.feedForward.subNorm ? (c.norm.kind.fused, c.norm.epsilon) : nil,
-                activationDropout: c.dropout.activation, initializer: initializers.feedForward,
-                gateInitializer: initializers.feedForwardGate))
+        let place = MixerPlace(
+            hiddenSize: c.hiddenSize, layer: layer, layerCount: c.layerCount,
+            initialization: initializers.mixer)
+        mixer = try kind.makeMixer(scope, place)
+        feedForward =
+            kind.feedForward.kind == .none
+            ? nil
+            : (
+                try norm("feed_forward_norm"),
+                try FeedForward(
+                    scope.scope("feed_forward"), Self.options(kind.feedForward, c, initializers))
+            )
         residualScale = c.residualScale
         preNorm = c.preNorm
         dropout = c.dropout.residual
         dropPath = c.layerCount > 1 ? c.dropout.dropPath * Double(layer) / Double(c.layerCount - 1) : 0
+    }
+
+    private static func options(
+        _ feedForward: FeedForwardConfiguration, _ c: LanguageModelConfiguration,
+        _ initializers: ModelInitializers
+    ) -> FeedForward.Options {
+        FeedForward.Options(
+            hiddenSize: c.hiddenSize, innerSize: feedForward.innerSize, isGated: feedForward.kind == .gated,
+            activation: feedForward.activation.fused, biases: feedForward.biases,
+            subNorm: feedForward.subNorm ? (c.norm.kind.fused, c.norm.epsilon) : nil,
+            activationDropout: c.dropout.activation, initializer: initializers.feedForward,
+            gateInitializer: initializers.feedForwardGate)
     }
 
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ call: MixerCall) throws
@@ -49,8 +58,9 @@ struct MixerBlock {
     {
         let (mixed, next) = try mixer(preNorm ? mixerNorm(x) : x, state: state, call)
         let y = try residual(x, mixed, mixerNorm, call.context)
-        let fed = try feedForward(preNorm ? feedForwardNorm(y) : y, call.context)
-        return (try residual(y, fed, feedForwardNorm, call.context), next)
+        guard let (norm, layer) = feedForward else { return (y, next) }
+        let fed = try layer(preNorm ? norm(y) : y, call.context)
+        return (try residual(y, fed, norm, call.context), next)
     }
 
     private func residual(_ x: Tensor, _ branch: Tensor, _ norm: Norm, _ context: ForwardContext) throws

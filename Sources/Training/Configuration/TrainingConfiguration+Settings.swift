@@ -60,6 +60,12 @@ extension TrainingConfiguration {
         recomputesActivations = reader.bool("recompute_activations", default: recomputesActivations)
         seed = UInt64(reader.int("seed", in: 0...Int.max, default: Int(seed)))
         readForm(reader)
+        if data.mode == .contiguous, model.stateGrows {
+            reader.reportContradiction(
+                "data.mode",
+                "carrying the state over all text needs a state of fixed size, and this model's grows; use 'shuffled'"
+            )
+        }
     }
 
     private mutating func readForm(_ reader: SettingsReader) {
@@ -69,12 +75,7 @@ extension TrainingConfiguration {
             return
         }
         self.form = form
-        if case .chunkwise = form, case .retention(let retention) = model.mixer,
-            retention.normalization == .decaySumAbs
-        {
-            reader.reportContradiction(
-                "form", "the normalization 'decay_sum_abs' can only train in 'parallel'")
-        }
+        if let obstacle = model.obstacle(to: form) { reader.reportContradiction("form", obstacle) }
     }
 
     private static func preset(of document: SettingsDocument) throws -> Preset? {

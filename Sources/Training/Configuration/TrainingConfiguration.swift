@@ -38,7 +38,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
     public var duration = RunDuration.steps(1000)
     /// `accumulation`: micro-batches of one update, 1 by default.
     public var accumulationCount = 1
-    /// `form`: the form of training passes; nil, or `auto`, is chunks of 128 where the model can, else parallel.
+    /// `form`: the form of training passes; nil, or `auto`, is the one in which the model is fastest.
     public var form: MixerForm?
     /// `precision`: the element type of passes.
     public var precision = Precision.auto
@@ -60,7 +60,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
         var result = self
         result.data.paths = data.paths.map { URL(fileURLWithPath: $0).path }
         result.data.validationPaths = data.validationPaths.map { URL(fileURLWithPath: $0).path }
-        result.form = form ?? model.preferredTrainingForm
+        result.form = form ?? model.trainingForm
         if precision == .auto { result.precision = Runtime.hasFastBFloat16 ? .bfloat16 : .float32 }
         return result
     }
@@ -81,20 +81,10 @@ public struct TrainingConfiguration: Sendable, Equatable {
         options.schedule = schedule
         options.lossGuard = lossGuard
         options.accumulationCount = accumulationCount
-        options.form = form ?? model.preferredTrainingForm
+        options.form = form ?? model.trainingForm
         options.carriesState = data.mode == .contiguous
         // Not the seed itself, which the first weights come from.
         options.dropoutSeed = seed ^ 0x6472_6F70_6F75_7421
         return options
-    }
-}
-
-extension LanguageModelConfiguration {
-    /// Chunks of 128 where the model can compute in chunks.
-    fileprivate var preferredTrainingForm: MixerForm {
-        switch mixer {
-        case .retention(let retention):
-            retention.normalization == .decaySumAbs ? .parallel : .chunkwise(128)
-        }
     }
 }

@@ -1,8 +1,9 @@
 import Layers
 import Torch
 
-/// AdamW with decoupled weight decay in two groups: parameters that decay and parameters that do not.
+/// AdamW with decoupled weight decay, in groups of parameters that are treated alike.
 ///
+/// Parameters may be free of weight decay and may bear only smaller learning rates than the others.
 /// Source: Loshchilov and Hutter, arXiv 1711.05101. Moments have the type and device of their parameter.
 public final class AdamW {
     /// One parameter with its moments.
@@ -11,7 +12,13 @@ public final class AdamW {
         let parameter: Tensor
         let first: Tensor
         let second: Tensor
+        let group: Group
+    }
+
+    /// What parameters of one group have in common.
+    private struct Group: Hashable {
         let decays: Bool
+        let maximumLearningRate: Double?
     }
 
     /// The settings in use.
@@ -19,6 +26,7 @@ public final class AdamW {
     /// How many updates have been made.
     public private(set) var stepCount = 0
     private let slots: [Slot]
+    private let groups: [Group]
 
     /// An optimiser of the given parameters, all moments zero.
     public init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
@@ -29,8 +37,9 @@ public final class AdamW {
                 name: entry.name, parameter: tensor,
                 first: try Tensor.zeros(tensor.shape, tensor.elementType, on: tensor.device),
                 second: try Tensor.zeros(tensor.shape, tensor.elementType, on: tensor.device),
-                decays: entry.decays)
+                group: Group(decays: entry.decays, maximumLearningRate: entry.maximumLearningRate))
         }
+        groups = slots.reduce(into: []) { if !$0.contains($1.group) { $0.append($1.group) } }
     }
 
     /// The Euclidean norm over the accumulated gradients of all parameters.
@@ -50,12 +59,12 @@ public final class AdamW {
     /// Updates every parameter that has a gradient; gradients stay as they are.
     public func step(learningRate: Double) throws {
         stepCount += 1
-        for decays in [true, false] {
+        for group in groups {
             var parameters: [Tensor] = []
             var gradients: [Tensor] = []
             var first: [Tensor] = []
             var second: [Tensor] = []
-            for slot in slots where slot.decays == decays {
+            for slot in slots where slot.group == group {
                 guard let gradient = try slot.parameter.gradient() else { continue }
                 parameters.append(slot.parameter)
                 gradients.append(gradient)
@@ -64,8 +73,9 @@ public final class AdamW {
             }
             try OptimizerKernels.adamW(
                 parameters: parameters, gradients: gradients, firstMoments: first, secondMoments: second,
-                step: stepCount, learningRate: learningRate, beta1: configuration.beta1,
-                beta2: configuration.beta2, weightDecay: decays ? configuration.weightDecay : 0,
+                step: stepCount, learningRate: min(learningRate, group.maximumLearningRate ?? learningRate),
+                beta1: configuration.beta1,
+                beta2: configuration.beta2, weightDecay: group.decays ? configuration.weightDecay : 0,
                 epsilon: configuration.epsilon)
         }
     }

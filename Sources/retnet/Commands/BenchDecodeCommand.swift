@@ -12,8 +12,9 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
         abstract: "Measure the generation of one token at positions near and far.",
         discussion: """
             The state is filled by reading up to 128 tokens and is then declared to stand at each position, so that \
-            far positions can be measured without reading all text before them: neither the size of the state nor \
-            the work of a step depends on how it came about. Positions take turns, token by token.
+            far positions can be measured without reading all text before them: the work of a step does not depend \
+            on how a state came about. States that grow with the text, such as caches of keys and values, are \
+            repeated up to the size that they have at the position. Positions take turns, token by token.
             """)
 
     @OptionGroup var options: BenchOptions
@@ -30,7 +31,7 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
         let results = try bench.run(
             positions: positions, tokenCount: tokens * options.repetitions, warmup: max(1, options.warmup * 5)
         )
-        let flops = Double(try ModelAccounting(model.configuration).decodingFLOPsPerToken)
+        let accounting = try ModelAccounting(model.configuration)
         let peak = ProcessMemory.peakByteCount
         guard options.json else {
             Console.result(
@@ -39,7 +40,8 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
             return
         }
         let entries: [SettingsTree] = results.map { result in
-            .ordered(
+            let flops = Double(accounting.decodingFLOPsPerToken(position: result.position))
+            return .ordered(
                 [("position", .int(result.position))]
                     + result.timings.figures(tokenCount: options.batch, flopsPerToken: flops)
                     + [("state_bytes", .int(result.stateByteCount))])

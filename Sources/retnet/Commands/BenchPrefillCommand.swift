@@ -33,7 +33,7 @@ struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
 
     func run() throws {
         let model = try options.makeModel(forTraining: false)
-        let form = form ?? chunk.map { .chunkwise($0) } ?? .chunkwise(128)
+        let form = form ?? chunk.map { .chunkwise($0) } ?? model.configuration.trainingForm
         let (count, overflow) = options.batch.multipliedReportingOverflow(by: length)
         guard !overflow, count <= 1 << 30 else {
             throw CommandError("a batch of \(options.batch) rows of \(length) tokens is too large to measure")

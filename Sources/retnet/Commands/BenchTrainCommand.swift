@@ -34,7 +34,7 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
     func run() throws {
         let model = try options.makeModel(forTraining: true)
         model.recomputesActivations = recompute
-        let form = form ?? chunk.map { .chunkwise($0) } ?? .chunkwise(128)
+        let form = form ?? chunk.map { .chunkwise($0) } ?? model.configuration.trainingForm
         var settings = Trainer.Options()
         settings.form = form
         settings.stepCount = 1_000_000

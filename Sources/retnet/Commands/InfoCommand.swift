@@ -43,8 +43,18 @@ struct InfoCommand: ParsableCommand {
         add("block matrices", Format.grouped(accounting.blockMatrixParameterCount), "as papers count")
         add("FLOPs a token", Format.count(accounting.forwardFLOPsPerToken), "forward")
         add("", Format.count(accounting.trainingFLOPsPerToken), "training")
-        add("", Format.count(accounting.decodingFLOPsPerToken), "generation, at any position")
-        add("state", Format.bytes(accounting.stateByteCount), "a sequence, of any length")
+        for position in accounting.stateGrows ? [2048, 16_384] : [2048] {
+            let place = accounting.stateGrows ? "after \(Format.grouped(position)) tokens" : "at any position"
+            add(
+                "", Format.count(accounting.decodingFLOPsPerToken(position: position)), "generation, \(place)"
+            )
+        }
+        for length in accounting.stateGrows ? [2048, 16_384] : [2048] {
+            let kind = accounting.stateGrows ? "of \(Format.grouped(length)) tokens" : "of any length"
+            add(
+                length == 2048 ? "state" : "", Format.bytes(accounting.stateByteCount(tokenCount: length)),
+                "a sequence \(kind), float32")
+        }
         add("weights", Format.bytes(accounting.weightByteCount(bytesPerParameter: 4)), "float32")
         add("", Format.bytes(accounting.weightByteCount(bytesPerParameter: 2)), "bfloat16")
         add(
@@ -63,8 +73,9 @@ struct InfoCommand: ParsableCommand {
             "block_matrix_parameters": .int(accounting.blockMatrixParameterCount),
             "forward_flops_per_token": .int(accounting.forwardFLOPsPerToken),
             "training_flops_per_token": .int(accounting.trainingFLOPsPerToken),
-            "decoding_flops_per_token": .int(accounting.decodingFLOPsPerToken),
-            "state_bytes": .int(accounting.stateByteCount),
+            "decoding_flops_per_token": .int(accounting.decodingFLOPsPerToken(position: 2048)),
+            "state_bytes": .int(accounting.stateByteCount(tokenCount: 2048)),
+            "state_grows": .bool(accounting.stateGrows),
             "weight_bytes_float32": .int(accounting.weightByteCount(bytesPerParameter: 4)),
             "weight_bytes_bfloat16": .int(accounting.weightByteCount(bytesPerParameter: 2)),
             "training_bytes": .int(accounting.trainingByteCount(mixedPrecision: true)),

@@ -20,7 +20,8 @@ struct PresetsCommand: ParsableCommand {
             let accounting = try ModelAccounting(preset.configuration)
             let configuration = preset.configuration
             table.append([
-                preset.name, Format.count(accounting.parameterCount), Format.bytes(accounting.stateByteCount),
+                preset.name, Format.count(accounting.parameterCount),
+                Format.bytes(accounting.stateByteCount(tokenCount: 2048)),
                 preset.summary,
             ])
             entries.append([
@@ -28,7 +29,7 @@ struct PresetsCommand: ParsableCommand {
                 "source": .string(preset.source), "parameters": .int(accounting.parameterCount),
                 "hidden_size": .int(configuration.hiddenSize), "layers": .int(configuration.layerCount),
                 "vocabulary_size": .int(configuration.vocabularySize),
-                "state_bytes": .int(accounting.stateByteCount),
+                "state_bytes": .int(accounting.stateByteCount(tokenCount: 2048)),
             ])
         }
         if json {

@@ -50,6 +50,7 @@ struct DecodeBench {
         let ids = (0..<(batch * length)).map { Int64($0 % model.configuration.vocabularySize) }
         let tokens = try Tensor.from(ids, [batch, length], on: model.device)
         var state = try model(tokens, state: initial, form: .chunkwise(64), lastOnly: true).state
+        state = try state.grown(to: position)
         for row in state.positions.indices {
             state.positions[row] = SequencePosition(position: position, count: position)
         }

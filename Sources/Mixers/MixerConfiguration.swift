@@ -1,0 +1,42 @@
+import Settings
+
+/// Which token mixer a layer has, with its sizes and choices: the one list of all architectures.
+public enum MixerConfiguration: Sendable, Equatable {
+    /// Gated multi-scale retention.
+    case retention(RetentionConfiguration)
+
+    /// The names of all mixers in configuration files.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// Gated multi-scale retention.
+        case retention
+    }
+
+    /// The name of the mixer in configuration files.
+    public var kind: Kind {
+        switch self {
+        case .retention: .retention
+        }
+    }
+
+    /// The configuration as what all architectures have in common.
+    public var architecture: any MixerArchitecture {
+        switch self {
+        case .retention(let retention): retention
+        }
+    }
+}
+
+extension MixerConfiguration: SettingsRepresentable {
+    /// Reads `kind`, retention by default, and what that mixer has beside it.
+    public init(reading reader: SettingsReader) {
+        switch reader.enumeration("kind", default: Kind.retention) {
+        case .retention: self = .retention(RetentionConfiguration(reading: reader))
+        }
+    }
+
+    /// The kind and all choices of the mixer in one object.
+    public var settings: SettingsTree {
+        let head: SettingsTree = ["kind": .string(kind.rawValue)]
+        return head.merging(architecture.settings)
+    }
+}

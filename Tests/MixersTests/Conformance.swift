@@ -1,0 +1,101 @@
+import Layers
+import Mixers
+import Testing
+import Torch
+
+/// An architecture with everything that the property tests need to know of it.
+struct Subject: CustomTestStringConvertible, Sendable {
+    let name: String
+    let configuration: MixerConfiguration
+    let hiddenSize: Int
+    /// Several published first values are zero; tests on those prove nothing, so all are drawn anew.
+    let deviation: Double
+    /// How much larger errors may be than the package's contract asks, where mathematics demands it.
+    let slack: Double
+
+    init(
+        _ name: String, _ configuration: MixerConfiguration, hiddenSize: Int = 12, deviation: Double = 0.4,
+        slack: Double = 1
+    ) {
+        self.name = name
+        self.configuration = configuration
+        self.hiddenSize = hiddenSize
+        self.deviation = deviation
+        self.slack = slack
+    }
+
+    var testDescription: String { name }
+    var architecture: any MixerArchitecture { configuration.architecture }
+
+    /// All architectures with their variants; a new one adds its line here.
+    static let all: [Subject] =
+        [
+            Subject(
+                "retention",
+                .retention(RetentionConfiguration(headCount: 3, keySize: 4, valueSize: 6, decay: .experiment))
+            ),
+            Subject(
+                "retention, abs sum",
+                .retention(
+                    RetentionConfiguration(
+                        headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
+                        normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
+        ]
+
+    /// The mixer with random parameters of the given type, equal for equal seeds but for rounding.
+    func make(_ type: ElementType = .float64, seed: UInt64 = 3) throws -> (
+        mixer: any TokenMixer, parameters: ParameterStore
+    ) {
+        let own = ParameterStore(source: .random(seed: seed), elementType: .float64)
+        let place = MixerPlace(hiddenSize: hiddenSize, layer: 1, layerCount: 3)
+        _ = try architecture.makeMixer(own.root, place)
+        let generator = try Generator(seed: seed)
+        var values: [String: Tensor] = [:]
+        for entry in own.entries {
+            // Vectors keep their first values, shaken; matrices are drawn wide enough to matter.
+            let noise = try generator.normal(entry.tensor.shape, .float64)
+            values[entry.name] =
+                entry.tensor.rank > 1 && entry.maximumLearningRate == nil
+                ? try noise * deviation : try entry.tensor + noise * 0.1
+        }
+        let store = ParameterStore(
+            source: .provided { name, _ in
+                try values[name] ?? { throw TorchError(kind: .value, message: "no parameter \(name)") }()
+            }, elementType: type)
+        return (try architecture.makeMixer(store.root, place), store)
+    }
+}
+
+/// The call of a batch of rows at given positions.
+func mixerCall(_ form: MixerForm, _ positions: [SequencePosition]) -> MixerCall {
+    MixerCall(form: form, positions: positions, context: .inference)
+}
+
+/// Runs x [B, T, D] in pieces, each in its form, carrying state and positions.
+func runPieces(
+    _ mixer: any TokenMixer, _ x: Tensor, _ pieces: [(length: Int, form: MixerForm)],
+    state: (any MixerState)? = nil, positions: [SequencePosition]? = nil
+) throws -> (output: Tensor, state: any MixerState, positions: [SequencePosition]) {
+    var positions = positions ?? [SequencePosition](repeating: SequencePosition(), count: x.size(0))
+    var state = state
+    var start = 0
+    var outputs: [Tensor] = []
+    for (length, form) in pieces {
+        let (y, next) = try mixer(
+            x.sliced(1, start..<start + length), state: state, mixerCall(form, positions))
+        outputs.append(y)
+        state = next
+        positions = positions.map { $0.advanced(by: length) }
+        start += length
+    }
+    guard let state else { throw MixerError.emptySequence }
+    return (try Tensor.concatenated(outputs, axis: 1), state, positions)
+}
+
+/// Each tensor of a state cut to what was seen, so that spare room does not count.
+func seen(_ state: any MixerState, count: Int) throws -> [(name: String, tensor: Tensor)] {
+    try state.tensors.map { name, tensor in
+        guard let axis = state.growingAxes[name] else { return (name, tensor) }
+        return (name, try tensor.sliced(axis, 0..<count))
+    }
+}
