@@ -4,17 +4,22 @@ import Settings
 public enum MixerConfiguration: Sendable, Equatable {
     /// Gated multi-scale retention.
     case retention(RetentionConfiguration)
+    /// Causal softmax attention: the Transformer's mixer.
+    case attention(AttentionConfiguration)
 
     /// The names of all mixers in configuration files.
     public enum Kind: String, Sendable, CaseIterable {
         /// Gated multi-scale retention.
         case retention
+        /// Causal softmax attention.
+        case attention
     }
 
     /// The name of the mixer in configuration files.
     public var kind: Kind {
         switch self {
         case .retention: .retention
+        case .attention: .attention
         }
     }
 
@@ -22,6 +27,7 @@ public enum MixerConfiguration: Sendable, Equatable {
     public var architecture: any MixerArchitecture {
         switch self {
         case .retention(let retention): retention
+        case .attention(let attention): attention
         }
     }
 }
@@ -31,6 +37,7 @@ extension MixerConfiguration: SettingsRepresentable {
     public init(reading reader: SettingsReader) {
         switch reader.enumeration("kind", default: Kind.retention) {
         case .retention: self = .retention(RetentionConfiguration(reading: reader))
+        case .attention: self = .attention(AttentionConfiguration(reading: reader))
         }
     }
 

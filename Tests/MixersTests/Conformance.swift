@@ -41,6 +41,7 @@ struct Subject: CustomTestStringConvertible, Sendable {
                         headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
                         normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
         ]
+        + attention
 
     /// The mixer with random parameters of the given type, equal for equal seeds but for rounding.
     func make(_ type: ElementType = .float64, seed: UInt64 = 3) throws -> (
