@@ -14,7 +14,7 @@ extension AttentionConfiguration: SettingsRepresentable {
             headSize: reader.int("head_size", in: sizes),
             rotation: reader.enumeration("rotation", default: standard.rotation),
             rotaryBase: reader.double("rotary_base", in: 1...1e12, default: standard.rotaryBase),
-            xPosScaleBase: reader.optionalDouble("xpos_scale_base", in: 64...1e6),
+            xPosScaleBase: reader.optionalDouble("xpos_scale_base", in: 0.125...1e6),
             biases: reader.bool("biases", default: standard.biases))
         // With placeholders among the values, contradictions would mean nothing.
         if !reader.hasProblems { reportContradictions(to: reader) }
