@@ -6,6 +6,12 @@ public enum MixerConfiguration: Sendable, Equatable {
     case retention(RetentionConfiguration)
     /// Causal softmax attention: the Transformer's mixer.
     case attention(AttentionConfiguration)
+    /// The Linear Transformer, and linear attention without its normaliser.
+    case linearAttention(LinearAttentionConfiguration)
+    /// The time mixing of RWKV-4.
+    case rwkv(RWKVConfiguration)
+    /// The attention-free transformer.
+    case aft(AFTConfiguration)
 
     /// The names of all mixers in configuration files.
     public enum Kind: String, Sendable, CaseIterable {
@@ -13,6 +19,12 @@ public enum MixerConfiguration: Sendable, Equatable {
         case retention
         /// Causal softmax attention.
         case attention
+        /// The Linear Transformer, and linear attention without its normaliser.
+        case linearAttention = "linear_attention"
+        /// The time mixing of RWKV-4.
+        case rwkv
+        /// The attention-free transformer.
+        case aft
     }
 
     /// The name of the mixer in configuration files.
@@ -20,6 +32,9 @@ public enum MixerConfiguration: Sendable, Equatable {
         switch self {
         case .retention: .retention
         case .attention: .attention
+        case .linearAttention: .linearAttention
+        case .rwkv: .rwkv
+        case .aft: .aft
         }
     }
 
@@ -28,6 +43,9 @@ public enum MixerConfiguration: Sendable, Equatable {
         switch self {
         case .retention(let retention): retention
         case .attention(let attention): attention
+        case .linearAttention(let linear): linear
+        case .rwkv(let rwkv): rwkv
+        case .aft(let aft): aft
         }
     }
 }
@@ -38,6 +56,9 @@ extension MixerConfiguration: SettingsRepresentable {
         switch reader.enumeration("kind", default: Kind.retention) {
         case .retention: self = .retention(RetentionConfiguration(reading: reader))
         case .attention: self = .attention(AttentionConfiguration(reading: reader))
+        case .linearAttention: self = .linearAttention(LinearAttentionConfiguration(reading: reader))
+        case .rwkv: self = .rwkv(RWKVConfiguration(reading: reader))
+        case .aft: self = .aft(AFTConfiguration(reading: reader))
         }
     }
 

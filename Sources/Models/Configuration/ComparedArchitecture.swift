@@ -9,11 +9,14 @@ import Mixers
 public enum ComparedArchitecture: String, Sendable, CaseIterable {
     /// RetNet: gated multi-scale retention with values of twice the width.
     case retnet
+    /// The Transformer: multi-head softmax attention with rotary positions.
+    case transformer
 
     /// The name in plots and tables.
     public var title: String {
         switch self {
         case .retnet: "RetNet"
+        case .transformer: "Transformer"
         }
     }
 
@@ -27,6 +30,9 @@ public enum ComparedArchitecture: String, Sendable, CaseIterable {
                 RetentionConfiguration(
                     headCount: heads, keySize: d / heads, valueSize: 2 * d / heads, decay: .experiment,
                     normalization: .decay, headNorm: HeadNormConfiguration(kind: .rms, epsilon: 1e-6)))
+        case .transformer:
+            let heads = sizes.heads(d, of: sizes.headSize)
+            return .attention(AttentionConfiguration(headCount: heads, headSize: d / heads))
         }
     }
 
