@@ -9,6 +9,8 @@ import Mixers
 public enum ComparedArchitecture: String, Sendable, CaseIterable {
     /// RetNet: gated multi-scale retention with values of twice the width.
     case retnet
+    /// The Transformer: multi-head softmax attention with rotary positions.
+    case transformer
     /// The Linear Transformer: elu + 1, normalised, with sinusoidal positions.
     case linearTransformer = "linear-transformer"
     /// RWKV-4's time mixing in the place of attention; the feed-forward is the shared one.
@@ -20,6 +22,7 @@ public enum ComparedArchitecture: String, Sendable, CaseIterable {
     public var title: String {
         switch self {
         case .retnet: "RetNet"
+        case .transformer: "Transformer"
         case .linearTransformer: "Linear Transformer"
         case .rwkv: "RWKV-4"
         case .aft: "AFT-simple"
@@ -36,6 +39,9 @@ public enum ComparedArchitecture: String, Sendable, CaseIterable {
                 RetentionConfiguration(
                     headCount: heads, keySize: d / heads, valueSize: 2 * d / heads, decay: .experiment,
                     normalization: .decay, headNorm: HeadNormConfiguration(kind: .rms, epsilon: 1e-6)))
+        case .transformer:
+            let heads = sizes.heads(d, of: sizes.headSize)
+            return .attention(AttentionConfiguration(headCount: heads, headSize: d / heads))
         case .linearTransformer:
             let heads = sizes.heads(d, of: sizes.headSize)
             return .linearAttention(LinearAttentionConfiguration(headCount: heads, headSize: d / heads))
