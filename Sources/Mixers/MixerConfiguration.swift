@@ -8,6 +8,8 @@ public enum MixerConfiguration: Sendable, Equatable {
     case linearAttention(LinearAttentionConfiguration)
     /// The time mixing of RWKV-4.
     case rwkv(RWKVConfiguration)
+    /// The channel mixing of RWKV-4: a feed-forward that looks one token back.
+    case rwkvChannelMix(RWKVChannelMixConfiguration)
     /// The attention-free transformer.
     case aft(AFTConfiguration)
 
@@ -19,6 +21,8 @@ public enum MixerConfiguration: Sendable, Equatable {
         case linearAttention = "linear_attention"
         /// The time mixing of RWKV-4.
         case rwkv
+        /// The channel mixing of RWKV-4.
+        case rwkvChannelMix = "rwkv_channel_mix"
         /// The attention-free transformer.
         case aft
     }
@@ -29,6 +33,7 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .retention: .retention
         case .linearAttention: .linearAttention
         case .rwkv: .rwkv
+        case .rwkvChannelMix: .rwkvChannelMix
         case .aft: .aft
         }
     }
@@ -39,6 +44,7 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .retention(let retention): retention
         case .linearAttention(let linear): linear
         case .rwkv(let rwkv): rwkv
+        case .rwkvChannelMix(let mix): mix
         case .aft(let aft): aft
         }
     }
@@ -51,6 +57,7 @@ extension MixerConfiguration: SettingsRepresentable {
         case .retention: self = .retention(RetentionConfiguration(reading: reader))
         case .linearAttention: self = .linearAttention(LinearAttentionConfiguration(reading: reader))
         case .rwkv: self = .rwkv(RWKVConfiguration(reading: reader))
+        case .rwkvChannelMix: self = .rwkvChannelMix(RWKVChannelMixConfiguration(reading: reader))
         case .aft: self = .aft(AFTConfiguration(reading: reader))
         }
     }
