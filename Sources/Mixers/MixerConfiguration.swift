@@ -10,6 +10,8 @@ public enum MixerConfiguration: Sendable, Equatable {
     case linearAttention(LinearAttentionConfiguration)
     /// The time mixing of RWKV-4.
     case rwkv(RWKVConfiguration)
+    /// The channel mixing of RWKV-4: a feed-forward that looks one token back.
+    case rwkvChannelMix(RWKVChannelMixConfiguration)
     /// The attention-free transformer.
     case aft(AFTConfiguration)
 
@@ -23,6 +25,8 @@ public enum MixerConfiguration: Sendable, Equatable {
         case linearAttention = "linear_attention"
         /// The time mixing of RWKV-4.
         case rwkv
+        /// The channel mixing of RWKV-4.
+        case rwkvChannelMix = "rwkv_channel_mix"
         /// The attention-free transformer.
         case aft
     }
@@ -34,6 +38,7 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .attention: .attention
         case .linearAttention: .linearAttention
         case .rwkv: .rwkv
+        case .rwkvChannelMix: .rwkvChannelMix
         case .aft: .aft
         }
     }
@@ -45,6 +50,7 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .attention(let attention): attention
         case .linearAttention(let linear): linear
         case .rwkv(let rwkv): rwkv
+        case .rwkvChannelMix(let mix): mix
         case .aft(let aft): aft
         }
     }
@@ -58,6 +64,7 @@ extension MixerConfiguration: SettingsRepresentable {
         case .attention: self = .attention(AttentionConfiguration(reading: reader))
         case .linearAttention: self = .linearAttention(LinearAttentionConfiguration(reading: reader))
         case .rwkv: self = .rwkv(RWKVConfiguration(reading: reader))
+        case .rwkvChannelMix: self = .rwkvChannelMix(RWKVChannelMixConfiguration(reading: reader))
         case .aft: self = .aft(AFTConfiguration(reading: reader))
         }
     }

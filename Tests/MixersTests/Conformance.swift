@@ -46,6 +46,8 @@ struct Subject: CustomTestStringConvertible, Sendable {
     /// RWKV, AFT and linear attention.
     private static let averages: [Subject] = [
         Subject("rwkv", .rwkv(RWKVConfiguration(channelCount: 12))),
+        Subject(
+            "rwkv channel mix", .rwkvChannelMix(RWKVChannelMixConfiguration(channelCount: 12, innerSize: 20))),
         Subject("aft simple", .aft(AFTConfiguration(channelCount: 10, variant: .simple, biases: true))),
         Subject(
             "aft local",
