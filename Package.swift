@@ -102,7 +102,9 @@ let package = Package(
         .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "Training", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting",
+                "Training", "Checkpoints", "Evaluation", "Generation", "Models", "Mixers", "Layers", "Torch",
+                "Text",
+                "Reporting",
                 "Storage",
                 "Settings",
             ]),

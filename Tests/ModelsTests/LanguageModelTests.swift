@@ -74,6 +74,28 @@ import Torch
             }
         ),
         (
+            "a hybrid",
+            configuration { c in
+                guard case .retention(var r) = c.mixer else { return }
+                r.decay = .uniform(0.9)
+                let usual = c.layer(0)
+                c.pattern = [
+                    usual, usual,
+                    LayerConfiguration(
+                        mixer: .retention(r), feedForward: FeedForwardConfiguration(innerSize: 40),
+                        shortConvolution: 3),
+                ]
+            }
+        ),
+        (
+            "convolutions instead of feed-forwards",
+            configuration {
+                $0.pattern[0].shortConvolution = 4
+                $0.feedForward = .none
+                $0.positionEmbedding = .sinusoidal
+            }
+        ),
+        (
             "sums of scores",
             configuration { c in
                 guard case .retention(var r) = c.mixer else { return }

@@ -188,6 +188,10 @@ ct_status ct_multinomial(ct_tensor *out, ct_tensor probabilities, ct_generator g
 ct_status ct_adamw(const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *first,
                    const ct_tensor *second, int32_t count, int64_t step, double learning_rate, double beta1,
                    double beta2, double weight_decay, double epsilon);
+// One Adafactor step in place; `row` and `column` are factored second moments, or `row` is a full one and `column`
+// NULL.
+ct_status ct_adafactor(ct_tensor parameter, ct_tensor gradient, ct_tensor row, ct_tensor column, double beta,
+                       double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay);
 // Euclidean norm over all tensors; the sum runs in float64 and in order, so it is reproducible.
 ct_status ct_global_norm(double *out, const ct_tensor *tensors, int32_t count);
 ct_status ct_scale_all(const ct_tensor *tensors, int32_t count, double factor);

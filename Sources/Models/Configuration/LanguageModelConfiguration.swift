@@ -89,6 +89,9 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         pattern.lazy.compactMap { $0.mixer.architecture.obstacle(to: form) }.first
     }
 
+    /// Whether the state grows with the tokens seen.
+    public var stateGrows: Bool { pattern.contains { $0.mixer.architecture.stateGrows } }
+
     /// The form in which training is fastest: that of the first mixer, if all can run in it, else parallel.
     public var trainingForm: MixerForm {
         let form = pattern[0].mixer.architecture.trainingForm

@@ -78,7 +78,7 @@ extension ModelAccounting {
     // MARK: Memory
 
     /// Whether the state grows with the tokens seen.
-    public var stateGrows: Bool { configuration.pattern.contains { $0.mixer.architecture.stateGrows } }
+    public var stateGrows: Bool { configuration.stateGrows }
 
     /// Numbers in the state of one sequence after so many tokens.
     public func stateElementCount(tokenCount: Int) -> Int {

@@ -25,7 +25,8 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
         discussion: """
             By default the text is read once from start to end with the state carried along, so that every token is \
             predicted from all before it. With --context N it is cut into windows of N tokens that know nothing of \
-            each other, as is usual for models with a limited context. The three forms give equal results.
+            each other, as is usual for models with a limited context; for models whose state grows with the text \
+            that is the default, with N their training length. The three forms give equal results.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -78,7 +79,9 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
         let tokenizer = try loaded.tokenizer
         let stream = try corpus.tokenStream(tokenizer: tokenizer)
         let interrupt = InterruptFlag.onSignals()
-        let options = options
+        let configuration = loaded.model.configuration
+        let context = context ?? (configuration.stateGrows ? configuration.trainingLength ?? 2048 : nil)
+        let options = options(context: context)
         let perplexity = try Perplexity(
             loaded.model, byteCounts: TokenByteCounts(tokenizer), options: options)
         let bar = ProgressBar(title: "eval", total: stream.tokenCount)
@@ -92,11 +95,12 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
         }
         bar.finish()
         if !isComplete { Console.warn("interrupted: the result covers the first part of the text only") }
-        try report(result, options: options, device: device, type: type, isComplete: isComplete)
+        try report(
+            result, options: options, context: context, device: device, type: type, isComplete: isComplete)
         if !isComplete { throw ExitCodes.interrupted }
     }
 
-    private var options: PerplexityOptions {
+    private func options(context: Int?) -> PerplexityOptions {
         var options = context.map { PerplexityOptions.independent(context: $0) } ?? PerplexityOptions()
         if let form { options.form = form }
         if context == nil {
@@ -111,8 +115,8 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
     }
 
     private func report(
-        _ result: PerplexityResult, options: PerplexityOptions, device: Device, type: ElementType,
-        isComplete: Bool
+        _ result: PerplexityResult, options: PerplexityOptions, context: Int?, device: Device,
+        type: ElementType, isComplete: Bool
     ) throws {
         guard json else {
             var table = TextTable(header: ["measure", "value"], alignments: [.left, .right])
