@@ -10,6 +10,12 @@ public enum MixerConfiguration: Sendable, Equatable {
     case rwkv(RWKVConfiguration)
     /// The attention-free transformer.
     case aft(AFTConfiguration)
+    /// Diagonal state spaces.
+    case s4d(S4DConfiguration)
+    /// Hungry Hungry Hippos.
+    case h3(H3Configuration)
+    /// Hyena.
+    case hyena(HyenaConfiguration)
 
     /// The names of all mixers in configuration files.
     public enum Kind: String, Sendable, CaseIterable {
@@ -21,6 +27,12 @@ public enum MixerConfiguration: Sendable, Equatable {
         case rwkv
         /// The attention-free transformer.
         case aft
+        /// Diagonal state spaces.
+        case s4d
+        /// Hungry Hungry Hippos.
+        case h3
+        /// Hyena.
+        case hyena
     }
 
     /// The name of the mixer in configuration files.
@@ -30,6 +42,9 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .linearAttention: .linearAttention
         case .rwkv: .rwkv
         case .aft: .aft
+        case .s4d: .s4d
+        case .h3: .h3
+        case .hyena: .hyena
         }
     }
 
@@ -40,6 +55,9 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .linearAttention(let linear): linear
         case .rwkv(let rwkv): rwkv
         case .aft(let aft): aft
+        case .s4d(let s4d): s4d
+        case .h3(let h3): h3
+        case .hyena(let hyena): hyena
         }
     }
 }
@@ -52,6 +70,9 @@ extension MixerConfiguration: SettingsRepresentable {
         case .linearAttention: self = .linearAttention(LinearAttentionConfiguration(reading: reader))
         case .rwkv: self = .rwkv(RWKVConfiguration(reading: reader))
         case .aft: self = .aft(AFTConfiguration(reading: reader))
+        case .s4d: self = .s4d(S4DConfiguration(reading: reader))
+        case .h3: self = .h3(H3Configuration(reading: reader))
+        case .hyena: self = .hyena(HyenaConfiguration(reading: reader))
         }
     }
 
