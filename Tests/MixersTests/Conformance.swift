@@ -40,7 +40,7 @@ struct Subject: CustomTestStringConvertible, Sendable {
                     RetentionConfiguration(
                         headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
                         normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
-        ] + averages + stateSpaces
+        ] + averages + stateSpaces + attention
 
     /// S4D, H3 and Hyena.
     private static let stateSpaces: [Subject] = [

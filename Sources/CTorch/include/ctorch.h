@@ -262,6 +262,16 @@ ct_status ct_atan2(ct_tensor *out, ct_tensor y, ct_tensor x);
 // A number that changes whenever a byte of the tensors does (CPU only).
 ct_status ct_fingerprint(uint64_t *out, const ct_tensor *tensors, int32_t count);
 
+// ---- Attention (kernels/attention.cpp) ----
+// Causal attention in memory O(T d): q [B, H, T, A], k [B, G, N, A], v [B, G, N, V] (any strides, G divides H)
+// -> [B, H, T, V] in the memory order [B, T, H, V]. Query t of row b sees the keys 0 ... past[b] + t; `rows` is B, or
+// 1 for one past of all. `tile`: keys scored at once. Differentiable.
+ct_status ct_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past, int32_t rows,
+                       double scale, int64_t tile);
+// The same one query at a time, without gradients.
+ct_status ct_attention_steps(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past,
+                             int32_t rows, double scale);
+
 #ifdef __cplusplus
 }
 #endif
