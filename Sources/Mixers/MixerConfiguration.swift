@@ -14,6 +14,12 @@ public enum MixerConfiguration: Sendable, Equatable {
     case rwkvChannelMix(RWKVChannelMixConfiguration)
     /// The attention-free transformer.
     case aft(AFTConfiguration)
+    /// Diagonal state spaces.
+    case s4d(S4DConfiguration)
+    /// Hungry Hungry Hippos.
+    case h3(H3Configuration)
+    /// Hyena.
+    case hyena(HyenaConfiguration)
 
     /// The names of all mixers in configuration files.
     public enum Kind: String, Sendable, CaseIterable {
@@ -29,6 +35,12 @@ public enum MixerConfiguration: Sendable, Equatable {
         case rwkvChannelMix = "rwkv_channel_mix"
         /// The attention-free transformer.
         case aft
+        /// Diagonal state spaces.
+        case s4d
+        /// Hungry Hungry Hippos.
+        case h3
+        /// Hyena.
+        case hyena
     }
 
     /// The name of the mixer in configuration files.
@@ -40,6 +52,9 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .rwkv: .rwkv
         case .rwkvChannelMix: .rwkvChannelMix
         case .aft: .aft
+        case .s4d: .s4d
+        case .h3: .h3
+        case .hyena: .hyena
         }
     }
 
@@ -52,6 +67,9 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .rwkv(let rwkv): rwkv
         case .rwkvChannelMix(let mix): mix
         case .aft(let aft): aft
+        case .s4d(let s4d): s4d
+        case .h3(let h3): h3
+        case .hyena(let hyena): hyena
         }
     }
 }
@@ -66,6 +84,9 @@ extension MixerConfiguration: SettingsRepresentable {
         case .rwkv: self = .rwkv(RWKVConfiguration(reading: reader))
         case .rwkvChannelMix: self = .rwkvChannelMix(RWKVChannelMixConfiguration(reading: reader))
         case .aft: self = .aft(AFTConfiguration(reading: reader))
+        case .s4d: self = .s4d(S4DConfiguration(reading: reader))
+        case .h3: self = .h3(H3Configuration(reading: reader))
+        case .hyena: self = .hyena(HyenaConfiguration(reading: reader))
         }
     }
 
