@@ -4,17 +4,37 @@ import Settings
 public enum MixerConfiguration: Sendable, Equatable {
     /// Gated multi-scale retention.
     case retention(RetentionConfiguration)
+    /// Retention with data-dependent decay.
+    case gatedRetention(GatedRetentionConfiguration)
+    /// Gated linear attention.
+    case gatedLinearAttention(GatedLinearAttentionConfiguration)
+    /// Mamba-2.
+    case mamba2(Mamba2Configuration)
+    /// DeltaNet and Gated DeltaNet.
+    case gatedDeltaNet(GatedDeltaNetConfiguration)
 
     /// The names of all mixers in configuration files.
     public enum Kind: String, Sendable, CaseIterable {
         /// Gated multi-scale retention.
         case retention
+        /// Retention with data-dependent decay.
+        case gatedRetention = "gated_retention"
+        /// Gated linear attention.
+        case gatedLinearAttention = "gated_linear_attention"
+        /// Mamba-2.
+        case mamba2
+        /// DeltaNet and Gated DeltaNet.
+        case gatedDeltaNet = "gated_delta_net"
     }
 
     /// The name of the mixer in configuration files.
     public var kind: Kind {
         switch self {
         case .retention: .retention
+        case .gatedRetention: .gatedRetention
+        case .gatedLinearAttention: .gatedLinearAttention
+        case .mamba2: .mamba2
+        case .gatedDeltaNet: .gatedDeltaNet
         }
     }
 
@@ -22,6 +42,10 @@ public enum MixerConfiguration: Sendable, Equatable {
     public var architecture: any MixerArchitecture {
         switch self {
         case .retention(let retention): retention
+        case .gatedRetention(let retention): retention
+        case .gatedLinearAttention(let attention): attention
+        case .mamba2(let mamba): mamba
+        case .gatedDeltaNet(let delta): delta
         }
     }
 }
@@ -31,6 +55,11 @@ extension MixerConfiguration: SettingsRepresentable {
     public init(reading reader: SettingsReader) {
         switch reader.enumeration("kind", default: Kind.retention) {
         case .retention: self = .retention(RetentionConfiguration(reading: reader))
+        case .gatedRetention: self = .gatedRetention(GatedRetentionConfiguration(reading: reader))
+        case .gatedLinearAttention:
+            self = .gatedLinearAttention(GatedLinearAttentionConfiguration(reading: reader))
+        case .mamba2: self = .mamba2(Mamba2Configuration(reading: reader))
+        case .gatedDeltaNet: self = .gatedDeltaNet(GatedDeltaNetConfiguration(reading: reader))
         }
     }
 
