@@ -40,9 +40,7 @@ struct Subject: CustomTestStringConvertible, Sendable {
                     RetentionConfiguration(
                         headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
                         normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
-        ]
-        + attention
-        ] + averages
+        ] + attention + averages
 
     /// RWKV, AFT and linear attention.
     private static let averages: [Subject] = [
