@@ -4,6 +4,8 @@ import Settings
 public enum MixerConfiguration: Sendable, Equatable {
     /// Gated multi-scale retention.
     case retention(RetentionConfiguration)
+    /// Causal softmax attention: the Transformer's mixer.
+    case attention(AttentionConfiguration)
     /// The Linear Transformer, and linear attention without its normaliser.
     case linearAttention(LinearAttentionConfiguration)
     /// The time mixing of RWKV-4.
@@ -15,6 +17,8 @@ public enum MixerConfiguration: Sendable, Equatable {
     public enum Kind: String, Sendable, CaseIterable {
         /// Gated multi-scale retention.
         case retention
+        /// Causal softmax attention.
+        case attention
         /// The Linear Transformer, and linear attention without its normaliser.
         case linearAttention = "linear_attention"
         /// The time mixing of RWKV-4.
@@ -27,6 +31,7 @@ public enum MixerConfiguration: Sendable, Equatable {
     public var kind: Kind {
         switch self {
         case .retention: .retention
+        case .attention: .attention
         case .linearAttention: .linearAttention
         case .rwkv: .rwkv
         case .aft: .aft
@@ -37,6 +42,7 @@ public enum MixerConfiguration: Sendable, Equatable {
     public var architecture: any MixerArchitecture {
         switch self {
         case .retention(let retention): retention
+        case .attention(let attention): attention
         case .linearAttention(let linear): linear
         case .rwkv(let rwkv): rwkv
         case .aft(let aft): aft
@@ -49,6 +55,7 @@ extension MixerConfiguration: SettingsRepresentable {
     public init(reading reader: SettingsReader) {
         switch reader.enumeration("kind", default: Kind.retention) {
         case .retention: self = .retention(RetentionConfiguration(reading: reader))
+        case .attention: self = .attention(AttentionConfiguration(reading: reader))
         case .linearAttention: self = .linearAttention(LinearAttentionConfiguration(reading: reader))
         case .rwkv: self = .rwkv(RWKVConfiguration(reading: reader))
         case .aft: self = .aft(AFTConfiguration(reading: reader))

@@ -86,7 +86,8 @@ import Torch
             .aft(AFTConfiguration(channelCount: 64, variant: .local(window: 7, bias: .relative))),
             .aft(
                 AFTConfiguration(
-                    channelCount: 64, variant: .local(window: 7, bias: .factorized(rank: 4, maximumLength: 50)))),
+                    channelCount: 64,
+                    variant: .local(window: 7, bias: .factorized(rank: 4, maximumLength: 50)))),
             .linearAttention(
                 LinearAttentionConfiguration(
                     headCount: 2, headSize: 32, featureMap: .relu, normalizer: .rms, rotation: .halves,

@@ -239,6 +239,16 @@ ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_te
 ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
                                ct_tensor ring);
 
+// ---- Attention (kernels/attention.cpp) ----
+// Causal attention in memory O(T d): q [B, H, T, A], k [B, G, N, A], v [B, G, N, V] (any strides, G divides H)
+// -> [B, H, T, V] in the memory order [B, T, H, V]. Query t of row b sees the keys 0 ... past[b] + t; `rows` is B, or
+// 1 for one past of all. `tile`: keys scored at once. Differentiable.
+ct_status ct_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past, int32_t rows,
+                       double scale, int64_t tile);
+// The same one query at a time, without gradients.
+ct_status ct_attention_steps(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past,
+                             int32_t rows, double scale);
+
 #ifdef __cplusplus
 }
 #endif

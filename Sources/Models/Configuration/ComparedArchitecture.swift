@@ -9,11 +9,23 @@ import Mixers
 public enum ComparedArchitecture: String, Sendable, CaseIterable {
     /// RetNet: gated multi-scale retention with values of twice the width.
     case retnet
+    /// The Transformer: multi-head softmax attention with rotary positions.
+    case transformer
+    /// The Linear Transformer: elu + 1, normalised, with sinusoidal positions.
+    case linearTransformer = "linear-transformer"
+    /// RWKV-4's time mixing in the place of attention; the feed-forward is the shared one.
+    case rwkv
+    /// AFT-simple with sinusoidal positions.
+    case aft
 
     /// The name in plots and tables.
     public var title: String {
         switch self {
         case .retnet: "RetNet"
+        case .transformer: "Transformer"
+        case .linearTransformer: "Linear Transformer"
+        case .rwkv: "RWKV-4"
+        case .aft: "AFT-simple"
         }
     }
 
@@ -27,6 +39,24 @@ public enum ComparedArchitecture: String, Sendable, CaseIterable {
                 RetentionConfiguration(
                     headCount: heads, keySize: d / heads, valueSize: 2 * d / heads, decay: .experiment,
                     normalization: .decay, headNorm: HeadNormConfiguration(kind: .rms, epsilon: 1e-6)))
+        case .transformer:
+            let heads = sizes.heads(d, of: sizes.headSize)
+            return .attention(AttentionConfiguration(headCount: heads, headSize: d / heads))
+        case .linearTransformer:
+            let heads = sizes.heads(d, of: sizes.headSize)
+            return .linearAttention(LinearAttentionConfiguration(headCount: heads, headSize: d / heads))
+        case .rwkv:
+            return .rwkv(RWKVConfiguration(channelCount: d))
+        case .aft:
+            return .aft(AFTConfiguration(channelCount: d, variant: .simple))
+        }
+    }
+
+    /// What is added to embeddings for mixers that know nothing of positions.
+    private var positionEmbedding: PositionEmbedding {
+        switch self {
+        case .linearTransformer, .aft: .sinusoidal
+        default: .none
         }
     }
 
@@ -39,7 +69,7 @@ public enum ComparedArchitecture: String, Sendable, CaseIterable {
             vocabularySize: vocabularySize, hiddenSize: width, layerCount: layerCount, mixer: mixer,
             feedForward: Self.feedForward(beside: mixer, width: width),
             norm: NormConfiguration(kind: .rms, epsilon: 1e-6), embeddingScale: .squareRoot,
-            initialization: .torchscale, trainingLength: trainingLength)
+            positionEmbedding: positionEmbedding, initialization: .torchscale, trainingLength: trainingLength)
     }
 
     /// The feed-forward that brings a block to 12 d², in steps of a quarter of the width.
