@@ -10,8 +10,16 @@ public enum MixerConfiguration: Sendable, Equatable {
     case linearAttention(LinearAttentionConfiguration)
     /// The time mixing of RWKV-4.
     case rwkv(RWKVConfiguration)
+    /// The channel mixing of RWKV-4: a feed-forward that looks one token back.
+    case rwkvChannelMix(RWKVChannelMixConfiguration)
     /// The attention-free transformer.
     case aft(AFTConfiguration)
+    /// Diagonal state spaces.
+    case s4d(S4DConfiguration)
+    /// Hungry Hungry Hippos.
+    case h3(H3Configuration)
+    /// Hyena.
+    case hyena(HyenaConfiguration)
 
     /// The names of all mixers in configuration files.
     public enum Kind: String, Sendable, CaseIterable {
@@ -23,8 +31,16 @@ public enum MixerConfiguration: Sendable, Equatable {
         case linearAttention = "linear_attention"
         /// The time mixing of RWKV-4.
         case rwkv
+        /// The channel mixing of RWKV-4.
+        case rwkvChannelMix = "rwkv_channel_mix"
         /// The attention-free transformer.
         case aft
+        /// Diagonal state spaces.
+        case s4d
+        /// Hungry Hungry Hippos.
+        case h3
+        /// Hyena.
+        case hyena
     }
 
     /// The name of the mixer in configuration files.
@@ -34,7 +50,11 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .attention: .attention
         case .linearAttention: .linearAttention
         case .rwkv: .rwkv
+        case .rwkvChannelMix: .rwkvChannelMix
         case .aft: .aft
+        case .s4d: .s4d
+        case .h3: .h3
+        case .hyena: .hyena
         }
     }
 
@@ -45,7 +65,11 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .attention(let attention): attention
         case .linearAttention(let linear): linear
         case .rwkv(let rwkv): rwkv
+        case .rwkvChannelMix(let mix): mix
         case .aft(let aft): aft
+        case .s4d(let s4d): s4d
+        case .h3(let h3): h3
+        case .hyena(let hyena): hyena
         }
     }
 }
@@ -58,7 +82,11 @@ extension MixerConfiguration: SettingsRepresentable {
         case .attention: self = .attention(AttentionConfiguration(reading: reader))
         case .linearAttention: self = .linearAttention(LinearAttentionConfiguration(reading: reader))
         case .rwkv: self = .rwkv(RWKVConfiguration(reading: reader))
+        case .rwkvChannelMix: self = .rwkvChannelMix(RWKVChannelMixConfiguration(reading: reader))
         case .aft: self = .aft(AFTConfiguration(reading: reader))
+        case .s4d: self = .s4d(S4DConfiguration(reading: reader))
+        case .h3: self = .h3(H3Configuration(reading: reader))
+        case .hyena: self = .hyena(HyenaConfiguration(reading: reader))
         }
     }
 

@@ -40,13 +40,42 @@ struct Subject: CustomTestStringConvertible, Sendable {
                     RetentionConfiguration(
                         headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
                         normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
-        ]
-        + attention
-        ] + averages
+        ] + averages + stateSpaces + attention
+
+    /// S4D, H3 and Hyena.
+    private static let stateSpaces: [Subject] = [
+        Subject("s4d", .s4d(S4DConfiguration(channelCount: 12, stateSize: 8))),
+        Subject(
+            "s4d gated, inverse, bilinear",
+            .s4d(
+                S4DConfiguration(
+                    channelCount: 10, stateSize: 6, block: .gated, initialization: .inverse,
+                    discretization: .bilinear))),
+        Subject("h3", .h3(H3Configuration(headCount: 3, headSize: 4, stateSize: 8, shiftSize: 5))),
+        Subject(
+            "h3, width 1",
+            .h3(
+                H3Configuration(
+                    headCount: 7, headSize: 1, stateSize: 4, shiftSize: 1, discretization: .zeroOrderHold,
+                    biases: false))),
+        Subject(
+            "hyena",
+            .hyena(
+                HyenaConfiguration(
+                    channelCount: 12, maximumLength: 160, featureCount: 5, filterSize: 8, sineFrequency: 2))),
+        Subject(
+            "hyena of order 3, trained features",
+            .hyena(
+                HyenaConfiguration(
+                    channelCount: 10, order: 3, maximumLength: 170, featureCount: 5, filterSize: 6,
+                    sineFrequency: 1, shortSize: 4, windowShift: 0.02, trainsFeatures: true))),
+    ]
 
     /// RWKV, AFT and linear attention.
     private static let averages: [Subject] = [
         Subject("rwkv", .rwkv(RWKVConfiguration(channelCount: 12))),
+        Subject(
+            "rwkv channel mix", .rwkvChannelMix(RWKVChannelMixConfiguration(channelCount: 12, innerSize: 20))),
         Subject("aft simple", .aft(AFTConfiguration(channelCount: 10, variant: .simple, biases: true))),
         Subject(
             "aft local",

@@ -239,6 +239,29 @@ ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_te
 ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
                                ct_tensor ring);
 
+// ---- Long convolutions and diagonal state spaces (kernels/long_convolution.cpp, kernels/diagonal_heads.cpp) ----
+// Causal depthwise convolution of x [B, M, C] with taps [L, C], and skip [C] or NULL times x: the outputs [B, T, C]
+// at positions starts[b] ..< starts[b] + time. What lies after them in x is not read. Never circular.
+// method 0: the faster one, 1: direct sums (CPU), 2: spectra.
+ct_status ct_long_convolution(ct_tensor *out, ct_tensor x, ct_tensor taps, ct_tensor skip, const int64_t *starts,
+                              int32_t rows, int64_t time, int32_t method);
+// q, k, v [B, T, H*P], taps [H, N] for chunks of N, read and write [H, R, 2M], power [H, R+1, 2M], R <= N,
+// state [B, H, 2M, P*P] or NULL -> [B, T, H*P] and the next state (CPU only).
+ct_status ct_diagonal_heads(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                            ct_tensor taps, ct_tensor read, ct_tensor write, ct_tensor power, ct_tensor state);
+// One step without gradients, the state [B, H, 2M, P*P] in place: q, k, v [B, H*P]; alpha (A - 1), input and readout
+// [H, 2M] as (Re, Im), skip [H] (CPU only).
+ct_status ct_diagonal_heads_step(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor state,
+                                 ct_tensor alpha, ct_tensor input, ct_tensor readout, ct_tensor skip);
+// One step without gradients of C independent state spaces, the state [B, C, 2, M] in place: u [B, C] and tables
+// [C, 2, M] of its type, float32 or float64 -> 2 Re(readout x) [B, C] (CPU only).
+ct_status ct_diagonal_step(ct_tensor *out, ct_tensor u, ct_tensor state, ct_tensor alpha, ct_tensor input,
+                           ct_tensor readout);
+// The angle of x + iy in radians.
+ct_status ct_atan2(ct_tensor *out, ct_tensor y, ct_tensor x);
+// A number that changes whenever a byte of the tensors does (CPU only).
+ct_status ct_fingerprint(uint64_t *out, const ct_tensor *tensors, int32_t count);
+
 // ---- Attention (kernels/attention.cpp) ----
 // Causal attention in memory O(T d): q [B, H, T, A], k [B, G, N, A], v [B, G, N, V] (any strides, G divides H)
 // -> [B, H, T, V] in the memory order [B, T, H, V]. Query t of row b sees the keys 0 ... past[b] + t; `rows` is B, or
