@@ -20,6 +20,14 @@ public enum MixerConfiguration: Sendable, Equatable {
     case h3(H3Configuration)
     /// Hyena.
     case hyena(HyenaConfiguration)
+    /// Retention with data-dependent decay.
+    case gatedRetention(GatedRetentionConfiguration)
+    /// Gated linear attention.
+    case gatedLinearAttention(GatedLinearAttentionConfiguration)
+    /// Mamba-2.
+    case mamba2(Mamba2Configuration)
+    /// DeltaNet and Gated DeltaNet.
+    case gatedDeltaNet(GatedDeltaNetConfiguration)
 
     /// The names of all mixers in configuration files.
     public enum Kind: String, Sendable, CaseIterable {
@@ -41,6 +49,14 @@ public enum MixerConfiguration: Sendable, Equatable {
         case h3
         /// Hyena.
         case hyena
+        /// Retention with data-dependent decay.
+        case gatedRetention = "gated_retention"
+        /// Gated linear attention.
+        case gatedLinearAttention = "gated_linear_attention"
+        /// Mamba-2.
+        case mamba2
+        /// DeltaNet and Gated DeltaNet.
+        case gatedDeltaNet = "gated_delta_net"
     }
 
     /// The name of the mixer in configuration files.
@@ -55,6 +71,10 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .s4d: .s4d
         case .h3: .h3
         case .hyena: .hyena
+        case .gatedRetention: .gatedRetention
+        case .gatedLinearAttention: .gatedLinearAttention
+        case .mamba2: .mamba2
+        case .gatedDeltaNet: .gatedDeltaNet
         }
     }
 
@@ -70,6 +90,10 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .s4d(let s4d): s4d
         case .h3(let h3): h3
         case .hyena(let hyena): hyena
+        case .gatedRetention(let retention): retention
+        case .gatedLinearAttention(let attention): attention
+        case .mamba2(let mamba): mamba
+        case .gatedDeltaNet(let delta): delta
         }
     }
 }
@@ -87,6 +111,11 @@ extension MixerConfiguration: SettingsRepresentable {
         case .s4d: self = .s4d(S4DConfiguration(reading: reader))
         case .h3: self = .h3(H3Configuration(reading: reader))
         case .hyena: self = .hyena(HyenaConfiguration(reading: reader))
+        case .gatedRetention: self = .gatedRetention(GatedRetentionConfiguration(reading: reader))
+        case .gatedLinearAttention:
+            self = .gatedLinearAttention(GatedLinearAttentionConfiguration(reading: reader))
+        case .mamba2: self = .mamba2(Mamba2Configuration(reading: reader))
+        case .gatedDeltaNet: self = .gatedDeltaNet(GatedDeltaNetConfiguration(reading: reader))
         }
     }
 
