@@ -125,7 +125,8 @@ extension RecallRecipe.Entry {
             var run = TaskRun(task: plan.task, configuration: configuration, settings: settings, seed: seed)
             run.device = device
             let outcome = try run.run { step, accuracy in
-                try report("step \(step)/\(settings.stepCount) accuracy \(Format.fixed(accuracy, decimals: 3))")
+                try report(
+                    "step \(step)/\(settings.stepCount) accuracy \(Format.fixed(accuracy, decimals: 3))")
             }
             seconds += outcome.seconds
             if best.map({ outcome.validation > $0.validation }) ?? true { best = outcome }
