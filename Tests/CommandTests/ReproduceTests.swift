@@ -8,6 +8,7 @@ import Testing
         let help = try succeed(["reproduce", "--help"]).output
         for name in [
             "scaling", "training-cost", "inference-cost", "architectures", "ablations", "context-length",
+            "recall",
         ] {
             #expect(list.contains(name))
             #expect(help.contains(name))
