@@ -47,8 +47,9 @@ public struct MultiScaleRetention: TokenMixer {
         gate = c.gate == .none ? nil : try linear("gate", from: hiddenSize, to: valueWidth, matrix(reading))
         (headNormWeight, headNormBias) = try Self.headNormParameters(scope.scope("head_norm"), c)
         output = try linear("output", from: valueWidth, to: hiddenSize, deepMatrix(writing))
-        logGammas = c.decay.logGammas(headCount: c.headCount)
-        angles = c.rotation.angles(keySize: c.keySize)
+        let stride = Double(place.positionStride)
+        logGammas = c.decay.logGammas(headCount: c.headCount).map { $0 * stride }
+        angles = c.rotation.angles(keySize: c.keySize).map { $0 * stride }
     }
 
     private static func headNormParameters(_ scope: ParameterScope, _ c: RetentionConfiguration) throws
