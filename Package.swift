@@ -62,7 +62,7 @@ let package = Package(
             name: "Generation", dependencies: ["Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"],
             swiftSettings: strict),
         .target(
-            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text"],
+            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text", "Storage"],
             swiftSettings: strict),
         .target(
             name: "Training",

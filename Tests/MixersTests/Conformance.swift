@@ -40,7 +40,35 @@ struct Subject: CustomTestStringConvertible, Sendable {
                     RetentionConfiguration(
                         headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
                         normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
-        ]
+        ] + averages
+
+    /// RWKV, AFT and linear attention.
+    private static let averages: [Subject] = [
+        Subject("rwkv", .rwkv(RWKVConfiguration(channelCount: 12))),
+        Subject("aft simple", .aft(AFTConfiguration(channelCount: 10, variant: .simple, biases: true))),
+        Subject(
+            "aft local",
+            .aft(
+                AFTConfiguration(
+                    channelCount: 12,
+                    variant: .local(window: 6, bias: .factorized(rank: 3, maximumLength: 160))))),
+        Subject(
+            "aft local, by distance",
+            .aft(AFTConfiguration(channelCount: 12, variant: .local(window: 5, bias: .relative)))),
+        Subject(
+            "aft full", .aft(AFTConfiguration(channelCount: 12, variant: .full(rank: 3, maximumLength: 160)))),
+        Subject("linear", .linearAttention(LinearAttentionConfiguration(headCount: 3, headSize: 4))),
+        Subject(
+            "linear, rotated numerator",
+            .linearAttention(
+                LinearAttentionConfiguration(headCount: 2, headSize: 6, rotation: .halves, biases: true))),
+        Subject(
+            "linear, rms norm",
+            .linearAttention(
+                LinearAttentionConfiguration(
+                    headCount: 3, headSize: 4, featureMap: .identity, normalizer: .rms, rotation: .interleaved
+                ))),
+    ]
 
     /// The mixer with random parameters of the given type, equal for equal seeds but for rounding.
     func make(_ type: ElementType = .float64, seed: UInt64 = 3) throws -> (

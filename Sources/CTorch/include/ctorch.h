@@ -188,6 +188,10 @@ ct_status ct_multinomial(ct_tensor *out, ct_tensor probabilities, ct_generator g
 ct_status ct_adamw(const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *first,
                    const ct_tensor *second, int32_t count, int64_t step, double learning_rate, double beta1,
                    double beta2, double weight_decay, double epsilon);
+// One Adafactor step in place; `row` and `column` are factored second moments, or `row` is a full one and `column`
+// NULL.
+ct_status ct_adafactor(ct_tensor parameter, ct_tensor gradient, ct_tensor row, ct_tensor column, double beta,
+                       double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay);
 // Euclidean norm over all tensors; the sum runs in float64 and in order, so it is reproducible.
 ct_status ct_global_norm(double *out, const ct_tensor *tensors, int32_t count);
 ct_status ct_scale_all(const ct_tensor *tensors, int32_t count, double factor);
@@ -214,6 +218,21 @@ ct_status ct_head_norm_gate(ct_tensor *out, ct_tensor x, ct_tensor gate, ct_tens
 ct_status ct_rms_norm(ct_tensor *out, ct_tensor x, ct_tensor weight, double epsilon);
 // act(a) * b; b may be NULL. activation as above, 3: relu.
 ct_status ct_gated_activation(ct_tensor *out, ct_tensor a, ct_tensor b, int32_t activation);
+
+// ---- Averages with exponential weights (kernels/averages.cpp): differentiable, on the CPU ----
+// keys, values [B, T, C]; sums over earlier tokens as numerator, denominator, exponent [B, C] (all NULL: none;
+// a numerator and denominator of 0 are none whatever the exponent). Writes four tensors: averages [B, T, C] and
+// the three sums afterwards, in float32 (float64 for float64 keys).
+// WKV (RWKV-4): decay > 0 a token and bonus of the token itself, both [C].
+ct_status ct_wkv(ct_tensor *out, ct_tensor key, ct_tensor value, ct_tensor decay, ct_tensor bonus,
+                 ct_tensor numerator, ct_tensor denominator, ct_tensor exponent);
+// AFT: tokens less than `window` back count e^(key + bias), older ones e^key through the sums. The history
+// [B, H, C] (or NULL) holds the tokens before, of row b the entries starts[b] ..< ends[b]. bias [B or 1, T, W]: of
+// token t and lag j at [t, j], or with `matrix` at [t, count + t - j], count being the row's history.
+// With `absorbs`, tokens that leave the window are added to the sums.
+ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_tensor bias, ct_tensor past_key,
+                           ct_tensor past_value, ct_tensor numerator, ct_tensor denominator, ct_tensor exponent,
+                           const int64_t *starts, const int64_t *ends, int64_t window, bool matrix, bool absorbs);
 
 // Depthwise causal convolution, x [B, T, C], weight [C, W], bias [C] or NULL, ring [B, W-1, C] or NULL (zeros)
 // -> [B, T, C] and the ring after the last position (kernels/short_convolution.cpp).

@@ -17,7 +17,10 @@ struct BenchCommand: ParsableCommand {
             A preset is measured with random weights, which makes no difference to its speed. Every figure is the \
             median of repetitions after a warm-up, with the fastest and the slowest.
             """,
-        subcommands: [BenchTrainCommand.self, BenchPrefillCommand.self, BenchDecodeCommand.self])
+        subcommands: [
+            BenchTrainCommand.self, BenchPrefillCommand.self, BenchDecodeCommand.self,
+            BenchArchitecturesCommand.self,
+        ])
 }
 
 /// What is measured, and how often; the same options for every benchmark.

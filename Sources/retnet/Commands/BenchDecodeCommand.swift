@@ -54,7 +54,7 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
                 ]))
     }
 
-    private static func positions(_ text: String) throws -> [Int] {
+    static func positions(_ text: String) throws -> [Int] {
         try text.split(separator: ",", omittingEmptySubsequences: false).map {
             try Arguments.nonNegative($0.trimmingCharacters(in: .whitespaces))
         }

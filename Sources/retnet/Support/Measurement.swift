@@ -20,6 +20,9 @@ struct Timings {
         seconds.append((ContinuousClock.now - start) / .seconds(1))
     }
 
+    /// Adds the times of other runs of the same work.
+    mutating func add(_ other: Timings) { seconds += other.seconds }
+
     /// The middle time; the mean of the two in the middle of an even number.
     var median: Double {
         let sorted = seconds.sorted()
