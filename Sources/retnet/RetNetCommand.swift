@@ -15,7 +15,7 @@ struct RetNetCommand: ParsableCommand {
         version: "retnet \(PackageVersion.current) (LibTorch \(Runtime.loadedVersion))",
         subcommands: [
             DemoCommand.self, TrainCommand.self, GenerateCommand.self, LogitsCommand.self, EvalCommand.self,
-            BenchCommand.self, InfoCommand.self, PresetsCommand.self, TokenizeCommand.self,
+            BenchCommand.self, InfoCommand.self, AltUpCommand.self, PresetsCommand.self, TokenizeCommand.self,
             DoctorCommand.self,
         ])
 }

@@ -208,7 +208,7 @@ ct_status ct_altup_mix(ct_tensor *outs, const ct_tensor *blocks, int32_t count, 
     TORCH_CHECK_VALUE(active >= 0 && active < count, "there is no block ", active, " among ", count);
     in.push_back(y);
     if (has_row_kernels(in[0])) {
-      write(outs, Combine::apply(in, OptionalTensor(p), OptionalTensor(g), std::vector<double>(), active, kMix));
+      write(outs, Combine::apply(at::TensorList(in), OptionalTensor(p), OptionalTensor(g), std::vector<double>(), active, kMix));
       return;
     }
     auto folded = p - g.unsqueeze(1) * p[active].unsqueeze(0);
@@ -225,7 +225,7 @@ ct_status ct_altup_predict(ct_tensor *out, const ct_tensor *blocks, int32_t coun
                       " blocks needs p [K, K], found ", p.sizes());
     TORCH_CHECK_VALUE(active >= 0 && active < count, "there is no block ", active, " among ", count);
     if (has_row_kernels(in[0]))
-      write(out, Combine::apply(in, OptionalTensor(p), OptionalTensor(), std::vector<double>(), active, kPredict));
+      write(out, Combine::apply(at::TensorList(in), OptionalTensor(p), OptionalTensor(), std::vector<double>(), active, kPredict));
     else
       write(out, combine_aten(in, p[active].unsqueeze(0)));
   });
@@ -238,7 +238,7 @@ ct_status ct_combine(ct_tensor *outs, int32_t out_count, const ct_tensor *ins, i
     TORCH_CHECK_VALUE(out_count >= 1, "a combination needs an output");
     std::vector<double> w(weights, weights + int64_t(out_count) * in_count);
     if (has_row_kernels(in[0]))
-      write(outs, Combine::apply(in, OptionalTensor(), OptionalTensor(), w, 0, kConstant));
+      write(outs, Combine::apply(at::TensorList(in), OptionalTensor(), OptionalTensor(), w, 0, kConstant));
     else
       write(outs, combine_aten(in, at::tensor(w, at::kDouble).reshape({out_count, in_count})));
   });

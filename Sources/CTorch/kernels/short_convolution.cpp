@@ -21,7 +21,8 @@ struct ShortConvolution : torch::autograd::Function<ShortConvolution> {
     int64_t width = weight.size(1), time = x.size(1);
     auto padded = extended(x, ring, width);
     auto taps = weight.to(padded.scalar_type());
-    auto out = bias ? bias->to(padded.scalar_type()).expand({x.size(0), time, x.size(2)}).contiguous()
+    // A copy even of one position, which would else be the bias itself.
+    auto out = bias ? bias->to(padded.scalar_type()).expand({x.size(0), time, x.size(2)}).clone(at::MemoryFormat::Contiguous)
                     : at::zeros({x.size(0), time, x.size(2)}, padded.options());
     for (int64_t j = 0; j < width; j++)
       out.addcmul_(padded.narrow(1, j, time), taps.select(1, j));

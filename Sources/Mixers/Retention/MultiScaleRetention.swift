@@ -21,6 +21,7 @@ public struct MultiScaleRetention: TokenMixer {
     private let output: Linear
     private let logGammas: [Double]
     private let angles: [Double]
+    let positionStride: Int
 
     /// `retention`.
     public var name: String { "retention" }
@@ -47,7 +48,8 @@ public struct MultiScaleRetention: TokenMixer {
         gate = c.gate == .none ? nil : try linear("gate", from: hiddenSize, to: valueWidth, matrix(reading))
         (headNormWeight, headNormBias) = try Self.headNormParameters(scope.scope("head_norm"), c)
         output = try linear("output", from: valueWidth, to: hiddenSize, deepMatrix(writing))
-        let stride = Double(place.positionStride)
+        positionStride = place.positionStride
+        let stride = Double(positionStride)
         logGammas = c.decay.logGammas(headCount: c.headCount).map { $0 * stride }
         angles = c.rotation.angles(keySize: c.keySize).map { $0 * stride }
     }
