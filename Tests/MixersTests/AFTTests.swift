@@ -43,7 +43,8 @@ import Torch
         }
         let bias = try Tensor.from(values, [1, length, length])
         let wkv = try WKV.fused(
-            x.key, x.value, decay: Tensor.full([5], decay, .float64), bonus: Tensor.full([5], bonus, .float64),
+            x.key, x.value, decay: Tensor.full([5], decay, .float64),
+            bonus: Tensor.full([5], bonus, .float64),
             sums: nil
         ).output
         #expect(try relativeError(AFT.definition(x.key, x.value, bias: bias.squeezed(0)), wkv) < 1e-12)
@@ -74,7 +75,8 @@ import Torch
             let r = try form(
                 x.key, x.value,
                 AFT.Context(
-                    bias: byToken ? .byToken(bias) : .byLag(bias), window: window, history: past, sums: x.sums))
+                    bias: byToken ? .byToken(bias) : .byLag(bias), window: window, history: past, sums: x.sums
+                ))
             let outputs = [r.output, r.sums.numerator, r.sums.denominator, r.sums.exponent]
             let generator = try Generator(seed: 4)
             let seeds = try outputs.map { try generator.normal($0.shape, .float64) }
@@ -142,7 +144,8 @@ import Torch
             AFTVariant.full(rank: 2, maximumLength: 8),
             .local(window: 3, bias: .factorized(rank: 2, maximumLength: 8)),
         ] {
-            let subject = Subject("aft", .aft(AFTConfiguration(channelCount: 4, variant: variant)), hiddenSize: 4)
+            let subject = Subject(
+                "aft", .aft(AFTConfiguration(channelCount: 4, variant: variant)), hiddenSize: 4)
             let mixer = try subject.make().mixer
             let x = try Generator(seed: 8).normal([1, 6, 4], .float64)
             let first = try runPieces(mixer, x, [(6, .parallel)])
@@ -151,7 +154,13 @@ import Torch
             }
             #expect(error?.description.contains("reaches position 12") == true)
             #expect(error?.description.contains("maximum_length") == true)
-            #expect(throws: MixerError.self) { _ = try mixer.rebased(first.state, by: [6]) }
+            // Rebasing does not make room: biases stay those of the positions that tokens had.
+            let moved = try mixer.rebased(first.state, by: [6])
+            #expect(throws: MixerError.self) {
+                _ = try runPieces(
+                    mixer, x, [(6, .parallel)], state: moved,
+                    positions: [SequencePosition(position: 0, count: 6)])
+            }
         }
     }
 
@@ -167,7 +176,7 @@ import Torch
         let local = AFTConfiguration(channelCount: 8, variant: .local(window: 4, bias: .relative))
         #expect(local.stateElementCount(tokenCount: 100) == 9 * 8 + 1)
         let full = AFTConfiguration(channelCount: 8, variant: .full(rank: 2, maximumLength: 64))
-        #expect(full.stateElementCount(tokenCount: 10) == 160)
+        #expect(full.stateElementCount(tokenCount: 10) == 161)
         #expect(full.stateGrows)
         #expect(!local.stateGrows)
     }

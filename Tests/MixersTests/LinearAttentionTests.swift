@@ -57,7 +57,8 @@ import Torch
             "linear",
             .linearAttention(
                 LinearAttentionConfiguration(
-                    headCount: 3, headSize: 4, featureMap: .identity, normalizer: .rms, rotation: .interleaved)))
+                    headCount: 3, headSize: 4, featureMap: .identity, normalizer: .rms, rotation: .interleaved
+                )))
         let retention = Subject(
             "retention",
             .retention(
@@ -98,7 +99,8 @@ import Torch
         let x = try Generator(seed: 8).normal([2, 9, 12], .float64)
         let start = [700, 11].map { SequencePosition(position: $0) }
         let first = try runPieces(mixer, x, [(9, .parallel)], positions: start)
-        let expected = try runPieces(mixer, x, [(9, .parallel)], state: first.state, positions: first.positions)
+        let expected = try runPieces(
+            mixer, x, [(9, .parallel)], state: first.state, positions: first.positions)
         let moved = try mixer.rebased(first.state, by: first.positions.map(\.position))
         let found = try runPieces(mixer, x, [(9, .parallel)], state: moved)
         #expect(try relativeError(found.output, expected.output) < 1e-11)

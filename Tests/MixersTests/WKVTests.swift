@@ -17,7 +17,8 @@ struct AverageInputs {
         type: ElementType = .float64, seed: UInt64 = 1
     ) throws {
         let generator = try Generator(seed: seed)
-        key = try generator.normal([batch, length, channels], standardDeviation: keyDeviation, .float64).to(type)
+        key = try generator.normal([batch, length, channels], standardDeviation: keyDeviation, .float64).to(
+            type)
         value = try generator.normal([batch, length, channels], .float64).to(type)
         decay = try generator.uniform([channels], from: 0.01, to: 1.5, .float64)
         bonus = try generator.normal([channels], .float64)
@@ -47,7 +48,7 @@ func absolute(_ sums: ExponentialSums) throws -> [Tensor] {
 
 /// WKV against its formula, in all forms.
 @Suite struct WKVTests {
-    typealias Form = (Tensor, Tensor, Tensor, Tensor, ExponentialSums?) throws -> WKV.Result
+    typealias Form = @Sendable (Tensor, Tensor, Tensor, Tensor, ExponentialSums?) throws -> WKV.Result
     static let forms: [(name: String, form: Form)] = [
         ("recurrent", { try WKV.recurrent($0, $1, decay: $2, bonus: $3, sums: $4) }),
         ("parallel", { try WKV.parallel($0, $1, decay: $2, bonus: $3, sums: $4) }),
@@ -71,7 +72,8 @@ func absolute(_ sums: ExponentialSums) throws -> [Tensor] {
                     x.key.to(.float32), x.value.to(.float32), x.decay.to(.float32), x.bonus.to(.float32),
                     x.sums.map {
                         ExponentialSums(
-                            numerator: try $0.numerator.to(.float32), denominator: try $0.denominator.to(.float32),
+                            numerator: try $0.numerator.to(.float32),
+                            denominator: try $0.denominator.to(.float32),
                             exponent: try $0.exponent.to(.float32))
                     })
                 #expect(try relativeError(narrow.output, exact.output) < 2e-5, "\(name) \(carried)")
@@ -159,7 +161,7 @@ func absolute(_ sums: ExponentialSums) throws -> [Tensor] {
     func `Extreme keys neither overflow nor drown what came before`(type: ElementType) throws {
         // Keys of ±80, and one that is larger by 120 late in the sequence.
         let length = 40
-        var keys = (0..<length).flatMap { t in [t % 2 == 0 ? 80.0 : -80, Double(t % 3), -80] }
+        var keys = (0..<length).flatMap { t -> [Double] in [t % 2 == 0 ? 80 : -80, Double(t % 3), -80] }
         keys[3 * 30 + 1] = 120
         let k = try Tensor.from(keys, [1, length, 3])
         let v = try Generator(seed: 2).normal([1, length, 3], .float64).to(type)
@@ -194,8 +196,10 @@ func absolute(_ sums: ExponentialSums) throws -> [Tensor] {
         let slopes = try Tensor.gradients(of: [found.output.sum()], seeds: [nil], withRespectTo: [key])[0]
         let wide = try k.to(.float64).requiringGradient()
         let reference = try WKV.fused(wide, v.to(.float64), decay: w, bonus: u, sums: nil)
-        let expected = try Tensor.gradients(of: [reference.output.sum()], seeds: [nil], withRespectTo: [wide])[0]
-        #expect(try relativeError(#require(slopes), #require(expected)) < (type == .float32 ? 2e-4 : 2e-2))
+        let expected = try Tensor.gradients(
+            of: [reference.output.sum()], seeds: [nil], withRespectTo: [wide])[0]
+        let error = try relativeError(#require(slopes), #require(expected))
+        #expect(error < (type == .float32 ? 2e-4 : 2e-2))
     }
 
     @Test func `The sums of the caller are never changed`() throws {

@@ -275,6 +275,56 @@ ct_status ct_collect(ct_tensor *out, ct_tensor rows, ct_tensor gates, ct_tensor 
 ct_status ct_grouped_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias, const int64_t *counts,
                             int32_t expert_count);
 
+// ---- Long convolutions and diagonal state spaces (kernels/long_convolution.cpp, kernels/diagonal_heads.cpp) ----
+// Causal depthwise convolution of x [B, M, C] with taps [L, C], and skip [C] or NULL times x: the outputs [B, T, C]
+// at positions starts[b] ..< starts[b] + time. What lies after them in x is not read. Never circular.
+// method 0: the faster one, 1: direct sums (CPU), 2: spectra.
+ct_status ct_long_convolution(ct_tensor *out, ct_tensor x, ct_tensor taps, ct_tensor skip, const int64_t *starts,
+                              int32_t rows, int64_t time, int32_t method);
+// q, k, v [B, T, H*P], taps [H, N] for chunks of N, read and write [H, R, 2M], power [H, R+1, 2M], R <= N,
+// state [B, H, 2M, P*P] or NULL -> [B, T, H*P] and the next state (CPU only).
+ct_status ct_diagonal_heads(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                            ct_tensor taps, ct_tensor read, ct_tensor write, ct_tensor power, ct_tensor state);
+// One step without gradients, the state [B, H, 2M, P*P] in place: q, k, v [B, H*P]; alpha (A - 1), input and readout
+// [H, 2M] as (Re, Im), skip [H] (CPU only).
+ct_status ct_diagonal_heads_step(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor state,
+                                 ct_tensor alpha, ct_tensor input, ct_tensor readout, ct_tensor skip);
+// One step without gradients of C independent state spaces, the state [B, C, 2, M] in place: u [B, C] and tables
+// [C, 2, M] of its type, float32 or float64 -> 2 Re(readout x) [B, C] (CPU only).
+ct_status ct_diagonal_step(ct_tensor *out, ct_tensor u, ct_tensor state, ct_tensor alpha, ct_tensor input,
+                           ct_tensor readout);
+// The angle of x + iy in radians.
+ct_status ct_atan2(ct_tensor *out, ct_tensor y, ct_tensor x);
+// A number that changes whenever a byte of the tensors does (CPU only).
+ct_status ct_fingerprint(uint64_t *out, const ct_tensor *tensors, int32_t count);
+
+// ---- Attention (kernels/attention.cpp) ----
+// Causal attention in memory O(T d): q [B, H, T, A], k [B, G, N, A], v [B, G, N, V] (any strides, G divides H)
+// -> [B, H, T, V] in the memory order [B, T, H, V]. Query t of row b sees the keys 0 ... past[b] + t; `rows` is B, or
+// 1 for one past of all. `tile`: keys scored at once. Differentiable.
+ct_status ct_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past, int32_t rows,
+                       double scale, int64_t tile);
+// The same one query at a time, without gradients.
+ct_status ct_attention_steps(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past,
+                             int32_t rows, double scale);
+// ---- Mixers whose memory is a matrix a head (kernels/gated_retention.cpp, channel_gates.cpp, delta_rule.cpp) ----
+// q, k [B, G, T, K], v [B, H, T, V], H a multiple of G; log_gates [B, H, T]; state [B, H, K, V] or NULL (zeros)
+// -> outputs [B, H, T, V] and the state after the last position.
+ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                             ct_tensor log_gates, ct_tensor state, int64_t chunk);
+// The same with G = H and log_gates [B, H, T, K], one for every key channel.
+ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                                     ct_tensor log_gates, ct_tensor state, int64_t chunk);
+// The delta rule with strengths [B, H, T], G = H and log_gates [B, H, T] or NULL.
+ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                        ct_tensor log_gates, ct_tensor strengths, ct_tensor state, int64_t chunk);
+// Any of them position by position without gradients; log_gates of either shape or NULL, strengths or NULL. The
+// state [B, H, K, V] is overwritten.
+ct_status ct_matrix_recurrence(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor log_gates,
+                               ct_tensor strengths, ct_tensor state);
+// x with a x = b, for the lower triangle of a [.., N, N] and b [.., N, M]; ones on the diagonal where `unit`.
+ct_status ct_solve_lower_triangular(ct_tensor *out, ct_tensor a, ct_tensor b, bool unit);
+
 #ifdef __cplusplus
 }
 #endif

@@ -44,7 +44,8 @@ public enum AFT {
         let outputs = try (0..<k.size(1)).map { t in
             var exponents = try k.sliced(1, 0..<t + 1)
             if let bias {
-                exponents = try exponents + bias.to(.float64).selected(0, t).sliced(0, 0..<t + 1).unsqueezed(-1)
+                exponents =
+                    try exponents + bias.to(.float64).selected(0, t).sliced(0, 0..<t + 1).unsqueezed(-1)
             }
             let weights = try exponents.exp()
             return try (weights * v.sliced(1, 0..<t + 1)).sum([1]) / weights.sum([1])
@@ -58,7 +59,8 @@ public enum AFT {
         let (batch, length, channels) = (key.size(0), key.size(1), key.size(2))
         let past = try AlignedHistory(context.history, type)
         let k = try past.map { try Tensor.concatenated([$0.key, key.to(type)], axis: 1) } ?? key.to(type)
-        let v = try past.map { try Tensor.concatenated([$0.value, value.to(type)], axis: 1) } ?? value.to(type)
+        let v =
+            try past.map { try Tensor.concatenated([$0.value, value.to(type)], axis: 1) } ?? value.to(type)
         let start = past?.key.size(1) ?? 0
         var sums = try context.sums ?? .empty(batch: batch, channels: channels, type, key.device)
         var exponent = try sums.effectiveExponent()

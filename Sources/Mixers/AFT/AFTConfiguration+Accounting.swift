@@ -16,7 +16,7 @@ extension AFTConfiguration: MixerArchitecture {
         ]
         var shapes: [(name: String, shape: [Int])] = matrices.flatMap { name, shape in
             [(name: "\(name).weight", shape: shape)]
-                + (biases ? [(name: "\(name).bias", shape: [shape[0]])] : [])
+                + (biases && name != "key" ? [(name: "\(name).bias", shape: [shape[0]])] : [])
         }
         if let (rank, maximumLength) = variant.factors {
             shapes.append(("position_bias.query", [maximumLength, rank]))
@@ -32,12 +32,13 @@ extension AFTConfiguration: MixerArchitecture {
 
     /// Simple 3 d, local 3 d and the last window - 1 keys and values, full all keys and values.
     ///
-    /// Local counts one number more: how many keys and values there are.
+    /// Local counts how many keys and values there are, and biases by position how far the row has been moved.
     public func stateElementCount(tokenCount: Int) -> Int {
         switch variant {
         case .simple: 3 * channelCount
-        case .local(let window, _): (3 + 2 * (window - 1)) * channelCount + 1
-        case .full: 2 * max(0, tokenCount) * channelCount
+        case .local(let window, _):
+            (3 + 2 * (window - 1)) * channelCount + 1 + (variant.factors == nil ? 0 : 1)
+        case .full: 2 * max(0, tokenCount) * channelCount + 1
         }
     }
 

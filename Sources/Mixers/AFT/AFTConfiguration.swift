@@ -4,7 +4,7 @@ public struct AFTConfiguration: Sendable, Equatable {
     public var channelCount: Int
     /// How past tokens are weighed beside their keys.
     public var variant: AFTVariant
-    /// Whether the four projections have biases.
+    /// Whether the projections of queries, values and outputs have biases; one of keys would cancel.
     public var biases: Bool
 
     /// A layer without biases in its projections unless told otherwise.

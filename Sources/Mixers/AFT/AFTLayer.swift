@@ -12,7 +12,7 @@ public struct AFTLayer: TokenMixer {
     private let key: Linear
     private let value: Linear
     private let output: Linear
-    private let factors: (query: Tensor, key: Tensor)?
+    let factors: (query: Tensor, key: Tensor)?
     private let distances: Tensor?
     // Biases of one stretch are a matrix: longer ones of local windows are cut.
     private static let stretch = 512
@@ -26,11 +26,14 @@ public struct AFTLayer: TokenMixer {
         let c = configuration
         let reading = Initializer.xavierUniform(gain: 0.5.squareRoot())
         let (matrix, deepMatrix) = (place.initialization.matrix, place.initialization.deepMatrix)
-        func linear(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Linear {
-            try Linear(scope.scope(name), from: from, to: to, bias: c.biases, initializer: initializer)
+        func linear(
+            _ name: String, from: Int, to: Int, _ initializer: Initializer, bias: Bool = c.biases
+        ) throws -> Linear {
+            try Linear(scope.scope(name), from: from, to: to, bias: bias, initializer: initializer)
         }
         query = try linear("query", from: place.hiddenSize, to: c.channelCount, matrix(reading))
-        key = try linear("key", from: place.hiddenSize, to: c.channelCount, matrix(reading))
+        // The same number added to all keys of a channel cancels: a bias would never be trained.
+        key = try linear("key", from: place.hiddenSize, to: c.channelCount, matrix(reading), bias: false)
         value = try linear("value", from: place.hiddenSize, to: c.channelCount, deepMatrix(reading))
         output = try linear(
             "output", from: c.channelCount, to: place.hiddenSize, deepMatrix(.xavierUniform(gain: 1)))
@@ -60,10 +63,15 @@ public struct AFTLayer: TokenMixer {
         let (k, v) = (try key(x), try value(x))
         let average: Tensor
         let next: AFTState
+        // Biases belong to the positions that tokens had before any rebasing.
+        let moved = try before?.offset?.doubles().map { Int(exactly: $0.rounded()) ?? 0 }
+        let positions = call.positions.enumerated().map { row, place in
+            SequencePosition(position: place.position + (moved?[row] ?? 0), count: place.count)
+        }
         switch configuration.variant {
         case .simple: (average, next) = try simple(k, v, before)
-        case .local(let window, _): (average, next) = try local(k, v, before, window: window, call)
-        case .full: (average, next) = try full(k, v, before, call)
+        case .local(let window, _): (average, next) = try local(k, v, before, window: window, positions)
+        case .full: (average, next) = try full(k, v, before, positions)
         }
         return (try output(query(x).sigmoid() * average), next)
     }
@@ -78,7 +86,7 @@ public struct AFTLayer: TokenMixer {
     }
 
     private func local(
-        _ k: Tensor, _ v: Tensor, _ state: AFTState?, window: Int, _ call: MixerCall
+        _ k: Tensor, _ v: Tensor, _ state: AFTState?, window: Int, _ positions: [SequencePosition]
     ) throws -> (Tensor, AFTState) {
         let type = k.elementType.accumulator
         var sums: ExponentialSums?
@@ -86,7 +94,7 @@ public struct AFTLayer: TokenMixer {
             try Tensor.zeros([k.size(0), window - 1, k.size(2)], type, on: k.device)
         }
         var filled = [Int](repeating: 0, count: k.size(0))
-        if case .local(let carried, let keys, let values, let counts) = state {
+        if case .local(let carried, let keys, let values, let counts, _) = state {
             sums = carried
             ring = [keys, values]
             filled = try counts.doubles().map { max(0, min(window - 1, Int(exactly: $0.rounded()) ?? 0)) }
@@ -98,11 +106,12 @@ public struct AFTLayer: TokenMixer {
             let history = FusedOperators.WindowHistory(
                 key: try ring[0].to(k.elementType), value: try ring[1].to(v.elementType),
                 ranges: filled.map { window - 1 - $0..<window - 1 })
-            let places = zip(call.positions, filled).map { ($0.position + start, $1) }
+            let places = zip(positions, filled).map { ($0.position + start, $1) }
             let result = try AFT.fused(
                 keys, values,
                 AFT.Context(
-                    bias: try bias(places, length: range.count), window: window, history: history, sums: sums))
+                    bias: try bias(places, length: range.count), window: window, history: history, sums: sums)
+            )
             outputs.append(result.output)
             sums = result.sums
             ring = try [(ring[0], keys), (ring[1], values)].map { old, new in
@@ -115,17 +124,19 @@ public struct AFTLayer: TokenMixer {
         let counts = try Tensor.from(filled.map(Double.init), [k.size(0), 1]).to(type, on: k.device)
         return (
             try Tensor.concatenated(outputs, axis: 1),
-            .local(sums, key: ring[0], value: ring[1], filled: counts)
+            .local(
+                sums, key: ring[0], value: ring[1], filled: counts,
+                offset: factors == nil ? nil : try state?.offset ?? Self.noOffset(k))
         )
     }
 
-    private func full(_ k: Tensor, _ v: Tensor, _ state: AFTState?, _ call: MixerCall) throws
-        -> (Tensor, AFTState)
+    private func full(_ k: Tensor, _ v: Tensor, _ state: AFTState?, _ positions: [SequencePosition])
+        throws -> (Tensor, AFTState)
     {
         var counts = [Int](repeating: 0, count: k.size(0))
         var history: FusedOperators.WindowHistory?
-        if case .full(let keys, let values) = state {
-            counts = call.positions.map(\.count)
+        if case .full(let keys, let values, _) = state {
+            counts = positions.map(\.count)
             guard counts.allSatisfy({ $0 >= 0 && $0 <= keys.size(1) }) else {
                 throw MixerError.wrongState(
                     expected: "all \(counts.max() ?? 0) tokens seen so far", found: "\(keys.size(1))")
@@ -136,19 +147,24 @@ public struct AFTLayer: TokenMixer {
                     ranges: counts.map { 0..<$0 })
             }
         }
-        let places = zip(call.positions, counts).map { ($0.position, $1) }
+        let places = zip(positions, counts).map { ($0.position, $1) }
         let longest = (counts.max() ?? 0) + k.size(1)
         let result = try AFT.fused(
             k, v,
             AFT.Context(
                 bias: try bias(places, length: k.size(1)), window: longest, history: history, absorbs: false))
-        guard let history else { return (result.output, .full(key: k, value: v)) }
+        let offset = try state?.offset ?? Self.noOffset(k)
+        guard let history else { return (result.output, .full(key: k, value: v, offset: offset)) }
         return (
             result.output,
             .full(
                 key: try Self.appending(k, to: history.key, counts),
-                value: try Self.appending(v, to: history.value, counts))
+                value: try Self.appending(v, to: history.value, counts), offset: offset)
         )
+    }
+
+    private static func noOffset(_ like: Tensor) throws -> Tensor {
+        try Tensor.zeros([like.size(0), 1], like.elementType.accumulator, on: like.device)
     }
 
     /// New tokens [B, T, C] behind the first `counts[row]` entries of every row; zeros behind shorter rows.
@@ -161,7 +177,8 @@ public struct AFTLayer: TokenMixer {
             let own = row..<row + 1
             var parts = [try old.sliced(0, own).sliced(1, 0..<count), try new.sliced(0, own)]
             if count < longest {
-                parts.append(try Tensor.zeros([1, longest - count, new.size(2)], new.elementType, on: new.device))
+                parts.append(
+                    try Tensor.zeros([1, longest - count, new.size(2)], new.elementType, on: new.device))
             }
             return try Tensor.concatenated(parts, axis: 1)
         }
@@ -171,7 +188,9 @@ public struct AFTLayer: TokenMixer {
     // MARK: Biases
 
     /// The biases of a stretch whose rows stand at a position after so many tokens of history.
-    private func bias(_ places: [(position: Int, count: Int)], length: Int) throws -> FusedOperators.WindowBias? {
+    private func bias(_ places: [(position: Int, count: Int)], length: Int) throws -> FusedOperators
+        .WindowBias?
+    {
         if let distances {
             return .byLag(try distances.reshaped([1, 1, -1]).expanded([1, length, distances.size(0)]))
         }
@@ -184,7 +203,8 @@ public struct AFTLayer: TokenMixer {
             }
             guard position >= count else {
                 throw MixerError.wrongState(
-                    expected: "\(count) tokens before position \(position)", found: "a state of later positions")
+                    expected: "\(count) tokens before position \(position)",
+                    found: "a state of later positions")
             }
         }
         let same = places.allSatisfy { $0 == places[0] }
@@ -201,46 +221,5 @@ public struct AFTLayer: TokenMixer {
             return try Tensor.concatenated([biases, spare], axis: 1)
         }
         return .byToken(try Tensor.stacked(rows, axis: 0))
-    }
-
-    // MARK: State
-
-    private var stateShapes: [(name: String, shape: [Int])] {
-        let d = configuration.channelCount
-        let sums = ["numerator", "denominator", "exponent"].map { (name: $0, shape: [d]) }
-        return switch configuration.variant {
-        case .simple: sums
-        case .local(let window, _):
-            sums + [("key_ring", [window - 1, d]), ("value_ring", [window - 1, d]), ("filled", [1])]
-        case .full: [("key", [-1, d]), ("value", [-1, d])]
-        }
-    }
-
-    /// Zeros: nothing seen yet.
-    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
-        let type = configuration.variant.kind == .full ? elementType : elementType.accumulator
-        return try state(
-            from: Dictionary(
-                uniqueKeysWithValues: stateShapes.map { name, shape in
-                    (name, try Tensor.zeros([batch] + shape.map { max(0, $0) }, type, on: device))
-                }))
-    }
-
-    /// A state from its named tensors.
-    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
-        let parts = try StateTensors.ordered(tensors, stateShapes)
-        switch configuration.variant {
-        case .full: return AFTState.full(key: parts[0], value: parts[1])
-        case .simple, .local:
-            let sums = ExponentialSums(numerator: parts[0], denominator: parts[1], exponent: parts[2])
-            guard parts.count > 3 else { return AFTState.simple(sums) }
-            return AFTState.local(sums, key: parts[3], value: parts[4], filled: parts[5])
-        }
-    }
-
-    /// The same state, unless biases depend on absolute positions.
-    public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
-        guard factors != nil, offsets.contains(where: { $0 != 0 }) else { return state }
-        throw MixerError.cannotRebase(reason: "the biases of aft depend on absolute positions")
     }
 }

@@ -8,8 +8,10 @@ enum StateTensors {
     static func ordered(_ tensors: [String: Tensor], _ shapes: [(name: String, shape: [Int])]) throws
         -> [Tensor]
     {
-        let expected = shapes.map { "\($0.name) [B, \($0.shape.map { $0 < 0 ? "T" : "\($0)" }.joined(separator: ", "))]" }
-            .joined(separator: ", ")
+        let expected = shapes.map {
+            "\($0.name) [B, \($0.shape.map { $0 < 0 ? "T" : "\($0)" }.joined(separator: ", "))]"
+        }
+        .joined(separator: ", ")
         let found = tensors.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.shape)" }
             .joined(separator: ", ")
         let error = MixerError.wrongState(expected: expected, found: found.isEmpty ? "no tensors" : found)

@@ -1,11 +1,11 @@
 import Torch
 
-/// Causal linear attention (Katharopoulos et al. 2020, arXiv 2006.16236) of features q, k with values v.
+/// Causal linear attention of features q, k with values v.
 ///
 ///     o_t = q_t S_t / (q_t · z_t + ε),   S_t = Σ_{i≤t} kᵢᵀ vᵢ,   z_t = Σ_{i≤t} kᵢ
 ///
 /// q, k [B, H, T, A] after the feature map, v [B, H, T, V]. Queries and keys of the numerator may be rotated; those
-/// of the denominator are not, or it could cross zero.
+/// of the denominator are not, or it could cross zero. Source: Katharopoulos and others, arXiv 2006.16236.
 public enum LinearAttention {
     /// Outputs [B, H, T, V], S [B, H, A, V] and z [B, H, A] after the last position.
     public typealias Result = (output: Tensor, memory: Tensor, keySum: Tensor)

@@ -6,7 +6,9 @@ extension LinearAttentionConfiguration: MixerArchitecture {
         try LinearAttentionLayer(scope, self, place)
     }
 
-    /// The parameters of the layer with their names within it; matrices are [out, in]. 4 d² numbers at width d.
+    /// The parameters of the layer with their names within it; matrices are [out, in].
+    ///
+    /// 4 d² numbers at width d.
     public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
         let matrices = [
             ("query", [width, hiddenSize]), ("key", [width, hiddenSize]), ("value", [width, hiddenSize]),

@@ -28,11 +28,13 @@ extension LinearAttentionConfiguration: SettingsRepresentable {
         if headCount * headSize > RetentionConfiguration.maximumWidth {
             reader.reportContradiction(
                 "head_size",
-                "all \(headCount) heads together may have at most \(RetentionConfiguration.maximumWidth) channels")
+                "all \(headCount) heads together may have at most \(RetentionConfiguration.maximumWidth) channels"
+            )
         }
         if rotation != .none, headSize % 2 != 0 {
             reader.reportContradiction(
-                "head_size", "it must be even because the rotation '\(rotation.rawValue)' turns pairs of channels")
+                "head_size",
+                "it must be even because the rotation '\(rotation.rawValue)' turns pairs of channels")
         }
         if normalizer == .sum, featureMap == .identity {
             reader.reportContradiction(

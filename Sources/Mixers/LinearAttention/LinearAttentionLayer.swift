@@ -52,7 +52,8 @@ public struct LinearAttentionLayer: TokenMixer {
             let sum = try LinearAttention.sum(inputs, memory: before?.memory, form: call.form)
             let epsilon = try Tensor.full([1], c.epsilon, x.elementType.accumulator, on: x.device)
             let normalized = try FusedOperators.headNormGate(
-                sum.output, gate: nil, epsilons: epsilon, weight: nil, bias: nil, kind: .rms, activation: .none)
+                sum.output, gate: nil, epsilons: epsilon, weight: nil, bias: nil, kind: .rms,
+                activation: .none)
             return (try output(normalized), LinearAttentionState(memory: sum.state, keySum: nil))
         }
         let attended = try LinearAttention.fused(

@@ -7,11 +7,14 @@ extension RWKVConfiguration: MixerArchitecture {
         try RWKVTimeMix(scope, self, place)
     }
 
-    /// The parameters of the layer with their names within it; matrices are [out, in]. 4 d² + 5 d numbers.
+    /// The parameters of the layer with their names within it; matrices are [out, in].
+    ///
+    /// 4 d² + 5 d numbers.
     public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
         let vectors = ["time_mix_key", "time_mix_value", "time_mix_receptance", "time_decay", "time_first"]
         let matrices = ["receptance", "key", "value"]
-        return vectors.map { ($0, [channelCount]) } + matrices.map { ("\($0).weight", [channelCount, hiddenSize]) }
+        return vectors.map { ($0, [channelCount]) }
+            + matrices.map { ("\($0).weight", [channelCount, hiddenSize]) }
             + [("output.weight", [hiddenSize, channelCount])]
     }
 

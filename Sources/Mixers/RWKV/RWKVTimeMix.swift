@@ -81,9 +81,11 @@ public struct RWKVTimeMix: TokenMixer {
 
     /// Zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
-        let zeros = try Tensor.zeros([batch, configuration.channelCount], elementType.accumulator, on: device)
+        let zeros = try Tensor.zeros(
+            [batch, configuration.channelCount], elementType.accumulator, on: device)
         return RWKVState(
-            sums: ExponentialSums(numerator: zeros, denominator: zeros, exponent: zeros), previousInput: zeros)
+            sums: ExponentialSums(numerator: zeros, denominator: zeros, exponent: zeros), previousInput: zeros
+        )
     }
 
     /// A state from `numerator`, `denominator`, `exponent` and `previous_input`.

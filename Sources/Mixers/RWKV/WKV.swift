@@ -92,7 +92,8 @@ public enum WKV {
             distance *= 2
         }
         let start = try sums ?? .empty(batch: k.size(0), channels: k.size(2), k.elementType, k.device)
-        let steps = try Tensor.range(from: 1, to: Double(length + 1), .float64).to(k.elementType, on: k.device)
+        let steps = try Tensor.range(from: 1, to: Double(length + 1), .float64).to(
+            k.elementType, on: k.device)
         let after = try withStart(start, scan, decay: steps.reshaped([length, 1]) * w)
         // The sums before token t are those after token t - 1.
         let before = try zip3(start, after) {
@@ -159,7 +160,8 @@ public enum WKV {
         _ a: ExponentialSums, _ b: ExponentialSums, _ body: (Tensor, Tensor) throws -> Tensor
     ) rethrows -> ExponentialSums {
         ExponentialSums(
-            numerator: try body(a.numerator, b.numerator), denominator: try body(a.denominator, b.denominator),
+            numerator: try body(a.numerator, b.numerator),
+            denominator: try body(a.denominator, b.denominator),
             exponent: try body(a.exponent, b.exponent))
     }
 }

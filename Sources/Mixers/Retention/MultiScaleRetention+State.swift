@@ -37,7 +37,8 @@ extension MultiScaleRetention {
         let offsets = offsets.map { $0 * positionStride }
         return RetentionState(
             memory: try rotation.rebased(state.memory, by: offsets),
-            keySum: try state.keySum.map { try rotation.rebased($0.unsqueezed(-1), by: offsets).squeezed(-1) })
+            keySum: try state.keySum.map { try rotation.rebased($0.unsqueezed(-1), by: offsets).squeezed(-1) }
+        )
     }
 
     /// The state as this layer's own, after checking that it fits.
