@@ -11,7 +11,9 @@ extension FusedOperators {
         case byExpert
     }
 
-    /// Which token goes to which expert. A slot is one token at one expert.
+    /// Which token goes to which expert.
+    ///
+    /// A slot is one token at one expert.
     public struct Routes {
         /// The token of every slot, int64 [M]; slots are sorted by expert.
         public let slotTokens: Tensor
@@ -26,7 +28,8 @@ extension FusedOperators {
     }
 
     /// Routes by probabilities [N, E]; a capacity of nil takes every token.
-    public static func route(_ probabilities: Tensor, order: RoutingOrder, choices: Int, capacity: Int?) throws
+    public static func route(_ probabilities: Tensor, order: RoutingOrder, choices: Int, capacity: Int?)
+        throws
         -> Routes
     {
         var outs = [ct_tensor?](repeating: nil, count: 3)
@@ -43,7 +46,8 @@ extension FusedOperators {
             throw TorchError(kind: .other, message: "routing returned no tensor")
         }
         return Routes(
-            slotTokens: results[0], slotEntries: results[1], choices: results[2], counts: counts.map(Int.init))
+            slotTokens: results[0], slotEntries: results[1], choices: results[2], counts: counts.map(Int.init)
+        )
     }
 
     /// The row of every slot's token: x [N, D] → [M, D].

@@ -18,7 +18,8 @@ import Torch
 
     @Test func `Places go to the first tokens, or to the most certain ones`() throws {
         let p = try Self.probabilities([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
-        func route(_ order: FusedOperators.RoutingOrder, _ choices: Int, _ capacity: Int?) throws -> [[Int64]] {
+        func route(_ order: FusedOperators.RoutingOrder, _ choices: Int, _ capacity: Int?) throws -> [[Int64]]
+        {
             try tokens(FusedOperators.route(p, order: order, choices: choices, capacity: capacity))
         }
         #expect(try route(.byPosition, 1, nil) == [[0, 1, 2], [3]])
@@ -40,7 +41,9 @@ import Torch
         }
     }
 
-    func options(_ order: FusedOperators.RoutingOrder, _ change: (inout MixtureOfExperts.Options) -> Void = { _ in })
+    func options(
+        _ order: FusedOperators.RoutingOrder, _ change: (inout MixtureOfExperts.Options) -> Void = { _ in }
+    )
         -> MixtureOfExperts.Options
     {
         let expert = FeedForward.Options(

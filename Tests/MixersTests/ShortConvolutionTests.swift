@@ -33,6 +33,17 @@ import Torch
         }
     }
 
+    @Test func `A single position of a single row leaves the bias as it is`() throws {
+        let store = ParameterStore(source: .random(seed: 2), elementType: .float64)
+        let convolution = try ShortConvolution(store.root, channels: 6, width: 4, bias: true)
+        let bias = try #require(store["bias"])
+        let before = try bias.doubles()
+        let x = try Generator(seed: 3).normal([1, 1, 6], .float64)
+        let first = try withoutGradients { try convolution(x, ring: nil).output.doubles() }
+        #expect(try bias.doubles() == before)
+        #expect(try withoutGradients { try convolution(x, ring: nil).output.doubles() } == first)
+    }
+
     @Test func `Gradients equal those of the definition`() throws {
         let generator = try Generator(seed: 3)
         let (x, ring) = (

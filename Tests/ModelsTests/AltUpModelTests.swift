@@ -17,6 +17,10 @@ import Torch
         }
     }
 
+    static func attention(xPos: Double? = nil) -> (inout LanguageModelConfiguration) -> Void {
+        { $0.mixer = .attention(AttentionConfiguration(headCount: 2, headSize: 8, xPosScaleBase: xPos)) }
+    }
+
     /// A model whose mixes are not at their first values, where blocks would be equal.
     static func model(
         _ c: LanguageModelConfiguration, type: ElementType = .float64, compute: ElementType? = nil
@@ -72,6 +76,13 @@ import Torch
             ) { $0.pattern[0].shortConvolution = 3 }
         ),
         ("skip", configuration(.sequence(SequenceReductionConfiguration(mode: .skip, stride: 4)))),
+        ("attention, K = 2", configuration(AltUpConfiguration(), attention())),
+        ("attention, K = 4", configuration(AltUpConfiguration(kind: .recycled, blockCount: 4), attention())),
+        (
+            "attention, sequence",
+            configuration(
+                AltUpConfiguration(sequence: SequenceReductionConfiguration(stride: 3)), attention(xPos: 4))
+        ),
         (
             "blocks and sequence",
             configuration(AltUpConfiguration(sequence: SequenceReductionConfiguration(stride: 2)))
@@ -149,7 +160,9 @@ import Torch
         }
         #expect(try AltUpTests.error(Tensor.concatenated(steps, axis: 1), expected) < 1e-10)
         for (a, b) in zip(state.layers, after.layers) {
-            for (x, y) in zip(a.tensors, b.tensors) { #expect(try AltUpTests.error(x.tensor, y.tensor) < 1e-9) }
+            for (x, y) in zip(a.tensors, b.tensors) {
+                #expect(try AltUpTests.error(x.tensor, y.tensor) < 1e-9)
+            }
         }
         let reset = try model(next, state: joined.resetting(rows: [1]), form: .parallel).logits
         let fresh = try model(next.sliced(0, 1..<2), form: .parallel).logits
@@ -164,12 +177,16 @@ import Torch
         #expect(try AltUpTests.error(rest, expected.sliced(1, 1..<7)) < 1e-9)
     }
 
-    static func gradients(_ model: LanguageModel, _ form: MixerForm, dropout: Bool = false) throws -> [[Double]] {
+    static func gradients(_ model: LanguageModel, _ form: MixerForm, dropout: Bool = false) throws
+        -> [[Double]]
+    {
         try LanguageModelTests().gradients(model, form, dropout: dropout)
     }
 
     @Test(arguments: variants)
-    func `Gradients do not depend on form and recomputation`(name: String, c: LanguageModelConfiguration) throws {
+    func `Gradients do not depend on form and recomputation`(name: String, c: LanguageModelConfiguration)
+        throws
+    {
         var c = c
         c.dropout.residual = 0.2
         let model = try Self.model(c)
@@ -198,7 +215,8 @@ import Torch
                 #expect(try a.doubles() == b.doubles())
             }
         }
-        let first = try Self.gradients(LanguageModelTests.model(Self.configuration(nil), type: .float32), .parallel)
+        let first = try Self.gradients(
+            LanguageModelTests.model(Self.configuration(nil), type: .float32), .parallel)
         let model = try LanguageModelTests.model(
             Self.configuration(AltUpConfiguration(blockCount: 1)), type: .float32)
         let second = try Self.gradients(model, .parallel)
@@ -220,7 +238,8 @@ import Torch
             for altUp in [
                 AltUpConfiguration(kind: .recycled, blockCount: k, reduction: .mean),
                 AltUpConfiguration(kind: .recycled, blockCount: k),
-                AltUpConfiguration(blockCount: k), AltUpConfiguration(blockCount: k, initialization: .averaging),
+                AltUpConfiguration(blockCount: k),
+                AltUpConfiguration(blockCount: k, initialization: .averaging),
             ] {
                 let converted = try AltUpConversion.convert(dense, to: altUp)
                 let found = try converted(tokens, form: .chunkwise(4)).logits
@@ -292,7 +311,8 @@ import Torch
             #expect(try added(AltUpConfiguration(kind: .sum, blockCount: k)) == (k - 1) * v * d)
             let cell = k * k * k + k * k + k * d + d
             #expect(
-                try added(AltUpConfiguration(kind: .gemma, blockCount: k)) == layers * cell + 2 * (k - 1) * d * d)
+                try added(AltUpConfiguration(kind: .gemma, blockCount: k)) == layers * cell + 2 * (k - 1) * d
+                    * d)
         }
         #expect(try added(.sequence(SequenceReductionConfiguration())) == 4 * 3)
         let twice = try ModelAccounting(dense.widened(by: 2))

@@ -98,7 +98,8 @@ import Torch
         #expect(problems(["count": 4, "routing": "expert_choice"]) == ["feed_forward"])
         #expect(problems(["count": 4, "choices": 2]) == ["feed_forward.experts.choices"])
         #expect(
-            problems(["count": 4, "routing": "prioritized", "choices": 5]) == ["feed_forward.experts.choices"])
+            problems(["count": 4, "routing": "prioritized", "choices": 5]) == ["feed_forward.experts.choices"]
+        )
         #expect(problems(["count": 4, "inner_size": 5]) == ["feed_forward.experts.inner_size"])
         #expect(problems(["count": 4], ["sub_norm": true]) == ["feed_forward.sub_norm"])
         #expect(problems(["count": 1]) == ["feed_forward.experts.count"])

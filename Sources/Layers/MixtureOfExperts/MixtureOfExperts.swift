@@ -108,7 +108,8 @@ public struct MixtureOfExperts: FeedForwardLayer {
         let type = rows.elementType.accumulator
         var input = try rows.to(type)
         if context.isTraining, options.jitter > 0, let generator = context.generator {
-            input = try input
+            input =
+                try input
                 * generator.uniform(input.shape, from: 1 - options.jitter, to: 1 + options.jitter, type)
         }
         return try input.linear(try router.to(type))

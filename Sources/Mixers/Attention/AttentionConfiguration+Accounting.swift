@@ -18,13 +18,18 @@ extension AttentionConfiguration: MixerArchitecture {
         }
     }
 
+    /// Rotations are those of the positions between.
+    public var honoursPositionStride: Bool { true }
+
     /// Keys and values of every token seen: 2 · G · A a token.
     public func stateElementCount(tokenCount: Int) -> Int {
         2 * groupCount * headSize * Self.bounded(tokenCount)
     }
 
     /// FLOPs of the scores and the weighted sum over all tokens seen and the new one: 4 · h · A a token.
-    public func recurrentFLOPs(position: Int) -> Int { 4 * headCount * headSize * (Self.bounded(position) + 1) }
+    public func recurrentFLOPs(position: Int) -> Int {
+        4 * headCount * headSize * (Self.bounded(position) + 1)
+    }
 
     /// Tiles do the same work as all positions at once: this is the part within one tile, full squares.
     public func forwardFLOPsPerToken(chunkLength: Int) -> Int {

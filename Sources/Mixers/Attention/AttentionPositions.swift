@@ -19,10 +19,11 @@ struct AttentionPositions {
     /// The number of tokens between origins, and at most in one segment; nil without xPos.
     let step: Int?
 
-    init(_ c: AttentionConfiguration) {
-        angles = c.rotation.angles(headSize: c.headSize, base: c.rotaryBase)
+    /// `stride` is the number of positions of the sequence between two tokens that the layer sees.
+    init(_ c: AttentionConfiguration, stride: Int = 1) {
+        angles = c.rotation.angles(headSize: c.headSize, base: c.rotaryBase).map { $0 * Double(stride) }
         interleaved = c.rotation == .interleaved
-        guard let base = c.xPosScaleBase, base > 0, !angles.isEmpty else {
+        guard let base = c.xPosScaleBase.map({ $0 / Double(stride) }), base > 0, !angles.isEmpty else {
             (logRatios, step) = ([], nil)
             return
         }
@@ -42,7 +43,8 @@ struct AttentionPositions {
     }
 
     /// Cosines and sines of queries, then of keys (the same two without xPos), each [B or 1, T, A/2].
-    func tables(_ rows: [SequencePosition], length: Int, type: ElementType, device: Device) throws -> [Tensor] {
+    func tables(_ rows: [SequencePosition], length: Int, type: ElementType, device: Device) throws -> [Tensor]
+    {
         let plain = try RotaryTable.make(
             angles: angles, starts: rows.map(\.position), length: length, type: .float64, device: .cpu)
         func narrow(_ t: Tensor) throws -> Tensor { try t.to(type, on: device) }
@@ -77,7 +79,8 @@ struct AttentionPositions {
             let pairs = zip(exponents(new), exponents(old)).map { exp2($0 - $1) }
             return interleaved ? pairs.flatMap { [$0, $0] } : pairs + pairs
         }
-        return try key * Tensor.from(factors, [counts.count, 1, 1, key.size(3)]).to(key.elementType, on: key.device)
+        return try key
+            * Tensor.from(factors, [counts.count, 1, 1, key.size(3)]).to(key.elementType, on: key.device)
     }
 
     /// Cached keys [B, G, N, A] turned back by the given numbers of positions.

@@ -23,7 +23,8 @@ public struct SelfAttention: TokenMixer {
     public var name: String { "attention" }
 
     /// Declares `query`, `key`, `value` and `output`.
-    public init(_ scope: ParameterScope, _ configuration: AttentionConfiguration, _ place: MixerPlace) throws {
+    public init(_ scope: ParameterScope, _ configuration: AttentionConfiguration, _ place: MixerPlace) throws
+    {
         self.configuration = configuration
         let c = configuration
         func linear(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Linear {
@@ -38,7 +39,7 @@ public struct SelfAttention: TokenMixer {
         value = try linear("value", from: place.hiddenSize, to: groupWidth, first.deepMatrix(reading))
         output = try linear(
             "output", from: width, to: place.hiddenSize, first.deepMatrix(.xavierUniform(gain: 1)))
-        places = AttentionPositions(c)
+        places = AttentionPositions(c, stride: place.positionStride)
     }
 
     /// x [B, T, D] → [B, T, D] and the state after the last position.
@@ -142,7 +143,8 @@ public struct SelfAttention: TokenMixer {
         }
         let c = configuration
         let shape = state.key.shape
-        guard shape.count == 4, shape == state.value.shape, shape[1] == c.groupCount, shape[3] == c.headSize else {
+        guard shape.count == 4, shape == state.value.shape, shape[1] == c.groupCount, shape[3] == c.headSize
+        else {
             throw MixerError.wrongState(
                 expected: "keys and values [B, \(c.groupCount), N, \(c.headSize)]",
                 found: "\(state.key.shape) and \(state.value.shape)")

@@ -1,6 +1,8 @@
 extension AltUpConfiguration {
     /// What AltUp adds to a layer, with names within the layer: K² + K numbers for a plain mix.
-    public func parameterShapes(layer: Int, layerCount: Int, hiddenSize: Int) -> [(name: String, shape: [Int])] {
+    public func parameterShapes(layer: Int, layerCount: Int, hiddenSize: Int) -> [(
+        name: String, shape: [Int]
+    )] {
         var shapes: [(name: String, shape: [Int])] = []
         let k = blockCount
         switch kind {

@@ -37,7 +37,8 @@ extension LanguageModelConfiguration {
         guard let altUp, let own = reader.optionalObject("altup") else { return }
         if altUp.kind == .sum, tiedOutput {
             own.reportContradiction(
-                "kind", "the summed embedding of width \(embeddingWidth) cannot be the output matrix too:"
+                "kind",
+                "the summed embedding of width \(embeddingWidth) cannot be the output matrix too:"
                     + " take tied_output: false")
         }
         guard let sequence = altUp.sequence, let place = own.optionalObject("sequence") else { return }

@@ -57,7 +57,8 @@ public struct SequenceReductionConfiguration: Sendable, Equatable {
     /// Why a causal model cannot have the mode, or nil when it can.
     public var causalObstacle: String? {
         guard mode == .pool else { return nil }
-        return "an average over a group of tokens shows a token those that come after it, which a causal model"
+        return
+            "an average over a group of tokens shows a token those that come after it, which a causal model"
             + " must not see: take altup or skip"
     }
 }

@@ -81,7 +81,8 @@ extension ModelAccounting {
 
     /// FLOPs of generating a token after so many others.
     public func decodingFLOPsPerToken(position: Int) -> Int {
-        2 * activeMatrixParameterCount + mixerSum { $0.recurrentFLOPs(position: max(0, min(position, 1 << 40))) }
+        2 * activeMatrixParameterCount
+            + mixerSum { $0.recurrentFLOPs(position: max(0, min(position, 1 << 40))) }
     }
 
     // MARK: Memory

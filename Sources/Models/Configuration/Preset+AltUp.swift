@@ -4,7 +4,9 @@ extension Preset {
     /// Presets of this package with AltUp and with experts, each beside its dense model.
     static let altUp: [Preset] = [
         variant("retnet-8m", "altup2", "AltUp with 2 blocks") { $0.altUp = AltUpConfiguration() },
-        variant("retnet-8m", "altup4", "AltUp with 4 blocks") { $0.altUp = AltUpConfiguration(blockCount: 4) },
+        variant("retnet-8m", "altup4", "AltUp with 4 blocks") {
+            $0.altUp = AltUpConfiguration(blockCount: 4)
+        },
         variant("retnet-8m", "recycled2", "Recycled-AltUp with 2 blocks") {
             $0.altUp = AltUpConfiguration(kind: .recycled)
         },
@@ -48,7 +50,8 @@ extension Preset {
         return Preset(
             name: "\(dense.name)-\(suffix)", summary: "\(dense.name) and \(what)",
             configuration: configuration,
-            source: "This package: \(dense.name) with a change after AltUp (arXiv 2301.13310) and the sources that"
+            source:
+                "This package: \(dense.name) with a change after AltUp (arXiv 2301.13310) and the sources that"
                 + " it compares with. The recipe is that of the dense model.",
             recipe: dense.recipe)
     }

@@ -87,7 +87,9 @@ struct BlockStack {
                 return outputs + terms.map(\.value)
             }
         }
-        for (name, value) in zip(lossNames, results.dropFirst(count + names.count)) { losses?.add(name, value) }
+        for (name, value) in zip(lossNames, results.dropFirst(count + names.count)) {
+            losses?.add(name, value)
+        }
         let next = results.dropFirst(count).prefix(names.count)
         return (Array(results.prefix(count)), try block.state(from: Self.named(names, next)))
     }
@@ -96,4 +98,3 @@ struct BlockStack {
         Dictionary(zip(names, tensors), uniquingKeysWith: { first, _ in first })
     }
 }
-

@@ -30,7 +30,9 @@ struct ReducedBlock: Block {
         var states: [ReducedState] = []
         for (phase, rows) in phases.sorted(by: { $0.key < $1.key }) {
             let indices = try Tensor.from(rows.map(Int64.init)).to(on: x.device)
-            let part = call.deriving("rows of phase \(phase) of \(stride)") { rows.map { call.positions[$0] } }
+            let part = call.deriving("rows of phase \(phase) of \(stride)") {
+                rows.map { call.positions[$0] }
+            }
             let (output, next) = try piece(
                 x.indexSelected(0, indices),
                 previous?.mapTensors { try $0.indexSelected(0, indices) }, part, phase: phase)
@@ -149,7 +151,8 @@ struct ReducedState: MixerState {
         ReducedState(
             inner: try inner.mapTensors(transform),
             carry: try carry.map {
-                SequenceAltUp.Carry(anchor: try transform($0.anchor), innovation: try transform($0.innovation))
+                SequenceAltUp.Carry(
+                    anchor: try transform($0.anchor), innovation: try transform($0.innovation))
             })
     }
 }
