@@ -98,7 +98,9 @@ struct SequenceAltUp : torch::autograd::Function<SequenceAltUp> {
       T *x_to = mutable_data<T>(dx), *y_to = mutable_data<T>(dy);
       A *anchor_to = mutable_data<A>(d_anchor), *innovation_to = mutable_data<A>(d_innovation);
       int64_t d = groups.size;
-      auto at = [d](const A *p, int64_t b) { return p ? p + b * d : nullptr; };
+      // Rows that nothing comes to from outside: tests for null within the kernels' loops would be slow.
+      const std::vector<A> nothing(d);
+      auto outside = [&](const A *p, int64_t b, bool is_last) { return is_last && p ? p + b * d : nothing.data(); };
       parallel_for(parts, 1, [&](int64_t first_part, int64_t last_part) {
         std::vector<A> total(d);
         for (int64_t part = first_part; part < last_part; part++) {
@@ -111,8 +113,8 @@ struct SequenceAltUp : torch::autograd::Function<SequenceAltUp> {
               sum[0] += kernels.group_row_backward(in + row, g + row, c, total.data(), x_to + row, d);
             }
             bool is_last = group == count - 1;
-            const A *from_anchor = is_last ? at(final_anchor, b) : nullptr;
-            const A *from_innovation = is_last ? at(final_innovation, b) : nullptr;
+            const A *from_anchor = outside(final_anchor, b, is_last);
+            const A *from_innovation = outside(final_innovation, b, is_last);
             if (a < 0) {
               kernels.carried_backward(old_anchor + b * d, old_innovation + b * d, total.data(), from_anchor,
                                        from_innovation, c, anchor_to + b * d, innovation_to + b * d, sum, d);

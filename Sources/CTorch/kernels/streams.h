@@ -29,7 +29,7 @@ template <class T> struct StreamKernels {
   double (*group_row_backward)(const T *x, const T *gradient, const Acc *coefficients, Acc *total, T *x_gradient,
                                int64_t size);
   // Gradients of the anchor's row, given the total over its group and those of anchor and innovation from
-  // outside (or null). Adds to coefficient_gradient[3].
+  // outside. Adds to coefficient_gradient[3].
   void (*group_backward)(const T *x, const T *y, const T *gradient, const Acc *total, const Acc *anchor_gradient,
                          const Acc *innovation_gradient, const Acc *coefficients, T *x_gradient, T *y_gradient,
                          double *coefficient_gradient, int64_t size);
