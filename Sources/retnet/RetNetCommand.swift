@@ -16,8 +16,7 @@ struct RetNetCommand: ParsableCommand {
         subcommands: [
             DemoCommand.self, TrainCommand.self, GenerateCommand.self, LogitsCommand.self, EvalCommand.self,
             BenchCommand.self, ReproduceCommand.self, InfoCommand.self, AltUpCommand.self, PresetsCommand.self,
-            TokenizeCommand.self,
-            DoctorCommand.self,
+            TokenizeCommand.self, DoctorCommand.self,
         ])
 }
 

@@ -78,7 +78,8 @@ import Torch
             let values = try Self.inputs(kind, time: time, carried: carried)
             let generator = try Generator(seed: 9)
             let seeds = [
-                try generator.normal([2, 3, time, 7], .float64), try generator.normal([2, 3, 5, 7], .float64),
+                try generator.normal([2, 3, time, 7], .float64),
+                try generator.normal([2, 3, 5, 7], .float64),
             ]
             for useState in [false, true] {
                 func gradients(_ run: (MatrixRecurrence) throws -> MatrixRecurrence.Result) throws -> [Tensor]

@@ -59,7 +59,8 @@ struct HeadOutput {
         let flat = try heads.permuted([0, 2, 1, 3]).reshaped([
             heads.size(0), heads.size(2), headCount * valueSize,
         ])
-        return try output(gate.map { try FusedOperators.gatedActivation($0, flat, activation: activation) } ?? flat)
+        return try output(
+            gate.map { try FusedOperators.gatedActivation($0, flat, activation: activation) } ?? flat)
     }
 
     private func perHead(_ parameter: Tensor?) throws -> Tensor? {

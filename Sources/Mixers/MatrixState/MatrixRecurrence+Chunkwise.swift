@@ -26,7 +26,7 @@ extension MatrixRecurrence {
             strengths: try strengths?.sliced(2, range), state: state)
     }
 
-    /// With g the running sums of ln a and E(x, y)[t, i] = Σ_c x_tc y_ic e^(g_tc - g_ic) for i ≤ t:
+    /// One chunk, given g the running sums of ln a and E(x, y)[t, i] = Σ_c x_tc y_ic e^(g_tc - g_ic) for i ≤ t.
     ///
     ///     (I + diag(β) E(k, k) below the diagonal) W = diag(β) (V - e^g k S)        without β: W = V
     ///     O = E(q, k) W + e^g q S                S' = e^(g_L) S + (e^(g_L - g) k)ᵀ W
