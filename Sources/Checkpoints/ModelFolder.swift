@@ -50,7 +50,8 @@ public enum ModelFolder {
 
     /// Writes all parameters into one file, or into shards where it would be too large.
     static func writeWeights(
-        _ parameters: ParameterStore, into folder: String, _ elementType: ElementType?, _ maximumShardByteCount: Int
+        _ parameters: ParameterStore, into folder: String, _ elementType: ElementType?,
+        _ maximumShardByteCount: Int
     ) throws {
         // Other tools refuse files without this entry.
         let writer = SafetensorsWriter(

@@ -34,7 +34,9 @@ public enum Dropout {
     }
 
     /// A dropout mask of a shape, scaled to keep the mean; nil where nothing is dropped.
-    public static func mask(_ shape: [Int], probability: Double, as type: ElementType, _ context: ForwardContext)
+    public static func mask(
+        _ shape: [Int], probability: Double, as type: ElementType, _ context: ForwardContext
+    )
         throws -> Tensor?
     {
         guard context.isTraining, probability > 0, let generator = context.generator else { return nil }
@@ -51,7 +53,9 @@ public enum Dropout {
     private static func apply(
         _ x: Tensor, maskShape: [Int], _ probability: Double, _ context: ForwardContext
     ) throws -> Tensor {
-        guard let mask = try mask(maskShape, probability: probability, as: x.elementType, context) else { return x }
+        guard let mask = try mask(maskShape, probability: probability, as: x.elementType, context) else {
+            return x
+        }
         return try x * mask
     }
 }

@@ -74,7 +74,8 @@ public enum Initializer: Sendable, Equatable {
     private static func cutNormal(_ shape: [Int], _ generator: Generator) throws -> Tensor {
         var values = try generator.normal(shape)
         while values.elementCount > 0, try values.abs().max().item() > 2 {
-            values = try Tensor.select(where: values.abs().isLess(than: 2), values, else: generator.normal(shape))
+            values = try Tensor.select(
+                where: values.abs().isLess(than: 2), values, else: generator.normal(shape))
         }
         return values
     }

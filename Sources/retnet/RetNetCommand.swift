@@ -16,7 +16,7 @@ struct RetNetCommand: ParsableCommand {
         subcommands: [
             DemoCommand.self, TrainCommand.self, GenerateCommand.self, LogitsCommand.self, EvalCommand.self,
             BenchCommand.self, InfoCommand.self, PresetsCommand.self, TokenizeCommand.self,
-            DoctorCommand.self,
+            T5Command.self, DoctorCommand.self,
         ])
 }
 

@@ -31,9 +31,10 @@ struct T5GeneratorTests {
     @Test func `Greedy outputs are those of Hugging Face's T5`() throws {
         let parameters = BeamSearchParameters(maxTokens: 10)
         let plain = try T5Generator(Self.model(gated: false)).generate(Self.sources, parameters)
-        #expect(plain.map { $0[0].tokens } == [
-            [2, 2, 2, 21, 21, 21, 21, 21, 21, 21], [2, 2, 2, 2, 2, 2, 2, 2, 2, 2],
-        ])
+        #expect(
+            plain.map { $0[0].tokens } == [
+                [2, 2, 2, 21, 21, 21, 21, 21, 21, 21], [2, 2, 2, 2, 2, 2, 2, 2, 2, 2],
+            ])
         #expect(plain.allSatisfy { !$0[0].isFinished })
         let gated = try T5Generator(Self.model(gated: true)).generate(Self.sources, parameters)
         #expect(gated.map { $0[0].tokens } == [[1], [3, 23, 24, 24, 24, 24, 24, 24, 24, 24]])
@@ -43,9 +44,15 @@ struct T5GeneratorTests {
     /// Two outputs of three beams for both sources, with their scores, by Hugging Face's T5.
     static let beams:
         [(penalty: Double, stopping: BeamSearchParameters.Stopping, first: [Int32], scores: [Double])] = [
-            (1, .heuristic, [12, 12, 12, 12, 12, 4, 4, 4, 4, 4], [-1.7341626, -1.7439606, -1.8006728, -1.8404270]),
+            (
+                1, .heuristic, [12, 12, 12, 12, 12, 4, 4, 4, 4, 4],
+                [-1.7341626, -1.7439606, -1.8006728, -1.8404270]
+            ),
             (0.3, .full, [1], [-1.8181572, -8.6914015, -9.0247421, -9.2239857]),
-            (2, .never, [12, 12, 12, 12, 12, 4, 4, 4, 4, 4], [-0.1734163, -0.1743961, -0.1800673, -0.1840427]),
+            (
+                2, .never, [12, 12, 12, 12, 12, 4, 4, 4, 4, 4],
+                [-0.1734163, -0.1743961, -0.1800673, -0.1840427]
+            ),
         ]
 
     @Test(arguments: [0, 1, 2]) func `Beams are those of Hugging Face's T5`(index: Int) throws {

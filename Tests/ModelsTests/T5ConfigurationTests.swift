@@ -58,7 +58,8 @@ struct T5ConfigurationTests {
             #expect(T5RelativeBuckets.bucket(relative: relative, bidirectional: false) == bucket)
         }
         check(
-            [16, 19, 21, 24, 27, 31, 35, 40, 46, 52, 59, 67, 77, 87, 99, 113], first: 16, bidirectional: false)
+            [16, 19, 21, 24, 27, 31, 35, 40, 46, 52, 59, 67, 77, 87, 99, 113], first: 16, bidirectional: false
+        )
     }
 
     /// The first distance of every bucket from `first` on, and none beyond.
@@ -73,7 +74,8 @@ struct T5ConfigurationTests {
         #expect(bucket(1 << 40) == first + thresholds.count - 1)
     }
 
-    @Test(arguments: T5Preset.all) func `Settings and Hugging Face's form read back`(preset: T5Preset) throws {
+    @Test(arguments: T5Preset.all) func `Settings and Hugging Face's form read back`(preset: T5Preset) throws
+    {
         var configuration = preset.configuration
         #expect(configuration.problems().isEmpty)
         #expect(T5Configuration(reading: SettingsReader(configuration.settings)) == configuration)
@@ -112,7 +114,8 @@ struct T5ConfigurationTests {
         configuration.maximumDistance = 16
         configuration.endToken = 40_000
         configuration.bucketCount = 34
-        #expect(Set(configuration.problems().map(\.path)) == ["bucket_count", "maximum_distance", "end_token"])
+        #expect(
+            Set(configuration.problems().map(\.path)) == ["bucket_count", "maximum_distance", "end_token"])
     }
 
     @Test func `Work and caches by arithmetic`() throws {

@@ -39,7 +39,8 @@ struct T5ModelTests {
         ),
     ]
 
-    @Test(arguments: [false, true]) func `Logits and loss are those of Hugging Face's T5`(gated: Bool) throws {
+    @Test(arguments: [false, true]) func `Logits and loss are those of Hugging Face's T5`(gated: Bool) throws
+    {
         let golden = try #require(Self.golden[gated])
         let configuration = tinyT5(gated: gated)
         for (type, limit) in [(ElementType.float64, 3e-7), (.float32, 3e-6), (.bfloat16, 6e-2)] {
@@ -84,7 +85,8 @@ struct T5ModelTests {
             }
             let whole = try model.logits(
                 model.decode(
-                    Tensor.from(rows.flatMap { $0 }, [4, length]), memory: memory.selecting(rows: [0, 0, 1, 1])))
+                    Tensor.from(rows.flatMap { $0 }, [4, length]),
+                    memory: memory.selecting(rows: [0, 0, 1, 1])))
             let found = try Tensor.stacked(steps, axis: 1).doubles()
             #expect(relativeDifference(found, try whole.doubles()) < (try #require(limit[type])))
             #expect(state.position == length)
@@ -198,7 +200,9 @@ struct T5ModelTests {
         #expect(abs(try loss.crossEntropy.item() - losses.sum().item()) < 1e-5 * (try losses.sum().item()))
     }
 
-    @Test(arguments: [false, true]) func `Dropout acts in training only, and its masks can be shared`(shared: Bool)
+    @Test(arguments: [false, true]) func `Dropout acts in training only, and its masks can be shared`(
+        shared: Bool
+    )
         throws
     {
         var configuration = tinyT5(dropout: 0.3)
@@ -206,7 +210,9 @@ struct T5ModelTests {
         let model = try madeUpT5(configuration)
         let batch = try T5Batch(sources: goldenSources, targets: goldenTargets, configuration: configuration)
         func logits(_ seed: UInt64?) throws -> [Double] {
-            let context = try seed.map { ForwardContext(isTraining: true, generator: try Generator(seed: $0)) }
+            let context = try seed.map {
+                ForwardContext(isTraining: true, generator: try Generator(seed: $0))
+            }
             return try withoutGradients { try model(batch, context: context ?? .inference).doubles() }
         }
         #expect(try logits(nil) == logits(nil))
@@ -268,7 +274,9 @@ struct T5ModelTests {
             var embeddingSize: Int { 2 * width }
             var outputSize: Int { 2 * width }
             func callAsFunction(_ x: Tensor, layerCount: Int, layer: Layer) throws -> Tensor {
-                let first = try (0..<layerCount).reduce(x.sliced(2, 0..<width).contiguous()) { try layer($1, $0, 1) }
+                let first = try (0..<layerCount).reduce(x.sliced(2, 0..<width).contiguous()) {
+                    try layer($1, $0, 1)
+                }
                 return try Tensor.concatenated([first, x.sliced(2, width..<2 * width)], axis: 2)
             }
         }

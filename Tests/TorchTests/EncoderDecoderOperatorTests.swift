@@ -48,7 +48,8 @@ import Torch
         var scores = try q.matmul(k.transposed(2, 3))
         if let bias {
             let places = (0..<queries).flatMap { i in (0..<keys).map { Int64($0 - i + queries - 1) } }
-            scores = try scores
+            scores =
+                try scores
                 + bias.indexSelected(1, Tensor.from(places)).reshaped([1, heads, queries, keys])
         }
         var hidden: [UInt8] = []
@@ -138,7 +139,9 @@ import Torch
         }
     }
 
-    @Test(arguments: types) func `A step reads a cache like the last query of a sequence`(type: ElementType) throws {
+    @Test(arguments: types) func `A step reads a cache like the last query of a sequence`(type: ElementType)
+        throws
+    {
         let (sources, group, heads, count, size) = (2, 3, 2, 70, 5)
         let limit = try #require(Self.limits[type])
         let generator = try Generator(seed: 4)

@@ -1,15 +1,5 @@
 import Foundation
 
-/// One output of a search.
-public struct SearchedOutput: Sendable, Equatable {
-    /// The tokens, with the end token where there is one.
-    public var tokens: [Int32]
-    /// The log-probability in nats divided by a power of the length.
-    public var score: Double
-    /// Whether the output ended by itself, and not because it was long enough or the search was cancelled.
-    public var isFinished: Bool
-}
-
 /// The search of one source: running beams and finished outputs, by the rules of Transformers 5.
 struct BeamSearch {
     /// A token that could follow a beam.

@@ -1,5 +1,3 @@
-import Foundation
-
 /// How the output of an encoder-decoder is searched for; the names in parentheses are those of Transformers.
 public struct BeamSearchParameters: Sendable, Equatable {
     /// When a search with several beams ends before the longest output (`early_stopping`).
@@ -43,7 +41,8 @@ public struct BeamSearchParameters: Sendable, Equatable {
     /// Throws ``BeamSearchError`` for values that make no search.
     public func validate() throws {
         guard (1...1 << 20).contains(maxTokens) else {
-            throw BeamSearchError.invalid("the number of tokens must be from 1 to 1,048,576, not \(maxTokens)")
+            throw BeamSearchError.invalid(
+                "the number of tokens must be from 1 to 1,048,576, not \(maxTokens)")
         }
         guard (1...256).contains(beamCount) else {
             throw BeamSearchError.invalid("the number of beams must be from 1 to 256, not \(beamCount)")
@@ -53,23 +52,8 @@ public struct BeamSearchParameters: Sendable, Equatable {
         }
         guard (1...beamCount).contains(outputCount) else {
             throw BeamSearchError.invalid(
-                "the number of outputs must be from 1 to the number of beams (\(beamCount)), not \(outputCount)")
+                "the number of outputs must be from 1 to the number of beams (\(beamCount)), not \(outputCount)"
+            )
         }
     }
-}
-
-/// A search that cannot be made.
-public enum BeamSearchError: Error, Equatable, CustomStringConvertible, LocalizedError {
-    /// A parameter is out of range.
-    case invalid(String)
-
-    /// One sentence for people.
-    public var description: String {
-        switch self {
-        case .invalid(let reason): reason
-        }
-    }
-
-    /// The same text as ``description``.
-    public var errorDescription: String? { description }
 }

@@ -1,4 +1,3 @@
-import Layers
 import Torch
 
 /// How the layers of an encoder or a decoder are applied one after the other.
@@ -25,45 +24,4 @@ public protocol T5LayerStack {
 extension T5LayerStack {
     /// Every position is kept.
     public var outputStride: Int { 1 }
-}
-
-/// Layers one after the other, all of one width.
-public struct PlainT5Stack: T5LayerStack {
-    /// The width of the layers.
-    public let width: Int
-
-    /// A stack of that width.
-    public init(width: Int) { self.width = width }
-
-    /// The width of the layers.
-    public var embeddingSize: Int { width }
-    /// The width of the layers.
-    public var outputSize: Int { width }
-
-    /// Feeds each layer the result of the one before.
-    public func callAsFunction(_ x: Tensor, layerCount: Int, layer: Layer) throws -> Tensor {
-        try (0..<layerCount).reduce(x) { try layer($1, $0, 1) }
-    }
-}
-
-/// The stacks of encoder and decoder, made while the model declares its parameters.
-public struct T5Stacks {
-    /// Makes the encoder's stack; its own parameters go into the scope `encoder`.
-    public var encoder: (ParameterScope) throws -> any T5LayerStack
-    /// Makes the decoder's stack; its own parameters go into the scope `decoder`.
-    public var decoder: (ParameterScope) throws -> any T5LayerStack
-
-    /// Given stacks.
-    public init(
-        encoder: @escaping (ParameterScope) throws -> any T5LayerStack,
-        decoder: @escaping (ParameterScope) throws -> any T5LayerStack
-    ) {
-        self.encoder = encoder
-        self.decoder = decoder
-    }
-
-    /// Plain stacks of one width.
-    public static func plain(width: Int) -> T5Stacks {
-        T5Stacks(encoder: { _ in PlainT5Stack(width: width) }, decoder: { _ in PlainT5Stack(width: width) })
-    }
 }

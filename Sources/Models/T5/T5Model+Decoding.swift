@@ -18,15 +18,16 @@ extension T5Model {
         }
     }
 
-    /// One step: the logits [B, V] after the int64 tokens [B], and the state after them. Without gradients.
+    /// One step: the logits [B, V] after the int64 tokens [B], and the state after them.
     ///
-    /// Equal to the last position of a whole pass over all tokens so far. The first token of every row is the
+    /// Without gradients. Equal to the last position of a whole pass over all tokens so far. The first token of every row is the
     /// configuration's start token.
     public func cachedStep(_ tokens: Tensor, state: T5DecodingState) throws -> (
         logits: Tensor, state: T5DecodingState
     ) {
         guard tokens.shape == [state.rowCount] else {
-            throw T5Error.wrongShape(what: "tokens of a step", expected: "[\(state.rowCount)]", found: tokens.shape)
+            throw T5Error.wrongShape(
+                what: "tokens of a step", expected: "[\(state.rowCount)]", found: tokens.shape)
         }
         return try withoutGradients {
             var next = state

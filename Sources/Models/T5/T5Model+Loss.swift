@@ -1,28 +1,6 @@
 import Layers
 import Torch
 
-/// The summed loss of a batch.
-public struct T5Loss {
-    /// What to differentiate: the cross entropy in nats and the z-loss of all counted targets together.
-    ///
-    /// T5X minimises this sum, since Adafactor does not mind its scale; divide by ``targetCount`` for Adam.
-    public let sum: Tensor
-    /// The cross entropy in nats alone, without gradients.
-    public let crossEntropy: Tensor
-    /// Targets that count.
-    public let targetCount: Int
-}
-
-/// Teacher-forced figures of a batch, without gradients.
-public struct T5Score: Sendable, Equatable {
-    /// Summed cross entropy in nats.
-    public var crossEntropy: Double
-    /// Targets that had the largest logit.
-    public var correctCount: Int
-    /// Targets that count, sentinels and ends included.
-    public var targetCount: Int
-}
-
 extension T5Model {
     /// The weight of T5X's z-loss, the squared logarithm of the softmax's normaliser.
     public static let standardZLoss = 1e-4
@@ -67,7 +45,8 @@ extension T5Model {
             for range in slices(of: rows.size(0)) {
                 let part = try labels.sliced(0, range)
                 let logits = try logits(rows.sliced(0, range))
-                score.crossEntropy += try FusedOperators.tokenLosses(logits, targets: part).losses.sum().item()
+                score.crossEntropy += try FusedOperators.tokenLosses(logits, targets: part).losses.sum()
+                    .item()
                 let hits = try logits.argmax(axis: -1).isEqual(to: part).to(.int64).sum().item()
                 score.correctCount += Int(hits)
             }

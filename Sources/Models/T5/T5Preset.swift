@@ -49,7 +49,8 @@ public struct T5Preset: Sendable, Equatable {
         -> T5Preset
     {
         T5Preset(
-            name: name, summary: "T5 v1.1: \(layers)+\(layers) layers of width \(width), \(heads) heads of 64",
+            name: name,
+            summary: "T5 v1.1: \(layers)+\(layers) layers of width \(width), \(heads) heads of 64",
             configuration: T5Configuration(
                 hiddenSize: width, headCount: heads, innerSize: inner, encoderLayerCount: layers,
                 feedForward: .gatedGelu, tiedOutput: false, dropout: 0))
