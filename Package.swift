@@ -62,7 +62,7 @@ let package = Package(
             name: "Generation", dependencies: ["Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"],
             swiftSettings: strict),
         .target(
-            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text"],
+            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text", "Storage"],
             swiftSettings: strict),
         .target(
             name: "Training",
@@ -71,10 +71,17 @@ let package = Package(
                 "Reporting",
                 "Storage", "Settings",
             ], swiftSettings: strict),
+        .target(
+            name: "Experiments",
+            dependencies: [
+                "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers", "Layers", "Torch",
+                "Text", "Reporting", "Storage", "Settings",
+            ], swiftSettings: strict),
         .executableTarget(
             name: "retnet",
             dependencies: [
-                "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers", "Layers", "Torch",
+                "Experiments", "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers",
+                "Layers", "Torch",
                 "Text",
                 "Reporting", "Storage", "Settings",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -107,6 +114,11 @@ let package = Package(
                 "Reporting",
                 "Storage",
                 "Settings",
+            ]),
+        .testTarget(
+            name: "ExperimentsTests",
+            dependencies: [
+                "Experiments", "Training", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting",
             ]),
         .testTarget(name: "CommandTests", dependencies: ["retnet", "Storage"]),
     ],

@@ -8,6 +8,8 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible, Localize
     case tokenOutOfRange(token: Int, vocabularySize: Int)
     /// There are no questions to ask.
     case noQuestions
+    /// A line of a task's data file cannot be used; lines count from 1, and 0 is the whole file.
+    case malformedExample(path: String, line: Int, reason: String)
 
     /// A sentence that says what is wrong and what to do.
     public var description: String {
@@ -19,6 +21,8 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible, Localize
                 + "model was trained with"
         case .noQuestions:
             "the text asks for no recall: generate more or longer stories"
+        case .malformedExample(let path, let line, let reason):
+            "\(path)\(line > 0 ? ", line \(line)," : "") is no data for this task: \(reason)"
         }
     }
 

@@ -8,6 +8,7 @@ public enum MixerError: Error, Equatable, CustomStringConvertible, LocalizedErro
     case wrongBatch(expected: Int, found: Int)
     case tooLong(mixer: String, length: Int, limit: Int, remedy: String)
     case cannotRebase(reason: String)
+    case wrongWidth(mixer: String, expected: Int, found: Int)
 
     /// One sentence for people.
     public var description: String {
@@ -24,6 +25,9 @@ public enum MixerError: Error, Equatable, CustomStringConvertible, LocalizedErro
             "\(mixer) reaches position \(length) but was made for \(limit) positions: \(remedy)"
         case .cannotRebase(let reason):
             "the state cannot be moved to position 0: \(reason)"
+        case .wrongWidth(let mixer, let expected, let found):
+            "\(mixer) is configured for \(expected) channels but the model's hidden size is \(found):"
+                + " make both the same"
         }
     }
     /// The same text as ``description``.

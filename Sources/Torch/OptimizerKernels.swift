@@ -24,6 +24,20 @@ public enum OptimizerKernels {
         }
     }
 
+    /// One Adafactor step in place (Shazeer and Stern, arXiv 1804.04235), without momentum.
+    ///
+    /// `moments` are those of rows [M] and columns [N] of a matrix [M, N], or one of the parameter's own shape.
+    public static func adafactor(
+        parameter: Tensor, gradient: Tensor, moments: [Tensor], beta: Double, learningRate: Double,
+        clipThreshold: Double, scalesByParameter: Bool, weightDecay: Double
+    ) throws {
+        try check(
+            ct_adafactor(
+                parameter.handle, gradient.handle, moments.first?.handle,
+                moments.count > 1 ? moments[1].handle : nil, beta, learningRate, clipThreshold,
+                scalesByParameter, weightDecay))
+    }
+
     /// The Euclidean norm over all elements of all tensors.
     public static func globalNorm(_ tensors: [Tensor]) throws -> Double {
         guard !tensors.isEmpty else { return 0 }

@@ -40,7 +40,105 @@ struct Subject: CustomTestStringConvertible, Sendable {
                     RetentionConfiguration(
                         headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
                         normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
-        ]
+        ] + averages + stateSpaces + attention + matrixStates
+
+    /// S4D, H3 and Hyena.
+    private static let stateSpaces: [Subject] = [
+        Subject("s4d", .s4d(S4DConfiguration(channelCount: 12, stateSize: 8))),
+        Subject(
+            "s4d gated, inverse, bilinear",
+            .s4d(
+                S4DConfiguration(
+                    channelCount: 10, stateSize: 6, block: .gated, initialization: .inverse,
+                    discretization: .bilinear))),
+        Subject("h3", .h3(H3Configuration(headCount: 3, headSize: 4, stateSize: 8, shiftSize: 5))),
+        Subject(
+            "h3, width 1",
+            .h3(
+                H3Configuration(
+                    headCount: 7, headSize: 1, stateSize: 4, shiftSize: 1, discretization: .zeroOrderHold,
+                    biases: false))),
+        Subject(
+            "hyena",
+            .hyena(
+                HyenaConfiguration(
+                    channelCount: 12, maximumLength: 160, featureCount: 5, filterSize: 8, sineFrequency: 2))),
+        Subject(
+            "hyena of order 3, trained features",
+            .hyena(
+                HyenaConfiguration(
+                    channelCount: 10, order: 3, maximumLength: 170, featureCount: 5, filterSize: 6,
+                    sineFrequency: 1, shortSize: 4, windowShift: 0.02, trainsFeatures: true))),
+    ]
+
+    /// RWKV, AFT and linear attention.
+    private static let averages: [Subject] = [
+        Subject("rwkv", .rwkv(RWKVConfiguration(channelCount: 12))),
+        Subject(
+            "rwkv channel mix", .rwkvChannelMix(RWKVChannelMixConfiguration(channelCount: 12, innerSize: 20))),
+        Subject("aft simple", .aft(AFTConfiguration(channelCount: 10, variant: .simple, biases: true))),
+        Subject(
+            "aft local",
+            .aft(
+                AFTConfiguration(
+                    channelCount: 12,
+                    variant: .local(window: 6, bias: .factorized(rank: 3, maximumLength: 160))))),
+        Subject(
+            "aft local, by distance",
+            .aft(AFTConfiguration(channelCount: 12, variant: .local(window: 5, bias: .relative)))),
+        Subject(
+            "aft full", .aft(AFTConfiguration(channelCount: 12, variant: .full(rank: 3, maximumLength: 160)))),
+        Subject("linear", .linearAttention(LinearAttentionConfiguration(headCount: 3, headSize: 4))),
+        Subject(
+            "linear, rotated numerator",
+            .linearAttention(
+                LinearAttentionConfiguration(headCount: 2, headSize: 6, rotation: .halves, biases: true))),
+        Subject(
+            "linear, rms norm",
+            .linearAttention(
+                LinearAttentionConfiguration(
+                    headCount: 3, headSize: 4, featureMap: .identity, normalizer: .rms, rotation: .interleaved
+                ))),
+    ]
+
+    /// Matrix memories whose gates depend on the data.
+    private static let matrixStates: [Subject] = [
+        Subject(
+            "gated retention",
+            .gatedRetention(GatedRetentionConfiguration(headCount: 3, keySize: 4, valueSize: 6))),
+        Subject(
+            "gated retention, bare",
+            .gatedRetention(
+                GatedRetentionConfiguration(
+                    headCount: 2, keySize: 5, valueSize: 4, gateDivisor: 2, rotation: .none,
+                    headNorm: HeadNormConfiguration(kind: .none), gate: .none))),
+        Subject(
+            "gated linear attention",
+            .gatedLinearAttention(
+                GatedLinearAttentionConfiguration(headCount: 2, keySize: 3, valueSize: 6, gateRank: 4))),
+        Subject(
+            "gated linear attention, strong gates",
+            .gatedLinearAttention(
+                GatedLinearAttentionConfiguration(
+                    headCount: 2, keySize: 3, valueSize: 6, gateRank: 4, gateDivisor: 0.2))),
+        Subject("mamba2", .mamba2(Mamba2Configuration(headCount: 3, headSize: 4, stateSize: 5))),
+        Subject(
+            "mamba2, two groups, no convolution",
+            .mamba2(
+                Mamba2Configuration(
+                    headCount: 4, headSize: 3, stateSize: 4, groupCount: 2, convolutionWidth: 1))),
+        Subject(
+            "delta net", .gatedDeltaNet(GatedDeltaNetConfiguration.deltaNet(width: 12, headCount: 2))),
+        Subject(
+            "gated delta net, beta to 2",
+            .gatedDeltaNet(GatedDeltaNetConfiguration(width: 16, headCount: 2, betaRange: 2))),
+        Subject(
+            "gated delta net, no convolution",
+            .gatedDeltaNet(
+                GatedDeltaNetConfiguration(
+                    headCount: 3, keySize: 4, valueSize: 5, convolutionWidth: 1,
+                    headNorm: HeadNormConfiguration(kind: .layer, affine: .perHead)))),
+    ]
 
     /// The mixer with random parameters of the given type, equal for equal seeds but for rounding.
     func make(_ type: ElementType = .float64, seed: UInt64 = 3) throws -> (

@@ -190,6 +190,10 @@ ct_status ct_multinomial(ct_tensor *out, ct_tensor probabilities, ct_generator g
 ct_status ct_adamw(const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *first,
                    const ct_tensor *second, int32_t count, int64_t step, double learning_rate, double beta1,
                    double beta2, double weight_decay, double epsilon);
+// One Adafactor step in place; `row` and `column` are factored second moments, or `row` is a full one and `column`
+// NULL.
+ct_status ct_adafactor(ct_tensor parameter, ct_tensor gradient, ct_tensor row, ct_tensor column, double beta,
+                       double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay);
 // Euclidean norm over all tensors; the sum runs in float64 and in order, so it is reproducible.
 ct_status ct_global_norm(double *out, const ct_tensor *tensors, int32_t count);
 ct_status ct_scale_all(const ct_tensor *tensors, int32_t count, double factor);
@@ -217,10 +221,75 @@ ct_status ct_rms_norm(ct_tensor *out, ct_tensor x, ct_tensor weight, double epsi
 // act(a) * b; b may be NULL. activation as above, 3: relu, 4: gelu by tanh.
 ct_status ct_gated_activation(ct_tensor *out, ct_tensor a, ct_tensor b, int32_t activation);
 
+// ---- Averages with exponential weights (kernels/averages.cpp): differentiable, on the CPU ----
+// keys, values [B, T, C]; sums over earlier tokens as numerator, denominator, exponent [B, C] (all NULL: none;
+// a numerator and denominator of 0 are none whatever the exponent). Writes four tensors: averages [B, T, C] and
+// the three sums afterwards, in float32 (float64 for float64 keys).
+// WKV (RWKV-4): decay > 0 a token and bonus of the token itself, both [C].
+ct_status ct_wkv(ct_tensor *out, ct_tensor key, ct_tensor value, ct_tensor decay, ct_tensor bonus,
+                 ct_tensor numerator, ct_tensor denominator, ct_tensor exponent);
+// AFT: tokens less than `window` back count e^(key + bias), older ones e^key through the sums. The history
+// [B, H, C] (or NULL) holds the tokens before, of row b the entries starts[b] ..< ends[b]. bias [B or 1, T, W]: of
+// token t and lag j at [t, j], or with `matrix` at [t, count + t - j], count being the row's history.
+// With `absorbs`, tokens that leave the window are added to the sums.
+ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_tensor bias, ct_tensor past_key,
+                           ct_tensor past_value, ct_tensor numerator, ct_tensor denominator, ct_tensor exponent,
+                           const int64_t *starts, const int64_t *ends, int64_t window, bool matrix, bool absorbs);
+
 // Depthwise causal convolution, x [B, T, C], weight [C, W], bias [C] or NULL, ring [B, W-1, C] or NULL (zeros)
 // -> [B, T, C] and the ring after the last position (kernels/short_convolution.cpp).
 ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
                                ct_tensor ring);
+
+// ---- Long convolutions and diagonal state spaces (kernels/long_convolution.cpp, kernels/diagonal_heads.cpp) ----
+// Causal depthwise convolution of x [B, M, C] with taps [L, C], and skip [C] or NULL times x: the outputs [B, T, C]
+// at positions starts[b] ..< starts[b] + time. What lies after them in x is not read. Never circular.
+// method 0: the faster one, 1: direct sums (CPU), 2: spectra.
+ct_status ct_long_convolution(ct_tensor *out, ct_tensor x, ct_tensor taps, ct_tensor skip, const int64_t *starts,
+                              int32_t rows, int64_t time, int32_t method);
+// q, k, v [B, T, H*P], taps [H, N] for chunks of N, read and write [H, R, 2M], power [H, R+1, 2M], R <= N,
+// state [B, H, 2M, P*P] or NULL -> [B, T, H*P] and the next state (CPU only).
+ct_status ct_diagonal_heads(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                            ct_tensor taps, ct_tensor read, ct_tensor write, ct_tensor power, ct_tensor state);
+// One step without gradients, the state [B, H, 2M, P*P] in place: q, k, v [B, H*P]; alpha (A - 1), input and readout
+// [H, 2M] as (Re, Im), skip [H] (CPU only).
+ct_status ct_diagonal_heads_step(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor state,
+                                 ct_tensor alpha, ct_tensor input, ct_tensor readout, ct_tensor skip);
+// One step without gradients of C independent state spaces, the state [B, C, 2, M] in place: u [B, C] and tables
+// [C, 2, M] of its type, float32 or float64 -> 2 Re(readout x) [B, C] (CPU only).
+ct_status ct_diagonal_step(ct_tensor *out, ct_tensor u, ct_tensor state, ct_tensor alpha, ct_tensor input,
+                           ct_tensor readout);
+// The angle of x + iy in radians.
+ct_status ct_atan2(ct_tensor *out, ct_tensor y, ct_tensor x);
+// A number that changes whenever a byte of the tensors does (CPU only).
+ct_status ct_fingerprint(uint64_t *out, const ct_tensor *tensors, int32_t count);
+
+// ---- Attention (kernels/attention.cpp) ----
+// Causal attention in memory O(T d): q [B, H, T, A], k [B, G, N, A], v [B, G, N, V] (any strides, G divides H)
+// -> [B, H, T, V] in the memory order [B, T, H, V]. Query t of row b sees the keys 0 ... past[b] + t; `rows` is B, or
+// 1 for one past of all. `tile`: keys scored at once. Differentiable.
+ct_status ct_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past, int32_t rows,
+                       double scale, int64_t tile);
+// The same one query at a time, without gradients.
+ct_status ct_attention_steps(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past,
+                             int32_t rows, double scale);
+// ---- Mixers whose memory is a matrix a head (kernels/gated_retention.cpp, channel_gates.cpp, delta_rule.cpp) ----
+// q, k [B, G, T, K], v [B, H, T, V], H a multiple of G; log_gates [B, H, T]; state [B, H, K, V] or NULL (zeros)
+// -> outputs [B, H, T, V] and the state after the last position.
+ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                             ct_tensor log_gates, ct_tensor state, int64_t chunk);
+// The same with G = H and log_gates [B, H, T, K], one for every key channel.
+ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                                     ct_tensor log_gates, ct_tensor state, int64_t chunk);
+// The delta rule with strengths [B, H, T], G = H and log_gates [B, H, T] or NULL.
+ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                        ct_tensor log_gates, ct_tensor strengths, ct_tensor state, int64_t chunk);
+// Any of them position by position without gradients; log_gates of either shape or NULL, strengths or NULL. The
+// state [B, H, K, V] is overwritten.
+ct_status ct_matrix_recurrence(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor log_gates,
+                               ct_tensor strengths, ct_tensor state);
+// x with a x = b, for the lower triangle of a [.., N, N] and b [.., N, M]; ones on the diagonal where `unit`.
+ct_status ct_solve_lower_triangular(ct_tensor *out, ct_tensor a, ct_tensor b, bool unit);
 
 // ---- Encoder-decoder models (kernels/biased_attention.cpp, residual_norm.cpp, token_loss.cpp) ----
 // Attention without scaling of scores, with a bias of distances [H, Tq + Tk - 1] (index j - i + Tq - 1) or NULL.

@@ -29,6 +29,8 @@ template <class T> struct RowKernels {
   // row[s] *= powers[s] for s < valid, zero beyond: a select, so no power of a decay rounded to 1 leaks.
   void (*decay_mask)(T *row, const Acc *powers, int64_t valid, int64_t size);
   void (*scale)(const T *x, Acc factor, T *out, int64_t size);
+  // out = factor * x, from the accumulator type.
+  void (*store)(const Acc *x, Acc factor, T *out, int64_t size);
   // total = factor * total + addend, with a wider running total.
   void (*accumulate)(Acc *total, Acc factor, const T *addend, int64_t size);
 

@@ -33,21 +33,11 @@ extension MultiScaleRetention {
         guard let state = try checked(state, batch: offsets.count) else { return state }
         let angles = configuration.rotation.angles(keySize: configuration.keySize)
         guard !angles.isEmpty else { return state }
-        let interleaved = configuration.rotation == .interleaved
-        let table = try RotaryTable.make(
-            angles: angles, starts: offsets.map { -$0 }, length: 1, type: state.memory.elementType,
-            device: state.memory.device)
-        // [B, H, A, X] as B rows of "time" 1 with H·X "heads" of width A.
-        func turn(_ t: Tensor) throws -> Tensor {
-            let (batch, heads, keys, columns) = (t.size(0), t.size(1), t.size(2), t.size(3))
-            let wide = try t.transposed(2, 3).reshaped([batch, 1, heads * columns, keys])
-            let turned = try FusedOperators.rotateHeads(
-                wide, cosine: table[0], sine: table[1], interleaved: interleaved, scale: 1)
-            return try turned.reshaped([batch, heads, columns, keys]).transposed(2, 3).contiguous()
-        }
+        let rotation = configuration.rotation
         return RetentionState(
-            memory: try turn(state.memory),
-            keySum: try state.keySum.map { try turn($0.unsqueezed(-1)).squeezed(-1) })
+            memory: try rotation.rebased(state.memory, by: offsets),
+            keySum: try state.keySum.map { try rotation.rebased($0.unsqueezed(-1), by: offsets).squeezed(-1) }
+        )
     }
 
     /// The state as this layer's own, after checking that it fits.

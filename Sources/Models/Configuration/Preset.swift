@@ -14,7 +14,8 @@ public struct Preset: Sendable, Equatable {
     public let recipe: PresetRecipe
 
     /// All presets, from the smallest of this package to those of other projects.
-    public static let all: [Preset] = small + paper + compared + torchscale + fla
+    public static let all: [Preset] =
+        small + transformer + paper + ablations + compared + torchscale + fla
 
     /// The preset of a name; throws ``PresetError`` with the name that was probably meant.
     public static func named(_ name: String) throws -> Preset {

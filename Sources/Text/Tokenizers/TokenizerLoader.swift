@@ -11,11 +11,13 @@ public enum TokenizerLoader {
     public static func load(folder: String) throws -> any Tokenizer {
         let path = folder + "/" + fileName
         let configuration = try read(path)
-        guard configuration.kind == ByteTokenizer.kind else {
+        let known: [(kind: String, tokenizer: any Tokenizer)] = [
+            (ByteTokenizer.kind, ByteTokenizer()), (SentinelByteTokenizer.kind, SentinelByteTokenizer()),
+        ]
+        guard let tokenizer = known.first(where: { $0.kind == configuration.kind })?.tokenizer else {
             throw TextError.unknownTokenizerKind(
-                path: path, kind: configuration.kind, known: [ByteTokenizer.kind])
+                path: path, kind: configuration.kind, known: known.map(\.kind))
         }
-        let tokenizer = ByteTokenizer()
         try check(configuration, describes: tokenizer, path: path)
         return tokenizer
     }

@@ -20,7 +20,10 @@ extension TrainingConfiguration {
             document.merge(["model": preset.configuration.settings.merging(changes)])
         }
         let optimizer = document.tree.value(at: "optimizer") ?? [:]
-        if optimizer.object != nil, document.tree.value(at: "optimizer.betas") == nil {
+        let kind = Self.assigned("optimizer.kind", assignments) ?? optimizer.value(at: "kind")?.string
+        if optimizer.object != nil, kind ?? "adamw" == "adamw",
+            document.tree.value(at: "optimizer.betas") == nil
+        {
             let betas =
                 preset?.recipe.betas ?? [OptimizerConfiguration().beta1, OptimizerConfiguration().beta2]
             document.merge(["optimizer": ["betas": .array(betas.map { .double($0) })]])
@@ -29,6 +32,11 @@ extension TrainingConfiguration {
         let reader = document.reader
         self.init(reader, preset: preset)
         try reader.finish()
+    }
+
+    /// The text that the last assignment gives to a setting.
+    private static func assigned(_ path: String, _ assignments: [String]) -> String? {
+        assignments.last { $0.hasPrefix(path + "=") }.map { String($0.dropFirst(path.count + 1)) }
     }
 
     /// The configuration that the run in a folder was started with; throws `SettingsError`.

@@ -13,7 +13,7 @@ public final class Trainer {
     /// The model in training.
     public let model: LanguageModel
     /// The optimiser with its moments.
-    public let optimizer: AdamW
+    public let optimizer: any Optimizer
     /// The learning rate of every step.
     public let schedule: LearningRateSchedule
     /// How many steps have been made.
@@ -66,7 +66,7 @@ public final class Trainer {
         self.model = model
         self.source = source
         try model.parameters.setRequiresGradient(true)
-        optimizer = try AdamW(model.parameters, options.optimizer)
+        optimizer = try options.optimizer.makeOptimizer(model.parameters)
         schedule = LearningRateSchedule(
             peak: options.optimizer.learningRate, stepCount: options.stepCount, options.schedule)
         lossGuard = LossGuard(options.lossGuard)

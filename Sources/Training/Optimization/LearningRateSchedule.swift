@@ -18,16 +18,20 @@ public struct LearningRateSchedule: Sendable, Equatable {
 
     /// The learning rate of an update, counted from 1.
     ///
-    /// Update s of w warm-up updates gets s / w of the peak; the decay then runs from the peak at update w + 1
+    /// Update s of w warm-up updates gets s / w of the peak (all of it with the inverse square root); the decay then runs from the peak at update w + 1
     /// towards the final share, which updates beyond the end get.
     public func learningRate(step: Int) -> Double {
         let warmup = max(0, configuration.warmupStepCount)
+        if configuration.kind == .inverseSquareRoot {
+            let plateau = Double(max(1, warmup))
+            return peak * max(configuration.minimumRatio, (plateau / max(plateau, Double(step))).squareRoot())
+        }
         if step <= warmup { return peak * Double(max(step, 0)) / Double(warmup) }
         let span = Double(stepCount) - Double(warmup)
         let done = span > 0 ? min(1, max(0, (Double(step) - 1 - Double(warmup)) / span)) : 1
         let floor = configuration.minimumRatio
         switch configuration.kind {
-        case .constant: return peak
+        case .constant, .inverseSquareRoot: return peak
         case .linear: return peak * (1 - (1 - floor) * done)
         case .cosine: return peak * (floor + (1 - floor) * 0.5 * (1 + cos(.pi * done)))
         }

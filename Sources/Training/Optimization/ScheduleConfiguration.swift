@@ -10,6 +10,8 @@ public struct ScheduleConfiguration: Sendable, Equatable {
         case cosine
         /// No decay.
         case constant
+        /// The peak during the warm-up too, then peak · √(warm-up / step): T5's schedule.
+        case inverseSquareRoot = "inverse_square_root"
     }
 
     /// `kind`: the shape of the decay; linear as in the paper.

@@ -1,0 +1,16 @@
+// Tiles of attention for avx512bf16.
+#include "attention_tiles.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define CT_VECTOR_BYTES 64
+#define CT_NATIVE_BF16 1
+#pragma clang attribute push(__attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+namespace ctorch::avx512bf16 {
+#include "attention_tiles.inc"
+
+AttentionKernels<BF16> bfloat16_attention() { return make_attention<BF16>(); }
+} // namespace ctorch::avx512bf16
+#pragma clang attribute pop
+#endif

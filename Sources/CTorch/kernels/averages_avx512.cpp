@@ -1,0 +1,14 @@
+// Kernels of averages for avx512.
+#include "averages.h"
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+namespace ctorch::avx512 {
+#include "rows.inc"
+#include "averages.inc"
+AverageKernels<float> float_averages() { return make_average_table<float>(); }
+AverageKernels<double> double_averages() { return make_average_table<double>(); }
+AverageKernels<BF16> bfloat16_averages() { return make_average_table<BF16>(); }
+} // namespace ctorch::avx512
+#pragma clang attribute pop
+#endif
