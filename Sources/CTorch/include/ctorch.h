@@ -113,6 +113,8 @@ ct_status ct_where(ct_tensor *out, ct_tensor condition, ct_tensor a, ct_tensor b
 ct_status ct_masked_fill(ct_tensor *out, ct_tensor t, ct_tensor mask, double value);
 ct_status ct_repeat_interleave(ct_tensor *out, ct_tensor t, int64_t count, int64_t axis);
 ct_status ct_sort(ct_tensor *values, ct_tensor *indices, ct_tensor t, int64_t axis, bool descending);
+// The `count` largest of an axis, largest first.
+ct_status ct_topk(ct_tensor *values, ct_tensor *indices, ct_tensor t, int64_t count, int64_t axis);
 
 // ---- Element-wise mathematics, reductions, products (math.cpp) ----
 typedef enum {
@@ -216,7 +218,7 @@ ct_status ct_head_norm_gate(ct_tensor *out, ct_tensor x, ct_tensor gate, ct_tens
                             ct_tensor bias, int32_t kind, int32_t activation);
 // RMS norm over the last axis; weight may be NULL. Output in the type of x.
 ct_status ct_rms_norm(ct_tensor *out, ct_tensor x, ct_tensor weight, double epsilon);
-// act(a) * b; b may be NULL. activation as above, 3: relu.
+// act(a) * b; b may be NULL. activation as above, 3: relu, 4: gelu by tanh.
 ct_status ct_gated_activation(ct_tensor *out, ct_tensor a, ct_tensor b, int32_t activation);
 
 // ---- Averages with exponential weights (kernels/averages.cpp): differentiable, on the CPU ----
@@ -324,6 +326,26 @@ ct_status ct_matrix_recurrence(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tens
                                ct_tensor strengths, ct_tensor state);
 // x with a x = b, for the lower triangle of a [.., N, N] and b [.., N, M]; ones on the diagonal where `unit`.
 ct_status ct_solve_lower_triangular(ct_tensor *out, ct_tensor a, ct_tensor b, bool unit);
+
+// ---- Encoder-decoder models (kernels/biased_attention.cpp, residual_norm.cpp, token_loss.cpp) ----
+// Attention without scaling of scores, with a bias of distances [H, Tq + Tk - 1] (index j - i + Tq - 1) or NULL.
+// x [B, T, 3 H A] packs q, k, v; with memory [B, Tk, 2 H A] (k, v), x [B, Tq, H A] is q alone -> [B, Tq, H A].
+// Segments int32 [B, Tq], [B, Tk] or NULL: queries see keys of their own segment only, and 0 is padding. `keep`
+// [B, H, Tq or 1, Tk] multiplies the probabilities (dropout) or is NULL. Causal queries are aligned to the last keys.
+ct_status ct_biased_attention(ct_tensor *out, ct_tensor x, ct_tensor memory, ct_tensor bias,
+                              ct_tensor query_segments, ct_tensor key_segments, ct_tensor keep, int32_t heads,
+                              bool causal);
+// One query a row over the first `count` entries of caches [N, H, C, A], without gradients: q [B, H A], bias
+// [H, count] or NULL, key_segments [N, count] or NULL (1 counts) -> [B, H A]. Row b reads cache b / (B / N).
+ct_status ct_biased_attention_step(ct_tensor *out, ct_tensor q, ct_tensor keys, ct_tensor values, ct_tensor bias,
+                                   ct_tensor key_segments, int64_t count);
+// RMS norm, of element type `dtype`, of the stream x + branch, which is *sum_out; without a branch (NULL) of x, and
+// *sum_out is NULL. The stream is float32 or of the type of the branch.
+ct_status ct_residual_norm(ct_tensor *out, ct_tensor *sum_out, ct_tensor x, ct_tensor branch, ct_tensor weight,
+                           double epsilon, int32_t dtype);
+ct_status ct_residual_add(ct_tensor *out, ct_tensor x, ct_tensor branch);
+// logits [N, V], int64 targets [N] (-100: not counted) -> cross entropies [N] and log-normalisers [N].
+ct_status ct_token_loss(ct_tensor *losses, ct_tensor *log_sums, ct_tensor logits, ct_tensor targets);
 
 #ifdef __cplusplus
 }
