@@ -249,6 +249,7 @@ void streamed_forward(const at::Tensor &x, const at::Tensor &taps, const Shape &
     const A *filter = data<A>(taps);
     A *target = mutable_data<A>(out);
     int64_t row = x.stride(1), outer = x.stride(0), tap_row = taps.stride(0);
+    const auto &kernels = state_space_kernels<T>();
     parallel_for(s.batch * s.time * blocks, row_grain(s.taps * kWidth), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         int64_t c0 = i % blocks * kWidth, width = std::min(kWidth, s.channels - c0);
@@ -257,7 +258,7 @@ void streamed_forward(const at::Tensor &x, const at::Tensor &taps, const Shape &
         const T *last = signal + b * outer + position * row + c0;
         int64_t count = std::min(s.taps, position + 1);
         for (int64_t j = 0; j < count; j++)
-          state_space_kernels<T>().accumulate_products(filter + j * tap_row + c0, last - j * row, sum, width);
+          kernels.accumulate_products(filter + j * tap_row + c0, last - j * row, sum, width);
       }
     });
   });
