@@ -80,7 +80,8 @@ let package = Package(
         .executableTarget(
             name: "retnet",
             dependencies: [
-                "Experiments", "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers", "Layers", "Torch",
+                "Experiments", "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers",
+                "Layers", "Torch",
                 "Text",
                 "Reporting", "Storage", "Settings",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -115,6 +115,9 @@ ct_status ct_argmax(ct_tensor *out, ct_tensor t, int64_t axis) {
 ct_status ct_tril(ct_tensor *out, ct_tensor t, int64_t diagonal) {
   return guarded([&] { *out = box(at::tril(t->value, diagonal)); });
 }
+ct_status ct_solve_lower_triangular(ct_tensor *out, ct_tensor a, ct_tensor b, bool unit) {
+  return guarded([&] { *out = box(at::linalg_solve_triangular(a->value, b->value, false, true, unit)); });
+}
 ct_status ct_orthonormal_columns(ct_tensor *out, ct_tensor t) {
   return guarded([&] {
     auto [q, r] = at::linalg_qr(t->value);

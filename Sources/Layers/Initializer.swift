@@ -17,8 +17,12 @@ public enum Initializer: Sendable, Equatable {
     case values([Double])
     /// An orthogonal matrix times a gain: orthonormal rows, or columns where there are fewer of them.
     case orthogonal(gain: Double)
+    /// ln U(low, high), at least ln 1e-4: logarithms of rates of decay.
+    case logarithmOfUniform(from: Double, to: Double)
+    /// What a softplus turns into e^U(ln low, ln high), at least 1e-4: biases of step sizes.
+    case inverseSoftplusOfLogUniform(from: Double, to: Double)
 
-    /// The same distribution, wider or narrower by a factor.
+    /// The same distribution, wider or narrower by a factor; rates and step sizes stay as they are.
     public func scaled(by factor: Double) -> Initializer {
         switch self {
         case .xavierUniform(let gain): .xavierUniform(gain: gain * factor)
@@ -28,6 +32,7 @@ public enum Initializer: Sendable, Equatable {
         case .uniform(let low, let high): .uniform(from: low * factor, to: high * factor)
         case .values(let values): .values(values.map { $0 * factor })
         case .orthogonal(let gain): .orthogonal(gain: gain * factor)
+        case .logarithmOfUniform, .inverseSoftplusOfLogUniform: self
         }
     }
 
@@ -61,6 +66,12 @@ public enum Initializer: Sendable, Equatable {
             let random = try generator.normal(tall ? [rows, columns] : [columns, rows], .float64)
             let basis = try random.orthonormalColumns()
             return try (tall ? basis : basis.transposed(0, 1)).reshaped(shape) * gain
+        case .logarithmOfUniform(let low, let high):
+            return try generator.uniform(shape, from: low, to: high).maximum(1e-4).log()
+        case .inverseSoftplusOfLogUniform(let low, let high):
+            let steps = try generator.uniform(shape, from: Foundation.log(low), to: Foundation.log(high))
+                .exp().maximum(1e-4)
+            return try steps + steps.negated().expm1().negated().log()
         }
     }
 }

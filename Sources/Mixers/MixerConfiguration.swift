@@ -10,6 +10,8 @@ public enum MixerConfiguration: Sendable, Equatable {
     case linearAttention(LinearAttentionConfiguration)
     /// The time mixing of RWKV-4.
     case rwkv(RWKVConfiguration)
+    /// The channel mixing of RWKV-4: a feed-forward that looks one token back.
+    case rwkvChannelMix(RWKVChannelMixConfiguration)
     /// The attention-free transformer.
     case aft(AFTConfiguration)
     /// Diagonal state spaces.
@@ -18,6 +20,14 @@ public enum MixerConfiguration: Sendable, Equatable {
     case h3(H3Configuration)
     /// Hyena.
     case hyena(HyenaConfiguration)
+    /// Retention with data-dependent decay.
+    case gatedRetention(GatedRetentionConfiguration)
+    /// Gated linear attention.
+    case gatedLinearAttention(GatedLinearAttentionConfiguration)
+    /// Mamba-2.
+    case mamba2(Mamba2Configuration)
+    /// DeltaNet and Gated DeltaNet.
+    case gatedDeltaNet(GatedDeltaNetConfiguration)
 
     /// The names of all mixers in configuration files.
     public enum Kind: String, Sendable, CaseIterable {
@@ -29,6 +39,8 @@ public enum MixerConfiguration: Sendable, Equatable {
         case linearAttention = "linear_attention"
         /// The time mixing of RWKV-4.
         case rwkv
+        /// The channel mixing of RWKV-4.
+        case rwkvChannelMix = "rwkv_channel_mix"
         /// The attention-free transformer.
         case aft
         /// Diagonal state spaces.
@@ -37,6 +49,14 @@ public enum MixerConfiguration: Sendable, Equatable {
         case h3
         /// Hyena.
         case hyena
+        /// Retention with data-dependent decay.
+        case gatedRetention = "gated_retention"
+        /// Gated linear attention.
+        case gatedLinearAttention = "gated_linear_attention"
+        /// Mamba-2.
+        case mamba2
+        /// DeltaNet and Gated DeltaNet.
+        case gatedDeltaNet = "gated_delta_net"
     }
 
     /// The name of the mixer in configuration files.
@@ -46,10 +66,15 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .attention: .attention
         case .linearAttention: .linearAttention
         case .rwkv: .rwkv
+        case .rwkvChannelMix: .rwkvChannelMix
         case .aft: .aft
         case .s4d: .s4d
         case .h3: .h3
         case .hyena: .hyena
+        case .gatedRetention: .gatedRetention
+        case .gatedLinearAttention: .gatedLinearAttention
+        case .mamba2: .mamba2
+        case .gatedDeltaNet: .gatedDeltaNet
         }
     }
 
@@ -60,10 +85,15 @@ public enum MixerConfiguration: Sendable, Equatable {
         case .attention(let attention): attention
         case .linearAttention(let linear): linear
         case .rwkv(let rwkv): rwkv
+        case .rwkvChannelMix(let mix): mix
         case .aft(let aft): aft
         case .s4d(let s4d): s4d
         case .h3(let h3): h3
         case .hyena(let hyena): hyena
+        case .gatedRetention(let retention): retention
+        case .gatedLinearAttention(let attention): attention
+        case .mamba2(let mamba): mamba
+        case .gatedDeltaNet(let delta): delta
         }
     }
 }
@@ -76,10 +106,16 @@ extension MixerConfiguration: SettingsRepresentable {
         case .attention: self = .attention(AttentionConfiguration(reading: reader))
         case .linearAttention: self = .linearAttention(LinearAttentionConfiguration(reading: reader))
         case .rwkv: self = .rwkv(RWKVConfiguration(reading: reader))
+        case .rwkvChannelMix: self = .rwkvChannelMix(RWKVChannelMixConfiguration(reading: reader))
         case .aft: self = .aft(AFTConfiguration(reading: reader))
         case .s4d: self = .s4d(S4DConfiguration(reading: reader))
         case .h3: self = .h3(H3Configuration(reading: reader))
         case .hyena: self = .hyena(HyenaConfiguration(reading: reader))
+        case .gatedRetention: self = .gatedRetention(GatedRetentionConfiguration(reading: reader))
+        case .gatedLinearAttention:
+            self = .gatedLinearAttention(GatedLinearAttentionConfiguration(reading: reader))
+        case .mamba2: self = .mamba2(Mamba2Configuration(reading: reader))
+        case .gatedDeltaNet: self = .gatedDeltaNet(GatedDeltaNetConfiguration(reading: reader))
         }
     }
 

@@ -21,6 +21,11 @@ extension Tensor {
         try Tensor.make { ct_layer_norm($0, handle, weight?.handle, bias?.handle, epsilon) }
     }
 
+    /// x with L x = `right`, L the lower triangle of this [..., N, N] with ones on its diagonal, by substitution.
+    public func solvingUnitLowerTriangular(_ right: Tensor) throws -> Tensor {
+        try Tensor.make { ct_solve_lower_triangular($0, handle, right.handle, true) }
+    }
+
     /// An orthonormal basis of the columns of this [M, N] matrix, M ≥ N, by a QR decomposition with a positive R.
     public func orthonormalColumns() throws -> Tensor {
         try Tensor.make { ct_orthonormal_columns($0, handle) }

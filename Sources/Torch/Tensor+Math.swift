@@ -29,6 +29,8 @@ extension Tensor {
     public func tanh() throws -> Tensor { try unary(CT_TANH) }
     /// 1 / (1 + e^-x).
     public func sigmoid() throws -> Tensor { try unary(CT_SIGMOID) }
+    /// ln(1 + e^x).
+    public func softplus() throws -> Tensor { try unary(CT_SOFTPLUS) }
     /// Swish, x · sigmoid(x).
     public func silu() throws -> Tensor { try unary(CT_SILU) }
     /// Exact (erf) GELU.

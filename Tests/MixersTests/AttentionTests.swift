@@ -13,12 +13,15 @@ struct AttentionInput {
 
     init(
         heads: Int = 4, groups: Int = 2, time: Int, keySize: Int = 6, valueSize: Int = 5, past: [Int] = [0],
-        batch: Int? = nil, spare: Int = 0, deviation: Double = 1, type: ElementType = .float64, seed: UInt64 = 1
+        batch: Int? = nil, spare: Int = 0, deviation: Double = 1, type: ElementType = .float64,
+        seed: UInt64 = 1
     ) throws {
         let generator = try Generator(seed: seed)
         let rows = batch ?? past.count
         let keys = (past.max() ?? 0) + time + spare
-        func normal(_ shape: [Int]) throws -> Tensor { try (generator.normal(shape, .float64) * deviation).to(type) }
+        func normal(_ shape: [Int]) throws -> Tensor {
+            try (generator.normal(shape, .float64) * deviation).to(type)
+        }
         q = try normal([rows, heads, time, keySize])
         k = try normal([rows, groups, keys, keySize])
         v = try normal([rows, groups, keys, valueSize])
@@ -36,7 +39,8 @@ struct AttentionInput {
 
 struct AttentionTests {
     static let shapes: [(heads: Int, groups: Int, time: Int, past: [Int], spare: Int)] = [
-        (1, 1, 1, [0], 0), (4, 2, 5, [0], 3), (4, 1, 67, [0], 0), (2, 2, 9, [3, 70, 0], 2), (3, 3, 1, [0, 5], 0),
+        (1, 1, 1, [0], 0), (4, 2, 5, [0], 3), (4, 1, 67, [0], 0), (2, 2, 9, [3, 70, 0], 2),
+        (3, 3, 1, [0, 5], 0),
     ]
 
     @Test(arguments: shapes)
@@ -69,7 +73,8 @@ struct AttentionTests {
             let wide = try AttentionInput(
                 time: 200, keySize: keySize, valueSize: valueSize, past: [40], batch: 2, type: type)
             let exact = try Attention.plain(
-                wide.q.to(.float64), wide.k.to(.float64), wide.v.to(.float64), past: wide.past, scale: wide.scale)
+                wide.q.to(.float64), wide.k.to(.float64), wide.v.to(.float64), past: wide.past,
+                scale: wide.scale)
             let limit = try Swift.max(
                 2 * relativeError(wide.attend(.parallel), exact), type == .float32 ? 5e-7 : 3e-3)
             #expect(try relativeError(wide.attend(.chunkwise(128)), exact) < limit)
@@ -154,7 +159,8 @@ struct AttentionTests {
     @Test(arguments: [ElementType.float32, .bfloat16])
     func `Huge scores neither overflow nor vanish`(type: ElementType) throws {
         for deviation in [30.0, 1e-6] {
-            let input = try AttentionInput(time: 80, keySize: 16, valueSize: 8, deviation: deviation, type: type)
+            let input = try AttentionInput(
+                time: 80, keySize: 16, valueSize: 8, deviation: deviation, type: type)
             let exact = try Attention.plain(
                 input.q.to(.float64), input.k.to(.float64), input.v.to(.float64), past: input.past,
                 scale: input.scale)

@@ -40,7 +40,7 @@ struct Subject: CustomTestStringConvertible, Sendable {
                     RetentionConfiguration(
                         headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
                         normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
-        ] + averages + stateSpaces + attention
+        ] + averages + stateSpaces + attention + matrixStates
 
     /// S4D, H3 and Hyena.
     private static let stateSpaces: [Subject] = [
@@ -74,6 +74,8 @@ struct Subject: CustomTestStringConvertible, Sendable {
     /// RWKV, AFT and linear attention.
     private static let averages: [Subject] = [
         Subject("rwkv", .rwkv(RWKVConfiguration(channelCount: 12))),
+        Subject(
+            "rwkv channel mix", .rwkvChannelMix(RWKVChannelMixConfiguration(channelCount: 12, innerSize: 20))),
         Subject("aft simple", .aft(AFTConfiguration(channelCount: 10, variant: .simple, biases: true))),
         Subject(
             "aft local",
@@ -97,6 +99,45 @@ struct Subject: CustomTestStringConvertible, Sendable {
                 LinearAttentionConfiguration(
                     headCount: 3, headSize: 4, featureMap: .identity, normalizer: .rms, rotation: .interleaved
                 ))),
+    ]
+
+    /// Matrix memories whose gates depend on the data.
+    private static let matrixStates: [Subject] = [
+        Subject(
+            "gated retention",
+            .gatedRetention(GatedRetentionConfiguration(headCount: 3, keySize: 4, valueSize: 6))),
+        Subject(
+            "gated retention, bare",
+            .gatedRetention(
+                GatedRetentionConfiguration(
+                    headCount: 2, keySize: 5, valueSize: 4, gateDivisor: 2, rotation: .none,
+                    headNorm: HeadNormConfiguration(kind: .none), gate: .none))),
+        Subject(
+            "gated linear attention",
+            .gatedLinearAttention(
+                GatedLinearAttentionConfiguration(headCount: 2, keySize: 3, valueSize: 6, gateRank: 4))),
+        Subject(
+            "gated linear attention, strong gates",
+            .gatedLinearAttention(
+                GatedLinearAttentionConfiguration(
+                    headCount: 2, keySize: 3, valueSize: 6, gateRank: 4, gateDivisor: 0.2))),
+        Subject("mamba2", .mamba2(Mamba2Configuration(headCount: 3, headSize: 4, stateSize: 5))),
+        Subject(
+            "mamba2, two groups, no convolution",
+            .mamba2(
+                Mamba2Configuration(
+                    headCount: 4, headSize: 3, stateSize: 4, groupCount: 2, convolutionWidth: 1))),
+        Subject(
+            "delta net", .gatedDeltaNet(GatedDeltaNetConfiguration.deltaNet(width: 12, headCount: 2))),
+        Subject(
+            "gated delta net, beta to 2",
+            .gatedDeltaNet(GatedDeltaNetConfiguration(width: 16, headCount: 2, betaRange: 2))),
+        Subject(
+            "gated delta net, no convolution",
+            .gatedDeltaNet(
+                GatedDeltaNetConfiguration(
+                    headCount: 3, keySize: 4, valueSize: 5, convolutionWidth: 1,
+                    headNorm: HeadNormConfiguration(kind: .layer, affine: .perHead)))),
     ]
 
     /// The mixer with random parameters of the given type, equal for equal seeds but for rounding.

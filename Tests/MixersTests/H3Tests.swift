@@ -128,7 +128,7 @@ import Torch
         let (mixer, store) = try layer { store in
             for name in ["shift.skip", "state_space.readout"] { try fill(store[name], 0) }
             try fill(store["state_space.skip"], 1)
-            let taps = (0..<8).flatMap { _ in [0.0, 1, 0, 0, 0, 0] }
+            let taps: [Double] = (0..<8).flatMap { _ -> [Double] in [0, 1, 0, 0, 0, 0] }
             try #require(store["shift.readout"]).copy(from: Tensor.from(taps, [8, 6]))
         }
         let x = try Generator(seed: 3).normal([1, 9, 8], .float64)

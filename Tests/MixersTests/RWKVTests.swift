@@ -33,6 +33,22 @@ import Torch
         #expect(try relativeError(runPieces(mixer, x, [(11, .parallel)]).output, expected) < 1e-12)
     }
 
+    @Test func `Channel mixing is its formula`() throws {
+        let configuration = RWKVChannelMixConfiguration(channelCount: 6, innerSize: 9)
+        let (mixer, store) = try Subject("mix", .rwkvChannelMix(configuration), hiddenSize: 6).make()
+        let x = try Generator(seed: 8).normal([2, 11, 6], .float64)
+        func parameter(_ name: String) throws -> Tensor { try #require(store[name]) }
+        let past = try Tensor.concatenated(
+            [Tensor.zeros([2, 1, 6], .float64), x.sliced(1, 0..<10)], axis: 1)
+        func shifted(_ name: String) throws -> Tensor {
+            let m = try parameter("time_mix_\(name)")
+            return try (x * m + past * (1 - m)).linear(parameter("\(name).weight"))
+        }
+        let inner = try shifted("key").maximum(0).power(2)
+        let expected = try shifted("receptance").sigmoid() * inner.linear(parameter("value.weight"))
+        #expect(try relativeError(runPieces(mixer, x, [(11, .parallel)]).output, expected) < 1e-12)
+    }
+
     @Test func `First values depend on the layer as published`() throws {
         let c = RWKVConfiguration(channelCount: 8)
         let s = try store(c, layer: 2, layers: 5)
@@ -68,6 +84,10 @@ import Torch
         let count = c.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
         #expect(count == 4_199_424)
         #expect(c.stateElementCount(tokenCount: 77) == 4096)
+        let mix = RWKVChannelMixConfiguration(channelCount: 1024)
+        let numbers = mix.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
+        #expect(numbers == 9 * 1024 * 1024 + 2 * 1024)
+        #expect(mix.stateElementCount(tokenCount: 77) == 1024)
     }
 
     @Test func `A model of another width is refused`() {
@@ -81,6 +101,7 @@ import Torch
     @Test func `Settings survive a round trip`() throws {
         let configurations: [MixerConfiguration] = [
             .rwkv(RWKVConfiguration(channelCount: 64, initialization: .model)),
+            .rwkvChannelMix(RWKVChannelMixConfiguration(channelCount: 64, innerSize: 100)),
             .aft(AFTConfiguration(channelCount: 64, variant: .simple, biases: true)),
             .aft(AFTConfiguration(channelCount: 64, variant: .full(rank: 8, maximumLength: 99))),
             .aft(AFTConfiguration(channelCount: 64, variant: .local(window: 7, bias: .relative))),

@@ -63,10 +63,12 @@ struct SelfAttentionTests {
         let x = try Generator(seed: 8).normal([1, 30, 12], .float64)
         for form in [MixerForm.parallel, .chunkwise(16), .recurrent] {
             let here = try runPieces(mixer, x, [(30, form)]).output
-            let far = try runPieces(mixer, x, [(30, form)], positions: [SequencePosition(position: 1000)]).output
+            let far = try runPieces(mixer, x, [(30, form)], positions: [SequencePosition(position: 1000)])
+                .output
             #expect(try relativeError(far, here) < 1e-12)
             // Without the rotation the order of the past would not matter.
-            let turned = try Tensor.concatenated([x.sliced(1, 0..<29).flipped(1), x.sliced(1, 29..<30)], axis: 1)
+            let turned = try Tensor.concatenated(
+                [x.sliced(1, 0..<29).flipped(1), x.sliced(1, 29..<30)], axis: 1)
             let other = try runPieces(mixer, turned, [(30, form)]).output
             #expect(try relativeError(other.sliced(1, 29..<30), here.sliced(1, 29..<30)) > 1e-3)
         }
@@ -93,7 +95,8 @@ struct SelfAttentionTests {
         let values = try x.doubles()
         let rows = (0..<length).map { Array(values[$0 * size..<($0 + 1) * size]) }
         let range = length - 20..<length
-        let expected = try Tensor.from(xPosAttention(rows, base: base, range: range).flatMap { $0 }, [1, 20, size])
+        let expected = try Tensor.from(
+            xPosAttention(rows, base: base, range: range).flatMap { $0 }, [1, 20, size])
         let limit = type == .float64 ? 1e-10 : 1e-4
         for pieces: [(length: Int, form: MixerForm)] in [
             [(length, .chunkwise(128))], [(700, .parallel), (4281, .chunkwise(64)), (19, .recurrent)],
@@ -141,7 +144,8 @@ struct SelfAttentionTests {
     @Test func `Continuations of one state never see each other`() throws {
         let (mixer, _) = try layer(AttentionConfiguration(headCount: 3, headSize: 4))
         let generator = try Generator(seed: 8)
-        func run(_ x: Tensor, _ state: (any MixerState)?, _ counts: [Int]) throws -> (Tensor, any MixerState) {
+        func run(_ x: Tensor, _ state: (any MixerState)?, _ counts: [Int]) throws -> (Tensor, any MixerState)
+        {
             let result = try runPieces(
                 mixer, x, [(x.size(1), .recurrent)], state: state,
                 positions: counts.map { SequencePosition(position: $0, count: $0) })
@@ -211,7 +215,9 @@ struct SelfAttentionTests {
         let c = AttentionConfiguration(headCount: 4, keyValueHeadCount: 2, headSize: 6)
         let (mixer, _) = try layer(c, type: .float32)
         let x = try Generator(seed: 8).normal([1, 100, 12]).to(.bfloat16)
-        let state = try withoutGradients { try runPieces(mixer, x, [(90, .chunkwise(32)), (10, .recurrent)]).state }
+        let state = try withoutGradients {
+            try runPieces(mixer, x, [(90, .chunkwise(32)), (10, .recurrent)]).state
+        }
         for (_, tensor) in state.tensors {
             #expect(tensor.shape == [1, 2, 100, 6])
             #expect(tensor.elementType == .bfloat16)

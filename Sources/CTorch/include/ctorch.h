@@ -271,6 +271,23 @@ ct_status ct_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, co
 // The same one query at a time, without gradients.
 ct_status ct_attention_steps(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, const int64_t *past,
                              int32_t rows, double scale);
+// ---- Mixers whose memory is a matrix a head (kernels/gated_retention.cpp, channel_gates.cpp, delta_rule.cpp) ----
+// q, k [B, G, T, K], v [B, H, T, V], H a multiple of G; log_gates [B, H, T]; state [B, H, K, V] or NULL (zeros)
+// -> outputs [B, H, T, V] and the state after the last position.
+ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                             ct_tensor log_gates, ct_tensor state, int64_t chunk);
+// The same with G = H and log_gates [B, H, T, K], one for every key channel.
+ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                                     ct_tensor log_gates, ct_tensor state, int64_t chunk);
+// The delta rule with strengths [B, H, T], G = H and log_gates [B, H, T] or NULL.
+ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
+                        ct_tensor log_gates, ct_tensor strengths, ct_tensor state, int64_t chunk);
+// Any of them position by position without gradients; log_gates of either shape or NULL, strengths or NULL. The
+// state [B, H, K, V] is overwritten.
+ct_status ct_matrix_recurrence(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor log_gates,
+                               ct_tensor strengths, ct_tensor state);
+// x with a x = b, for the lower triangle of a [.., N, N] and b [.., N, M]; ones on the diagonal where `unit`.
+ct_status ct_solve_lower_triangular(ct_tensor *out, ct_tensor a, ct_tensor b, bool unit);
 
 #ifdef __cplusplus
 }

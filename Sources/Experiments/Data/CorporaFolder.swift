@@ -17,7 +17,7 @@ public struct CorporaFolder {
     /// The texts of a scale: a part of the training text for `tiny`, and at most so many bytes of every test text.
     public func texts(scale: ExperimentScale) throws -> ExperimentTexts {
         let trainingLimit = scale == .tiny ? 24_000_000 : Int.max
-        let testLimit = scale == .tiny ? 40_000 : 1_000_000
+        let testLimit = scale == .tiny ? 60_000 : 1_000_000
         let novels = try files("lm/novels/train")
         var documents = [try text("lm/wikitext-2/train.txt.gz")]
         var byteCount = documents[0].utf8.count
@@ -31,12 +31,16 @@ public struct CorporaFolder {
             training: try stream(documents, limit: trainingLimit),
             validation: try stream(validation, limit: testLimit),
             domains: [
-                ("novels", try stream(try files("lm/novels/test").map { try Self.read($0) }, limit: testLimit)),
+                (
+                    "novels",
+                    try stream(try files("lm/novels/test").map { try Self.read($0) }, limit: testLimit)
+                ),
                 ("QMSum", try stream(try meetings(), limit: testLimit)),
                 ("GovReport", try stream(try inputs("long/govreport_leval.jsonl"), limit: testLimit)),
                 ("SummScreen", try stream(try inputs("long/summscreen_leval.jsonl"), limit: testLimit)),
             ],
-            origin: "WikiText-2 and \(documents.count - 1) novels to learn from; held-out parts of both in domain;"
+            origin:
+                "WikiText-2 and \(documents.count - 1) novels to learn from; held-out parts of both in domain;"
                 + " six other novels, QMSum, GovReport and SummScreen out of domain; all as bytes.")
     }
 

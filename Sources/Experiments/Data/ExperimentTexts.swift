@@ -25,7 +25,7 @@ public struct ExperimentTexts {
     }
 
     /// What tells these texts from others.
-    var fingerprint: String {
+    public var fingerprint: String {
         ([training, validation] + domains.map(\.stream)).map { String($0.fingerprint, radix: 16) }
             .joined(separator: " ")
     }
@@ -34,6 +34,10 @@ public struct ExperimentTexts {
     public static func files(
         training: [String], validation: [String], domains: [(name: String, path: String)]
     ) throws -> ExperimentTexts {
+        let names = domains.map(\.name)
+        if let name = names.first(where: { name in names.count { $0 == name } > 1 }) {
+            throw ExperimentError.unusable("two domains have the name '\(name)'")
+        }
         let tokenizer = ByteTokenizer()
         var train = try Corpus(paths: training).tokenStream(tokenizer: tokenizer)
         let held: TokenStream
@@ -47,7 +51,14 @@ public struct ExperimentTexts {
             domains: try domains.map {
                 ($0.name, try Corpus(path: $0.path).tokenStream(tokenizer: tokenizer))
             },
-            origin: "Texts given on the command line, as bytes.")
+            origin: "Texts given on the command line, as bytes"
+                + (validation.isEmpty ? ", a tenth of the training text held out." : "."))
+    }
+
+    /// A sentence in the place of texts, for experiments that read none.
+    public static func none() throws -> ExperimentTexts {
+        let stream = try TokenStream(texts: ["Nothing is read."], tokenizer: ByteTokenizer())
+        return ExperimentTexts(training: stream, validation: stream, domains: [], origin: "No text is read.")
     }
 
     /// Made-up stories, which every installation can write: the fallback without any text.
@@ -56,7 +67,8 @@ public struct ExperimentTexts {
     public static func stories(byteCount: Int = 4_000_000) throws -> ExperimentTexts {
         func stream(seed: UInt64, bytes: Int, filler: ClosedRange<Int>? = nil) throws -> TokenStream {
             var generator =
-                filler.map { StoryGenerator(seed: seed, fillerSentenceCount: $0) } ?? StoryGenerator(seed: seed)
+                filler.map { StoryGenerator(seed: seed, fillerSentenceCount: $0) }
+                ?? StoryGenerator(seed: seed)
             return try generator.corpus(byteCount: bytes).tokenStream(tokenizer: ByteTokenizer())
         }
         return ExperimentTexts(
@@ -66,6 +78,8 @@ public struct ExperimentTexts {
                 ("short stories", try stream(seed: 2_000_003, bytes: 60_000, filler: 0...1)),
                 ("long stories", try stream(seed: 3_000_017, bytes: 60_000, filler: 12...20)),
             ],
-            origin: "Made-up stories of this package's generator, as bytes; no other text was given.")
+            origin:
+                "No text was given, so all text is made up by this package's generator of stories, as bytes:"
+                + " it is far easier than real text, and the domains are shorter and longer stories.")
     }
 }

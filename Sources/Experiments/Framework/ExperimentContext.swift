@@ -18,6 +18,8 @@ public struct ExperimentContext {
     ///
     /// Memory can only be measured in a fresh process.
     public var measure: (_ arguments: [String]) throws -> [String: Any]
+    /// Learning rates by contender that replace the recipe's, for architectures that need another.
+    public var learningRates: [String: Double] = [:]
     /// Factor on the number of training steps, for tests.
     public var stepFactor = 1.0
 

@@ -22,10 +22,10 @@ public enum ExperimentError: Error, Equatable, CustomStringConvertible, Localize
             "there is no recipe '\(name)'; "
                 + (suggestion.map { "did you mean '\($0)'?" } ?? "there are \(known.joined(separator: ", "))")
         case .otherSettings(let folder, let differences):
-            "\(folder) holds results of other settings (\(differences.joined(separator: ", "))): choose another"
+            "'\(folder)' holds results of other settings (\(differences.joined(separator: "; "))): choose another"
                 + " folder, or the same settings to go on"
         case .unreadableResult(let path, let reason):
-            "\(path) is no result of an experiment (\(reason)): remove it to have that part done again"
+            "'\(path)' is no result of an experiment (\(reason)): remove it to have that part done again"
         case .interrupted:
             "interrupted: run the same command again to go on where it stopped"
         case .failed(let unit, let reason):

@@ -27,6 +27,9 @@ public struct ExperimentReport {
     /// Adds a part.
     public mutating func add(_ section: Section) { sections.append(section) }
 
+    /// Adds a published table with its source and grade.
+    public mutating func add(_ table: PublishedTable) { sections += table.sections }
+
     /// Writes the report into a folder.
     public func write(to folder: String, results: [UnitResult]) throws {
         var markdown = "# \(title)\n"

@@ -2,11 +2,24 @@
 public struct ExperimentUnit {
     /// What a unit is given while it runs.
     public struct Progress {
-        /// Shows a short remark beside the progress bar, and throws ``ExperimentError/interrupted`` after a signal.
-        public let report: (_ remark: String) throws -> Void
+        private let handler: (_ remark: String, _ fraction: Double?) throws -> Void
 
-        /// A way to report.
-        public init(report: @escaping (_ remark: String) throws -> Void) { self.report = report }
+        /// A way to report that does not care how much is done.
+        public init(report: @escaping (_ remark: String) throws -> Void) {
+            handler = { remark, _ in try report(remark) }
+        }
+
+        /// A way to report remarks and the share of the unit that is done, where it is known.
+        public init(reportFraction: @escaping (_ remark: String, _ fraction: Double?) throws -> Void) {
+            handler = reportFraction
+        }
+
+        /// Shows a short remark beside the progress bar, and throws ``ExperimentError/interrupted`` after a signal.
+        ///
+        /// `fraction` is the share of the unit that is done, from 0 to 1.
+        public func report(_ remark: String, fraction: Double? = nil) throws {
+            try handler(remark, fraction)
+        }
     }
 
     /// A name that is a file name too, different for every unit of a recipe.

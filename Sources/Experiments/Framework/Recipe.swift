@@ -5,6 +5,9 @@ public protocol Recipe {
     /// What it shows, in one line, with the table or figure that it follows.
     static var summary: String { get }
 
+    /// Whether models learn from the texts of the context; otherwise none have to be read.
+    static var readsTexts: Bool { get }
+
     /// The experiment at the scale and with the texts of a context.
     init(_ context: ExperimentContext) throws
 
@@ -19,6 +22,8 @@ public protocol Recipe {
 }
 
 extension Recipe {
+    /// Models learn from texts.
+    public static var readsTexts: Bool { true }
     /// Nothing besides scale and texts.
     public var settings: [String: String] { [:] }
     /// Nothing to say.

@@ -26,7 +26,11 @@ public struct RunStore {
             let found = try Self.read([String: String].self, path)
             let keys = Set(found.keys).union(settings.keys).filter { found[$0] != settings[$0] }
             guard keys.isEmpty else {
-                throw ExperimentError.otherSettings(folder: folder, differences: keys.sorted())
+                throw ExperimentError.otherSettings(
+                    folder: folder,
+                    differences: keys.sorted().map { key in
+                        "\(key): \(Self.short(found[key])) there, \(Self.short(settings[key])) here"
+                    })
             }
         } else {
             try AtomicFile.write(try Self.encode(settings), to: path)
@@ -46,7 +50,15 @@ public struct RunStore {
 
     /// Keeps the result of a unit; the file is whole or not there.
     public func save(_ result: UnitResult) throws {
+        guard result.id.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) }),
+            result.id.contains(where: { $0 != "." })
+        else { throw ExperimentError.unusable("'\(result.id)' cannot be the name of a result's file") }
         try AtomicFile.write(try Self.encode(result), to: path(result.id))
+    }
+
+    private static func short(_ value: String?) -> String {
+        guard let value else { return "none" }
+        return value.count <= 40 ? value : value.prefix(37) + "..."
     }
 
     private func path(_ id: String) -> String { "\(folder)/runs/\(id).json" }

@@ -25,6 +25,12 @@ public struct Sample: Sendable, Equatable {
         return count % 2 == 1 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2
     }
 
+    /// The smallest and the largest number; nil for none.
+    public var range: ClosedRange<Double>? {
+        guard let low = values.min(), let high = values.max() else { return nil }
+        return low...high
+    }
+
     /// Mean and standard deviation as text, `1.23 ± 0.04`; a dash for none.
     public func text(decimals: Int) -> String {
         guard let mean else { return "–" }

@@ -1,29 +1,48 @@
+import Foundation
 import Mixers
 import Models
+import Settings
+import Storage
 
 /// One side of a comparison: a name and a model.
 struct Contender {
     let name: String
     let configuration: LanguageModelConfiguration
-    /// Another learning rate than that of the others, where one architecture needs it.
+    /// The name on the command line.
+    let key: String
+    /// Another learning rate than that of the others, where one size or architecture needs it.
     var learningRate: Double?
 
     /// An architecture at a size, over bytes.
     init(_ architecture: ComparedArchitecture, _ size: ModelSize, length: Int) {
         name = architecture.title
+        key = architecture.rawValue
         configuration = architecture.configuration(
             width: size.width, layerCount: size.layerCount, vocabularySize: 256, trainingLength: length,
             sizes: size.sizes)
     }
 
     /// A variant of a model.
-    init(name: String, configuration: LanguageModelConfiguration) {
+    init(
+        name: String, configuration: LanguageModelConfiguration, key: String? = nil,
+        learningRate: Double? = nil
+    ) {
         self.name = name
         self.configuration = configuration
+        self.key = key ?? Self.slug(name)
+        self.learningRate = learningRate
+    }
+
+    /// Numbers that tell this model from every other, for the settings of an experiment.
+    var fingerprint: String {
+        let text = "\(name) \((try? configuration.settings.jsonText()) ?? "")"
+        return Checksum.hexadecimal(Checksum.crc32(Data(text.utf8)))
     }
 
     /// The name as a part of a file name.
-    var slug: String {
+    var slug: String { Self.slug(name) }
+
+    private static func slug(_ name: String) -> String {
         String(name.lowercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" })
     }
 
@@ -31,13 +50,28 @@ struct Contender {
     static func architectures(_ asked: [String]?, otherwise own: [ComparedArchitecture]) throws
         -> [ComparedArchitecture]
     {
+        try picked(asked, from: ComparedArchitecture.allCases, otherwise: own) { $0.rawValue }
+    }
+
+    /// Those of some things that were asked for by name, else the recipe's own.
+    ///
+    /// Throws ``ExperimentError/unusable(_:)`` for unknown names, repeated ones and an empty list.
+    static func picked<T>(_ asked: [String]?, from all: [T], otherwise own: [T], name: (T) -> String) throws
+        -> [T]
+    {
         guard let asked else { return own }
-        return try asked.map { name in
-            guard let architecture = ComparedArchitecture(rawValue: name) else {
-                let known = ComparedArchitecture.allCases.map(\.rawValue).joined(separator: ", ")
-                throw ExperimentError.unusable("there is no contender '\(name)'; there are \(known)")
+        let known = all.map(name).joined(separator: ", ")
+        guard !asked.isEmpty else {
+            throw ExperimentError.unusable("no contender is named; there are \(known)")
+        }
+        guard Set(asked).count == asked.count else {
+            throw ExperimentError.unusable("a contender is named twice in \(asked.joined(separator: ", "))")
+        }
+        return try asked.map { wanted in
+            guard let found = all.first(where: { name($0) == wanted }) else {
+                throw ExperimentError.unusable("there is no contender '\(wanted)'; there are \(known)")
             }
-            return architecture
+            return found
         }
     }
 }

@@ -1,11 +1,22 @@
 /// A number that somebody else has published, with how well it is known here.
 public struct PublishedValue: Sendable, Equatable {
     /// How a number came to be known here.
-    public enum Grade: String, Sendable {
+    public enum Grade: String, Sendable, CaseIterable {
         /// Read in at least two independent sources that agree.
         case verified
         /// Read in one transcription only; shown as such.
         case oneTranscription = "one transcription"
+        /// Read off the curve of a figure; readers disagree, so such numbers are never shown beside measured ones.
+        case figureReading = "reading of a figure"
+
+        /// What the grade means, for the foot of a report.
+        public var explanation: String {
+            switch self {
+            case .verified: "read in at least two independent sources that agree"
+            case .oneTranscription: "read in one transcription only and not confirmed"
+            case .figureReading: "read off a curve without printed values; not shown as a fact"
+            }
+        }
     }
 
     /// The number.

@@ -4,17 +4,18 @@ import Models
 import Reporting
 import Text
 import Torch
+import Training
 
 /// How much earlier text helps: the loss of the last tokens of a window with more and more of it read (Table 8).
 public struct ContextLengthRecipe: Recipe {
     /// `context-length`.
     public static let name = "context-length"
     /// Table 8.
-    public static let summary = "loss of the last tokens for growing context, RetNet and Transformer (Table 8)"
+    public static let summary =
+        "loss of the last tokens for growing context, RetNet and Transformer (Table 8)"
 
     private let context: ExperimentContext
-    private let run: TextRun
-    private let contenders: [Contender]
+    private let comparison: TextComparison
     private let lengths: [Int]
     private let scored: Int
 
@@ -25,7 +26,7 @@ public struct ContextLengthRecipe: Recipe {
         let size: ModelSize
         switch context.scale {
         case .tiny:
-            settings = .init(steps: context.steps(180), batch: 8, length: 512, learningRate: 3e-3)
+            settings = .init(steps: context.steps(360), batch: 8, length: 512, learningRate: 3e-3)
             size = .small(width: 128, layerCount: 3)
             (lengths, scored) = ([64, 128, 256, 512], 32)
         case .small:
@@ -35,18 +36,26 @@ public struct ContextLengthRecipe: Recipe {
         case .paper:
             settings = .init(
                 steps: context.steps(10_000), batch: 8, length: 2048, learningRate: 6e-4, accumulation: 30,
-                dropout: 0.1)
+                warmup: 375, dropout: 0.1, recomputes: true)
             size = ModelSize(width: 1024, layerCount: 16)
             (lengths, scored) = ([512, 1024, 2048], 128)
         }
-        run = TextRun(context: context, settings: settings)
         let architectures = try Contender.architectures(
             context.contenders, otherwise: [.transformer, .retnet])
-        contenders = architectures.map { Contender($0, size, length: settings.length) }
+        comparison = try TextComparison(
+            context: context,
+            contenders: architectures.map { Contender($0, size, length: settings.length) },
+            run: TextRun(context: context, settings: settings))
     }
 
+    private var contenders: [Contender] { comparison.contenders }
+
     /// Models and training at the scale.
-    public var settings: [String: String] { ["training": run.settings.text] }
+    public var settings: [String: String] {
+        var settings = comparison.settings
+        settings["contexts"] = lengths.map(String.init).joined(separator: " ") + ", last \(scored)"
+        return settings
+    }
 
     /// One unit a contender and seed.
     public func units() throws -> [ExperimentUnit] {
@@ -55,11 +64,18 @@ public struct ContextLengthRecipe: Recipe {
                 ExperimentUnit(
                     id: "\(contender.slug)-seed\(seed)", contender: contender.name, seed: seed, weight: 10
                 ) { progress in
-                    let (model, loss) = try run.train(contender.configuration, seed: seed, progress)
-                    var values = ["training": loss]
+                    let trained: (model: LanguageModel, finalLoss: Double)
+                    do {
+                        trained = try comparison.run.train(
+                            contender.configuration, seed: seed, learningRate: contender.learningRate,
+                            progress)
+                    } catch TrainingError.diverged {
+                        return ["diverged": 1]
+                    }
+                    var values = ["training": trained.finalLoss]
                     for length in lengths {
-                        try progress.report("scoring with \(length) bytes of context")
-                        values["context \(length)"] = try lastTokenLoss(model, context: length)
+                        try progress.report("scoring with \(length) bytes of context", fraction: 0.95)
+                        values["context \(length)"] = try lastTokenLoss(trained.model, context: length)
                     }
                     return values
                 }
@@ -69,8 +85,7 @@ public struct ContextLengthRecipe: Recipe {
 
     /// The work of all units, for all scales but the smallest.
     public func estimate() throws -> ExperimentCost? {
-        guard context.scale != .tiny else { return nil }
-        return try TextComparison(context: context, contenders: contenders, run: run).estimate()
+        context.scale == .tiny ? nil : try comparison.estimate()
     }
 
     /// Nats a token over the last tokens of all whole windows of the held-out text, each window cut at its front.
@@ -104,44 +119,53 @@ public struct ContextLengthRecipe: Recipe {
         return total / Double(count)
     }
 
+    // MARK: Report
+
     /// The losses by context, beside the paper's.
     public func report(_ results: [UnitResult]) throws -> ExperimentReport {
         var report = ExperimentReport(title: "Loss against context (Table 8)")
+        report.add(comparison.method())
         report.add(
             .text(
-                """
-                **What was done.** \(contenders.count) models of width \(contenders[0].configuration.hiddenSize), \
-                \(context.seeds.count) seeds each: \(run.settings.text). Held-out text is cut into windows of \
-                \(lengths[lengths.count - 1]) bytes; the last \(scored) bytes of each are scored after so many bytes of \
-                it. \(context.texts.origin) Passes in \(context.computeType).
-                """))
-        let gains = contenders.map { contender -> String in
-            let samples = lengths.map { results.sample(contender.name, "context \($0)") }
-            let means = samples.compactMap(\.mean)
-            let falls = zip(means, means.dropFirst()).allSatisfy { $0 >= $1 }
-            return "\(contender.name) \(falls ? "gains from every step" : "does not gain from every step")"
-        }
-        report.add(
-            .text("**More context** (the paper: both gain from every step): \(gains.joined(separator: "; "))."))
+                "Held-out text is cut into windows of \(lengths[lengths.count - 1]) bytes; the last \(scored) bytes of"
+                    + " each are scored after so many bytes of it, those \(scored) included."))
+        report.add(.text(verdict(results)))
         report.add(.chart(name: "context", chart(results)))
         var table = MarkdownTable(
-            header: ["nats/byte after"] + lengths.map { "\($0) bytes" },
+            header: ["nats/byte with"] + lengths.map { "\($0) bytes" },
             alignments: [.left] + lengths.map { _ in .right })
         for contender in contenders {
             table.append(
-                [contender.name] + lengths.map { results.sample(contender.name, "context \($0)").text(decimals: 3) })
+                [contender.name] + lengths.map { sample(results, contender.name, $0).text(decimals: 3) })
         }
         report.add(.table(table))
-        report.add(
-            .text("The paper's Table 8, perplexity of a token after so many tokens, verified in two texts:"))
-        var published = MarkdownTable(
-            header: ["paper"] + RetNetPaper.contextLengths.map { "\($0) tokens" },
-            alignments: [.left] + RetNetPaper.contextLengths.map { _ in .right })
-        for row in RetNetPaper.context {
-            published.append([row.contender] + row.values.map { Format.fixed($0, decimals: 2) })
-        }
-        report.add(.table(published))
+        if let section = comparison.divergence(results) { report.add(section) }
+        report.add(RetNetPaper.contextLength)
         return report
+    }
+
+    private func sample(_ results: [UnitResult], _ contender: String, _ length: Int) -> Sample {
+        results.sample(contender, "context \(length)")
+    }
+
+    private func verdict(_ results: [UnitResult]) -> String {
+        let gains = contenders.map { contender -> String in
+            let means = lengths.compactMap { sample(results, contender.name, $0).mean }
+            let falls = means.count == lengths.count && zip(means, means.dropFirst()).allSatisfy { $0 > $1 }
+            return "\(contender.name) \(falls ? "gains from every step" : "does not gain from every step")"
+        }
+        var text =
+            "**More context** (the paper: both gain from every step): \(gains.joined(separator: "; "))."
+        let names = contenders.map(\.name)
+        guard names.contains("RetNet"), names.contains("Transformer") else { return text }
+        func count(_ isBelow: (Sample, Sample) -> Bool) -> Int {
+            lengths.count { isBelow(sample(results, "RetNet", $0), sample(results, "Transformer", $0)) }
+        }
+        text +=
+            " **RetNet below the Transformer** (the paper: at every context) at"
+            + " \(count { $0.isClearlyBelow($1) }) of \(lengths.count) contexts, above it at"
+            + " \(count { $1.isClearlyBelow($0) }), not decided by these seeds at the rest."
+        return text
     }
 
     private func chart(_ results: [UnitResult]) -> LineChart {
@@ -149,14 +173,9 @@ public struct ContextLengthRecipe: Recipe {
             title: "Loss of the last bytes of a window", subtitle: "mean and standard deviation of seeds",
             xAxis: ChartAxis("bytes of context", scale: .binaryLogarithmic), yAxis: ChartAxis("nats a byte"),
             series: contenders.map { contender in
-                let samples = lengths.map { ($0, results.sample(contender.name, "context \($0)")) }
-                return LineChart.Series(
+                .means(
                     name: contender.name,
-                    points: samples.compactMap { x, y in y.mean.map { ChartPoint(Double(x), $0) } },
-                    band: samples.compactMap { x, y in
-                        guard let mean = y.mean, let spread = y.standardDeviation else { return nil }
-                        return .init(x: Double(x), low: mean - spread, high: mean + spread)
-                    }, showsMarkers: true)
+                    lengths.map { (Double($0), sample(results, contender.name, $0)) })
             })
     }
 }

@@ -10,25 +10,39 @@ public struct InferenceCostRecipe: Recipe {
     public static let summary =
         "memory, throughput and latency of generation against length and batch, Transformer and RetNet (Figures 1, 6)"
 
+    /// Nothing is learnt.
+    public static let readsTexts = false
+
+    private struct Side {
+        let name: String
+        let key: String
+        let preset: String
+    }
+
     private let context: ExperimentContext
-    private let size: String
+    private let sides: [Side]
     private let positions: [Int]
     private let batches: [Int]
     private let tokens: Int
 
-    /// 22M parameters for `tiny` and `small`, the paper's 6.7B for `paper`.
+    /// 3M parameters for `tiny`, 22M for `small`, the paper's 6.7B for `paper`.
     public init(_ context: ExperimentContext) throws {
         self.context = context
+        let size: String
         switch context.scale {
-        case .tiny: (size, positions, batches, tokens) = ("22m", [256, 1024, 4096, 16_384], [1, 2, 4, 8], 8)
+        case .tiny: (size, positions, batches, tokens) = ("3m", [256, 1024, 4096, 16_384], [1, 2, 4, 8], 10)
         case .small:
-            (size, positions, batches, tokens) = ("22m", [256, 1024, 4096, 16_384, 65_536], [1, 2, 4, 8, 16], 40)
-        case .paper: (size, positions, batches, tokens) = ("6.7b", [1024, 2048, 4096, 8192], [1, 2, 4, 8], 20)
+            (size, positions, batches, tokens) = (
+                "22m", [256, 1024, 4096, 16_384, 65_536], [1, 2, 4, 8], 40
+            )
+        case .paper:
+            (size, positions, batches, tokens) = ("6.7b", [1024, 2048, 4096, 8192], [1, 2, 4, 8], 20)
         }
-    }
-
-    private var sides: [(name: String, preset: String)] {
-        [("Transformer", "transformer-\(size)"), ("RetNet", "retnet-\(size)")]
+        let all = [
+            Side(name: "Transformer", key: "transformer", preset: "transformer-\(size)"),
+            Side(name: "RetNet", key: "retnet", preset: "retnet-\(size)"),
+        ]
+        sides = try Contender.picked(context.contenders, from: all, otherwise: all) { $0.key }
     }
 
     /// Sizes and lengths at the scale.
@@ -36,6 +50,7 @@ public struct InferenceCostRecipe: Recipe {
         [
             "positions": positions.map(String.init).joined(separator: " "),
             "batches": batches.map(String.init).joined(separator: " "),
+            "models": sides.map(\.preset).joined(separator: " "), "tokens at a position": "\(2 * tokens)",
         ]
     }
 
@@ -45,8 +60,8 @@ public struct InferenceCostRecipe: Recipe {
             let order = batches.flatMap { batch in sides.map { ($0, batch) } }
             return (round % 2 == 0 ? order : order.reversed()).map { side, batch in
                 ExperimentUnit(
-                    id: "\(side.preset)-batch\(batch)-round\(seed)", contender: "\(side.name), batch \(batch)",
-                    seed: seed, weight: 10
+                    id: "\(side.key)-batch\(batch)-round\(seed)", contender: "\(side.name), batch \(batch)",
+                    seed: seed
                 ) { progress in
                     try progress.report("measuring")
                     return try values(
@@ -59,6 +74,23 @@ public struct InferenceCostRecipe: Recipe {
             }
         }
     }
+
+    /// What weights and the largest caches need together, for the published sizes.
+    public func estimate() throws -> ExperimentCost? {
+        guard context.scale == .paper else { return nil }
+        let batch = batches.max() ?? 1
+        let bytes = try sides.map { side in
+            let accounting = try ModelAccounting(Preset.named(side.preset).configuration)
+            // All positions of a batch are held at once, so that they can take turns.
+            let states = positions.reduce(0) { $0 + accounting.stateElementCount(tokenCount: $1) * batch }
+            return accounting.weightByteCount(bytesPerParameter: weightByteCount) + states * weightByteCount
+        }
+        return ExperimentCost(
+            trainingFLOPs: 0, tokenCount: 0, modelCount: sides.count, largestByteCount: bytes.max() ?? 0,
+            remarks: ["That is the largest model with the caches of all positions at batch \(batch)."])
+    }
+
+    private var weightByteCount: Int { context.computeType == .bfloat16 ? 2 : 4 }
 
     private func values(_ object: [String: Any]) throws -> [String: Double] {
         var values = try BenchValues.numbers(object, ["parameters", "peak_bytes"])
@@ -81,52 +113,48 @@ public struct InferenceCostRecipe: Recipe {
             .text(
                 """
                 **What was done.** One token a row with a state that has seen so many tokens, for \
-                `\(sides[0].preset)` with its cache of keys and values and `\(sides[1].preset)` in the recurrent form; \
-                \(context.seeds.count) rounds in turns, each measurement in a process of its own. States stand for far \
-                positions without all text before them having been read: a cache is repeated up to its size there. \
-                Memory is that of weights and states. Figures are medians.
+                \(sides.map { "`\($0.preset)`" }.joined(separator: " and ")), the Transformer with its cache of keys and \
+                values, RetNet in the recurrent form; \(context.seeds.count) rounds in turns, each batch in a process \
+                of its own in which the positions take turns, token by token. States stand for far positions without \
+                all text before them having been read: a cache is repeated up to its size there. Memory is that of \
+                weights and states as they are held. Figures are medians over rounds.
                 """))
         report.add(.text(verdict(results, batch: large)))
-        report.add(
-            .chart(
-                name: "inference-cost",
-                ChartGrid(
-                    title: "Generation",
-                    charts: [
-                        lengthChart(results, "memory, batch \(large)", ChartAxis("weights and states", includesZero: true, format: .bytes)) {
-                            memory(results, $0, large, $1)
-                        },
-                        lengthChart(
-                            results, "throughput, batch \(large)", ChartAxis("tokens a second", includesZero: true)
-                        ) {
-                            value(results, $0, large, "tokens_per_second \($1)")
-                        },
-                        lengthChart(
-                            results, "latency, batch \(small)", ChartAxis("milliseconds a token", includesZero: true)
-                        ) {
-                            value(results, $0, small, "seconds_median \($1)").map { $0 * 1000 }
-                        },
-                        batchChart(results),
-                    ])))
+        report.add(.chart(name: "inference-cost", charts(results, small: small, large: large)))
         report.add(.table(table(results)))
-        report.add(
-            .text(
-                "The paper's text states for 6.7B at length 8,192 on an A100: 3.4 times less memory, 8.4 times the"
-                    + " throughput, 15.6 times lower latency than a Transformer. Its curves are figures without printed"
-                    + " values; readings of them are not shown."))
+        report.add(RetNetPaper.inference)
+        report.add(RetNetPaper.curves)
         return report
+    }
+
+    private func charts(_ results: [UnitResult], small: Int, large: Int) -> ChartGrid {
+        ChartGrid(
+            title: "Generation",
+            charts: [
+                lengthChart(
+                    "memory, batch \(large)",
+                    ChartAxis("weights and states", includesZero: true, format: .bytes)
+                ) { memory(results, $0, large, $1) },
+                lengthChart(
+                    "throughput, batch \(large)", ChartAxis("tokens a second", includesZero: true)
+                ) { value(results, $0, large, "tokens_per_second \($1)") },
+                lengthChart(
+                    "latency, batch \(small)", ChartAxis("milliseconds a token", includesZero: true)
+                ) { value(results, $0, small, "seconds_median \($1)").map { $0 * 1000 } },
+                batchChart(results),
+            ])
     }
 
     private func value(_ results: [UnitResult], _ side: String, _ batch: Int, _ key: String) -> Double? {
         results.sample("\(side), batch \(batch)", key).median
     }
 
-    /// Bytes of bfloat16 weights and of all rows' states.
+    /// Bytes of the weights and of all rows' states.
     private func memory(_ results: [UnitResult], _ side: String, _ batch: Int, _ position: Int) -> Double? {
         guard let parameters = value(results, side, batch, "parameters"),
             let state = value(results, side, batch, "state_bytes \(position)")
         else { return nil }
-        return 2 * parameters + state
+        return Double(weightByteCount) * parameters + state
     }
 
     private func verdict(_ results: [UnitResult], batch: Int) -> String {
@@ -135,13 +163,17 @@ public struct InferenceCostRecipe: Recipe {
             let speeds = pair({ value(results, $0, batch, "tokens_per_second \(last)") }),
             let starts = pair({ value(results, $0, batch, "tokens_per_second \(first)") })
         else { return "" }
-        func ratio(_ a: Double, _ b: Double) -> String { Format.fixed(a / b, decimals: 1) }
+        func ratio(_ a: Double, _ b: Double) -> String { Format.fixed(a / b, decimals: 2) }
         let flat = abs(speeds.retnet / starts.retnet - 1) < 0.15
+        let falls = speeds.transformer < starts.transformer * 0.85
         return "**At \(Format.grouped(last)) tokens, batch \(batch),** the Transformer needs"
-            + " \(ratio(memories.transformer, memories.retnet)) times the memory of RetNet and generates"
-            + " \(ratio(speeds.retnet, speeds.transformer)) times slower. RetNet's speed"
-            + " \(flat ? "does not depend" : "depends") on the length (it is \(ratio(speeds.retnet, starts.retnet)) of"
-            + " that at \(Format.grouped(first))), as the paper says\(flat ? "" : " it should not")."
+            + " \(ratio(memories.transformer, memories.retnet)) times the memory of RetNet, and RetNet generates"
+            + " \(ratio(speeds.retnet, speeds.transformer)) times as many tokens a second (paper, 6.7B at 8,192: 3.4 and"
+            + " 8.4). RetNet's speed there is \(ratio(speeds.retnet, starts.retnet)) of that at"
+            + " \(Format.grouped(first)) tokens: independent of the length, as in the paper,"
+            + " \(flat ? "agrees" : "does not agree"); the Transformer's is"
+            + " \(ratio(speeds.transformer, starts.transformer)): falling with the length, as in the paper,"
+            + " \(falls ? "agrees" : "does not agree")."
     }
 
     private func pair(_ value: (String) -> Double?) -> (transformer: Double, retnet: Double)? {
@@ -150,7 +182,7 @@ public struct InferenceCostRecipe: Recipe {
     }
 
     private func lengthChart(
-        _ results: [UnitResult], _ title: String, _ axis: ChartAxis, _ value: (String, Int) -> Double?
+        _ title: String, _ axis: ChartAxis, _ value: (String, Int) -> Double?
     ) -> LineChart {
         LineChart(
             title: title, xAxis: ChartAxis("tokens before", scale: .binaryLogarithmic), yAxis: axis,
@@ -194,7 +226,9 @@ public struct InferenceCostRecipe: Recipe {
                 table.append(
                     ["", "", "state"]
                         + positions.map { position in
-                            value(results, side.name, batch, "state_bytes \(position)").map { Format.bytes($0) } ?? "–"
+                            value(results, side.name, batch, "state_bytes \(position)").map {
+                                Format.bytes($0)
+                            } ?? "–"
                         })
             }
         }

@@ -9,11 +9,16 @@ public struct TrainingCostRecipe: Recipe {
     /// Table 4.
     public static let summary =
         "training speed and memory against length: Transformer plain and memory-efficient, RetNet (Table 4)"
+    /// Nothing is learnt.
+    public static let readsTexts = false
 
     private struct Side {
         let name: String
+        let key: String
         let preset: String
         let form: String
+        /// The column of the paper's table.
+        let published: String
     }
 
     private let context: ExperimentContext
@@ -22,26 +27,41 @@ public struct TrainingCostRecipe: Recipe {
     private let tokensPerStep: Int
     private let repetitions: Int
 
-    /// 22M parameters for `tiny`, 50M for `small`, the paper's 1.3B and length 8,192 for `paper`.
+    /// 3M parameters for `tiny`, 22M for `small`, the paper's 1.3B and length 8,192 for `paper`.
     public init(_ context: ExperimentContext) throws {
         self.context = context
         let size: String
         switch context.scale {
-        case .tiny: (size, lengths, tokensPerStep, repetitions) = ("22m", [256, 512, 1024, 2048, 4096], 4096, 2)
+        case .tiny: (size, lengths, tokensPerStep, repetitions) = ("3m", [512, 1024, 2048, 4096], 4096, 2)
         case .small:
-            (size, lengths, tokensPerStep, repetitions) = ("22m", [512, 1024, 2048, 4096, 8192, 16_384], 16_384, 5)
+            (size, lengths, tokensPerStep, repetitions) = (
+                "22m", [512, 1024, 2048, 4096, 8192, 16_384], 16_384, 5
+            )
         case .paper: (size, lengths, tokensPerStep, repetitions) = ("1.3b", [8192], 8192, 5)
         }
-        sides = [
-            Side(name: "Transformer", preset: "transformer-\(size)", form: "parallel"),
-            Side(name: "Transformer, memory-efficient", preset: "transformer-\(size)", form: "chunkwise:128"),
-            Side(name: "RetNet", preset: "retnet-\(size)", form: "chunkwise:128"),
+        let chunk = context.scale == .paper ? 512 : 128
+        let all = [
+            Side(
+                name: "Transformer", key: "transformer", preset: "transformer-\(size)", form: "parallel",
+                published: RetNetPaper.trainingSides[0]),
+            Side(
+                name: "Transformer, memory-efficient", key: "transformer-memory-efficient",
+                preset: "transformer-\(size)", form: "chunkwise:\(chunk)",
+                published: RetNetPaper.trainingSides[1]),
+            Side(
+                name: "RetNet", key: "retnet", preset: "retnet-\(size)", form: "chunkwise:\(chunk)",
+                published: RetNetPaper.trainingSides[2]),
         ]
+        sides = try Contender.picked(context.contenders, from: all, otherwise: all) { $0.key }
     }
 
     /// Sizes and lengths at the scale.
     public var settings: [String: String] {
-        ["lengths": lengths.map(String.init).joined(separator: " "), "tokens a step": "\(tokensPerStep)"]
+        [
+            "lengths": lengths.map(String.init).joined(separator: " "), "tokens a step": "\(tokensPerStep)",
+            "models": sides.map { "\($0.preset) \($0.form)" }.joined(separator: " "),
+            "repetitions in a process": "\(repetitions)",
+        ]
     }
 
     /// One unit a side, length and round; every round in the opposite order to the one before.
@@ -49,9 +69,9 @@ public struct TrainingCostRecipe: Recipe {
         context.seeds.enumerated().flatMap { round, seed in
             let order = lengths.flatMap { length in sides.map { ($0, length) } }
             return (round % 2 == 0 ? order : order.reversed()).map { side, length in
-                let slug = "\(side.preset)-\(side.form.replacing(":", with: ""))-\(length)-round\(seed)"
-                return ExperimentUnit(
-                    id: slug, contender: "\(side.name) at \(length)", seed: seed, weight: 10
+                ExperimentUnit(
+                    id: "\(side.key)-\(length)-round\(seed)", contender: "\(side.name) at \(length)",
+                    seed: seed
                 ) { progress in
                     try progress.report("measuring")
                     let object = try context.measure([
@@ -65,16 +85,35 @@ public struct TrainingCostRecipe: Recipe {
         }
     }
 
-    /// Speed and memory by length, beside the paper's ratios.
+    /// What the largest model needs, for the published sizes.
+    public func estimate() throws -> ExperimentCost? {
+        guard context.scale == .paper else { return nil }
+        let accountings = try sides.map { try ModelAccounting(Preset.named($0.preset).configuration) }
+        let steps = Double((repetitions + 1) * lengths.count * context.seeds.count * tokensPerStep)
+        return ExperimentCost(
+            trainingFLOPs: accountings.reduce(0) { $0 + steps * Double($1.trainingFLOPsPerToken) },
+            tokenCount: steps * Double(sides.count), modelCount: sides.count,
+            largestByteCount: accountings.map { $0.trainingByteCount(mixedPrecision: true) }.max() ?? 0,
+            remarks: [
+                "Activations come on top, and for the plain Transformer the scores of all pairs of positions.",
+                "The paper measures on eight A100 with tensor parallelism from 6.7B; this measures one device at 1.3B.",
+            ])
+    }
+
+    // MARK: Report
+
+    /// Speed and memory by length, beside the paper's.
     public func report(_ results: [UnitResult]) throws -> ExperimentReport {
         var report = ExperimentReport(title: "Cost of training against length (Table 4)")
+        let models = Set(sides.map(\.preset)).sorted().map { "`\($0)`" }.joined(separator: " and ")
         report.add(
             .text(
                 """
-                **What was done.** Whole training steps (forward, backward, clipping, AdamW) of `\(sides[0].preset)` and \
-                `\(sides[2].preset)`, \(tokensPerStep) tokens a step at every length, each measurement in a process of \
-                its own, \(context.seeds.count) rounds in turns, every second round in the opposite order. Memory is \
-                the peak of the process, weights, gradients and optimiser included. Figures are medians over rounds.
+                **What was done.** Whole training steps (forward, backward, clipping, AdamW) of \(models), \
+                \(Format.grouped(tokensPerStep)) tokens a step at every length, each measurement in a process of its \
+                own, \(context.seeds.count) rounds in turns, every second round in the opposite order. Memory is the \
+                peak of the process, weights, gradients, optimiser and the libraries included; where a graphics device \
+                computes, it is the host's memory only. Figures are medians over rounds.
                 """))
         report.add(.text(verdict(results)))
         report.add(
@@ -84,54 +123,65 @@ public struct TrainingCostRecipe: Recipe {
                     title: "Training against length",
                     charts: [
                         chart(results, "tokens_per_second", ChartAxis("tokens a second", includesZero: true)),
-                        chart(results, "peak_bytes", ChartAxis("peak memory", includesZero: true, format: .bytes)),
+                        chart(
+                            results, "peak_bytes",
+                            ChartAxis("peak memory", includesZero: true, format: .bytes)),
                     ])))
         for (key, title) in [("tokens_per_second", "tokens a second"), ("peak_bytes", "peak memory")] {
-            var table = MarkdownTable(
-                header: [title] + lengths.map { "length \(Format.grouped($0))" },
-                alignments: [.left] + lengths.map { _ in .right })
-            for side in sides {
-                table.append(
-                    [side.name]
-                        + lengths.map { length in
-                            guard let value = median(results, side, length, key) else { return "–" }
-                            return key == "peak_bytes" ? Format.bytes(value) : Format.grouped(Int(value))
-                        })
-            }
-            report.add(.table(table))
+            report.add(.table(table(results, key, title)))
         }
-        report.add(
-            .text(
-                "The paper's Table 4 (length 8,192, eight A100, plain PyTorch, words a second; a second source confirms"
-                    + " the throughput, one transcription has the memory):"))
-        var published = MarkdownTable(
-            header: [
-                "size", "Transformer", "with FlashAttention", "RetNet", "memory in GB (one transcription)",
-            ], alignments: [.left, .right, .right, .right, .left])
-        for (speed, memory) in zip(RetNetPaper.trainingThroughput, RetNetPaper.trainingMemory) {
-            published.append(
-                [speed.size] + [speed.transformer, speed.flash, speed.retnet].map { Format.fixed($0, decimals: 1) }
-                    + ["\(memory.transformer) / \(memory.flash) / \(memory.retnet)"])
-        }
-        report.add(.table(published))
+        report.add(RetNetPaper.trainingThroughput)
+        report.add(RetNetPaper.largestTrainingThroughput)
+        report.add(RetNetPaper.trainingMemory)
         return report
     }
 
-    private func median(_ results: [UnitResult], _ side: Side, _ length: Int, _ key: String) -> Double? {
-        results.sample("\(side.name) at \(length)", key).median
+    private func sample(_ results: [UnitResult], _ side: Side, _ length: Int, _ key: String) -> Sample {
+        results.sample("\(side.name) at \(length)", key)
     }
 
+    private func table(_ results: [UnitResult], _ key: String, _ title: String) -> MarkdownTable {
+        var table = MarkdownTable(
+            header: [title] + lengths.map { "length \(Format.grouped($0))" },
+            alignments: [.left] + lengths.map { _ in .right })
+        func text(_ value: Double) -> String {
+            key == "peak_bytes" ? Format.bytes(value) : Format.count(value)
+        }
+        for side in sides {
+            table.append(
+                [side.name]
+                    + lengths.map { length in
+                        let sample = sample(results, side, length, key)
+                        guard let median = sample.median, let range = sample.range else { return "–" }
+                        return "\(text(median)) (\(text(range.lowerBound)) to \(text(range.upperBound)))"
+                    })
+        }
+        return table
+    }
+
+    /// RetNet's speed and memory against the others at the longest length, beside the paper's at 1.3B.
     private func verdict(_ results: [UnitResult]) -> String {
-        guard let last = lengths.last,
-            let plain = median(results, sides[0], last, "tokens_per_second"),
-            let tiled = median(results, sides[1], last, "tokens_per_second"),
-            let ours = median(results, sides[2], last, "tokens_per_second")
-        else { return "" }
-        func ratio(_ a: Double, _ b: Double) -> String { Format.fixed(a / b, decimals: 2) }
-        return "**At length \(Format.grouped(last))** RetNet trains \(ratio(ours, plain)) times as fast as the plain"
-            + " Transformer and \(ratio(ours, tiled)) times as fast as the memory-efficient one (paper, 1.3B at 8,192:"
-            + " 6.77 and 1.15). The direction \(ours > plain ? "agrees" : "does not agree") for the plain and"
-            + " \(ours > tiled ? "agrees" : "does not agree") for the memory-efficient Transformer."
+        guard let last = lengths.last, let own = sides.first(where: { $0.key == "retnet" }) else { return "" }
+        var sentences: [String] = []
+        for side in sides where side.key != own.key {
+            for (key, name, published) in [
+                ("tokens_per_second", "speed", RetNetPaper.trainingThroughput),
+                ("peak_bytes", "memory", RetNetPaper.trainingMemory),
+            ] {
+                guard let ours = sample(results, own, last, key).median,
+                    let theirs = sample(results, side, last, key).median,
+                    let paperOwn = published.value("1.3B", own.published),
+                    let paperOther = published.value("1.3B", side.published)
+                else { continue }
+                let (ratio, paper) = (ours / theirs, paperOwn.value / paperOther.value)
+                let agrees = (ratio > 1) == (paper > 1)
+                sentences.append(
+                    "RetNet has \(Format.fixed(ratio, decimals: 2)) times the \(name) of: \(side.name) (paper, 1.3B at"
+                        + " 8,192, \(paperOwn.grade.rawValue): \(Format.fixed(paper, decimals: 2));"
+                        + " \(agrees ? "the direction agrees" : "the direction does not agree")).")
+            }
+        }
+        return "**At length \(Format.grouped(last)):** " + sentences.joined(separator: " ")
     }
 
     private func chart(_ results: [UnitResult], _ key: String, _ axis: ChartAxis) -> LineChart {
@@ -141,7 +191,7 @@ public struct TrainingCostRecipe: Recipe {
                 LineChart.Series(
                     name: side.name,
                     points: lengths.compactMap { length in
-                        median(results, side, length, key).map { ChartPoint(Double(length), $0) }
+                        sample(results, side, length, key).median.map { ChartPoint(Double(length), $0) }
                     }, showsMarkers: true)
             })
     }

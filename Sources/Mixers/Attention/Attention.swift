@@ -58,7 +58,7 @@ public enum Attention {
         return try weights.to(v.elementType).matmul(values)
     }
 
-    /// Tiles of queries and keys with a running softmax: memory O(T · d). Differentiable.
+    /// Tiles of queries and keys with a running softmax, differentiable: memory O(T · d).
     public static func tiled(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, past: [Int], scale: Double, tileLength: Int
     ) throws -> Tensor {

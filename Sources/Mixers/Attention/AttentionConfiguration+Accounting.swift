@@ -24,7 +24,9 @@ extension AttentionConfiguration: MixerArchitecture {
     }
 
     /// FLOPs of the scores and the weighted sum over all tokens seen and the new one: 4 · h · A a token.
-    public func recurrentFLOPs(position: Int) -> Int { 4 * headCount * headSize * (Self.bounded(position) + 1) }
+    public func recurrentFLOPs(position: Int) -> Int {
+        4 * headCount * headSize * (Self.bounded(position) + 1)
+    }
 
     /// Tiles do the same work as all positions at once: this is the part within one tile, full squares.
     public func forwardFLOPsPerToken(chunkLength: Int) -> Int {

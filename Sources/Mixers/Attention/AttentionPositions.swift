@@ -42,7 +42,8 @@ struct AttentionPositions {
     }
 
     /// Cosines and sines of queries, then of keys (the same two without xPos), each [B or 1, T, A/2].
-    func tables(_ rows: [SequencePosition], length: Int, type: ElementType, device: Device) throws -> [Tensor] {
+    func tables(_ rows: [SequencePosition], length: Int, type: ElementType, device: Device) throws -> [Tensor]
+    {
         let plain = try RotaryTable.make(
             angles: angles, starts: rows.map(\.position), length: length, type: .float64, device: .cpu)
         func narrow(_ t: Tensor) throws -> Tensor { try t.to(type, on: device) }
@@ -77,7 +78,8 @@ struct AttentionPositions {
             let pairs = zip(exponents(new), exponents(old)).map { exp2($0 - $1) }
             return interleaved ? pairs.flatMap { [$0, $0] } : pairs + pairs
         }
-        return try key * Tensor.from(factors, [counts.count, 1, 1, key.size(3)]).to(key.elementType, on: key.device)
+        return try key
+            * Tensor.from(factors, [counts.count, 1, 1, key.size(3)]).to(key.elementType, on: key.device)
     }
 
     /// Cached keys [B, G, N, A] turned back by the given numbers of positions.

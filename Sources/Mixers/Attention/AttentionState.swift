@@ -78,7 +78,8 @@ public struct AttentionState: MixerState {
         own.taken = after
         let used = 0..<longest + added
         return AttentionState(
-            key: try own.key.sliced(2, used), value: try own.value.sliced(2, used), counts: after, buffer: own)
+            key: try own.key.sliced(2, used), value: try own.value.sliced(2, used), counts: after, buffer: own
+        )
     }
 
     /// The shared buffer where its next entries are free, or a copy with more room.
@@ -97,7 +98,8 @@ public struct AttentionState: MixerState {
             let wide = try Tensor.empty(shape, new.elementType, on: new.device)
             try wide.sliced(2, used).copy(from: old.sliced(2, used))
             // Never read, but never undefined either.
-            try wide.sliced(2, used.count..<capacity).copy(from: Tensor.zeros([1], new.elementType, on: new.device))
+            try wide.sliced(2, used.count..<capacity).copy(
+                from: Tensor.zeros([1], new.elementType, on: new.device))
             return wide
         }
         return Buffer(key: try copy(key), value: try copy(value), taken: counts)

@@ -23,7 +23,8 @@ public struct SelfAttention: TokenMixer {
     public var name: String { "attention" }
 
     /// Declares `query`, `key`, `value` and `output`.
-    public init(_ scope: ParameterScope, _ configuration: AttentionConfiguration, _ place: MixerPlace) throws {
+    public init(_ scope: ParameterScope, _ configuration: AttentionConfiguration, _ place: MixerPlace) throws
+    {
         self.configuration = configuration
         let c = configuration
         func linear(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Linear {
@@ -142,7 +143,8 @@ public struct SelfAttention: TokenMixer {
         }
         let c = configuration
         let shape = state.key.shape
-        guard shape.count == 4, shape == state.value.shape, shape[1] == c.groupCount, shape[3] == c.headSize else {
+        guard shape.count == 4, shape == state.value.shape, shape[1] == c.groupCount, shape[3] == c.headSize
+        else {
             throw MixerError.wrongState(
                 expected: "keys and values [B, \(c.groupCount), N, \(c.headSize)]",
                 found: "\(state.key.shape) and \(state.value.shape)")

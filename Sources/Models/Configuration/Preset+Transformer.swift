@@ -21,7 +21,8 @@ extension Preset {
             name: name,
             summary: "bytes, Transformer, \(layers) layers of width \(width), \(heads(configuration)) heads",
             configuration: configuration,
-            source: "This package: attention with rotary positions and a feed-forward of four widths in the place"
+            source:
+                "This package: attention with rotary positions and a feed-forward of four widths in the place"
                 + " of retention, everything else as in the RetNet of this size.",
             recipe: PresetRecipe(
                 peakLearningRate: rate, warmupSteps: max(50, steps * 3 / 200), steps: steps,
@@ -40,9 +41,11 @@ extension Preset {
         configuration.initialization = .paper
         return Preset(
             name: name,
-            summary: "the paper's Transformer: \(layers) layers of width \(width), \(heads(configuration)) heads",
+            summary:
+                "the paper's Transformer: \(layers) layers of width \(width), \(heads(configuration)) heads",
             configuration: configuration,
-            source: "RetNet (arXiv 2307.08621), section 3.1: the baseline of the same depth and width. Not stated"
+            source:
+                "RetNet (arXiv 2307.08621), section 3.1: the baseline of the same depth and width. Not stated"
                 + " there and chosen here: heads of 128, rotary positions, a vocabulary of 32,000, no biases,"
                 + " epsilon 1e-5, a separate output matrix, embeddings times the root of the width.",
             recipe: PresetRecipe(

@@ -41,7 +41,8 @@ public enum RetNetAblation: String, Sendable, CaseIterable {
         case .smallHeads:
             guard retention.keySize % 8 == 0, retention.valueSize % 4 == 0 else {
                 throw PresetError.unsuitable(
-                    reason: "heads of \(retention.keySize) and \(retention.valueSize) cannot be divided by four")
+                    reason:
+                        "heads of \(retention.keySize) and \(retention.valueSize) cannot be divided by four")
             }
             retention.headCount *= 4
             retention.keySize /= 4

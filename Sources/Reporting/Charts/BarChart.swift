@@ -36,6 +36,8 @@ public struct BarChart: Chart {
     public var valueAxis: ChartAxis
     /// The bars.
     public var series: [Series]
+    /// Level lines for limits and baselines, drawn over the bars.
+    public var referenceLines: [LineChart.ReferenceLine]
     /// Whether the values are written above the bars, where there is room.
     public var showsValues: Bool
     /// Where the series are named.
@@ -46,7 +48,8 @@ public struct BarChart: Chart {
     /// Makes a chart from all of its parts.
     public init(
         title: String = "", subtitle: String = "", categories: [String], categoryTitle: String = "",
-        valueAxis: ChartAxis = ChartAxis(), series: [Series], showsValues: Bool = true,
+        valueAxis: ChartAxis = ChartAxis(), series: [Series],
+        referenceLines: [LineChart.ReferenceLine] = [], showsValues: Bool = true,
         legend: LegendPlacement = .automatic, size: ChartSize = .standard
     ) {
         self.title = title
@@ -55,6 +58,7 @@ public struct BarChart: Chart {
         self.categoryTitle = categoryTitle
         self.valueAxis = valueAxis
         self.series = series
+        self.referenceLines = referenceLines
         self.showsValues = showsValues
         self.legend = legend
         self.size = size

@@ -76,6 +76,7 @@ struct BarChartLayout {
             drawBars(base: base, into: &drawing)
         }
         frame.drawBaseline(at: base, into: &drawing)
+        drawReferenceLines(into: &drawing)
         if chart.showsValues { drawValues(base: base, into: &drawing) }
         drawLabels(into: &drawing)
         return drawing
@@ -91,6 +92,7 @@ struct BarChartLayout {
                 values += [value - error, value + error]
             }
         }
+        values += chart.referenceLines.map(\.y).filter(\.isFinite)
         var axis = chart.valueAxis
         axis.includesZero = true
         // All bars at zero still need an axis.
@@ -202,6 +204,22 @@ struct BarChartLayout {
             return abs(value) < 1e-3
                 ? Format.number(value, significantDigits: 2)
                 : Format.trimmed(Format.number(value, significantDigits: 3))
+        }
+    }
+
+    private func drawReferenceLines(into drawing: inout Drawing) {
+        let plot = frame.plot
+        for line in chart.referenceLines {
+            guard let y = frame.y(line.y), y >= plot.y, y <= plot.maxY else { continue }
+            drawing.line(
+                [ChartPoint(plot.x, y), ChartPoint(plot.maxX, y)], color: .reference, width: 1,
+                dash: [4, 3], snaps: true)
+            guard !line.label.isEmpty else { continue }
+            let size = PlotFrame.labelSize
+            drawing.text(
+                TextRun(
+                    text: TextRun.shorten(line.label, width: plot.width - 12, size: size),
+                    position: ChartPoint(plot.maxX - 6, y - 5), size: size, anchor: .end, hasHalo: true))
         }
     }
 

@@ -18,6 +18,26 @@ public struct Batch: Hashable, Sendable {
     /// Place 0 is listed only where a start falls on it; see `resets` for what to do there.
     public let documentStarts: [[Int]]
 
+    /// Rows that each begin anew, for sources that make up their tokens; there must be B times T of both.
+    public init(rowCount: Int, length: Int, tokens: [Int32], targets: [Int32]) {
+        self.init(
+            rowCount: rowCount, length: length, tokens: tokens, targets: targets,
+            resets: Array(repeating: true, count: rowCount),
+            documentStarts: Array(repeating: [0], count: rowCount))
+    }
+
+    init(
+        rowCount: Int, length: Int, tokens: [Int32], targets: [Int32], resets: [Bool],
+        documentStarts: [[Int]]
+    ) {
+        self.rowCount = rowCount
+        self.length = length
+        self.tokens = tokens
+        self.targets = targets
+        self.resets = resets
+        self.documentStarts = documentStarts
+    }
+
     /// The number of targets that are not ignored.
     public var targetCount: Int {
         targets.reduce(0) { $0 + ($1 == Self.ignoredTarget ? 0 : 1) }

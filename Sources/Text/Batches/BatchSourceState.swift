@@ -27,8 +27,31 @@ public struct BatchSourceState: Codable, Hashable, Sendable {
     /// The rows, where they have places of their own.
     public var rows: [Row]
 
+    /// The place in data that is made up as it is needed: only the number of batches handed out counts.
+    public init(kind: String, rowCount: Int, length: Int, seed: UInt64, index: Int) {
+        self.init(
+            kind: kind, fingerprint: 0, tokenCount: 0, rowCount: rowCount, length: length, seed: seed,
+            epoch: 0,
+            index: index, rows: [])
+    }
+
+    init(
+        kind: String, fingerprint: UInt32, tokenCount: Int, rowCount: Int, length: Int, seed: UInt64,
+        epoch: Int, index: Int, rows: [Row]
+    ) {
+        self.kind = kind
+        self.fingerprint = fingerprint
+        self.tokenCount = tokenCount
+        self.rowCount = rowCount
+        self.length = length
+        self.seed = seed
+        self.epoch = epoch
+        self.index = index
+        self.rows = rows
+    }
+
     /// Throws `TextError.stateMismatch` unless both states belong to the same data and settings.
-    func check(belongsWith own: BatchSourceState) throws {
+    public func check(belongsWith own: BatchSourceState) throws {
         func compare<T: Equatable>(_ name: String, _ found: T, _ expected: T) throws {
             guard found != expected else { return }
             throw TextError.stateMismatch(reason: "its \(name) is \(found), here it is \(expected)")

@@ -9,9 +9,12 @@ import Foundation
 #endif
 
 /// The memory of this process.
-enum ProcessMemory {
+public enum ProcessMemory {
     /// The most physical memory held so far, in bytes; 0 where the system does not tell.
-    static var peakByteCount: Int {
+    ///
+    /// On Linux that of this program alone: the resource usage would also count what the process held before it
+    /// became this program, which is the memory of its parent.
+    public static var peakByteCount: Int {
         #if os(Linux)
             guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
                 let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),

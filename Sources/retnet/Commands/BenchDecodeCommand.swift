@@ -4,6 +4,7 @@ import Models
 import Reporting
 import Settings
 import Torch
+import Training
 
 /// `retnet bench decode`: generating token by token, at several positions.
 struct BenchDecodeCommand: ParsableCommand, ComputingCommand {

@@ -5,6 +5,7 @@ import Models
 import Reporting
 import Settings
 import Torch
+import Training
 
 /// `retnet bench prefill`: reading a prompt.
 struct BenchPrefillCommand: ParsableCommand, ComputingCommand {

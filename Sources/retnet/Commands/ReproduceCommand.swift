@@ -31,33 +31,33 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
     @Option(help: "tiny (minutes), small (a night) or paper (the published settings).")
     var scale: ExperimentScale = .tiny
 
-    @Option(help: "The folder of the results; it is made if needed.")
+    @Option(help: ArgumentHelp("The folder of the results; it is made if needed.", valueName: "dir"))
     var out: String?
 
-    @Option(parsing: .upToNextOption, help: "Files and folders of text to learn from.")
-    var data: [String] = []
-
-    @Option(parsing: .upToNextOption, help: "Held-out text (default: a tenth of --data).")
-    var validation: [String] = []
-
-    @Option(help: "Text of another kind, as NAME=PATH; may be given several times.")
-    var domain: [String] = []
-
-    @Option(help: "A folder with lm/wikitext-2, lm/novels and long/, instead of --data.")
-    var corpora: String?
+    @OptionGroup var texts: ExperimentTextOptions
 
     @Option(help: "Contenders instead of the recipe's own, separated by commas.")
     var contenders: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A learning rate of its own for one contender; may be given several times.",
+            valueName: "name=rate"),
+        transform: Self.learningRate)
+    var learningRate: [(name: String, rate: Double)] = []
 
     @Option(help: "Seeds separated by commas.", transform: Self.seeds)
     var seeds = [1, 2, 3]
 
     @Option(
-        help: "Useful FLOP a second of the hardware, for the estimate before a long run.",
+        help: "Useful FLOP a second of one device, for the estimate before a long run (default: measured).",
         transform: Self.flops)
-    var flops = 1e12
+    var flops: Double?
 
-    @Flag(help: "Start a long run without being asked.")
+    @Option(help: "Devices to divide the estimate by.", transform: Arguments.positive)
+    var devices = 1
+
+    @Flag(help: "Start a long run after its estimate has been printed.")
     var yes = false
 
     @OptionGroup var device: DeviceOptions
@@ -71,14 +71,8 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
             throw ValidationError("\(error)")
         }
         if out == nil { throw ValidationError("give a folder for the results with --out") }
-        if corpora != nil, !data.isEmpty || !validation.isEmpty || !domain.isEmpty {
-            throw ValidationError("give --corpora, or --data with --validation and --domain, not both")
-        }
-        if data.isEmpty, !validation.isEmpty || !domain.isEmpty {
-            throw ValidationError("--validation and --domain need --data")
-        }
-        for entry in domain where !entry.dropFirst().contains("=") {
-            throw ValidationError("--domain needs NAME=PATH, not '\(entry)'")
+        if device.elementTypeName == "float64" {
+            throw ValidationError("training computes in float32 or bfloat16, not float64")
         }
     }
 
@@ -89,59 +83,44 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
             Console.result(table.text())
             return
         }
-        let (device, type) = try device.prepare(.fast)
+        let type = try Experiment.recipe(named: recipe)
+        let (place, elementType) = try device.prepare(.fast)
         let interrupt = InterruptFlag.onSignals()
         var context = ExperimentContext(
-            scale: scale, texts: try texts(), seeds: seeds,
+            scale: scale, texts: try type.readsTexts ? texts.read(scale) : .none(), seeds: seeds,
             contenders: contenders?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) },
-            computeType: type, device: device)
-        context.measure = { try Self.measure($0) }
-        let experiment = try Experiment(
-            try Experiment.recipe(named: recipe), context: context, folder: out)
+            computeType: elementType, device: place)
+        context.measure = { try MeasuringProcess.run($0 + device.arguments, interrupt: interrupt) }
+        for (name, rate) in learningRate { context.learningRates[name] = rate }
+        let experiment = try Experiment(type, context: context, folder: out)
         if let cost = try experiment.estimate() {
-            Console.note(cost.text(flopsPerSecond: flops))
+            let rate = try flops ?? Self.measuredFLOPs(on: place, elementType)
+            Console.note(cost.text(flopsPerSecond: rate, deviceCount: devices))
             guard yes else {
-                throw CommandError("this is a long run: start it with --yes (and --flops for a better estimate)")
+                throw CommandError(
+                    "this is a long run: add --yes to start it"
+                        + (flops == nil ? ", and --flops to have it estimated for other hardware" : ""))
             }
         }
-        let path = try experiment.run(isInterrupted: { interrupt.isRaised })
-        Console.result(path)
+        Console.result(try experiment.run(isInterrupted: { interrupt.isRaised }))
     }
 
-    private func texts() throws -> ExperimentTexts {
-        if let corpora { return try CorporaFolder(corpora).texts(scale: scale) }
-        guard !data.isEmpty else {
-            Console.note("no text was given: learning from made-up stories")
-            return try .stories()
+    /// The FLOP a second of matrix products of this device; training reaches about half of it.
+    private static func measuredFLOPs(on device: Device, _ type: ElementType) throws -> Double {
+        try withoutGradients {
+            let size = 1024
+            let matrix = try Tensor.ones([size, size], type, on: device)
+            var timings = Timings()
+            for round in 0..<6 {
+                let work = {
+                    _ = try matrix.matmul(matrix)
+                    try device.synchronize()
+                }
+                // The first product pays for starting threads and choosing kernels.
+                if round == 0 { try work() } else { try timings.time(work) }
+            }
+            return pow(Double(size), 3) * 2 / max(timings.median, 1e-9) / 2
         }
-        return try .files(
-            training: data, validation: validation,
-            domains: domain.map { entry in
-                let parts = entry.split(separator: "=", maxSplits: 1)
-                return (String(parts[0]), String(parts[1]))
-            })
-    }
-
-    /// Runs this program with other arguments and reads the JSON object that it prints.
-    private static func measure(_ arguments: [String]) throws -> [String: Any] {
-        guard let program = Bundle.main.executableURL else {
-            throw CommandError("the place of this program is not known, so it cannot measure in a fresh process")
-        }
-        let process = Process()
-        process.executableURL = program
-        process.arguments = arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = Pipe()
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0,
-            let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
-        else {
-            throw CommandError("`retnet \(arguments.joined(separator: " "))` failed: run it alone to see why")
-        }
-        return object
     }
 
     private static func seeds(_ text: String) throws -> [Int] {
@@ -157,5 +136,13 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
             throw ValidationError("'\(text)' is not a number of FLOP a second, such as 4e14")
         }
         return value
+    }
+
+    private static func learningRate(_ text: String) throws -> (name: String, rate: Double) {
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let rate = Double(parts[1]), rate.isFinite, rate > 0 else {
+            throw ValidationError("--learning-rate needs NAME=RATE, such as rwkv=1e-3, not '\(text)'")
+        }
+        return (parts[0], rate)
     }
 }

@@ -40,6 +40,11 @@ struct DeviceOptions: ParsableArguments {
         }
     }
 
+    /// The options as another command takes them.
+    var arguments: [String] {
+        ["--device", device, "--dtype", elementTypeName] + (threads.map { ["--threads", "\($0)"] } ?? [])
+    }
+
     /// Checks LibTorch's version, applies the number of threads and finds the device and element type.
     func prepare(_ preference: ComputePreference) throws -> (device: Device, elementType: ElementType) {
         try Runtime.checkVersion()

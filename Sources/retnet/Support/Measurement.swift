@@ -1,13 +1,5 @@
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// Times of repeated runs, in seconds.
 struct Timings {
     /// One entry a run, in the order in which they were made.
@@ -34,19 +26,4 @@ struct Timings {
     var minimum: Double { seconds.min() ?? .nan }
     /// The longest time.
     var maximum: Double { seconds.max() ?? .nan }
-}
-
-/// The memory of this process.
-enum ProcessMemory {
-    /// The most bytes of physical memory that the process has held so far.
-    static var peakByteCount: Int {
-        var usage = rusage()
-        // RUSAGE_SELF, which every system library gives another type.
-        guard getrusage(0, &usage) == 0 else { return 0 }
-        #if canImport(Darwin)
-            return Int(usage.ru_maxrss)
-        #else
-            return Int(usage.ru_maxrss) * 1024
-        #endif
-    }
 }

@@ -1,0 +1,187 @@
+// The delta rule, with or without a gate a head and position, chunkwise, with hand-written gradients.
+//
+//   S_t = a_t S_(t-1) + b_t k_t^T (v_t - a_t k_t S_(t-1)),   o_t = q_t S_t
+//
+// DeltaNet (arXiv 2406.06484) and Gated DeltaNet (arXiv 2412.06464). With g the running sum of log a within a
+// chunk, G[t, i] = e^(g_t - g_i) for i <= t, M the part of diag(b) (K K^T * G) below the diagonal and S the state
+// entering, what is really written at each position is the solution W of
+//
+//   (I + M) W = diag(b) (V - e^g K S),      O = e^g Q S + (Q K^T * G) W,      S' = e^(g_L) S + (e^(g_L - g) K)^T W
+//
+// by forward substitution: the product of log-many powers of M, equal on paper, loses all digits once keys are
+// correlated. Everything is float32 at least (float64 for float64 inputs), whatever the type of q, k, v: errors of
+// M grow through the solution. The arguments and W are kept for the backward pass.
+#include "matrix_operators.h"
+
+namespace ctorch {
+namespace {
+
+void substitute(const at::Tensor &m, at::Tensor &x, bool transposed) {
+  int64_t length = x.size(1), size = x.size(2), slices = std::max<int64_t>(1, std::min<int64_t>(size / 64, 8));
+  with_accumulator(x.scalar_type(), [&]<class A>() {
+    const A *mp = data<A>(m);
+    A *xp = mutable_data<A>(x);
+    parallel_for(x.size(0) * slices, row_grain(length * size / slices), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        int64_t n = i / slices, slice = i % slices;
+        int64_t first = size * slice / slices, last = size * (slice + 1) / slices;
+        matrix_state_kernels<A>().substitute(mp + n * length * length, xp + n * length * size + first, transposed,
+                                             length, last - first, size);
+      }
+    });
+  });
+}
+
+// One chunk of all heads, in the accumulator type.
+struct DeltaChunk {
+  GateTable gates;
+  at::Tensor q, k, v, strength; // [N, L, ...], strength [N, L, 1]
+  at::Tensor until, after;      // [N, L, 1]
+
+  DeltaChunk(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &logs,
+             const at::Tensor &strengths, const Span &span)
+      : gates(logs, span), q(part(q, span)), k(part(k, span)), v(part(v, span)),
+        strength(strengths.narrow(1, span.start, span.length).unsqueeze(-1)), until(gates.until.unsqueeze(-1)),
+        after(gates.after.unsqueeze(-1)) {}
+
+  Groups groups() const { return {k.size(0), 1, k.size(2), v.size(2)}; }
+  at::Tensor whole() const { return gates.whole.reshape({-1, 1, 1}); }
+  at::Tensor carried(const at::Tensor &state, const at::Tensor &written) const {
+    return at::baddbmm(state * whole(), flipped(k * after), written);
+  }
+};
+
+struct DeltaRule : torch::autograd::Function<DeltaRule> {
+  struct Inputs {
+    at::Tensor q, k, v, logs, strengths;
+    Inputs(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value, const at::Tensor &log_gates,
+           const at::Tensor &strength) {
+      auto type = accumulator_type(value.scalar_type());
+      q = merged(query.to(type)), k = merged(key.to(type)), v = merged(value.to(type));
+      strengths = strength.to(type).contiguous().reshape({-1, strength.size(2)});
+      logs = log_gates.defined() ? log_gates.to(type).contiguous().reshape(strengths.sizes())
+                                 : at::zeros_like(strengths);
+    }
+    at::Tensor start(const at::Tensor &state) const {
+      if (state.defined())
+        return state.to(v.scalar_type()).contiguous().reshape({-1, k.size(2), v.size(2)});
+      return at::zeros({k.size(0), k.size(2), v.size(2)}, v.options());
+    }
+    DeltaChunk chunk(const Span &span) const { return DeltaChunk(q, k, v, logs, strengths, span); }
+  };
+
+  static variable_list forward(AutogradContext *ctx, const at::Tensor &query, const at::Tensor &key,
+                               const at::Tensor &value, const OptionalTensor &given_gates,
+                               const at::Tensor &strengths, const OptionalTensor &given_state, int64_t chunk) {
+    auto state_in = given_state.value_or(at::Tensor()), log_gates = given_gates.value_or(at::Tensor());
+    Inputs in(query, key, value, log_gates, strengths);
+    auto state = in.start(state_in);
+    auto out = at::empty(value.sizes(), value.options()).reshape(in.v.sizes());
+    auto written = at::empty_like(in.v);
+    for (auto span : spans(in.v.size(1), chunk)) {
+      auto c = in.chunk(span);
+      auto m = gated_scores(at::bmm(c.k, flipped(c.k)), c.gates, c.groups()).mul_(c.strength);
+      auto w = ((c.v - at::bmm(c.k, state) * c.until) * c.strength).contiguous();
+      substitute(m, w, false);
+      auto scores = gated_scores(at::bmm(c.q, flipped(c.k)), c.gates, c.groups());
+      part(out, span).copy_(at::bmm(scores, w).baddbmm_(c.q * c.until, state));
+      part(written, span).copy_(w);
+      state = c.carried(state, w);
+    }
+    ctx->save_for_backward({query, key, value, log_gates, strengths, state_in, written});
+    ctx->saved_data["chunk"] = chunk;
+    return {out.reshape(value.sizes()),
+            state.reshape({value.size(0), value.size(1), query.size(3), value.size(3)})};
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list gradients) {
+    auto saved = ctx->get_saved_variables();
+    const auto &query = saved[0], &key = saved[1], &value = saved[2], &log_gates = saved[3], &state_in = saved[5];
+    const auto &written = saved[6];
+    Inputs in(query, key, value, log_gates, saved[4]);
+    auto d_out = gradients[0].defined() ? merged(gradients[0].to(in.v.scalar_type())) : at::zeros_like(in.v);
+    auto parts = spans(in.v.size(1), ctx->saved_data["chunk"].toInt());
+    std::vector<at::Tensor> states{in.start(state_in)};
+    for (size_t i = 0; i + 1 < parts.size(); i++)
+      states.push_back(in.chunk(parts[i]).carried(states[i], part(written, parts[i])));
+    auto u = in.start(gradients[1]);
+    auto d_q = at::empty_like(in.q), d_k = at::empty_like(in.k), d_v = at::empty_like(in.v);
+    auto d_logs = at::empty_like(in.logs), d_strengths = at::empty_like(in.strengths);
+    for (size_t i = parts.size(); i-- > 0;) {
+      auto span = parts[i];
+      auto c = in.chunk(span);
+      auto w = part(written, span), d_o = part(d_out, span);
+      const auto &s = states[i];
+      auto k_after = c.k * c.after, q_until = c.q * c.until;
+
+      // O = e^g Q S + P W and S' = e^(g_L) S + (e^(g_L - g) K)^T W
+      auto balance = at::empty_like(c.gates.until);
+      auto d_p = at::bmm(d_o, flipped(w));
+      auto p = gated_scores_backward(at::bmm(c.q, flipped(c.k)), d_p, c.gates, c.groups(), balance);
+      auto cross = at::bmm(d_o, flipped(s)) * c.until;
+      auto dq = at::baddbmm(cross, d_p, c.k);
+      auto reading = balance + (cross * c.q).sum(-1);
+      auto keeping = at::bmm(w, flipped(u)) * c.after;
+      auto dk = at::baddbmm(keeping, flipped(d_p), c.q);
+      auto kept = (keeping * c.k).sum(-1);
+      auto whole = (u * s).sum(at::IntArrayRef{1, 2}) * c.gates.whole;
+
+      // W = (I + M)^-1 diag(b) (V - e^g K S)
+      auto raw = at::bmm(c.k, flipped(c.k));
+      auto gated = gated_scores(raw.clone(), c.gates, c.groups());
+      auto z = at::bmm(flipped(p), d_o).baddbmm_(k_after, u).contiguous();
+      substitute(gated * c.strength, z, true);
+      auto d_m = at::bmm(z, flipped(w)).neg_().tril_(-1);
+      auto predicted = at::bmm(c.k, s) * c.until;
+      auto scaled = z * c.strength;
+      auto d_strength = (z * (c.v - predicted)).sum(-1) + (d_m * gated).sum(-1);
+      d_m.mul_(c.strength);
+      gated_scores_backward(raw, d_m, c.gates, c.groups(), balance);
+      reading.add_(balance).sub_((scaled * predicted).sum(-1));
+      auto d_predicted = scaled * c.until; // less than nothing: the sign is applied below
+      dk.baddbmm_(d_predicted, flipped(s), 1, -1).baddbmm_(d_m, c.k).baddbmm_(flipped(d_m), c.k);
+
+      u = (u * c.whole()).baddbmm_(flipped(q_until), d_o).baddbmm_(flipped(c.k), d_predicted, 1, -1);
+      part(d_q, span).copy_(dq);
+      part(d_k, span).copy_(dk);
+      part(d_v, span).copy_(scaled);
+      d_logs.narrow(1, span.start, span.length).copy_(log_gradients(reading, kept, whole));
+      d_strengths.narrow(1, span.start, span.length).copy_(d_strength);
+    }
+    at::Tensor d_state_in, d_gates;
+    if (state_in.defined())
+      d_state_in = u.reshape(state_in.sizes()).to(state_in.scalar_type());
+    if (log_gates.defined())
+      d_gates = d_logs.reshape(log_gates.sizes()).to(log_gates.scalar_type());
+    return {d_q.reshape(query.sizes()).to(query.scalar_type()),
+            d_k.reshape(key.sizes()).to(key.scalar_type()),
+            d_v.reshape(value.sizes()).to(value.scalar_type()),
+            d_gates,
+            d_strengths.reshape(saved[4].sizes()).to(saved[4].scalar_type()),
+            d_state_in,
+            at::Tensor()};
+  }
+};
+
+} // namespace
+} // namespace ctorch
+
+using namespace ctorch;
+
+ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key, ct_tensor value,
+                        ct_tensor log_gates, ct_tensor strengths, ct_tensor state, int64_t chunk) {
+  return guarded([&] {
+    const auto &q = query->value, &k = key->value, &v = value->value, &b = strengths->value;
+    auto s = maybe(state), logs = maybe(log_gates);
+    check_matrix_state(q, k, v, s);
+    check_gates(b, v, 0);
+    if (logs.defined())
+      check_gates(logs, v, 0);
+    TORCH_CHECK_VALUE(q.size(1) == v.size(1), "the delta rule needs queries and keys for each of the ", v.size(1),
+                      " heads, found ", q.size(1));
+    TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
+    auto results = DeltaRule::apply(q, k, v, given(logs), b, given(s), std::min({chunk, q.size(2), kDeltaChunk}));
+    *out = box(results[0]);
+    *state_out = box(results[1]);
+  });
+}
