@@ -304,7 +304,7 @@ void direct_backward(const at::Tensor &x, const at::Tensor &taps, const Shape &s
     // Rows of one block of channels add to the same taps, so one thread takes them all.
     parallel_for(blocks, row_grain(s.batch * s.time * s.taps * kPadding), [&](int64_t begin, int64_t end) {
       int64_t longest = s.length + s.taps - 1;
-      std::vector<A> packed_taps(s.taps * kPadding), packed_signal(span * kPadding), 
+      std::vector<A> packed_taps(s.taps * kPadding), packed_signal(span * kPadding),
           packed_gradient(longest * kPadding), sums(s.length * kPadding), tap_sums(s.taps * kPadding);
       for (int64_t i = begin; i < end; i++) {
         int64_t c0 = i * kPadding, width = std::min(kPadding, s.channels - c0);
