@@ -57,6 +57,13 @@ ct_status ct_masked_fill(ct_tensor *out, ct_tensor t, ct_tensor mask, double val
 ct_status ct_repeat_interleave(ct_tensor *out, ct_tensor t, int64_t count, int64_t axis) {
   return guarded([&] { *out = box(at::repeat_interleave(t->value, count, axis)); });
 }
+ct_status ct_topk(ct_tensor *values, ct_tensor *indices, ct_tensor t, int64_t count, int64_t axis) {
+  return guarded([&] {
+    auto [largest, order] = at::topk(t->value, count, axis);
+    *values = box(largest);
+    *indices = box(order);
+  });
+}
 ct_status ct_sort(ct_tensor *values, ct_tensor *indices, ct_tensor t, int64_t axis, bool descending) {
   return guarded([&] {
     auto [sorted, order] = at::sort(t->value, /*stable=*/true, axis, descending);

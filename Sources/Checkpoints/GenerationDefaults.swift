@@ -31,6 +31,12 @@ public struct GenerationDefaults: Sendable, Equatable {
     public var beginToken: Int32?
     /// `pad_token_id`: the token that fills unused places.
     public var paddingToken: Int32?
+    /// `decoder_start_token_id`: the token that the decoder of an encoder-decoder starts with.
+    public var decoderStartToken: Int32?
+    /// `num_beams`: how many beams a search keeps; 1 takes the most probable token.
+    public var beamCount: Int?
+    /// `length_penalty`: the power of its length by which the score of a beam is divided.
+    public var lengthPenalty: Double?
 
     /// Nothing said.
     public init() {}
@@ -60,6 +66,9 @@ public struct GenerationDefaults: Sendable, Equatable {
         endTokens = reader.tokens("eos_token_id")
         beginToken = reader.token("bos_token_id")
         paddingToken = reader.token("pad_token_id")
+        decoderStartToken = reader.token("decoder_start_token_id")
+        beamCount = reader.integer("num_beams", "a whole number from 1", from: 1)
+        lengthPenalty = reader.number("length_penalty", "a number") { _ in true }
         guard reader.problems.isEmpty else { throw SettingsError(reader.problems, sourceName: sourceName) }
     }
 
@@ -72,6 +81,9 @@ public struct GenerationDefaults: Sendable, Equatable {
             "eos_token_id",
             endTokens.map { $0.count == 1 ? .int(Int($0[0])) : .array($0.map { .int(Int($0)) }) })
         set("pad_token_id", paddingToken.map { .int(Int($0)) })
+        set("decoder_start_token_id", decoderStartToken.map { .int(Int($0)) })
+        set("num_beams", beamCount.map { .int($0) })
+        set("length_penalty", lengthPenalty.map { .double($0) })
         set("max_new_tokens", maxTokens.map { .int($0) })
         set("do_sample", samples.map { .bool($0) })
         set("temperature", temperature.map { .double($0) })

@@ -37,7 +37,7 @@ extension ModelFolder {
         let model = try withoutGradients {
             try LanguageModel(configuration, parameters: store, computeType: computeType ?? type)
         }
-        try reader.checkLeftOver(tied: configuration.tiedOutput ? (outputName, embeddingName) : nil)
+        try reader.checkLeftOver(copies: configuration.tiedOutput ? [(outputName, embeddingName)] : [])
         var problems = reader.problems
         if case .success(let tokenizer) = tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
             problems.append(
@@ -54,7 +54,7 @@ extension ModelFolder {
         try ConfigurationFile.read(folder: path)
     }
 
-    private static func checkSizes(_ path: String, verifies: Bool) throws {
+    static func checkSizes(_ path: String, verifies: Bool) throws {
         let hasList = FileManager.default.fileExists(atPath: path + "/" + AtomicFolder.checksumsFileName)
         guard verifies || hasList && !AtomicFolder.isComplete(path) else { return }
         do {
@@ -65,7 +65,7 @@ extension ModelFolder {
     }
 
     /// The type of all floating-point tensors, or float32 if they differ.
-    private static func commonType(_ entries: [SafetensorsEntry]) -> ElementType {
+    static func commonType(_ entries: [SafetensorsEntry]) -> ElementType {
         let types = Set(entries.compactMap { ElementType($0.elementType) }.filter(\.isFloatingPoint))
         guard types.count == 1, let type = types.first else { return .float32 }
         return type

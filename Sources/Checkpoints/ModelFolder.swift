@@ -1,4 +1,5 @@
 import Foundation
+import Layers
 import Models
 import Storage
 import Text
@@ -24,7 +25,7 @@ public enum ModelFolder {
         generationDefaults: GenerationDefaults? = nil,
         maximumShardByteCount: Int = ModelFolder.defaultShardByteCount, replacing: Bool = false
     ) throws {
-        try checkFinite(model, elementType: elementType, path: path)
+        try checkFinite(model.parameters, elementType: elementType, path: path)
         try AtomicFolder.create(at: path, replacing: replacing) { folder in
             try write(
                 model, tokenizer: tokenizer, into: folder, elementType: elementType,
@@ -42,24 +43,32 @@ public enum ModelFolder {
     ) throws {
         let configuration = try model.configuration.jsonText()
         try AtomicFile.write(Data(configuration.utf8), to: folder + "/" + ConfigurationFile.fileName)
+        try writeWeights(model.parameters, into: folder, elementType, maximumShardByteCount)
+        try tokenizer?.save(to: folder)
+        try (generationDefaults ?? tokenizer.map(specialTokens(of:)) ?? GenerationDefaults()).save(to: folder)
+    }
+
+    /// Writes all parameters into one file, or into shards where it would be too large.
+    static func writeWeights(
+        _ parameters: ParameterStore, into folder: String, _ elementType: ElementType?,
+        _ maximumShardByteCount: Int
+    ) throws {
         // Other tools refuse files without this entry.
         let writer = SafetensorsWriter(
-            model.parameters.entries.map {
+            parameters.entries.map {
                 SafetensorsWriter.Tensor(name: $0.name, $0.tensor, as: elementType)
             }, metadata: ["format": "pt"])
-        let type = elementType ?? model.parameters.elementType
+        let type = elementType ?? parameters.elementType
         // Cannot overflow: so many values are in memory.
-        let byteCount = model.parameters.parameterCount * type.byteCount
+        let byteCount = parameters.parameterCount * type.byteCount
         if byteCount <= maximumShardByteCount {
             try writer.write(to: folder + "/" + SafetensorsFolder.singleFileName)
         } else {
             try writer.writeShards(in: folder, maximumShardByteCount: maximumShardByteCount)
         }
-        try tokenizer?.save(to: folder)
-        try (generationDefaults ?? tokenizer.map(specialTokens(of:)) ?? GenerationDefaults()).save(to: folder)
     }
 
-    private static func specialTokens(of tokenizer: any Tokenizer) -> GenerationDefaults {
+    static func specialTokens(of tokenizer: any Tokenizer) -> GenerationDefaults {
         var defaults = GenerationDefaults()
         defaults.beginToken = tokenizer.beginToken
         defaults.endTokens = tokenizer.endToken.map { [$0] }
@@ -68,10 +77,10 @@ public enum ModelFolder {
     }
 
     /// A folder that cannot be loaded again must not replace one that can.
-    private static func checkFinite(_ model: LanguageModel, elementType: ElementType?, path: String) throws {
+    static func checkFinite(_ parameters: ParameterStore, elementType: ElementType?, path: String) throws {
         var problems: [CheckpointProblem] = []
         try withoutGradients {
-            for entry in model.parameters.entries {
+            for entry in parameters.entries {
                 let type = elementType ?? entry.tensor.elementType
                 if try !entry.tensor.allFinite() {
                     problems.append(.notFinite(name: entry.name))

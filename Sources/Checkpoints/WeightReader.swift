@@ -55,15 +55,16 @@ final class WeightReader {
 
     /// Adds what the files hold and the model did not ask for.
     ///
-    /// `tied` names an output matrix that may be there if it equals the embedding, which stands for it.
-    func checkLeftOver(tied: (output: String, embedding: String)?) throws {
-        for entry in tensors.entries where !requested.contains(entry.name) {
-            guard let tied, entry.name == tied.output else {
+    /// `copies` may be there if they equal the tensor that stands for them; `ignored` may be there whatever they
+    /// hold.
+    func checkLeftOver(copies: [(name: String, of: String)] = [], ignored: [String] = []) throws {
+        for entry in tensors.entries where !requested.contains(entry.name) && !ignored.contains(entry.name) {
+            guard let copy = copies.first(where: { $0.name == entry.name }) else {
                 problems.append(.unexpected(name: entry.name, shape: entry.shape))
                 continue
             }
-            if try !tensors.areEqual(tied.output, tied.embedding) {
-                problems.append(.outputNotTied(name: tied.output, embedding: tied.embedding))
+            if try !tensors.areEqual(copy.name, copy.of) {
+                problems.append(.outputNotTied(name: copy.name, embedding: copy.of))
             }
         }
     }

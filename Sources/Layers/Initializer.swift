@@ -9,6 +9,8 @@ public enum Initializer: Sendable, Equatable {
     case fanInUniform(scale: Double)
     /// N(0, standardDeviation²).
     case normal(standardDeviation: Double)
+    /// A normal distribution cut off at two of its own deviations, such that the result has the given deviation.
+    case truncatedNormal(standardDeviation: Double)
     /// Every value the same.
     case constant(Double)
     /// U(low, high).
@@ -28,6 +30,7 @@ public enum Initializer: Sendable, Equatable {
         case .xavierUniform(let gain): .xavierUniform(gain: gain * factor)
         case .fanInUniform(let scale): .fanInUniform(scale: scale * factor)
         case .normal(let deviation): .normal(standardDeviation: deviation * factor)
+        case .truncatedNormal(let deviation): .truncatedNormal(standardDeviation: deviation * factor)
         case .constant(let value): .constant(value * factor)
         case .uniform(let low, let high): .uniform(from: low * factor, to: high * factor)
         case .values(let values): .values(values.map { $0 * factor })
@@ -48,6 +51,9 @@ public enum Initializer: Sendable, Equatable {
             return try generator.uniform(shape, from: -bound, to: bound)
         case .normal(let deviation):
             return try generator.normal(shape, standardDeviation: deviation)
+        case .truncatedNormal(let deviation):
+            // Cutting at two deviations leaves 0.8796 of the deviation.
+            return try Self.cutNormal(shape, generator) * (deviation / 0.87962566103423978)
         case .constant(let value):
             return try Tensor.full(shape, value)
         case .uniform(let low, let high):
@@ -73,5 +79,15 @@ public enum Initializer: Sendable, Equatable {
                 .exp().maximum(1e-4)
             return try steps + steps.negated().expm1().negated().log()
         }
+    }
+
+    /// Standard normal values, drawn again while they are beyond ±2.
+    private static func cutNormal(_ shape: [Int], _ generator: Generator) throws -> Tensor {
+        var values = try generator.normal(shape)
+        while values.elementCount > 0, try values.abs().max().item() > 2 {
+            values = try Tensor.select(
+                where: values.abs().isLess(than: 2), values, else: generator.normal(shape))
+        }
+        return values
     }
 }

@@ -9,6 +9,8 @@ public enum FusedOperators {
     public enum Activation: Int32, Sendable {
         case none = 0
         case swish, gelu, relu
+        /// GELU by its tanh approximation, as in T5 v1.1 (`gelu_new`).
+        case geluTanh
     }
 
     /// Norms over one row.

@@ -36,7 +36,7 @@ import Torch
 
     static let types: [ElementType] = [.float64, .float32, .bfloat16]
 
-    @Test(arguments: types, [FusedOperators.Activation.none, .swish, .gelu, .relu])
+    @Test(arguments: types, [FusedOperators.Activation.none, .swish, .gelu, .relu, .geluTanh])
     func `Gated activations`(type: ElementType, activation: FusedOperators.Activation) throws {
         func act(_ x: Tensor) throws -> Tensor {
             switch activation {
@@ -44,6 +44,8 @@ import Torch
             case .swish: try x.silu()
             case .gelu: try x.gelu()
             case .relu: try x.relu()
+            case .geluTanh:
+                try x * (((x + x * x * x * 0.044715) * 0.7978845608028654).tanh() + 1) * 0.5
             }
         }
         try compare([[3, 5, 37], [3, 5, 37]], type) {

@@ -113,6 +113,8 @@ ct_status ct_where(ct_tensor *out, ct_tensor condition, ct_tensor a, ct_tensor b
 ct_status ct_masked_fill(ct_tensor *out, ct_tensor t, ct_tensor mask, double value);
 ct_status ct_repeat_interleave(ct_tensor *out, ct_tensor t, int64_t count, int64_t axis);
 ct_status ct_sort(ct_tensor *values, ct_tensor *indices, ct_tensor t, int64_t axis, bool descending);
+// The `count` largest of an axis, largest first.
+ct_status ct_topk(ct_tensor *values, ct_tensor *indices, ct_tensor t, int64_t count, int64_t axis);
 
 // ---- Element-wise mathematics, reductions, products (math.cpp) ----
 typedef enum {
@@ -216,7 +218,7 @@ ct_status ct_head_norm_gate(ct_tensor *out, ct_tensor x, ct_tensor gate, ct_tens
                             ct_tensor bias, int32_t kind, int32_t activation);
 // RMS norm over the last axis; weight may be NULL. Output in the type of x.
 ct_status ct_rms_norm(ct_tensor *out, ct_tensor x, ct_tensor weight, double epsilon);
-// act(a) * b; b may be NULL. activation as above, 3: relu.
+// act(a) * b; b may be NULL. activation as above, 3: relu, 4: gelu by tanh.
 ct_status ct_gated_activation(ct_tensor *out, ct_tensor a, ct_tensor b, int32_t activation);
 
 // ---- Averages with exponential weights (kernels/averages.cpp): differentiable, on the CPU ----
@@ -238,6 +240,42 @@ ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_te
 // -> [B, T, C] and the ring after the last position (kernels/short_convolution.cpp).
 ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
                                ct_tensor ring);
+
+// ---- Streams of AltUp (kernels/altup.cpp, kernels/sequence_altup.cpp) ----
+// Predict and correct in one pass: `count` blocks of one shape, the layer's output for block `active`, p [K, K],
+// g [K] -> `count` new blocks.
+ct_status ct_altup_mix(ct_tensor *outs, const ct_tensor *blocks, int32_t count, ct_tensor output,
+                       ct_tensor prediction, ct_tensor correction, int32_t active);
+// The prediction of the active block alone.
+ct_status ct_altup_predict(ct_tensor *out, const ct_tensor *blocks, int32_t count, ct_tensor prediction,
+                           int32_t active);
+// Sums of tensors of one shape with constant weights [out_count, in_count] (a host array).
+ct_status ct_combine(ct_tensor *outs, int32_t out_count, const ct_tensor *ins, int32_t in_count,
+                     const double *weights);
+// Sequence-AltUp: x [B, T, D] with anchors at first, first + stride, ...; layer_output [B, anchors, D] or NULL;
+// anchor and innovation [B, D] before the first token or NULL; coefficients a1, a2, b [3]. -> [B, T, D], and anchor
+// and innovation of the last group in the accumulator type.
+ct_status ct_sequence_altup(ct_tensor *out, ct_tensor *anchor_out, ct_tensor *innovation_out, ct_tensor x,
+                            ct_tensor layer_output, ct_tensor anchor, ct_tensor innovation, ct_tensor coefficients,
+                            int64_t first, int64_t stride);
+// x with the given range of an axis replaced by `source`.
+ct_status ct_slice_scatter(ct_tensor *out, ct_tensor x, ct_tensor source, int64_t axis, int64_t begin, int64_t end,
+                           int64_t step);
+
+// ---- Mixtures of experts (kernels/experts.cpp) ----
+// probabilities [N, E] -> token of every slot [M] (sorted by expert), its entry
+// (token * E + expert) in the probabilities, the wanted experts [N, k], and the
+// slots of each expert in `counts` (E numbers). routing 0: token choice by position, 1: token choice by
+// probability, 2: expert choice. capacity 0: no limit.
+ct_status ct_route(ct_tensor *slot_tokens, ct_tensor *slot_entries, ct_tensor *choices, int64_t *counts,
+                   ct_tensor probabilities, int32_t routing, int64_t k, int64_t capacity);
+// x [N, D] -> the row of every slot's token [M, D].
+ct_status ct_dispatch(ct_tensor *out, ct_tensor x, ct_tensor slot_tokens);
+// rows [M, D] times gates [M], summed by token -> [N, D].
+ct_status ct_collect(ct_tensor *out, ct_tensor rows, ct_tensor gates, ct_tensor slot_tokens, int64_t tokens);
+// x [M, in] times the matrix of each row's expert: weight [E, out, in], bias [E, out] or NULL.
+ct_status ct_grouped_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias, const int64_t *counts,
+                            int32_t expert_count);
 
 // ---- Long convolutions and diagonal state spaces (kernels/long_convolution.cpp, kernels/diagonal_heads.cpp) ----
 // Causal depthwise convolution of x [B, M, C] with taps [L, C], and skip [C] or NULL times x: the outputs [B, T, C]
@@ -288,6 +326,26 @@ ct_status ct_matrix_recurrence(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tens
                                ct_tensor strengths, ct_tensor state);
 // x with a x = b, for the lower triangle of a [.., N, N] and b [.., N, M]; ones on the diagonal where `unit`.
 ct_status ct_solve_lower_triangular(ct_tensor *out, ct_tensor a, ct_tensor b, bool unit);
+
+// ---- Encoder-decoder models (kernels/biased_attention.cpp, residual_norm.cpp, token_loss.cpp) ----
+// Attention without scaling of scores, with a bias of distances [H, Tq + Tk - 1] (index j - i + Tq - 1) or NULL.
+// x [B, T, 3 H A] packs q, k, v; with memory [B, Tk, 2 H A] (k, v), x [B, Tq, H A] is q alone -> [B, Tq, H A].
+// Segments int32 [B, Tq], [B, Tk] or NULL: queries see keys of their own segment only, and 0 is padding. `keep`
+// [B, H, Tq or 1, Tk] multiplies the probabilities (dropout) or is NULL. Causal queries are aligned to the last keys.
+ct_status ct_biased_attention(ct_tensor *out, ct_tensor x, ct_tensor memory, ct_tensor bias,
+                              ct_tensor query_segments, ct_tensor key_segments, ct_tensor keep, int32_t heads,
+                              bool causal);
+// One query a row over the first `count` entries of caches [N, H, C, A], without gradients: q [B, H A], bias
+// [H, count] or NULL, key_segments [N, count] or NULL (1 counts) -> [B, H A]. Row b reads cache b / (B / N).
+ct_status ct_biased_attention_step(ct_tensor *out, ct_tensor q, ct_tensor keys, ct_tensor values, ct_tensor bias,
+                                   ct_tensor key_segments, int64_t count);
+// RMS norm, of element type `dtype`, of the stream x + branch, which is *sum_out; without a branch (NULL) of x, and
+// *sum_out is NULL. The stream is float32 or of the type of the branch.
+ct_status ct_residual_norm(ct_tensor *out, ct_tensor *sum_out, ct_tensor x, ct_tensor branch, ct_tensor weight,
+                           double epsilon, int32_t dtype);
+ct_status ct_residual_add(ct_tensor *out, ct_tensor x, ct_tensor branch);
+// logits [N, V], int64 targets [N] (-100: not counted) -> cross entropies [N] and log-normalisers [N].
+ct_status ct_token_loss(ct_tensor *losses, ct_tensor *log_sums, ct_tensor logits, ct_tensor targets);
 
 #ifdef __cplusplus
 }

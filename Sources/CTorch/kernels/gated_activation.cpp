@@ -9,6 +9,7 @@ at::Tensor activation_aten(const at::Tensor &x, int32_t activation) {
   case kSwish: return at::silu(x);
   case kGelu: return at::gelu(x, "none");
   case kRelu: return at::relu(x);
+  case kGeluTanh: return at::gelu(x, "tanh");
   }
   TORCH_CHECK_VALUE(false, "unknown activation ", activation);
 }
@@ -60,7 +61,7 @@ ct_status ct_gated_activation(ct_tensor *out, ct_tensor left, ct_tensor right, i
   return guarded([&] {
     const auto &a = left->value;
     auto b = maybe(right);
-    TORCH_CHECK_VALUE(activation >= kNone && activation <= kRelu, "unknown activation ", activation);
+    TORCH_CHECK_VALUE(activation >= kNone && activation <= kGeluTanh, "unknown activation ", activation);
     TORCH_CHECK_VALUE(!b.defined() || (b.sizes() == a.sizes() && b.scalar_type() == a.scalar_type()),
                       "the gate ", b.sizes(), " must have the shape and type of the branch ", a.sizes());
     if (has_row_kernels(a)) {

@@ -17,7 +17,7 @@ template <> struct Accumulator<double> {
   using type = double;
 };
 
-enum Activation : int32_t { kNone = 0, kSwish = 1, kGelu = 2, kRelu = 3 };
+enum Activation : int32_t { kNone = 0, kSwish = 1, kGelu = 2, kRelu = 3, kGeluTanh = 4 };
 enum NormKind : int32_t { kRMS = 1, kLayer = 2 };
 
 template <class T> struct RowKernels {

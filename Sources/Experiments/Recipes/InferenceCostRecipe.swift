@@ -51,6 +51,7 @@ public struct InferenceCostRecipe: Recipe {
             "positions": positions.map(String.init).joined(separator: " "),
             "batches": batches.map(String.init).joined(separator: " "),
             "models": sides.map(\.preset).joined(separator: " "), "tokens at a position": "\(2 * tokens)",
+            "machine": context.machine,
         ]
     }
 

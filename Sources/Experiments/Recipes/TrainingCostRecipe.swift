@@ -61,6 +61,7 @@ public struct TrainingCostRecipe: Recipe {
             "lengths": lengths.map(String.init).joined(separator: " "), "tokens a step": "\(tokensPerStep)",
             "models": sides.map { "\($0.preset) \($0.form)" }.joined(separator: " "),
             "repetitions in a process": "\(repetitions)",
+            "machine": context.machine,
         ]
     }
 

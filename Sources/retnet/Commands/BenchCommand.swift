@@ -18,7 +18,7 @@ struct BenchCommand: ParsableCommand {
             median of repetitions after a warm-up, with the fastest and the slowest.
             """,
         subcommands: [
-            BenchTrainCommand.self, BenchPrefillCommand.self, BenchDecodeCommand.self,
+            BenchTrainCommand.self, BenchPrefillCommand.self, BenchDecodeCommand.self, BenchT5Command.self,
             BenchArchitecturesCommand.self,
         ])
 }

@@ -18,11 +18,15 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
             that was read and generated is kept in a file of fixed size, and --state-in goes on from there, with or \
             without a new prompt: both texts together are what one run would have given.
 
+            A folder with a T5 model turns every prompt into an output by search: --beams, --length-penalty, \
+            --early-stopping and --outputs are for these models alone.
+
             Ctrl-C ends the text early; the state is still saved, and the exit code is 1.
             """)
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var sampling: SamplingOptions
+    @OptionGroup var search: BeamOptions
     @OptionGroup var device: DeviceOptions
 
     @Option(help: "A text to continue; may be given several times.")
@@ -65,6 +69,11 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         let prompts =
             try prompt + promptFile.map(TextInput.text)
             + (standardInput.map { [try TextInput.text($0)] } ?? [])
+        let path = try model.modelPath()
+        if T5Folder.recognizes(path) { return try generateFromT5(path, prompts: prompts) }
+        guard !search.isGiven else {
+            throw CommandError("--beams and what belongs to it are for encoder-decoders: '\(path)' is none")
+        }
         let (device, type) = try device.prepare(.fast)
         let loaded = try model.load(on: device, as: type)
         let session = try session(loaded)

@@ -16,6 +16,7 @@ struct PresetsCommand: ParsableCommand {
             header: ["preset", "parameters", "state", "what it is"],
             alignments: [.left, .right, .right, .left])
         var entries: [SettingsTree] = []
+        var encoderDecoders: [SettingsTree] = []
         for preset in Preset.all {
             let accounting = try ModelAccounting(preset.configuration)
             let configuration = preset.configuration
@@ -32,8 +33,20 @@ struct PresetsCommand: ParsableCommand {
                 "state_bytes": .int(accounting.stateByteCount(tokenCount: 2048)),
             ])
         }
+        for preset in T5Preset.all {
+            let accounting = try T5Accounting(preset.configuration)
+            let cache = 4 * accounting.cacheElementCount(sourceLength: 512, targetLength: 114)
+            table.append([
+                preset.name, Format.count(accounting.parameterCount), Format.bytes(cache), preset.summary,
+            ])
+            encoderDecoders.append([
+                "name": .string(preset.name), "summary": .string(preset.summary),
+                "parameters": .int(accounting.parameterCount),
+                "hidden_size": .int(preset.configuration.hiddenSize), "cache_bytes": .int(cache),
+            ])
+        }
         if json {
-            try Console.json(["presets": .array(entries)])
+            try Console.json(["presets": .array(entries), "t5_presets": .array(encoderDecoders)])
         } else {
             Console.result(table.text())
         }

@@ -12,6 +12,8 @@ public struct RecallRecipe: Recipe {
     /// What it shows.
     public static let summary =
         "multi-query recall, induction and parity: accuracy beside state size (synthetic tasks)"
+    /// The tasks write their own examples.
+    public static let readsTexts = false
 
     /// One run: a contender learns a task with a seed, at one rate or at several in turn.
     struct Entry: Sendable {

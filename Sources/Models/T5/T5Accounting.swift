@@ -1,0 +1,57 @@
+/// What a T5 of some configuration weighs and costs, by arithmetic alone; a multiply-add counts as two FLOPs.
+public struct T5Accounting: Sendable, Equatable {
+    /// The configuration that is counted.
+    public let configuration: T5Configuration
+    /// Widths outside the layers.
+    public let widths: T5Widths
+    /// All parameters.
+    public let parameterCount: Int
+    /// Parameters of the embedding and of a separate output matrix.
+    public let embeddingParameterCount: Int
+
+    /// Counts; throws `SettingsError` if the configuration is not sound.
+    public init(_ configuration: T5Configuration, widths: T5Widths? = nil) throws {
+        try configuration.validate()
+        self.configuration = configuration
+        self.widths = widths ?? T5Widths(configuration.hiddenSize)
+        var total = 0
+        var tables = 0
+        for (name, shape) in configuration.parameterShapes(self.widths) {
+            let count = shape.reduce(1, *)
+            total += count
+            if name == T5Names.embedding || name == T5Names.output { tables += count }
+        }
+        parameterCount = total
+        embeddingParameterCount = tables
+    }
+
+    /// Parameters outside the embedding and the output matrix.
+    public var otherParameterCount: Int { parameterCount - embeddingParameterCount }
+
+    /// FLOPs of one example forward: the encoder over the source, the decoder and the output over the target.
+    public func forwardFLOPs(sourceLength: Int, targetLength: Int) -> Int {
+        let c = configuration
+        let (s, t) = (max(0, min(sourceLength, 1 << 20)), max(0, min(targetLength, 1 << 20)))
+        let (d, inner) = (c.hiddenSize, c.attentionSize)
+        let feedForward = (c.feedForward.isGated ? 3 : 2) * d * c.innerSize
+        let encoder = s * (4 * d * inner + feedForward) + 2 * s * s * inner
+        let own = t * (4 * d * inner + feedForward) + t * t * inner
+        let cross = 2 * t * d * inner + 2 * s * widths.encoderOutput * inner + 2 * t * s * inner
+        let output = t * widths.decoderOutput * c.vocabularySize
+        return 2 * (c.encoderLayerCount * encoder + c.decoderLayerCount * (own + cross) + output)
+    }
+
+    /// FLOPs of one example in training: three times ``forwardFLOPs(sourceLength:targetLength:)``.
+    public func trainingFLOPs(sourceLength: Int, targetLength: Int) -> Int {
+        3 * forwardFLOPs(sourceLength: sourceLength, targetLength: targetLength)
+    }
+
+    /// Numbers in the decoder's cache of one sequence: own keys and values so far, and those of the source.
+    public func cacheElementCount(sourceLength: Int, targetLength: Int) -> Int {
+        let (s, t) = (max(0, min(sourceLength, 1 << 30)), max(0, min(targetLength, 1 << 30)))
+        return configuration.decoderLayerCount * 2 * configuration.attentionSize * (s + t)
+    }
+
+    /// Bytes of float32 weights, gradients and both moments of Adam; activations come on top.
+    public var trainingByteCount: Int { parameterCount * 16 }
+}

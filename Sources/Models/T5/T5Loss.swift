@@ -1,0 +1,13 @@
+import Torch
+
+/// The summed loss of a batch.
+public struct T5Loss {
+    /// What to differentiate: the cross entropy in nats and the z-loss of all counted targets together.
+    ///
+    /// T5X minimises this sum, since Adafactor does not mind its scale; divide by ``targetCount`` for Adam.
+    public let sum: Tensor
+    /// The cross entropy in nats alone, without gradients.
+    public let crossEntropy: Tensor
+    /// Targets that count.
+    public let targetCount: Int
+}

@@ -1,0 +1,25 @@
+import Torch
+
+/// Which positions belong together: int32 [B, T], where 0 is padding and equal numbers see each other.
+public final class T5Segments {
+    /// One number a position.
+    public let values: Tensor
+    private var strided: [Int: Tensor] = [:]
+
+    /// Segments as int32 [B, T].
+    public init(_ values: Tensor) throws {
+        guard values.rank == 2 else {
+            throw T5Error.wrongShape(what: "segments", expected: "[B, T]", found: values.shape)
+        }
+        self.values = try values.to(.int32)
+    }
+
+    /// The segments of every `stride`-th position.
+    public func every(_ stride: Int) throws -> Tensor {
+        guard stride > 1 else { return values }
+        if let found = strided[stride] { return found }
+        let result = try values.sliced(1, 0..<values.size(1), by: stride).contiguous()
+        strided[stride] = result
+        return result
+    }
+}

@@ -1,0 +1,47 @@
+import Foundation
+import Layers
+import Models
+import Torch
+
+/// A T5 of a few hundred numbers; inner widths differ from the model's on purpose.
+func tinyT5(gated: Bool = true, dropout: Double = 0, decoderLayers: Int = 2) -> T5Configuration {
+    T5Configuration(
+        vocabularySize: 32, hiddenSize: 8, headCount: 2, keySize: 3, innerSize: 12, encoderLayerCount: 2,
+        decoderLayerCount: decoderLayers, feedForward: gated ? .gatedGelu : .relu, tiedOutput: !gated,
+        bucketCount: 8, maximumDistance: 20, dropout: dropout)
+}
+
+/// Weights that any program can make again: sin(0.1 (i + 1)² (k + 2)) for number i of parameter k.
+func madeUpWeights(_ configuration: T5Configuration) -> (String, [Int]) throws -> Tensor {
+    var order: [String: Int] = [:]
+    for (index, entry) in configuration.parameterShapes().enumerated() { order[entry.name] = index }
+    return { name, shape in
+        let k = Double(order[name] ?? 0)
+        let isTable = name.contains("shared") || name.contains("bias")
+        let scale = isTable ? 1 : 1.5 / Double(shape.last ?? 1).squareRoot()
+        let values = (0..<shape.reduce(1, *)).map { i in
+            let wave = sin(0.1 * Double(i + 1) * Double(i + 1) * (k + 2))
+            return shape.count == 1 ? 1 + 0.1 * wave : scale * wave
+        }
+        return try Tensor.from(values, shape)
+    }
+}
+
+func madeUpT5(_ configuration: T5Configuration, _ type: ElementType = .float64, compute: ElementType? = nil)
+    throws -> T5Model
+{
+    try T5Model(
+        configuration,
+        parameters: ParameterStore(source: .provided(madeUpWeights(configuration)), elementType: type),
+        computeType: compute ?? type)
+}
+
+let goldenSources: [[Int32]] = [[5, 9, 3, 17, 22, 8, 11, 13, 21, 6, 4, 1], [7, 2, 30, 1]]
+let goldenTargets: [[Int32]] = [[12, 4, 25, 1], [9, 1]]
+
+/// The largest difference relative to the largest value; infinity where lengths differ.
+func relativeDifference(_ a: [Double], _ b: [Double]) -> Double {
+    guard a.count == b.count, !a.isEmpty else { return .infinity }
+    let scale = b.reduce(1e-300) { max($0, abs($1)) }
+    return zip(a, b).reduce(0) { max($0, abs($1.0 - $1.1)) } / scale
+}
