@@ -30,7 +30,7 @@ import Testing
     ]
 
     @Test("Mistakes on the command line end with 64 before anything is done", arguments: usage)
-    func usage(arguments: [String]) throws {
+    func mistakes(arguments: [String]) throws {
         let folder = try TemporaryFolder()
         let outcome = try RunningCommand(
             arguments.map { $0.replacingOccurrences(of: "@", with: folder.url.path) }
