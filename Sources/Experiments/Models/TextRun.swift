@@ -18,14 +18,14 @@ struct TextRun {
         var learningRate: Double
         /// Micro-batches of one step.
         var accumulation = 1
-        /// Steps of warm-up; nil for 1.5 % of all, the paper's share, but twenty where that is at most a tenth.
+        /// Steps of warm-up; nil for 1.5 % of all, the paper's share.
         var warmup: Int?
         var dropout = 0.0
         /// Whether activations are computed again in the backward pass, for models that would not fit otherwise.
         var recomputes = false
 
         var tokenCount: Int { steps * batch * length * accumulation }
-        var warmupStepCount: Int { warmup ?? max(1, steps * 3 / 200, min(20, steps / 10)) }
+        var warmupStepCount: Int { max(1, warmup ?? steps * 3 / 200) }
 
         /// For the report.
         var text: String {
