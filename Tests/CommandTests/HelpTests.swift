@@ -4,7 +4,8 @@ import Testing
 @Suite struct HelpTests {
     static let commands = [
         ["demo"], ["train"], ["generate"], ["logits"], ["eval"], ["eval", "perplexity"], ["eval", "recall"],
-        ["bench"], ["bench", "train"], ["bench", "prefill"], ["bench", "decode"], ["info"], ["presets"],
+        ["bench"], ["bench", "train"], ["bench", "prefill"], ["bench", "decode"], ["bench", "t5"], ["t5"],
+        ["t5", "create"], ["t5", "convert"], ["t5", "logits"], ["t5", "generate"], ["info"], ["presets"],
         ["tokenize"], ["doctor"],
     ]
 

@@ -38,7 +38,7 @@ public struct T5DecoderLayer {
 
     /// x [B, T, d] → [B, T, d]; the call must have a memory.
     public func callAsFunction(_ x: Tensor, stride: Int = 1, _ call: T5Call) throws -> Tensor {
-        guard let memory = call.memory else { throw T5Error.emptyBatch }
+        guard let memory = call.memory else { throw T5Error.missingMemory }
         let segments = try call.segments?.every(stride)
         let normed = try branches.norm(x, attentionNorm, call).normed
         let mixed = try attention.within(

@@ -12,6 +12,8 @@ public enum T5Error: Error, Equatable, CustomStringConvertible, LocalizedError {
     case rowTooLong(row: Int, length: Int, limit: Int)
     /// The stacks of encoder and decoder need embeddings of different widths.
     case embeddingSizes(encoder: Int, decoder: Int)
+    /// A decoder's layer was called without the encoder's result.
+    case missingMemory
     /// A tensor has the wrong shape.
     case wrongShape(what: String, expected: String, found: [Int])
 
@@ -28,6 +30,8 @@ public enum T5Error: Error, Equatable, CustomStringConvertible, LocalizedError {
             "row \(row) has \(length) tokens, but rows are filled up to \(limit): shorten it or raise the length"
         case .embeddingSizes(let encoder, let decoder):
             "encoder and decoder share one embedding, but their stacks need the widths \(encoder) and \(decoder)"
+        case .missingMemory:
+            "a layer of a decoder needs the encoder's result"
         case .wrongShape(let what, let expected, let found):
             "\(what) must be \(expected), found \(found)"
         }

@@ -5,9 +5,6 @@ extension T5Model {
     /// The weight of T5X's z-loss, the squared logarithm of the softmax's normaliser.
     public static let standardZLoss = 1e-4
 
-    /// How many logits are held at once.
-    private static var logitBudget: Int { 1 << 26 }
-
     /// The summed loss of a batch: cross entropy, and `zLoss` times the squared log-normaliser of every target.
     ///
     /// Large batches are scored in slices whose logits are computed again in the backward pass.
@@ -55,7 +52,7 @@ extension T5Model {
     }
 
     private func slices(of count: Int) -> [Range<Int>] {
-        let size = max(1, Self.logitBudget / configuration.vocabularySize)
+        let size = max(1, logitBudget / configuration.vocabularySize)
         return stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
     }
 

@@ -15,6 +15,8 @@ public final class T5Model {
     public let parameters: ParameterStore
     /// The element type of everything but the residual stream, whatever the type of the parameters.
     public var computeType: ElementType
+    /// How many logits a loss holds at once; more are computed in slices, and again in the backward pass.
+    public var logitBudget = 1 << 26
     /// How the layers of the encoder are applied.
     public let encoderStack: any T5LayerStack
     /// How the layers of the decoder are applied.

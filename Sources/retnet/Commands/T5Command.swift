@@ -9,5 +9,7 @@ struct T5Command: ParsableCommand {
             Models are folders in the form of Hugging Face's checkpoints. To turn text into text, use \
             `retnet generate`; to measure speed, `retnet bench t5`.
             """,
-        subcommands: [T5LogitsCommand.self, T5GenerateCommand.self, T5ConvertCommand.self])
+        subcommands: [
+            T5CreateCommand.self, T5ConvertCommand.self, T5LogitsCommand.self, T5GenerateCommand.self,
+        ])
 }

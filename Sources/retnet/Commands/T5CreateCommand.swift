@@ -1,0 +1,60 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Layers
+import Models
+import Settings
+import Text
+import Torch
+
+/// `retnet t5 create`: a T5 with T5's first values.
+struct T5CreateCommand: ParsableCommand, ComputingCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create",
+        abstract: "Write a folder with an untrained T5.",
+        discussion: "The result can be read by Transformers too.")
+
+    @Option(help: ArgumentHelp("A preset of T5: t5-small, t5-v1.1-base and so on.", valueName: "name"))
+    var preset: String?
+    @Option(help: ArgumentHelp("A YAML or JSON file with the settings of a T5.", valueName: "file"))
+    var config: String?
+    @Option(name: .shortAndLong, help: ArgumentHelp("The folder to write.", valueName: "dir"))
+    var output: String
+    @Option(help: "The seed of the first values.")
+    var seed: UInt64 = 0
+    @Flag(help: "Add the tokenizer of bytes.")
+    var bytes = false
+
+    func validate() throws {
+        if (preset == nil) == (config == nil) { throw ValidationError("give either --preset or --config") }
+        if let preset {
+            do { _ = try T5Preset.named(preset) } catch { throw ValidationError("\(error)") }
+        }
+    }
+
+    func run() throws {
+        try Arguments.checkOutput(output)
+        let configuration = try architecture()
+        let tokenizer = bytes ? ByteTokenizer() : nil
+        if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
+            throw CommandError(
+                "the tokenizer of bytes needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
+                    + " \(configuration.vocabularySize)")
+        }
+        let store = ParameterStore(source: .random(seed: seed))
+        let model = try withoutGradients {
+            try T5Model(configuration, parameters: store, computeType: .float32)
+        }
+        try T5Folder.save(model, tokenizer: tokenizer, to: output)
+        Console.note("\(store.parameterCount) parameters written to \(output)")
+    }
+
+    private func architecture() throws -> T5Configuration {
+        guard let config else { return try T5Preset.named(preset ?? "").configuration }
+        let document = try SettingsDocument(contentsOf: URL(fileURLWithPath: config))
+        let reader = document.reader
+        let configuration = T5Configuration(reading: reader)
+        try reader.finish()
+        return configuration
+    }
+}
