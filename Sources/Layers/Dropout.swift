@@ -6,11 +6,16 @@ public struct ForwardContext {
     public var isTraining: Bool
     /// Where dropout draws from; needed when training with dropout.
     public var generator: Generator?
+    /// Where layers put losses beside the model's own; nil where nobody wants them.
+    public var auxiliaryLosses: AuxiliaryLosses?
 
     /// A context for inference unless said otherwise.
-    public init(isTraining: Bool = false, generator: Generator? = nil) {
+    public init(
+        isTraining: Bool = false, generator: Generator? = nil, auxiliaryLosses: AuxiliaryLosses? = nil
+    ) {
         self.isTraining = isTraining
         self.generator = generator
+        self.auxiliaryLosses = auxiliaryLosses
     }
 
     /// Inference: no dropout.

@@ -70,7 +70,9 @@ public final class ParameterStore {
         switch source {
         case .random(let seed):
             let generator = try Generator(seed: Self.mix(seed, name))
+            // The order in memory decides how products round: it must be that of a checkpoint's tensors.
             tensor = try initializer.makeTensor(shape, generator: generator).to(elementType, on: device)
+                .contiguous()
         case .provided(let provide):
             tensor = try provide(name, shape).to(elementType, on: device)
             guard tensor.shape == shape else {

@@ -17,6 +17,11 @@ public protocol MixerArchitecture: Sendable, Equatable, SettingsRepresentable {
     /// The form in which training is fastest.
     var trainingForm: MixerForm { get }
 
+    /// Whether mixers measure distances in positions of the sequence where they see only some of them.
+    ///
+    /// See ``MixerPlace/positionStride``.
+    var honoursPositionStride: Bool { get }
+
     /// Numbers in the state of one sequence after so many tokens.
     func stateElementCount(tokenCount: Int) -> Int
 
@@ -36,6 +41,9 @@ extension MixerArchitecture {
 
     /// Chunks of 128, or parallel where there are no chunks.
     public var trainingForm: MixerForm { obstacle(to: .chunkwise(128)) == nil ? .chunkwise(128) : .parallel }
+
+    /// No: distances are counted in what the mixer sees.
+    public var honoursPositionStride: Bool { false }
 
     /// As in the recurrent form in the middle of a chunk.
     public func forwardFLOPsPerToken(chunkLength: Int) -> Int {

@@ -10,6 +10,7 @@ public final class MixerCall {
     /// Training or inference, and the generator of dropout.
     public let context: ForwardContext
     private var shared: [String: [Tensor]] = [:]
+    private var derived: [String: MixerCall] = [:]
 
     /// A call for a batch of `positions.count` rows.
     public init(form: MixerForm, positions: [SequencePosition], context: ForwardContext) {
@@ -24,5 +25,13 @@ public final class MixerCall {
         let tables = try make()
         shared[key] = tables
         return tables
+    }
+
+    /// A call over other positions of the same pass, made by the first layer that asks and reused by the others.
+    public func deriving(_ key: String, _ positions: () -> [SequencePosition]) -> MixerCall {
+        if let call = derived[key] { return call }
+        let call = MixerCall(form: form, positions: positions(), context: context)
+        derived[key] = call
+        return call
     }
 }

@@ -15,8 +15,8 @@ struct RetNetCommand: ParsableCommand {
         version: "retnet \(PackageVersion.current) (LibTorch \(Runtime.loadedVersion))",
         subcommands: [
             DemoCommand.self, TrainCommand.self, GenerateCommand.self, LogitsCommand.self, EvalCommand.self,
-            BenchCommand.self, ReproduceCommand.self, InfoCommand.self, PresetsCommand.self,
-            TokenizeCommand.self, T5Command.self, DoctorCommand.self,
+            BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, AltUpCommand.self,
+            PresetsCommand.self, TokenizeCommand.self, DoctorCommand.self,
         ])
 }
 

@@ -45,6 +45,28 @@ import Testing
         }
     }
 
+    @Test("A dense model becomes a recycled one with the same perplexity and is trained further")
+    func altUp() throws {
+        let folder = try TemporaryFolder()
+        let run = try TinyModel.train(in: folder)
+        let output = folder.path("recycled")
+        let report = try succeed(
+            ["altup", "--model", run, "--blocks", "2", "--output", output, "--json"]
+        ).json()
+        #expect(report["added_parameters"] as? Int == 2 * 6)
+        func loss(_ model: String) throws -> Double {
+            let report = try succeed([
+                "eval", "perplexity", "--model", model, "--data", folder.path("text.txt"), "--json",
+            ]).json()
+            return try #require(report["nats_per_token"] as? Double)
+        }
+        #expect(abs(try loss(run) - loss(output)) < 1e-5)
+        let refused = try RunningCommand(
+            ["altup", "--model", output, "--output", folder.path("again")], input: nil
+        ).wait()
+        #expect(refused.status == 1 && refused.errors.contains("altup"))
+    }
+
     @Test("A batch of prompts gives what each prompt gives alone, and JSON tells all about it")
     func batch() throws {
         let folder = try TemporaryFolder()

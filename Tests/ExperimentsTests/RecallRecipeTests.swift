@@ -20,7 +20,8 @@ import Torch
         // Two tokens and an example this short are learnt by heart in seconds.
         let task = try InductionHead(vocabularySize: 3, length: 6, factors: [1])
         let plan = TaskPlan(
-            "x", task, TaskModel(width: 16), steps: steps, learningRates: [learningRate], triesAllRates: false)
+            "x", task, TaskModel(width: 16), steps: steps, learningRates: [learningRate], triesAllRates: false
+        )
         let contender = try #require(try RecallContender.named(["retention"]).first)
         var settings = plan.settings
         settings.testCount = 256
@@ -30,7 +31,9 @@ import Torch
         ).run()
     }
 
-    @Test func `A task that can be solved is solved, training ends early, and a seed gives the same again`() throws {
+    @Test func `A task that can be solved is solved, training ends early, and a seed gives the same again`()
+        throws
+    {
         let outcome = try run(learningRate: 1e-2, steps: 800)
         #expect(outcome.accuracies.allSatisfy { $0 > 0.97 })
         #expect(outcome.stepsToGoal == outcome.stepCount)
@@ -60,7 +63,9 @@ import Torch
         }
     }
 
-    @Test func `The recipe runs all units, reports them, and a report can be made again from its files`() throws {
+    @Test func `The recipe runs all units, reports them, and a report can be made again from its files`()
+        throws
+    {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let context = try context(contenders: ["retention", "retention-fast"])

@@ -5,7 +5,9 @@ import Text
 
 /// What is promised of the examples of synthetic tasks.
 @Suite struct RecallTaskTests {
-    private func examples(_ task: any SyntheticTask, _ split: TaskSplit? = nil, count: Int = 200) -> [TaskExample] {
+    private func examples(_ task: any SyntheticTask, _ split: TaskSplit? = nil, count: Int = 200)
+        -> [TaskExample]
+    {
         var generator = SeededGenerator(seed: 7)
         let split = split ?? task.training
         return (0..<count).map { _ in

@@ -35,3 +35,21 @@ import Testing
         #expect(!low.isClearlyBelow(Sample([])))
     }
 }
+
+@Suite struct DisturbanceTests {
+    @Test("Rounds that differ by more than half are pointed out")
+    func disturbance() {
+        func results(_ speeds: [Double]) -> [UnitResult] {
+            speeds.enumerated().map { round, speed in
+                UnitResult(
+                    id: "a\(round)", contender: "A", seed: round, values: ["speed": speed], seconds: 1)
+            }
+        }
+        #expect(results([1, 1.2, 1.4]).disturbance("speed") == nil)
+        guard case .text(let text) = results([1, 1.2, 1.6]).disturbance("speed") else {
+            Issue.record("nothing was said")
+            return
+        }
+        #expect(text.contains("1 of 1"))
+    }
+}

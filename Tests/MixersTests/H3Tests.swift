@@ -5,7 +5,9 @@ import Testing
 import Torch
 
 @Suite struct H3Tests {
-    private func system(heads: Int, stateSize: Int = 8, seed: UInt64 = 2, steps: Double = 0.05) throws -> DiagonalSystem {
+    private func system(heads: Int, stateSize: Int = 8, seed: UInt64 = 2, steps: Double = 0.05) throws
+        -> DiagonalSystem
+    {
         let generator = try Generator(seed: seed)
         let modes = stateSize / 2
         func complex() throws -> ComplexTensor {
@@ -17,7 +19,8 @@ import Torch
         return try DiagonalSystem(
             logStep: generator.normal([heads], .float64) * 0.5 + log(steps),
             logDecay: generator.normal([heads, modes], .float64) * 0.3,
-            frequency: Tensor.from((0..<heads).flatMap { _ in frequencies }, [heads, modes]), input: complex(),
+            frequency: Tensor.from((0..<heads).flatMap { _ in frequencies }, [heads, modes]),
+            input: complex(),
             readout: complex(), skip: generator.normal([heads], .float64), discretization: .bilinear)
     }
 
@@ -73,7 +76,8 @@ import Torch
             try generator.normal([heads], .float64),
         ]
         let seeds = [
-            try generator.normal([2, length, heads * size], .float64), try generator.normal(state.shape, .float64),
+            try generator.normal([2, length, heads * size], .float64),
+            try generator.normal(state.shape, .float64),
         ]
         func gradients(
             _ run: (Tensor, Tensor, Tensor, DiagonalSystem, Tensor) throws -> H3Memory.Result
@@ -81,7 +85,8 @@ import Torch
             let leaves = try (inputs + [state] + parameters).map { try $0.clone().requiringGradient() }
             let p = Array(leaves[4...])
             let system = try DiagonalSystem(
-                logStep: p[0], logDecay: p[1], frequency: p[2], input: ComplexTensor(real: p[3], imaginary: p[4]),
+                logStep: p[0], logDecay: p[1], frequency: p[2],
+                input: ComplexTensor(real: p[3], imaginary: p[4]),
                 readout: ComplexTensor(real: p[5], imaginary: p[6]), skip: p[7], discretization: .bilinear)
             let result = try run(leaves[0], leaves[1], leaves[2], system, leaves[3])
             return try Tensor.gradients(
@@ -96,7 +101,9 @@ import Torch
     }
 
     /// A layer of width 8 with two heads of 4 and parameters changed by a closure.
-    private func layer(_ change: (ParameterStore) throws -> Void) throws -> (mixer: any TokenMixer, store: ParameterStore) {
+    private func layer(_ change: (ParameterStore) throws -> Void) throws -> (
+        mixer: any TokenMixer, store: ParameterStore
+    ) {
         let store = ParameterStore(source: .random(seed: 6), elementType: .float64)
         let configuration = H3Configuration(headCount: 2, headSize: 4, stateSize: 8, shiftSize: 6)
         let mixer = try configuration.makeMixer(store.root, MixerPlace(hiddenSize: 8))
@@ -128,7 +135,7 @@ import Torch
         let (mixer, store) = try layer { store in
             for name in ["shift.skip", "state_space.readout"] { try fill(store[name], 0) }
             try fill(store["state_space.skip"], 1)
-            let taps = (0..<8).flatMap { _ in [0.0, 1, 0, 0, 0, 0] }
+            let taps: [Double] = (0..<8).flatMap { _ -> [Double] in [0, 1, 0, 0, 0, 0] }
             try #require(store["shift.readout"]).copy(from: Tensor.from(taps, [8, 6]))
         }
         let x = try Generator(seed: 3).normal([1, 9, 8], .float64)
@@ -200,7 +207,9 @@ import Torch
             _ = try runPieces(mixer, x, [(6, .recurrent)])
             for name in ["state_space.log_step", "shift.readout", "state_space.skip"] {
                 try #require(store[name]).add(Tensor.ones([1], .float64), factor: 0.25)
-                let (a, b) = (try runPieces(mixer, x, [(6, .recurrent)]), try runPieces(mixer, x, [(6, .parallel)]))
+                let (a, b) = (
+                    try runPieces(mixer, x, [(6, .recurrent)]), try runPieces(mixer, x, [(6, .parallel)])
+                )
                 #expect(try relativeError(a.output, b.output) < 1e-11, "\(name)")
             }
         }

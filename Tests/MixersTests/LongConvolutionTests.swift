@@ -4,7 +4,9 @@ import Torch
 
 @Suite struct LongConvolutionTests {
     /// Σ_j taps[j] x[start + t - j] + skip x[start + t] in float64 on the host.
-    private func expected(_ x: Tensor, _ taps: Tensor, skip: Tensor?, starts: [Int], length: Int) throws -> Tensor {
+    private func expected(_ x: Tensor, _ taps: Tensor, skip: Tensor?, starts: [Int], length: Int) throws
+        -> Tensor
+    {
         let (batch, size, channels) = (x.size(0), x.size(1), x.size(2))
         let (values, filter) = (try x.doubles(), try taps.doubles())
         let skips = try skip?.doubles() ?? [Double](repeating: 0, count: channels)
@@ -72,7 +74,8 @@ import Torch
         for (starts, length, tapCount) in [([0, 0], 12, 12), ([3, 7], 9, 6), ([0, 4], 3, 30)] {
             let size = (starts.max() ?? 0) + length + 2
             let leaves = [
-                try generator.normal([2, size, 17], .float64), try generator.normal([tapCount, 17], .float64),
+                try generator.normal([2, size, 17], .float64),
+                try generator.normal([tapCount, 17], .float64),
                 try generator.normal([17], .float64),
             ]
             let seed = try generator.normal([2, length, 17], .float64)
@@ -116,7 +119,8 @@ import Torch
         let generator = try Generator(seed: 4)
         let x = try generator.normal([2, 700, 5], .float64).to(.bfloat16)
         let taps = try generator.normal([700, 5], .float64)
-        let sum = try expected(x.to(.float64), taps.to(.float32).to(.float64), skip: nil, starts: [0, 0], length: 700)
+        let sum = try expected(
+            x.to(.float64), taps.to(.float32).to(.float64), skip: nil, starts: [0, 0], length: 700)
         for method in [FusedOperators.ConvolutionMethod.direct, .spectral] {
             let found = try FusedOperators.longConvolution(x, taps: taps.to(.float32), method: method)
             #expect(found.elementType == .bfloat16)

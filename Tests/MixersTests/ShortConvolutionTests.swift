@@ -33,6 +33,20 @@ import Torch
         }
     }
 
+    @Test(arguments: [1, 2])
+    func `A pass leaves weights and inputs as they were`(length: Int) throws {
+        let store = ParameterStore(source: .random(seed: 2))
+        let convolution = try ShortConvolution(
+            store.root, channels: 6, width: 4, bias: true, initializer: .normal(standardDeviation: 0.5))
+        let x = try Generator(seed: 3).normal([1, length, 6])
+        let ring = try Generator(seed: 4).normal([1, 3, 6])
+        let before = try (store.tensors + [x, ring]).map { try $0.doubles() }
+        let first = try withoutGradients { try convolution(x, ring: ring).output.doubles() }
+        let second = try withoutGradients { try convolution(x, ring: ring).output.doubles() }
+        #expect(first == second)
+        #expect(try (store.tensors + [x, ring]).map { try $0.doubles() } == before)
+    }
+
     @Test func `Gradients equal those of the definition`() throws {
         let generator = try Generator(seed: 3)
         let (x, ring) = (

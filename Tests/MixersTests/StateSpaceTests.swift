@@ -8,7 +8,8 @@ import Torch
     /// A system with the first values of a layer: Δ from 1e-3 to 1e-1, S4D-Lin.
     private func system(
         channels: Int, stateSize: Int = 16, _ discretization: Discretization = .zeroOrderHold,
-        initialization: StateSpaceInitialization = .linear, steps: ClosedRange<Double> = 1e-3...1e-1, seed: UInt64 = 2
+        initialization: StateSpaceInitialization = .linear, steps: ClosedRange<Double> = 1e-3...1e-1,
+        seed: UInt64 = 2
     ) throws -> DiagonalSystem {
         let generator = try Generator(seed: seed)
         let modes = stateSize / 2
@@ -19,7 +20,8 @@ import Torch
         let frequencies = initialization.frequencies(stateSize: stateSize)
         return try DiagonalSystem(
             logStep: Tensor.from(logSteps), logDecay: Tensor.full([channels, modes], log(0.5), .float64),
-            frequency: Tensor.from((0..<channels).flatMap { _ in frequencies }, [channels, modes]), input: nil,
+            frequency: Tensor.from((0..<channels).flatMap { _ in frequencies }, [channels, modes]),
+            input: nil,
             readout: ComplexTensor(
                 real: generator.normal([channels, modes], .float64),
                 imaginary: generator.normal([channels, modes], .float64)),
@@ -63,7 +65,8 @@ import Torch
     @Test func `One real mode is a scalar decay`() throws {
         let gamma = 0.93
         let real = { (value: Double) in
-            ComplexTensor(real: try Tensor.full([1, 1], value, .float64), imaginary: try Tensor.zeros([1, 1], .float64))
+            ComplexTensor(
+                real: try Tensor.full([1, 1], value, .float64), imaginary: try Tensor.zeros([1, 1], .float64))
         }
         let system = DiagonalSystem(
             logTransition: try real(log(gamma)), input: try real(1), readout: try real(0.5),
@@ -77,7 +80,9 @@ import Torch
         }
         let outputs = try Tensor.from(expected, [1, 50, 1])
         #expect(try relativeError(StateSpace.parallel(u, system, state: nil).output, outputs) < 1e-12)
-        #expect(try relativeError(StateSpace.chunkwise(u, system, state: nil, chunkLength: 8).output, outputs) < 1e-12)
+        #expect(
+            try relativeError(StateSpace.chunkwise(u, system, state: nil, chunkLength: 8).output, outputs)
+                < 1e-12)
     }
 
     @Test(arguments: [1e-3, 1e-6, 0.1])
@@ -85,8 +90,10 @@ import Torch
         // One mode at A = -½ in float32 parameters, against expm1 in float64: (e^(ΔA) - 1) / A.
         let zeros = try Tensor.zeros([1, 1])
         let system = try DiagonalSystem(
-            logStep: Tensor.from([Float(log(step))]), logDecay: Tensor.full([1, 1], log(0.5)), frequency: zeros,
-            input: nil, readout: ComplexTensor(real: Tensor.ones([1, 1]), imaginary: zeros), skip: Tensor.zeros([1]),
+            logStep: Tensor.from([Float(log(step))]), logDecay: Tensor.full([1, 1], log(0.5)),
+            frequency: zeros,
+            input: nil, readout: ComplexTensor(real: Tensor.ones([1, 1]), imaginary: zeros),
+            skip: Tensor.zeros([1]),
             discretization: .zeroOrderHold)
         let exact = expm1(-0.5 * step) / -0.5
         #expect(abs(try system.input.real.item() / exact - 1) < 1e-6)
@@ -94,7 +101,8 @@ import Torch
     }
 
     @Test(arguments: [ElementType.float32, .bfloat16], Discretization.allCases)
-    func `Long sequences stay exact in narrow types`(type: ElementType, discretization: Discretization) throws {
+    func `Long sequences stay exact in narrow types`(type: ElementType, discretization: Discretization) throws
+    {
         let length = 16_384
         let system = try system(channels: 4, stateSize: 64, discretization)
         let u = try Generator(seed: 3).normal([1, length, 4], .float64).to(type)
@@ -112,8 +120,10 @@ import Torch
 
     @Test func `Long recurrences drift no further than rounding`() throws {
         let configuration = S4DConfiguration(channelCount: 8, stateSize: 64)
-        let (exact, narrow) = (ParameterStore(source: .random(seed: 1), elementType: .float64),
-            ParameterStore(source: .random(seed: 1)))
+        let (exact, narrow) = (
+            ParameterStore(source: .random(seed: 1), elementType: .float64),
+            ParameterStore(source: .random(seed: 1))
+        )
         let place = MixerPlace(hiddenSize: 8)
         let (wide, small) = (
             try configuration.makeMixer(exact.root, place), try configuration.makeMixer(narrow.root, place)

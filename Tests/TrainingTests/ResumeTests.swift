@@ -1,4 +1,5 @@
 import Foundation
+import Models
 import Reporting
 import Testing
 import Text
@@ -10,12 +11,21 @@ import Training
         var mode: DataConfiguration.Mode
         var resets: Bool
         var accumulation: Int
-        var testDescription: String { "\(mode), resets \(resets), accumulation \(accumulation)" }
+        var hasBlocksAndExperts = false
+        var testDescription: String {
+            "\(mode), resets \(resets), accumulation \(accumulation)"
+                + (hasBlocksAndExperts ? ", blocks, sequence and experts" : "")
+        }
     }
 
     private func configuration(_ variant: Variant, in folder: URL) throws -> TrainingConfiguration {
         var configuration = try Tiny.configuration(in: folder, steps: 10)
         configuration.model = Tiny.model(dropout: 0.15)
+        if variant.hasBlocksAndExperts {
+            configuration.model.altUp = AltUpConfiguration(
+                kind: .recycled, sequence: SequenceReductionConfiguration(stride: 3, lastLayer: 1))
+            configuration.model.feedForward.experts = ExpertsConfiguration(count: 3)
+        }
         configuration.data.mode = variant.mode
         configuration.data.resetsAtDocuments = variant.resets
         configuration.accumulationCount = variant.accumulation
@@ -31,6 +41,7 @@ import Training
         Variant(mode: .shuffled, resets: true, accumulation: 2),
         Variant(mode: .contiguous, resets: true, accumulation: 1),
         Variant(mode: .contiguous, resets: false, accumulation: 2),
+        Variant(mode: .contiguous, resets: true, accumulation: 1, hasBlocksAndExperts: true),
     ])
     func `An interrupted and resumed run has the same losses, weights and records as an uninterrupted one`(
         variant: Variant

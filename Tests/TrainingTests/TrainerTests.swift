@@ -92,6 +92,38 @@ import Training
         #expect(try run(recomputes: false) == run(recomputes: true))
     }
 
+    @Test func `A model with blocks and experts learns, and its auxiliary losses are noted and pull`() throws
+    {
+        var configuration = Tiny.model()
+        configuration.altUp = AltUpConfiguration()
+        configuration.feedForward.experts = ExpertsConfiguration(count: 4, balanceLoss: 0.1)
+        func run(_ configuration: LanguageModelConfiguration, recomputes: Bool, accumulation: Int = 1) throws
+            -> [TrainingStep]
+        {
+            let source = try ShuffledWindows(stream: Tiny.stream(), rowCount: 4, length: 32, seed: 3)
+            let model = try Tiny.build(configuration)
+            model.recomputesActivations = recomputes
+            let trainer = try Trainer(
+                model, source: source, options: options { $0.accumulationCount = accumulation })
+            return try (0..<12).map { _ in try trainer.makeStep() }
+        }
+        let steps = try run(configuration, recomputes: false)
+        #expect(steps[11].loss < steps[0].loss - 0.5)
+        #expect(steps[0].auxiliary.keys.sorted() == ["balance_loss", "dropped_share", "router_z_loss"])
+        // Two layers, each at least at the coefficient.
+        #expect(try #require(steps[0].auxiliary["balance_loss"]) > 0.19)
+        #expect(try run(configuration, recomputes: false).map(\.loss) == steps.map(\.loss))
+        for (a, b) in zip(try run(configuration, recomputes: true), steps) {
+            #expect(abs(a.loss - b.loss) < 1e-4)
+            for (name, value) in b.auxiliary { #expect(abs(value - (a.auxiliary[name] ?? -1)) < 1e-3) }
+        }
+        var free = configuration
+        free.feedForward.experts?.balanceLoss = 0
+        #expect(try run(free, recomputes: false).map(\.loss) != steps.map(\.loss))
+        let accumulated = try run(configuration, recomputes: false, accumulation: 2)
+        #expect(try #require(accumulated[0].auxiliary["balance_loss"]) < 0.5)
+    }
+
     @Test func `Updates from losses that are not finite leave the weights alone`() throws {
         let model = try Tiny.build()
         let source = try ContiguousWindows(stream: Tiny.stream(), rowCount: 2, length: 16, seed: 1)

@@ -241,6 +241,42 @@ ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_te
 ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
                                ct_tensor ring);
 
+// ---- Streams of AltUp (kernels/altup.cpp, kernels/sequence_altup.cpp) ----
+// Predict and correct in one pass: `count` blocks of one shape, the layer's output for block `active`, p [K, K],
+// g [K] -> `count` new blocks.
+ct_status ct_altup_mix(ct_tensor *outs, const ct_tensor *blocks, int32_t count, ct_tensor output,
+                       ct_tensor prediction, ct_tensor correction, int32_t active);
+// The prediction of the active block alone.
+ct_status ct_altup_predict(ct_tensor *out, const ct_tensor *blocks, int32_t count, ct_tensor prediction,
+                           int32_t active);
+// Sums of tensors of one shape with constant weights [out_count, in_count] (a host array).
+ct_status ct_combine(ct_tensor *outs, int32_t out_count, const ct_tensor *ins, int32_t in_count,
+                     const double *weights);
+// Sequence-AltUp: x [B, T, D] with anchors at first, first + stride, ...; layer_output [B, anchors, D] or NULL;
+// anchor and innovation [B, D] before the first token or NULL; coefficients a1, a2, b [3]. -> [B, T, D], and anchor
+// and innovation of the last group in the accumulator type.
+ct_status ct_sequence_altup(ct_tensor *out, ct_tensor *anchor_out, ct_tensor *innovation_out, ct_tensor x,
+                            ct_tensor layer_output, ct_tensor anchor, ct_tensor innovation, ct_tensor coefficients,
+                            int64_t first, int64_t stride);
+// x with the given range of an axis replaced by `source`.
+ct_status ct_slice_scatter(ct_tensor *out, ct_tensor x, ct_tensor source, int64_t axis, int64_t begin, int64_t end,
+                           int64_t step);
+
+// ---- Mixtures of experts (kernels/experts.cpp) ----
+// probabilities [N, E] -> token of every slot [M] (sorted by expert), its entry
+// (token * E + expert) in the probabilities, the wanted experts [N, k], and the
+// slots of each expert in `counts` (E numbers). routing 0: token choice by position, 1: token choice by
+// probability, 2: expert choice. capacity 0: no limit.
+ct_status ct_route(ct_tensor *slot_tokens, ct_tensor *slot_entries, ct_tensor *choices, int64_t *counts,
+                   ct_tensor probabilities, int32_t routing, int64_t k, int64_t capacity);
+// x [N, D] -> the row of every slot's token [M, D].
+ct_status ct_dispatch(ct_tensor *out, ct_tensor x, ct_tensor slot_tokens);
+// rows [M, D] times gates [M], summed by token -> [N, D].
+ct_status ct_collect(ct_tensor *out, ct_tensor rows, ct_tensor gates, ct_tensor slot_tokens, int64_t tokens);
+// x [M, in] times the matrix of each row's expert: weight [E, out, in], bias [E, out] or NULL.
+ct_status ct_grouped_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias, const int64_t *counts,
+                            int32_t expert_count);
+
 // ---- Long convolutions and diagonal state spaces (kernels/long_convolution.cpp, kernels/diagonal_heads.cpp) ----
 // Causal depthwise convolution of x [B, M, C] with taps [L, C], and skip [C] or NULL times x: the outputs [B, T, C]
 // at positions starts[b] ..< starts[b] + time. What lies after them in x is not read. Never circular.

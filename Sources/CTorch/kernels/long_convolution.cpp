@@ -110,7 +110,8 @@ at::Tensor packed(const at::Tensor &x, const std::vector<Segment> &segments, int
   auto type = accumulator_type(x.scalar_type());
   if (has_row_kernels(x) && x.stride(2) == 1) {
     auto out = at::empty({x.size(0), count, n}, x.options().dtype(type));
-    with_element(x.scalar_type(), [&]<class T>() { pack<T, typename Accumulator<T>::type>(x, segments, first, count, out); });
+    with_element(x.scalar_type(),
+                 [&]<class T>() { pack<T, typename Accumulator<T>::type>(x, segments, first, count, out); });
     return out;
   }
   auto out = at::zeros({x.size(0), count, n}, x.options().dtype(type));
@@ -220,7 +221,8 @@ void spectral_backward(const at::Tensor &x, const at::Tensor &taps, const Shape 
 // Rows [from, from + count) of x [M, C] at `row`, channels [c0, c0 + width) widened into rows of kPadding; rows
 // outside 0 ..< length are zero.
 template <class T, class A>
-void load_block(const T *x, int64_t row, int64_t length, int64_t from, int64_t count, int64_t c0, int64_t width, A *out) {
+void load_block(const T *x, int64_t row, int64_t length, int64_t from, int64_t count, int64_t c0, int64_t width,
+                A *out) {
   std::fill(out, out + count * kPadding, A(0));
   for (int64_t i = std::max<int64_t>(0, -from); i < count && from + i < length; i++)
     for (int64_t c = 0; c < width; c++) {
@@ -249,6 +251,7 @@ void streamed_forward(const at::Tensor &x, const at::Tensor &taps, const Shape &
     const A *filter = data<A>(taps);
     A *target = mutable_data<A>(out);
     int64_t row = x.stride(1), outer = x.stride(0), tap_row = taps.stride(0);
+    const auto &kernels = state_space_kernels<T>();
     parallel_for(s.batch * s.time * blocks, row_grain(s.taps * kWidth), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         int64_t c0 = i % blocks * kWidth, width = std::min(kWidth, s.channels - c0);
@@ -257,7 +260,7 @@ void streamed_forward(const at::Tensor &x, const at::Tensor &taps, const Shape &
         const T *last = signal + b * outer + position * row + c0;
         int64_t count = std::min(s.taps, position + 1);
         for (int64_t j = 0; j < count; j++)
-          state_space_kernels<T>().accumulate_products(filter + j * tap_row + c0, last - j * row, sum, width);
+          kernels.accumulate_products(filter + j * tap_row + c0, last - j * row, sum, width);
       }
     });
   });
@@ -301,8 +304,8 @@ void direct_backward(const at::Tensor &x, const at::Tensor &taps, const Shape &s
     // Rows of one block of channels add to the same taps, so one thread takes them all.
     parallel_for(blocks, row_grain(s.batch * s.time * s.taps * kPadding), [&](int64_t begin, int64_t end) {
       int64_t longest = s.length + s.taps - 1;
-      std::vector<A> packed_taps(s.taps * kPadding), packed_signal(span * kPadding), packed_gradient(longest * kPadding),
-          sums(s.length * kPadding), tap_sums(s.taps * kPadding);
+      std::vector<A> packed_taps(s.taps * kPadding), packed_signal(span * kPadding),
+          packed_gradient(longest * kPadding), sums(s.length * kPadding), tap_sums(s.taps * kPadding);
       for (int64_t i = begin; i < end; i++) {
         int64_t c0 = i * kPadding, width = std::min(kPadding, s.channels - c0);
         load_block(filter, taps.stride(0), s.taps, 0, s.taps, c0, width, packed_taps.data());

@@ -21,8 +21,9 @@ struct ShortConvolution : torch::autograd::Function<ShortConvolution> {
     int64_t width = weight.size(1), time = x.size(1);
     auto padded = extended(x, ring, width);
     auto taps = weight.to(padded.scalar_type());
-    auto out = bias ? bias->to(padded.scalar_type()).expand({x.size(0), time, x.size(2)}).contiguous()
-                    : at::zeros({x.size(0), time, x.size(2)}, padded.options());
+    auto out = at::zeros({x.size(0), time, x.size(2)}, padded.options());
+    if (bias)
+      out.add_(bias->to(padded.scalar_type()));
     for (int64_t j = 0; j < width; j++)
       out.addcmul_(padded.narrow(1, j, time), taps.select(1, j));
     context->save_for_backward({x, weight, ring ? *ring : at::Tensor()});

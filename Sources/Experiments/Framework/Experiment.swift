@@ -1,7 +1,6 @@
 import Foundation
 import Reporting
 import Settings
-import Torch
 
 /// Runs a recipe in a folder: what is missing is done, and the report is written at the end.
 public struct Experiment {
@@ -14,7 +13,7 @@ public struct Experiment {
     public static var recipes: [any Recipe.Type] {
         [
             ScalingRecipe.self, TrainingCostRecipe.self, InferenceCostRecipe.self, ArchitecturesRecipe.self,
-            AblationsRecipe.self, ContextLengthRecipe.self,
+            AblationsRecipe.self, ContextLengthRecipe.self, RecallRecipe.self,
         ]
     }
 
@@ -80,12 +79,7 @@ public struct Experiment {
         settings["seeds"] = context.seeds.map(String.init).joined(separator: " ")
         settings["contenders"] = context.contenders?.joined(separator: " ") ?? "those of the recipe"
         settings["element type"] = context.computeType.rawValue
-        if type.readsTexts {
-            settings["texts"] = context.texts.fingerprint
-        } else {
-            // Speed depends on the machine; what models learn does so only by rounding.
-            settings["device"] = "\(context.device), \(Runtime.threadCount) threads"
-        }
+        if type.readsTexts { settings["texts"] = context.texts.fingerprint }
         if !context.learningRates.isEmpty {
             settings["learning rates"] = context.learningRates.sorted { $0.key < $1.key }
                 .map { "\($0.key)=\($0.value)" }.joined(separator: " ")

@@ -40,6 +40,9 @@ public struct ExperimentContext {
         self.measure = measure
     }
 
+    /// The machine as far as speed depends on it: results of others must not be mixed with its own.
+    var machine: String { "\(device), \(Runtime.threadCount) threads" }
+
     /// A number of steps, at least two.
     func steps(_ count: Int) -> Int { max(2, Int(Double(count) * stepFactor)) }
 }

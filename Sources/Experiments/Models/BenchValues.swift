@@ -21,3 +21,18 @@ enum BenchValues {
         return list
     }
 }
+
+extension [UnitResult] {
+    /// A warning where rounds of one measurement differ by more than half, as they do on a busy machine; else nil.
+    func disturbance(_ name: String) -> ExperimentReport.Section? {
+        let busy = contenders.filter { contender in
+            guard let range = sample(contender, name).range, range.lowerBound > 0 else { return false }
+            return range.upperBound > 1.5 * range.lowerBound
+        }
+        guard !busy.isEmpty else { return nil }
+        return .text(
+            "**Rounds differ** by more than half for \(busy.count) of \(contenders.count) measurements, so other"
+                + " programs were at work: these speeds say little; repeat them on an idle machine. Memory is not affected."
+        )
+    }
+}

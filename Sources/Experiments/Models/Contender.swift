@@ -46,11 +46,12 @@ struct Contender {
         String(name.lowercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" })
     }
 
-    /// The architectures of a comparison: those asked for by name, else the recipe's own.
+    /// The architectures of a comparison: those asked for by name, `all`, or the recipe's own.
     static func architectures(_ asked: [String]?, otherwise own: [ComparedArchitecture]) throws
         -> [ComparedArchitecture]
     {
-        try picked(asked, from: ComparedArchitecture.allCases, otherwise: own) { $0.rawValue }
+        let all = ComparedArchitecture.allCases
+        return asked == ["all"] ? all : try picked(asked, from: all, otherwise: own) { $0.rawValue }
     }
 
     /// Those of some things that were asked for by name, else the recipe's own.

@@ -30,7 +30,7 @@ public struct ContextLengthRecipe: Recipe {
             size = .small(width: 128, layerCount: 3)
             (lengths, scored) = ([64, 128, 256, 512], 32)
         case .small:
-            settings = .init(steps: context.steps(3600), batch: 8, length: 1024, learningRate: 2e-3)
+            settings = .init(steps: context.steps(2400), batch: 8, length: 1024, learningRate: 2e-3)
             size = .small(width: 256, layerCount: 6)
             (lengths, scored) = ([128, 256, 512, 1024], 64)
         case .paper:

@@ -30,7 +30,7 @@ public struct InferenceCostRecipe: Recipe {
         self.context = context
         let size: String
         switch context.scale {
-        case .tiny: (size, positions, batches, tokens) = ("3m", [256, 1024, 4096, 16_384], [1, 2, 4, 8], 10)
+        case .tiny: (size, positions, batches, tokens) = ("3m", [256, 1024, 4096, 16_384], [1, 2, 4, 8], 24)
         case .small:
             (size, positions, batches, tokens) = (
                 "22m", [256, 1024, 4096, 16_384, 65_536], [1, 2, 4, 8], 40
@@ -51,6 +51,7 @@ public struct InferenceCostRecipe: Recipe {
             "positions": positions.map(String.init).joined(separator: " "),
             "batches": batches.map(String.init).joined(separator: " "),
             "models": sides.map(\.preset).joined(separator: " "), "tokens at a position": "\(2 * tokens)",
+            "machine": context.machine,
         ]
     }
 
@@ -122,6 +123,9 @@ public struct InferenceCostRecipe: Recipe {
         report.add(.text(verdict(results, batch: large)))
         report.add(.chart(name: "inference-cost", charts(results, small: small, large: large)))
         report.add(.table(table(results)))
+        if let section = results.disturbance("seconds_median \(positions[positions.count - 1])") {
+            report.add(section)
+        }
         report.add(RetNetPaper.inference)
         report.add(RetNetPaper.curves)
         return report
@@ -170,10 +174,10 @@ public struct InferenceCostRecipe: Recipe {
             + " \(ratio(memories.transformer, memories.retnet)) times the memory of RetNet, and RetNet generates"
             + " \(ratio(speeds.retnet, speeds.transformer)) times as many tokens a second (paper, 6.7B at 8,192: 3.4 and"
             + " 8.4). RetNet's speed there is \(ratio(speeds.retnet, starts.retnet)) of that at"
-            + " \(Format.grouped(first)) tokens: independent of the length, as in the paper,"
-            + " \(flat ? "agrees" : "does not agree"); the Transformer's is"
-            + " \(ratio(speeds.transformer, starts.transformer)): falling with the length, as in the paper,"
-            + " \(falls ? "agrees" : "does not agree")."
+            + " \(Format.grouped(first)) tokens (the paper: the same at every length;"
+            + " \(flat ? "agrees" : "does not agree")); the Transformer's is"
+            + " \(ratio(speeds.transformer, starts.transformer)) of it (the paper: falls with the length;"
+            + " \(falls ? "agrees" : "does not agree"))."
     }
 
     private func pair(_ value: (String) -> Double?) -> (transformer: Double, retnet: Double)? {

@@ -32,7 +32,7 @@ public struct TrainingCostRecipe: Recipe {
         self.context = context
         let size: String
         switch context.scale {
-        case .tiny: (size, lengths, tokensPerStep, repetitions) = ("3m", [512, 1024, 2048, 4096], 4096, 2)
+        case .tiny: (size, lengths, tokensPerStep, repetitions) = ("3m", [512, 1024, 2048, 4096], 4096, 4)
         case .small:
             (size, lengths, tokensPerStep, repetitions) = (
                 "22m", [512, 1024, 2048, 4096, 8192, 16_384], 16_384, 5
@@ -61,6 +61,7 @@ public struct TrainingCostRecipe: Recipe {
             "lengths": lengths.map(String.init).joined(separator: " "), "tokens a step": "\(tokensPerStep)",
             "models": sides.map { "\($0.preset) \($0.form)" }.joined(separator: " "),
             "repetitions in a process": "\(repetitions)",
+            "machine": context.machine,
         ]
     }
 
@@ -130,6 +131,7 @@ public struct TrainingCostRecipe: Recipe {
         for (key, title) in [("tokens_per_second", "tokens a second"), ("peak_bytes", "peak memory")] {
             report.add(.table(table(results, key, title)))
         }
+        if let section = results.disturbance("tokens_per_second") { report.add(section) }
         report.add(RetNetPaper.trainingThroughput)
         report.add(RetNetPaper.largestTrainingThroughput)
         report.add(RetNetPaper.trainingMemory)
@@ -162,26 +164,25 @@ public struct TrainingCostRecipe: Recipe {
     /// RetNet's speed and memory against the others at the longest length, beside the paper's at 1.3B.
     private func verdict(_ results: [UnitResult]) -> String {
         guard let last = lengths.last, let own = sides.first(where: { $0.key == "retnet" }) else { return "" }
-        var sentences: [String] = []
-        for side in sides where side.key != own.key {
-            for (key, name, published) in [
-                ("tokens_per_second", "speed", RetNetPaper.trainingThroughput),
-                ("peak_bytes", "memory", RetNetPaper.trainingMemory),
-            ] {
-                guard let ours = sample(results, own, last, key).median,
-                    let theirs = sample(results, side, last, key).median,
-                    let paperOwn = published.value("1.3B", own.published),
-                    let paperOther = published.value("1.3B", side.published)
-                else { continue }
-                let (ratio, paper) = (ours / theirs, paperOwn.value / paperOther.value)
-                let agrees = (ratio > 1) == (paper > 1)
-                sentences.append(
-                    "RetNet has \(Format.fixed(ratio, decimals: 2)) times the \(name) of: \(side.name) (paper, 1.3B at"
-                        + " 8,192, \(paperOwn.grade.rawValue): \(Format.fixed(paper, decimals: 2));"
-                        + " \(agrees ? "the direction agrees" : "the direction does not agree")).")
-            }
+        func ratio(_ side: Side, _ key: String, _ published: PublishedTable) -> String? {
+            guard let ours = sample(results, own, last, key).median,
+                let theirs = sample(results, side, last, key).median,
+                let paperOwn = published.value("1.3B", own.published),
+                let paperOther = published.value("1.3B", side.published)
+            else { return nil }
+            let (ratio, paper) = (ours / theirs, paperOwn.value / paperOther.value)
+            let agrees = (ratio > 1) == (paper > 1) ? "agrees" : "does not agree"
+            return "\(Format.fixed(ratio, decimals: 2)) times (paper: \(Format.fixed(paper, decimals: 2)),"
+                + " \(paperOwn.grade.rawValue); the direction \(agrees))"
         }
-        return "**At length \(Format.grouped(last)):** " + sentences.joined(separator: " ")
+        let sentences = sides.filter { $0.key != own.key }.compactMap { side -> String? in
+            guard let speed = ratio(side, "tokens_per_second", RetNetPaper.trainingThroughput),
+                let memory = ratio(side, "peak_bytes", RetNetPaper.trainingMemory)
+            else { return nil }
+            return "Beside \(side.name), RetNet has \(speed) the speed and \(memory) the memory."
+        }
+        return "**At length \(Format.grouped(last))** (the paper: 1.3B at 8,192): "
+            + sentences.joined(separator: " ")
     }
 
     private func chart(_ results: [UnitResult], _ key: String, _ axis: ChartAxis) -> LineChart {

@@ -18,6 +18,9 @@ extension AttentionConfiguration: MixerArchitecture {
         }
     }
 
+    /// Rotations are those of the positions between.
+    public var honoursPositionStride: Bool { true }
+
     /// Keys and values of every token seen: 2 · G · A a token.
     public func stateElementCount(tokenCount: Int) -> Int {
         2 * groupCount * headSize * Self.bounded(tokenCount)

@@ -19,10 +19,11 @@ struct AttentionPositions {
     /// The number of tokens between origins, and at most in one segment; nil without xPos.
     let step: Int?
 
-    init(_ c: AttentionConfiguration) {
-        angles = c.rotation.angles(headSize: c.headSize, base: c.rotaryBase)
+    /// `stride` is the number of positions of the sequence between two tokens that the layer sees.
+    init(_ c: AttentionConfiguration, stride: Int = 1) {
+        angles = c.rotation.angles(headSize: c.headSize, base: c.rotaryBase).map { $0 * Double(stride) }
         interleaved = c.rotation == .interleaved
-        guard let base = c.xPosScaleBase, base > 0, !angles.isEmpty else {
+        guard let base = c.xPosScaleBase.map({ $0 / Double(stride) }), base > 0, !angles.isEmpty else {
             (logRatios, step) = ([], nil)
             return
         }

@@ -39,7 +39,7 @@ public struct SelfAttention: TokenMixer {
         value = try linear("value", from: place.hiddenSize, to: groupWidth, first.deepMatrix(reading))
         output = try linear(
             "output", from: width, to: place.hiddenSize, first.deepMatrix(.xavierUniform(gain: 1)))
-        places = AttentionPositions(c)
+        places = AttentionPositions(c, stride: place.positionStride)
     }
 
     /// x [B, T, D] → [B, T, D] and the state after the last position.

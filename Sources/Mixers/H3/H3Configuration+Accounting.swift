@@ -17,8 +17,10 @@ extension H3Configuration: MixerArchitecture {
         shapes += ShiftStateSpace.shapes(channelCount: channelCount, width: shiftSize).map {
             ("shift.\($0.name)", $0.shape)
         }
-        shapes += StateSpaceParameters.shapes(channelCount: headCount, stateSize: stateSize, trainsInput: true)
-            .map { ("state_space.\($0.name)", $0.shape) }
+        shapes += StateSpaceParameters.shapes(
+            channelCount: headCount, stateSize: stateSize, trainsInput: true
+        )
+        .map { ("state_space.\($0.name)", $0.shape) }
         matrix("output", from: channelCount, to: hiddenSize)
         return shapes
     }

@@ -30,16 +30,21 @@ extension H3Memory {
         let scores = try query.matmul(key.transposed(-1, -2)) * toeplitz(system, length: length, type)
         var output = try scores.matmul(value)
         let powers = try system.powers((0...length).map(Double.init))
-        let read = try powers.map { try $0.sliced(1, 1..<length + 1) } * system.readout.map { try $0.unsqueezed(1) }
+        let read =
+            try powers.map { try $0.sliced(1, 1..<length + 1) } * system.readout.map { try $0.unsqueezed(1) }
         let rows = try ComplexTensor(real: read.real * 2, imaginary: read.imaginary * -2).joined().to(type)
         let memory = try rows.matmul(state.to(type)).reshaped([batch, heads, length, size, size])
         output = try output + query.unsqueezed(-2).matmul(memory).squeezed(-2)
-        let write = try powers.map { try $0.sliced(1, 0..<length).flipped(1) } * system.input.map { try $0.unsqueezed(1) }
+        let write =
+            try powers.map { try $0.sliced(1, 0..<length).flipped(1) }
+            * system.input.map { try $0.unsqueezed(1) }
         let products = try (key.unsqueezed(-1) * value.unsqueezed(-2)).reshaped([
             batch, heads, length, size * size,
         ])
         let written = try write.joined().to(type).transposed(-1, -2).matmul(products)
-        let power = try powers.map { try $0.sliced(1, length..<length + 1).to(type).reshaped([1, heads, modes, 1]) }
+        let power = try powers.map {
+            try $0.sliced(1, length..<length + 1).to(type).reshaped([1, heads, modes, 1])
+        }
         let before = try ComplexTensor(
             planes: state.to(type).reshaped([batch, heads, 2, modes, size * size]), axis: 2)
         let kept = try (before * power).planes(axis: 2).reshaped(written.shape)
@@ -48,7 +53,8 @@ extension H3Memory {
     }
 
     /// K_(r-s) for s ≤ r and 0 elsewhere, with D on the diagonal: [H, T, T].
-    private static func toeplitz(_ system: DiagonalSystem, length: Int, _ type: ElementType) throws -> Tensor {
+    private static func toeplitz(_ system: DiagonalSystem, length: Int, _ type: ElementType) throws -> Tensor
+    {
         let kernel = try system.kernel(length: length, type)
         let position = try Tensor.range(to: Double(length), .float32, on: kernel.device)
         let distance = try position.unsqueezed(1) - position.unsqueezed(0)

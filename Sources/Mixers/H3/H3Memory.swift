@@ -76,7 +76,8 @@ public enum H3Memory {
     {
         let block = min(chunkLength, blockLength)
         let powers = try system.powers((0...block).map(Double.init))
-        let read = try powers.map { try $0.sliced(1, 1..<block + 1) } * system.readout.map { try $0.unsqueezed(1) }
+        let read =
+            try powers.map { try $0.sliced(1, 1..<block + 1) } * system.readout.map { try $0.unsqueezed(1) }
         let write = try powers.map { try $0.sliced(1, 0..<block) } * system.input.map { try $0.unsqueezed(1) }
         return FusedOperators.DiagonalTables(
             taps: try taps(system, length: chunkLength, type),
@@ -125,7 +126,9 @@ public enum H3Memory {
     }
 
     /// The same without gradients by a native step, from tables that ``stepTables(_:_:)`` makes; for the CPU.
-    static func steps(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ tables: [Tensor], state: Tensor?, modeCount: Int)
+    static func steps(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ tables: [Tensor], state: Tensor?, modeCount: Int
+    )
         throws -> Result
     {
         let type = q.elementType.accumulator

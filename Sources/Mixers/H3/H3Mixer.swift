@@ -84,7 +84,8 @@ public struct H3Mixer: TokenMixer {
     private func stepTables(_ inputs: [Tensor?], _ form: MixerForm, _ type: ElementType) throws -> [Tensor]? {
         let weights = stateSpace.weights + shift.weights
         let recorded = gradientsAreEnabled && (inputs + weights).contains { $0?.requiresGradient == true }
-        guard form == .recurrent, !recorded, weights[0].device == .cpu, inputs[0]?.elementType != .float16 else {
+        guard form == .recurrent, !recorded, weights[0].device == .cpu, inputs[0]?.elementType != .float16
+        else {
             return nil
         }
         return try tables(weights, size: 0, type) {

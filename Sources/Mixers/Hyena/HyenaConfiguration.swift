@@ -4,7 +4,9 @@ public struct HyenaConfiguration: Sendable, Equatable {
     public var channelCount: Int
     /// The number of gates plus values; as in the authors' code, order n has n - 1 long filters.
     public var order: Int
-    /// L, the longest sequence. The filters are functions of t / L, so another L is another model.
+    /// L, the longest sequence.
+    ///
+    /// The filters are functions of t / L, so another L is another model.
     public var maximumLength: Int
     /// e, the number of positional features, odd: time, and cosines and sines of (e - 1) / 2 frequencies.
     public var featureCount: Int

@@ -28,7 +28,8 @@ public struct HyenaState: MixerState {
     /// The state with transformed tensors.
     public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> HyenaState {
         HyenaState(
-            ring: try transform(ring), histories: try histories.map { GrowingHistory(try transform($0.tensor)) })
+            ring: try transform(ring),
+            histories: try histories.map { GrowingHistory(try transform($0.tensor)) })
     }
 
     static func historyName(_ index: Int) -> String { "history_\(index + 1)" }

@@ -34,6 +34,7 @@ extension MultiScaleRetention {
         let angles = configuration.rotation.angles(keySize: configuration.keySize)
         guard !angles.isEmpty else { return state }
         let rotation = configuration.rotation
+        let offsets = offsets.map { $0 * positionStride }
         return RetentionState(
             memory: try rotation.rebased(state.memory, by: offsets),
             keySum: try state.keySum.map { try rotation.rebased($0.unsqueezed(-1), by: offsets).squeezed(-1) }

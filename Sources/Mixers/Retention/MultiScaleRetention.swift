@@ -21,6 +21,7 @@ public struct MultiScaleRetention: TokenMixer {
     private let output: Linear
     private let logGammas: [Double]
     private let angles: [Double]
+    let positionStride: Int
 
     /// `retention`.
     public var name: String { "retention" }
@@ -47,8 +48,10 @@ public struct MultiScaleRetention: TokenMixer {
         gate = c.gate == .none ? nil : try linear("gate", from: hiddenSize, to: valueWidth, matrix(reading))
         (headNormWeight, headNormBias) = try Self.headNormParameters(scope.scope("head_norm"), c)
         output = try linear("output", from: valueWidth, to: hiddenSize, deepMatrix(writing))
-        logGammas = c.decay.logGammas(headCount: c.headCount)
-        angles = c.rotation.angles(keySize: c.keySize)
+        positionStride = place.positionStride
+        let stride = Double(positionStride)
+        logGammas = c.decay.logGammas(headCount: c.headCount).map { $0 * stride }
+        angles = c.rotation.angles(keySize: c.keySize).map { $0 * stride }
     }
 
     private static func headNormParameters(_ scope: ParameterScope, _ c: RetentionConfiguration) throws

@@ -6,6 +6,9 @@ extension RetentionConfiguration: MixerArchitecture {
         try MultiScaleRetention(scope, self, place)
     }
 
+    /// Decays and rotations are those of the positions between.
+    public var honoursPositionStride: Bool { true }
+
     /// Only the sum of absolute scores cannot be carried in a state.
     public func obstacle(to form: MixerForm) -> String? {
         guard normalization == .decaySumAbs, form != .parallel else { return nil }

@@ -55,7 +55,8 @@ public struct ComplexTensor {
     /// e^z.
     func exponential() throws -> ComplexTensor {
         let magnitude = try real.exp()
-        return ComplexTensor(real: try magnitude * imaginary.cos(), imaginary: try magnitude * imaginary.sin())
+        return ComplexTensor(
+            real: try magnitude * imaginary.cos(), imaginary: try magnitude * imaginary.sin())
     }
 
     /// e^z - 1, precise near 0: (e^x - 1) cos y - 2 sin²(y/2) + i e^x sin y.

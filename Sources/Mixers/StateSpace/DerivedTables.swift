@@ -17,14 +17,17 @@ final class DerivedTables {
     private let lock = NSLock()
 
     /// The tables for weights, at least of a size and exactly of a type; made without gradients.
-    func callAsFunction(_ weights: [Tensor], size: Int, _ type: ElementType, _ make: () throws -> [Tensor]) throws
+    func callAsFunction(_ weights: [Tensor], size: Int, _ type: ElementType, _ make: () throws -> [Tensor])
+        throws
         -> [Tensor]
     {
         guard weights.allSatisfy({ $0.device == .cpu }) else { return try withoutGradients(make) }
         let fingerprint = try Tensor.fingerprint(of: weights)
         lock.lock()
         defer { lock.unlock() }
-        if let kept, kept.fingerprint == fingerprint, kept.size >= size, kept.type == type { return kept.tables }
+        if let kept, kept.fingerprint == fingerprint, kept.size >= size, kept.type == type {
+            return kept.tables
+        }
         let tables = try withoutGradients(make)
         kept = Kept(fingerprint: fingerprint, size: size, type: type, tables: tables)
         return tables

@@ -46,7 +46,9 @@ public struct DiagonalSystem {
             let half = try scaled * Tensor.full([1], 0.5, type, on: logStep.device)
             let denominator = try half.map { try $0.negated() }.adding(1)
             logTransition = try Self.logBilinear(half, denominator)
-            let one = ComplexTensor(real: try Tensor.ones([1, 1], type, on: logStep.device), imaginary: try Tensor.zeros([1, 1], type, on: logStep.device))
+            let one = ComplexTensor(
+                real: try Tensor.ones([1, 1], type, on: logStep.device),
+                imaginary: try Tensor.zeros([1, 1], type, on: logStep.device))
             discrete = try one / denominator * step
         }
         self.input = try input.map { try $0.map { try $0.to(type) } * discrete } ?? discrete
@@ -55,7 +57,8 @@ public struct DiagonalSystem {
     }
 
     /// ln((1 + w) / (1 - w)), precise for small w: the modulus is 1 + 4 Re w / |1 - w|².
-    private static func logBilinear(_ w: ComplexTensor, _ denominator: ComplexTensor) throws -> ComplexTensor {
+    private static func logBilinear(_ w: ComplexTensor, _ denominator: ComplexTensor) throws -> ComplexTensor
+    {
         let squares = try denominator.real * denominator.real + denominator.imaginary * denominator.imaginary
         // A mode that is gone after one step would have the logarithm of 0.
         let excess = try (w.real * 4 / squares).maximum(-1 + 1e-15)
@@ -72,7 +75,8 @@ public struct DiagonalSystem {
     /// Ā^e for every exponent, [C, E, M].
     func powers(_ exponents: [Double]) throws -> ComplexTensor {
         let z = logTransition
-        let steps = try Tensor.from(exponents, [1, exponents.count, 1]).to(z.real.elementType, on: z.real.device)
+        let steps = try Tensor.from(exponents, [1, exponents.count, 1]).to(
+            z.real.elementType, on: z.real.device)
         return try (z.map { try $0.unsqueezed(1) } * steps).exponential()
     }
 
@@ -111,7 +115,8 @@ public struct DiagonalSystem {
         let whole =
             missing == 0
             ? u
-            : try Tensor.concatenated([Tensor.zeros([channels, groups, missing], type, on: u.device), u], axis: 2)
+            : try Tensor.concatenated(
+                [Tensor.zeros([channels, groups, missing], type, on: u.device), u], axis: 2)
         let fine = try powers((0..<inner).map { Double(inner - 1 - $0) }).map { try $0.to(type) }
         let coarse = try powers((0..<outer).map { Double((outer - 1 - $0) * inner) }).map {
             try $0.to(type).unsqueezed(1)

@@ -14,9 +14,13 @@ extension S4DConfiguration: MixerArchitecture {
         ).map { (name: "state_space.\($0.name)", shape: $0.shape) }
         switch block {
         case .glu:
-            return kernel + [("output.weight", [2 * hiddenSize, channelCount]), ("output.bias", [2 * hiddenSize])]
+            return kernel + [
+                ("output.weight", [2 * hiddenSize, channelCount]), ("output.bias", [2 * hiddenSize]),
+            ]
         case .gated:
-            return [("input.weight", [channelCount, hiddenSize]), ("gate.weight", [channelCount, hiddenSize])]
+            return [
+                ("input.weight", [channelCount, hiddenSize]), ("gate.weight", [channelCount, hiddenSize]),
+            ]
                 + kernel + [("output.weight", [hiddenSize, channelCount])]
         }
     }

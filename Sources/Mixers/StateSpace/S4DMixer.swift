@@ -38,7 +38,8 @@ public struct S4DMixer: TokenMixer {
             initialization: configuration.initialization, discretization: configuration.discretization,
             trainsInput: false)
         output = try Linear(
-            scope.scope("output"), from: d, to: isGated ? width : 2 * width, bias: !isGated, initializer: writing)
+            scope.scope("output"), from: d, to: isGated ? width : 2 * width, bias: !isGated,
+            initializer: writing)
     }
 
     /// x [B, T, D] → [B, T, D] and the state after the last position.

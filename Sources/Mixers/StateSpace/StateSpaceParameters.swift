@@ -20,7 +20,8 @@ struct StateSpaceParameters {
     static let stepRange = 1e-3...1e-1
 
     /// Names and shapes for C channels of N real dimensions, in the order of declaration.
-    static func shapes(channelCount: Int, stateSize: Int, trainsInput: Bool) -> [(name: String, shape: [Int])] {
+    static func shapes(channelCount: Int, stateSize: Int, trainsInput: Bool) -> [(name: String, shape: [Int])]
+    {
         let modes = stateSize / 2
         var shapes: [(name: String, shape: [Int])] = [
             ("log_step", [channelCount]), ("log_decay", [channelCount, modes]),

@@ -35,17 +35,20 @@ public struct FeedForwardConfiguration: Sendable, Equatable {
     public var subNorm: Bool
     /// Whether the matrices have biases.
     public var biases: Bool
+    /// Several of it, of which a token passes a few; nil for one that every token passes.
+    public var experts: ExpertsConfiguration?
 
     /// The feed-forward of the paper, down(gelu(up x)), unless told otherwise.
     public init(
         kind: Kind = .plain, activation: Activation = .gelu, innerSize: Int, subNorm: Bool = false,
-        biases: Bool = false
+        biases: Bool = false, experts: ExpertsConfiguration? = nil
     ) {
         self.kind = kind
         self.activation = activation
         self.innerSize = innerSize
         self.subNorm = subNorm
         self.biases = biases
+        self.experts = experts
     }
 }
 
@@ -63,15 +66,21 @@ extension FeedForwardConfiguration: SettingsRepresentable {
             activation: reader.enumeration("activation", default: standard.activation),
             innerSize: reader.int("inner_size", in: 1...1 << 22),
             subNorm: reader.bool("sub_norm", default: standard.subNorm),
-            biases: reader.bool("biases", default: standard.biases))
+            biases: reader.bool("biases", default: standard.biases),
+            experts: reader.optionalObject("experts").map { ExpertsConfiguration(reading: $0) })
+        if let experts, subNorm, experts.routing != .partial {
+            reader.reportContradiction("sub_norm", "experts have no norms: leave out one of the two")
+        }
     }
 
     /// All choices under their names in configuration files.
     public var settings: SettingsTree {
         guard kind != .none else { return ["kind": .string(kind.rawValue)] }
-        return [
+        var object: SettingsObject = [
             "kind": .string(kind.rawValue), "activation": .string(activation.rawValue),
             "inner_size": .int(innerSize), "sub_norm": .bool(subNorm), "biases": .bool(biases),
         ]
+        if let experts { object["experts"] = experts.settings }
+        return .object(object)
     }
 }

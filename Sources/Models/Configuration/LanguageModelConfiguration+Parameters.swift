@@ -5,8 +5,14 @@ extension LanguageModelConfiguration {
         var name: String
         var shape: [Int]
 
+        /// The share of the values that one token meets: of experts, those that it passes.
+        var activeShare = 1.0
+
         var elementCount: Int { shape.reduce(1, *) }
-        var isMatrix: Bool { shape.count == 2 }
+        var isMatrix: Bool { shape.count >= 2 && part != .altUp }
+        var activeElementCount: Int {
+            activeShare == 1 ? elementCount : Int((Double(elementCount) * activeShare).rounded())
+        }
     }
 
     /// Every parameter with its name in files and its shape, in a fixed order; matrices are [out, in].
@@ -32,10 +38,15 @@ extension LanguageModelConfiguration {
             let part: ParameterCounts.Part = name.contains("norm.") ? .norms : .mixers
             result.append(Parameter(part: part, name: name, shape: shape))
         }
+        let altUpShapes =
+            altUp?.parameterShapes(layer: layer, layerCount: layerCount, hiddenSize: hiddenSize) ?? []
+        result += altUpShapes.map { Parameter(part: .altUp, name: $0.name, shape: $0.shape) }
         let feedForward = kind.feedForward
         guard feedForward.kind != .none else { return result }
         result += parameters(of: norm, "feed_forward_norm", size: hiddenSize)
         let inner = feedForward.innerSize
+        if let experts = feedForward.experts { result += parameters(of: experts, feedForward) }
+        guard feedForward.experts.map({ $0.routing == .partial }) ?? true else { return result }
         func linear(_ name: String, from: Int, to: Int) {
             let prefix = "feed_forward.\(name)"
             result.append(Parameter(part: .feedForwards, name: "\(prefix).weight", shape: [to, from]))
@@ -53,13 +64,47 @@ extension LanguageModelConfiguration {
         return result
     }
 
+    /// The router and the experts of a feed-forward.
+    private func parameters(of experts: ExpertsConfiguration, _ feedForward: FeedForwardConfiguration)
+        -> [Parameter]
+    {
+        var result = [
+            Parameter(
+                part: .feedForwards, name: "feed_forward.router.weight", shape: [experts.count, hiddenSize])
+        ]
+        let inner = experts.expertInnerSize(feedForward.innerSize)
+        func matrix(_ name: String, from: Int, to: Int) {
+            func add(_ kind: String, _ shape: [Int]) {
+                result.append(
+                    Parameter(
+                        part: .feedForwards, name: "feed_forward.experts.\(name).\(kind)",
+                        shape: [experts.count] + shape, activeShare: experts.activeShare))
+            }
+            add("weight", [to, from])
+            if feedForward.biases { add("bias", [to]) }
+        }
+        matrix("up", from: hiddenSize, to: inner)
+        if feedForward.kind == .gated, experts.routing != .partial {
+            matrix("gate", from: hiddenSize, to: inner)
+        }
+        matrix("down", from: inner, to: hiddenSize)
+        return result
+    }
+
     /// The parameters outside the blocks, the embedding first.
     var endParameters: [Parameter] {
-        let table = [vocabularySize, hiddenSize]
-        var result = [Parameter(part: .embedding, name: "embedding.weight", shape: table)]
-        if finalNorm { result += parameters(of: norm, "final_norm", size: hiddenSize) }
-        if embeddingNorm { result += parameters(of: norm, "embedding_norm", size: hiddenSize) }
-        if !tiedOutput { result.append(Parameter(part: .output, name: "output.weight", shape: table)) }
+        var result = [
+            Parameter(part: .embedding, name: "embedding.weight", shape: [vocabularySize, embeddingWidth])
+        ]
+        for (name, shape) in altUp?.parameterShapes(hiddenSize: hiddenSize) ?? [] {
+            result.append(Parameter(part: .altUp, name: name, shape: shape))
+        }
+        if finalNorm { result += parameters(of: norm, "final_norm", size: outputWidth) }
+        if embeddingNorm { result += parameters(of: norm, "embedding_norm", size: embeddingWidth) }
+        if !tiedOutput {
+            result.append(
+                Parameter(part: .output, name: "output.weight", shape: [vocabularySize, outputWidth]))
+        }
         return result
     }
 

@@ -35,7 +35,8 @@ extension LanguageModelConfiguration: SettingsRepresentable {
             initialization: reader.optionalObject("initialization").map { InitializationScheme(reading: $0) }
                 ?? plain.initialization,
             trainingLength: reader.optionalInt("training_length", in: 1...Int.max),
-            tokens: reader.optionalObject("tokens").map { SpecialTokens(reading: $0) } ?? plain.tokens)
+            tokens: reader.optionalObject("tokens").map { SpecialTokens(reading: $0) } ?? plain.tokens,
+            altUp: reader.optionalObject("altup").map { AltUpConfiguration(reading: $0) })
         self.pattern = pattern
         if !reader.hasProblems { reportContradictions(to: reader) }
     }
@@ -86,6 +87,7 @@ extension LanguageModelConfiguration: SettingsRepresentable {
         ]
         for entry in rest.entries { object[entry.key] = entry.value }
         if let trainingLength { object["training_length"] = .int(trainingLength) }
+        if let altUp { object["altup"] = altUp.settings }
         object["tokens"] = tokens.settings
         return .object(object)
     }
@@ -105,6 +107,8 @@ extension LanguageModelConfiguration: SettingsRepresentable {
             reader.reportContradiction(
                 "position_embedding", "sines and cosines need an even hidden_size, not \(hiddenSize)")
         }
+        reportAltUpContradictions(to: reader)
+        reportExpertContradictions(to: reader)
         guard let tokenReader = reader.optionalObject("tokens") else { return }
         for (name, id) in tokens.named {
             guard let id, id >= vocabularySize else { continue }

@@ -37,6 +37,8 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public var trainingLength: Int?
     /// Tokens that are not text.
     public var tokens: SpecialTokens
+    /// Several blocks of hidden states, or layers that see some of the tokens; nil for neither.
+    public var altUp: AltUpConfiguration?
 
     /// A model of equal blocks with pre-norms, a final norm and a separate output matrix, unless told otherwise.
     public init(
@@ -47,7 +49,7 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         positionEmbedding: PositionEmbedding = .none,
         tiedOutput: Bool = false, dropout: DropoutConfiguration = .init(), deepNorm: Bool = false,
         initialization: InitializationScheme = .torchscale, trainingLength: Int? = nil,
-        tokens: SpecialTokens = .init()
+        tokens: SpecialTokens = .init(), altUp: AltUpConfiguration? = nil
     ) {
         self.vocabularySize = vocabularySize
         self.hiddenSize = hiddenSize
@@ -67,6 +69,7 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         self.initialization = initialization
         self.trainingLength = trainingLength
         self.tokens = tokens
+        self.altUp = altUp
     }
 
     /// The kind of one block.

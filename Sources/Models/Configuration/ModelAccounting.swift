@@ -14,22 +14,31 @@ public struct ModelAccounting: Sendable, Equatable {
     ///
     /// The embedding is only looked up.
     public let matrixParameterCount: Int
+    /// The same as one token meets them: of experts those that it passes, of layers those that see it.
+    ///
+    /// A layer that sees every k-th token counts as one k-th.
+    public let activeMatrixParameterCount: Int
+
     /// Counts; throws `SettingsError` if the configuration is not sound.
     public init(_ configuration: LanguageModelConfiguration) throws {
         try configuration.validate()
         self.configuration = configuration
         var parameters = ParameterCounts()
-        var matrices = 0
+        var (matrices, active) = (0, 0)
         for layer in 0..<configuration.layerCount {
             for parameter in configuration.parameters(layer: layer) {
                 parameters.add(parameter)
-                if parameter.isMatrix { matrices += parameter.elementCount }
+                guard parameter.isMatrix else { continue }
+                matrices += parameter.elementCount
+                active += parameter.activeElementCount / configuration.sequenceStride(layer: layer)
             }
         }
         for parameter in configuration.endParameters { parameters.add(parameter) }
         self.parameters = parameters
         blockMatrixParameterCount = matrices
-        matrixParameterCount = matrices + configuration.vocabularySize * configuration.hiddenSize
+        let output = configuration.vocabularySize * configuration.outputWidth
+        matrixParameterCount = matrices + output
+        activeMatrixParameterCount = active + output
     }
 }
 
@@ -58,12 +67,12 @@ extension ModelAccounting {
 
     /// FLOPs of a token forward in the chunkwise form, with full squares within chunks.
     public func hardwareForwardFLOPsPerToken(chunkLength: Int) -> Int {
-        2 * matrixParameterCount + mixerSum { $0.forwardFLOPsPerToken(chunkLength: chunkLength) }
+        2 * activeMatrixParameterCount + mixerSum { $0.forwardFLOPsPerToken(chunkLength: chunkLength) }
     }
 
     /// FLOPs of a token in training in the chunkwise form, with full squares within chunks.
     public func hardwareTrainingFLOPsPerToken(chunkLength: Int, recomputesStates: Bool = true) -> Int {
-        6 * matrixParameterCount
+        6 * activeMatrixParameterCount
             + mixerSum {
                 $0.forwardFLOPsPerToken(chunkLength: chunkLength)
                     + $0.backwardFLOPsPerToken(chunkLength: chunkLength, recomputesStates: recomputesStates)
@@ -72,7 +81,8 @@ extension ModelAccounting {
 
     /// FLOPs of generating a token after so many others.
     public func decodingFLOPsPerToken(position: Int) -> Int {
-        2 * matrixParameterCount + mixerSum { $0.recurrentFLOPs(position: max(0, min(position, 1 << 40))) }
+        2 * activeMatrixParameterCount
+            + mixerSum { $0.recurrentFLOPs(position: max(0, min(position, 1 << 40))) }
     }
 
     // MARK: Memory
@@ -86,7 +96,11 @@ extension ModelAccounting {
         return (0..<configuration.layerCount).reduce(0) {
             $0
                 + configuration.layer($1).stateElementCount(
-                    hiddenSize: configuration.hiddenSize, tokenCount: count)
+                    hiddenSize: configuration.hiddenSize,
+                    tokenCount: Self.seen(count, by: configuration.sequenceStride(layer: $1)))
+                + (configuration.altUp?.extraStateElementCount(
+                    layer: $1, layerCount: configuration.layerCount, hiddenSize: configuration.hiddenSize)
+                    ?? 0)
         }
     }
 
@@ -105,7 +119,12 @@ extension ModelAccounting {
 
     private func mixerSum(_ count: (any MixerArchitecture) -> Int) -> Int {
         (0..<configuration.layerCount).reduce(0) {
-            $0 + count(configuration.layer($1).mixer.architecture)
+            let own = count(configuration.layer($1).mixer.architecture)
+            let mix = configuration.altUp?.mixFLOPs(hiddenSize: configuration.hiddenSize) ?? 0
+            return $0 + own / configuration.sequenceStride(layer: $1) + mix
         }
     }
+
+    /// How many of the first tokens a layer sees.
+    private static func seen(_ count: Int, by stride: Int) -> Int { (count + stride - 1) / stride }
 }

@@ -6,10 +6,12 @@ public struct ParameterCounts: Sendable, Equatable {
         case embedding
         /// Projections of all mixers with their biases.
         case mixers
-        /// Matrices of all feed-forwards with their biases.
+        /// Matrices of all feed-forwards with their biases, experts and routers included.
         case feedForwards = "feed_forwards"
         /// All norms, those of heads included.
         case norms
+        /// The mixes of AltUp and what goes with them.
+        case altUp = "altup"
         /// The separate output matrix.
         case output
     }
@@ -30,6 +32,8 @@ public struct ParameterCounts: Sendable, Equatable {
     public var feedForwards: Int { self[.feedForwards] }
     /// All norms.
     public var norms: Int { self[.norms] }
+    /// The mixes of AltUp; 0 where there is one block.
+    public var altUp: Int { self[.altUp] }
     /// The separate output matrix; 0 where the output is tied.
     public var output: Int { self[.output] }
 

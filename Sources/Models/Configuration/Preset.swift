@@ -15,7 +15,7 @@ public struct Preset: Sendable, Equatable {
 
     /// All presets, from the smallest of this package to those of other projects.
     public static let all: [Preset] =
-        small + transformer + paper + ablations + compared + torchscale + fla
+        small + transformer + paper + ablations + compared + altUp + torchscale + fla
 
     /// The preset of a name; throws ``PresetError`` with the name that was probably meant.
     public static func named(_ name: String) throws -> Preset {

@@ -20,7 +20,8 @@ public final class LanguageModel {
 
     private let embedding: Embedding
     private let embeddingNorm: Norm?
-    let blocks: [MixerBlock]
+    let stack: BlockStack
+    private var blocks: [any Block] { stack.blocks }
     private let finalNorm: Norm?
     private let output: Linear?
     private let embeddingScale: Double
@@ -36,20 +37,18 @@ public final class LanguageModel {
         let initializers = ModelInitializers(c)
         let root = parameters.root
         embedding = try Embedding(
-            root.scope("embedding"), count: c.vocabularySize, size: c.hiddenSize,
+            root.scope("embedding"), count: c.vocabularySize, size: c.embeddingWidth,
             initializer: initializers.embedding)
         embeddingNorm =
-            c.embeddingNorm ? try Norm(root.scope("embedding_norm"), size: c.hiddenSize, c.norm) : nil
-        blocks = try (0..<c.layerCount).map {
-            try MixerBlock(root.scope("layers.\($0)"), c, layer: $0, initializers)
-        }
-        finalNorm = c.finalNorm ? try Norm(root.scope("final_norm"), size: c.hiddenSize, c.norm) : nil
+            c.embeddingNorm ? try Norm(root.scope("embedding_norm"), size: c.embeddingWidth, c.norm) : nil
+        stack = try BlockStack(root, c, initializers)
+        finalNorm = c.finalNorm ? try Norm(root.scope("final_norm"), size: c.outputWidth, c.norm) : nil
         output =
             c.tiedOutput
             ? nil
             : try Linear(
-                root.scope("output"), from: c.hiddenSize, to: c.vocabularySize, bias: false,
-                initializer: initializers.embedding)
+                root.scope("output"), from: c.outputWidth, to: c.vocabularySize, bias: false,
+                initializer: initializers.output)
         embeddingScale = c.embeddingScale.factor(hiddenSize: c.hiddenSize)
         self.configuration = configuration
         self.parameters = parameters
@@ -61,7 +60,7 @@ public final class LanguageModel {
 
     /// Why the model cannot run in a form, or nil when every layer can.
     public func obstacle(to form: MixerForm) -> String? {
-        blocks.lazy.compactMap { $0.mixer.obstacle(to: form) }.first
+        blocks.lazy.compactMap { $0.obstacle(to: form) }.first
     }
 
     // MARK: Forward
@@ -81,15 +80,10 @@ public final class LanguageModel {
         }
         let positions = state?.positions ?? [SequencePosition](repeating: SequencePosition(), count: batch)
         let call = MixerCall(form: form, positions: positions, context: context)
-        var x = try embed(tokens, positions, context)
-        var layers: [any MixerState] = []
-        layers.reserveCapacity(blocks.count)
-        for (index, block) in blocks.enumerated() {
-            let (y, next) = try run(block, x, state?.layers[index], call)
-            x = y
-            layers.append(next)
-        }
-        if let finalNorm { x = try finalNorm(x) }
+        let embedded = try embed(tokens, positions, context)
+        let (output, layers) = try stack(
+            embedded, states: state?.layers, call, recomputes: recomputesActivations)
+        let x = try finalNorm?(output) ?? output
         return (x, LanguageModelState(layers: layers, positions: positions.map { $0.advanced(by: time) }))
     }
 
@@ -105,7 +99,10 @@ public final class LanguageModel {
 
     /// Logits [..., V] of hidden states [..., D].
     public func logits(_ hidden: Tensor) throws -> Tensor {
-        try output.map { try $0(hidden) } ?? embedding.logits(hidden)
+        if let output { return try output(hidden) }
+        // A tied table of width K d counts K times as much as one of width d.
+        let ratio = Double(configuration.outputWidth) / Double(configuration.hiddenSize)
+        return try embedding.logits(ratio == 1 ? hidden : hidden * (1 / ratio.squareRoot()))
     }
 
     private func embed(_ tokens: Tensor, _ positions: [SequencePosition], _ context: ForwardContext) throws
@@ -123,41 +120,13 @@ public final class LanguageModel {
         return try Dropout.apply(x, probability: configuration.dropout.embedding, context)
     }
 
-    private func run(_ block: MixerBlock, _ x: Tensor, _ state: (any MixerState)?, _ call: MixerCall) throws
-        -> (output: Tensor, state: any MixerState)
-    {
-        guard recomputesActivations, gradientsAreEnabled, x.requiresGradient else {
-            return try block(x, state: state, call)
-        }
-        // Only the tensors cross the segment; names and structure are those of a state of this mixer.
-        let template =
-            try state ?? block.mixer.initialState(batch: x.size(0), elementType: computeType, device: device)
-        let names = template.tensors.map(\.name)
-        let replay = DropoutReplay(call.context.generator)
-        let results = try recomputing(
-            [x] + (state?.tensors.map(\.tensor) ?? []), outputCount: 1 + names.count
-        ) { inputs in
-            try replay.run {
-                let given =
-                    state == nil ? nil : try block.mixer.state(from: Self.named(names, inputs.dropFirst()))
-                let (y, next) = try block(inputs[0], state: given, call)
-                return [y] + next.tensors.map(\.tensor)
-            }
-        }
-        return (results[0], try block.mixer.state(from: Self.named(names, results.dropFirst())))
-    }
-
-    private static func named(_ names: [String], _ tensors: ArraySlice<Tensor>) -> [String: Tensor] {
-        Dictionary(zip(names, tensors), uniquingKeysWith: { first, _ in first })
-    }
-
     // MARK: State
 
     /// The state before the first token, for a batch.
     public func initialState(batch: Int) throws -> LanguageModelState {
         LanguageModelState(
             layers: try blocks.map {
-                try $0.mixer.initialState(batch: batch, elementType: computeType, device: device)
+                try $0.initialState(batch: batch, elementType: computeType, device: device)
             },
             positions: [SequencePosition](repeating: SequencePosition(), count: batch))
     }
@@ -175,7 +144,7 @@ public final class LanguageModel {
             throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(state.layers.count)")
         }
         return LanguageModelState(
-            layers: try zip(blocks, state.layers).map { try $0.mixer.rebased($1, by: offsets) },
+            layers: try zip(blocks, state.layers).map { try $0.rebased($1, from: state.positions) },
             positions: state.positions.map { SequencePosition(position: 0, count: $0.count) })
     }
 
@@ -189,29 +158,9 @@ public final class LanguageModel {
             throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(state.layers.count)")
         }
         let layers = try blocks.indices.map { layer in
-            var named: [String: [Tensor]] = [:]
-            for state in states {
-                for (name, tensor) in state.layers[layer].tensors { named[name, default: []].append(tensor) }
-            }
-            let axes = first.layers[layer].growingAxes
-            return try Dictionary(
-                uniqueKeysWithValues: named.map { name, parts in
-                    (name, try Tensor.concatenated(Self.padded(parts, axis: axes[name]), axis: 0))
-                })
+            try StateRows.joined(states.map { $0.layers[layer] })
         }
         return try state(from: layers, positions: states.flatMap(\.positions))
-    }
-
-    private static func padded(_ tensors: [Tensor], axis: Int?) throws -> [Tensor] {
-        guard let axis else { return tensors }
-        let length = tensors.reduce(0) { max($0, $1.size(axis)) }
-        return try tensors.map { tensor in
-            guard tensor.size(axis) < length else { return tensor }
-            var shape = tensor.shape
-            shape[axis] = length - tensor.size(axis)
-            let zeros = try Tensor.zeros(shape, tensor.elementType, on: tensor.device)
-            return try Tensor.concatenated([tensor, zeros], axis: axis)
-        }
     }
 
     /// A state read back from saved tensors, one dictionary a layer.
@@ -221,33 +170,12 @@ public final class LanguageModel {
         guard layers.count == blocks.count else {
             throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(layers.count)")
         }
-        let states = try zip(blocks, layers).map { try $0.mixer.state(from: $1) }
+        let states = try zip(blocks, layers).map { try $0.state(from: $1) }
         for state in states {
             for (_, tensor) in state.tensors where tensor.size(0) != positions.count {
                 throw MixerError.wrongBatch(expected: positions.count, found: tensor.size(0))
             }
         }
         return LanguageModelState(layers: states, positions: positions)
-    }
-}
-
-/// Makes dropout draw the same numbers when a segment is computed again.
-private final class DropoutReplay {
-    private let generator: Generator?
-    private var start: [UInt8]?
-
-    init(_ generator: Generator?) { self.generator = generator }
-
-    func run<R>(_ body: () throws -> R) throws -> R {
-        guard let generator else { return try body() }
-        guard let start else {
-            start = try generator.state()
-            return try body()
-        }
-        let now = try generator.state()
-        try generator.restore(start)
-        let result = try body()
-        try generator.restore(now)
-        return result
     }
 }

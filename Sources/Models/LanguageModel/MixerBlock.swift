@@ -9,7 +9,7 @@ import Torch
 struct MixerBlock {
     let mixer: any TokenMixer
     private let mixerNorm: Norm
-    private let feedForward: (norm: Norm, layer: FeedForward)?
+    let feedForward: (norm: Norm, layer: any FeedForwardLayer)?
     private let residualScale: Double
     private let preNorm: Bool
     private let dropout: Double
@@ -25,20 +25,28 @@ struct MixerBlock {
         mixerNorm = try norm("mixer_norm")
         let place = MixerPlace(
             hiddenSize: c.hiddenSize, layer: layer, layerCount: c.layerCount,
-            initialization: initializers.mixer)
+            initialization: initializers.mixer, positionStride: c.positionStride(layer: layer))
         mixer = try kind.makeMixer(scope, place)
         feedForward =
             kind.feedForward.kind == .none
             ? nil
             : (
                 try norm("feed_forward_norm"),
-                try FeedForward(
-                    scope.scope("feed_forward"), Self.options(kind.feedForward, c, initializers))
+                try Self.layer(scope.scope("feed_forward"), kind.feedForward, c, initializers)
             )
         residualScale = c.residualScale
         preNorm = c.preNorm
         dropout = c.dropout.residual
         dropPath = c.layerCount > 1 ? c.dropout.dropPath * Double(layer) / Double(c.layerCount - 1) : 0
+    }
+
+    private static func layer(
+        _ scope: ParameterScope, _ feedForward: FeedForwardConfiguration, _ c: LanguageModelConfiguration,
+        _ initializers: ModelInitializers
+    ) throws -> any FeedForwardLayer {
+        let options = options(feedForward, c, initializers)
+        guard let experts = feedForward.experts else { return try FeedForward(scope, options) }
+        return try MixtureOfExperts(scope, experts.options(beside: options))
     }
 
     private static func options(

@@ -12,6 +12,7 @@ struct ModelInitializers {
     let feedForward: Initializer
     let feedForwardGate: Initializer
     let embedding: Initializer
+    let output: Initializer
 
     init(_ configuration: LanguageModelConfiguration) {
         let depth = Double(configuration.layerCount)
@@ -24,6 +25,7 @@ struct ModelInitializers {
             feedForward = normal
             feedForwardGate = normal
             embedding = normal
+            output = normal
             return
         case .torchscale:
             break
@@ -41,5 +43,6 @@ struct ModelInitializers {
         feedForward = .fanInUniform(scale: depthFactor)
         feedForwardGate = .fanInUniform(scale: 1)
         embedding = .normal(standardDeviation: pow(Double(configuration.hiddenSize), -0.5))
+        output = .normal(standardDeviation: pow(Double(configuration.outputWidth), -0.5))
     }
 }

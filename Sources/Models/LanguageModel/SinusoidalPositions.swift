@@ -10,6 +10,9 @@ enum SinusoidalPositions {
         let angles = (0..<half).map { pow(10_000, -Double($0) / Double(half)) }
         let waves = try RotaryTable.make(
             angles: angles, starts: starts, length: length, type: x.elementType.accumulator, device: x.device)
-        return try Tensor.concatenated([waves[1], waves[0]], axis: -1).to(x.elementType)
+        let table = try Tensor.concatenated([waves[1], waves[0]], axis: -1).to(x.elementType)
+        // Embeddings of several blocks: the same for each.
+        let blocks = [Tensor](repeating: table, count: Swift.max(1, x.size(-1) / size))
+        return blocks.count == 1 ? table : try Tensor.concatenated(blocks, axis: -1)
     }
 }

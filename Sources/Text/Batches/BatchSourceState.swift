@@ -30,7 +30,8 @@ public struct BatchSourceState: Codable, Hashable, Sendable {
     /// The place in data that is made up as it is needed: only the number of batches handed out counts.
     public init(kind: String, rowCount: Int, length: Int, seed: UInt64, index: Int) {
         self.init(
-            kind: kind, fingerprint: 0, tokenCount: 0, rowCount: rowCount, length: length, seed: seed, epoch: 0,
+            kind: kind, fingerprint: 0, tokenCount: 0, rowCount: rowCount, length: length, seed: seed,
+            epoch: 0,
             index: index, rows: [])
     }
 

@@ -81,12 +81,12 @@ public final class Trainer {
         let number = step + 1
         let batches = try (0..<accumulationCount).map { _ in try source.next() }
         let targetCount = batches.reduce(0) { $0 + $1.targetCount }
-        let loss = try accumulateGradients(batches, targetCount: targetCount)
+        let (loss, auxiliary) = try accumulateGradients(batches, targetCount: targetCount)
         let norm = try optimizer.gradientNorm()
         let rate = schedule.learningRate(step: number)
         var result = TrainingStep(
             step: number, loss: loss, gradientNorm: norm, learningRate: rate, tokenCount: targetCount,
-            totalTokenCount: tokenCount + targetCount, skipReason: nil)
+            totalTokenCount: tokenCount + targetCount, skipReason: nil, auxiliary: auxiliary)
         switch try lossGuard.judge(loss: loss, gradientNorm: norm, step: number) {
         case .apply:
             try optimizer.clipGradients(norm: norm)
@@ -102,24 +102,33 @@ public final class Trainer {
         return result
     }
 
-    /// Runs all micro-batches forward and backward and returns the mean loss.
-    private func accumulateGradients(_ batches: [Batch], targetCount: Int) throws -> Double {
+    /// Runs all micro-batches forward and backward; returns the mean loss and what layers added beside it.
+    private func accumulateGradients(_ batches: [Batch], targetCount: Int) throws
+        -> (loss: Double, auxiliary: [String: Double])
+    {
         let scale = 1 / Double(max(1, targetCount))
-        let context = ForwardContext(isTraining: true, generator: generator)
         var total: Tensor?
+        var auxiliary: [String: Double] = [:]
         for batch in batches {
             let shape = [batch.rowCount, batch.length]
             let tokens = try Tensor.from(batch.tokens, shape).to(.int64, on: model.device)
             let targets = try Tensor.from(batch.targets, shape).to(.int64, on: model.device)
             let before = try stateBefore(batch)
+            let losses = AuxiliaryLosses()
+            let context = ForwardContext(
+                isTraining: true, generator: generator, auxiliaryLosses: losses)
             let (sum, next) = try model.lossSum(
                 tokens, targets: targets, state: before, form: form, context: context)
-            try (sum * scale).backward()
+            // Terms are means over the tokens of a pass, so passes count by their targets.
+            let share = Double(batch.targetCount) * scale
+            let objective = try losses.total().map { try sum * scale + $0 * share } ?? sum * scale
+            try objective.backward()
+            for (name, value) in try losses.summary() { auxiliary[name, default: 0] += value * share }
             let part = try sum.detached()
             total = try total.map { try $0 + part } ?? part
             if carriesState { carriedState = try next.detached() }
         }
-        return try (total?.item() ?? 0) * scale
+        return (try (total?.item() ?? 0) * scale, auxiliary)
     }
 
     private func stateBefore(_ batch: Batch) throws -> LanguageModelState? {

@@ -24,16 +24,23 @@ public struct TrainingMetrics: Sendable, Equatable {
     public var secondsLeft: Double?
     /// How many updates have been skipped in the whole run.
     public var skippedCount: Int
+    /// Losses that layers added to the model's own, and what else they noted, by name.
+    public var auxiliary: [String: Double] = [:]
 
     /// The record as a line of `metrics.jsonl`.
-    var record: KeyValuePairs<String, RecordValue> {
-        [
+    var record: [(key: String, value: RecordValue)] {
+        let own: KeyValuePairs<String, RecordValue> = [
             "step": .int(step), "time": .double(time), "tokens": .int(tokenCount), "loss": .double(loss),
             "bits_per_byte": .double(bitsPerByte), "learning_rate": .double(learningRate),
             "grad_norm": .double(gradientNorm), "tokens_per_second": .double(tokensPerSecond),
             "peak_memory_bytes": .int(peakMemoryByteCount),
             "seconds_left": secondsLeft.map { .double($0) } ?? .null, "skipped": .int(skippedCount),
         ]
+        return own.map { ($0.key, $0.value) } + sortedAuxiliary.map { ($0.name, .double($0.value)) }
+    }
+
+    private var sortedAuxiliary: [(name: String, value: Double)] {
+        auxiliary.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
     }
 
     /// The record as TensorBoard scalars.
@@ -42,6 +49,6 @@ public struct TrainingMetrics: Sendable, Equatable {
             ("train/loss", loss), ("train/bits_per_byte", bitsPerByte), ("train/learning_rate", learningRate),
             ("train/grad_norm", gradientNorm), ("throughput/tokens_per_second", tokensPerSecond),
             ("memory/peak_bytes", Double(peakMemoryByteCount)),
-        ]
+        ] + sortedAuxiliary.map { ("train/\($0.name)", $0.value) }
     }
 }

@@ -22,7 +22,8 @@ extension TrainingRun {
             loss: result.loss, bitsPerByte: bytesPerToken > 0 ? result.loss / log(2) / bytesPerToken : .nan,
             learningRate: result.learningRate, gradientNorm: result.gradientNorm,
             tokensPerSecond: speed.tokensPerSecond, peakMemoryByteCount: ProcessMemory.peakByteCount,
-            secondsLeft: speed.secondsLeft, skippedCount: trainer.lossGuard.statistics.skippedInAll)
+            secondsLeft: speed.secondsLeft, skippedCount: trainer.lossGuard.statistics.skippedInAll,
+            auxiliary: result.auxiliary)
         try recorder.write(metrics)
         try notify { try $0.trainingDidLog(metrics) }
     }

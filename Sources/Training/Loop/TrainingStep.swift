@@ -14,4 +14,6 @@ public struct TrainingStep: Sendable, Equatable {
     public var totalTokenCount: Int
     /// Why the update was left out, or nil when it was made.
     public var skipReason: String?
+    /// Losses that layers added to the model's own, and what else they noted, by name.
+    public var auxiliary: [String: Double] = [:]
 }

@@ -39,6 +39,7 @@ struct InfoCommand: ParsableCommand {
         add("  mixers", Format.grouped(counts.mixers))
         add("  feed-forwards", Format.grouped(counts.feedForwards))
         add("  norms", Format.grouped(counts.norms))
+        if counts.altUp > 0 { add("  altup", Format.grouped(counts.altUp)) }
         if counts.output > 0 { add("  output", Format.grouped(counts.output)) }
         add("block matrices", Format.grouped(accounting.blockMatrixParameterCount), "as papers count")
         add("FLOPs a token", Format.count(accounting.forwardFLOPsPerToken), "forward")

@@ -36,7 +36,7 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var texts: ExperimentTextOptions
 
-    @Option(help: "Contenders instead of the recipe's own, separated by commas.")
+    @Option(help: "Contenders instead of the recipe's own, separated by commas, or all.")
     var contenders: String?
 
     @Option(
@@ -87,13 +87,13 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
         let (place, elementType) = try device.prepare(.fast)
         let interrupt = InterruptFlag.onSignals()
         var context = ExperimentContext(
-            scale: scale, texts: try type.readsTexts ? texts.read(scale) : .none(), seeds: seeds,
+            scale: scale, texts: try .none(), seeds: seeds,
             contenders: contenders?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) },
             computeType: elementType, device: place)
         context.measure = { try MeasuringProcess.run($0 + device.arguments, interrupt: interrupt) }
         for (name, rate) in learningRate { context.learningRates[name] = rate }
-        let experiment = try Experiment(type, context: context, folder: out)
-        if let cost = try experiment.estimate() {
+        // Whatever is wrong with the options must be known before texts are read.
+        if let cost = try Experiment(type, context: context, folder: out).estimate() {
             let rate = try flops ?? Self.measuredFLOPs(on: place, elementType)
             Console.note(cost.text(flopsPerSecond: rate, deviceCount: devices))
             guard yes else {
@@ -102,6 +102,8 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
                         + (flops == nil ? ", and --flops to have it estimated for other hardware" : ""))
             }
         }
+        if type.readsTexts { context.texts = try texts.read(scale) }
+        let experiment = try Experiment(type, context: context, folder: out)
         Console.result(try experiment.run(isInterrupted: { interrupt.isRaised }))
     }
 

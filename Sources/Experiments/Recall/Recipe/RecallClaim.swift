@@ -79,51 +79,53 @@ struct RecallClaim {
     }
 
     /// All claims that can be tested at every scale.
-    static let all: [RecallClaim] = [
-        RecallClaim(
-            "Attention solves MQAR", "Arora et al., 2312.04927", .verified, [("mqar", "attention", 0)]
-        ) { solves(1, $0) },
-        RecallClaim(
-            "H3, Hyena and RWKV-4 stay below attention of the same width in MQAR",
-            "Arora et al., 2312.04927", .verified,
-            [
-                ("mqar", "attention", 0), ("mqar", "h3", 0), ("mqar", "hyena", 0), ("mqar", "rwkv", 0),
-            ], above),
-        RecallClaim(
-            "RetNet beats Hyena and RWKV-4 in MQAR", "Yang et al., 2312.06635", .oneTranscription,
-            [("mqar", "retention", 0), ("mqar", "hyena", 0), ("mqar", "rwkv", 0)], above),
-        RecallClaim(
-            "GLA beats Hyena and RWKV-4 in MQAR", "Yang et al., 2312.06635", .oneTranscription,
-            [("mqar", "gla", 0), ("mqar", "hyena", 0), ("mqar", "rwkv", 0)], above),
-        RecallClaim(
-            "GLA beats RetNet in MQAR", "Yang et al., 2312.06635", .oneTranscription,
-            [("mqar", "gla", 0), ("mqar", "retention", 0)], above),
-        RecallClaim(
-            "Attention and H3 solve the induction head at the training length, S4D does not",
-            "Fu et al., 2212.14052", .verified,
-            [("induction", "attention", 0), ("induction", "h3", 0), ("induction", "s4d", 0)]
-        ) { solves(2, $0) },
-        RecallClaim(
-            "Attention with RoPE loses the induction head at twice the training length",
-            "Gu and Dao, 2312.00752", .oneTranscription,
-            [("induction", "attention", 0), ("induction", "attention", 1)], above),
-        RecallClaim(
-            "H3 loses the induction head at twice the training length", "Gu and Dao, 2312.00752",
-            .oneTranscription, [("induction", "h3", 0), ("induction", "h3", 1)], above),
-        RecallClaim(
-            "Hyena loses the induction head at twice the training length", "Gu and Dao, 2312.00752",
-            .oneTranscription, [("induction", "hyena", 0), ("induction", "hyena", 1)], above),
-        RecallClaim(
-            "Beyond the training length DeltaNet tracks parity with β to 2 but not to 1, and attention does not",
-            "Grazzi et al., 2411.12537", .verified,
-            [
-                ("parity", "deltanet-negative", 0), ("parity", "deltanet", 0), ("parity", "attention", 0),
-            ]
-        ) { solves(1, $0) },
-        RecallClaim(
-            "Linear recurrences without negative eigenvalues cannot track parity (retention, GLA, Mamba-2)",
-            "Grazzi et al., 2411.12537", .verified,
-            [("parity", "retention", 0), ("parity", "gla", 0), ("parity", "mamba2", 0)]
-        ) { solves(0, $0) },
-    ]
+    static var all: [RecallClaim] {
+        [
+            RecallClaim(
+                "Attention solves MQAR", "Arora et al., 2312.04927", .verified, [("mqar", "attention", 0)]
+            ) { solves(1, $0) },
+            RecallClaim(
+                "H3, Hyena and RWKV-4 stay below attention of the same width in MQAR",
+                "Arora et al., 2312.04927", .verified,
+                [
+                    ("mqar", "attention", 0), ("mqar", "h3", 0), ("mqar", "hyena", 0), ("mqar", "rwkv", 0),
+                ], above),
+            RecallClaim(
+                "RetNet beats Hyena and RWKV-4 in MQAR", "Yang et al., 2312.06635", .oneTranscription,
+                [("mqar", "retention", 0), ("mqar", "hyena", 0), ("mqar", "rwkv", 0)], above),
+            RecallClaim(
+                "GLA beats Hyena and RWKV-4 in MQAR", "Yang et al., 2312.06635", .oneTranscription,
+                [("mqar", "gla", 0), ("mqar", "hyena", 0), ("mqar", "rwkv", 0)], above),
+            RecallClaim(
+                "GLA beats RetNet in MQAR", "Yang et al., 2312.06635", .oneTranscription,
+                [("mqar", "gla", 0), ("mqar", "retention", 0)], above),
+            RecallClaim(
+                "Attention and H3 solve the induction head at the training length, S4D does not",
+                "Fu et al., 2212.14052", .verified,
+                [("induction", "attention", 0), ("induction", "h3", 0), ("induction", "s4d", 0)]
+            ) { solves(2, $0) },
+            RecallClaim(
+                "Attention with RoPE loses the induction head at twice the training length",
+                "Gu and Dao, 2312.00752", .oneTranscription,
+                [("induction", "attention", 0), ("induction", "attention", 1)], above),
+            RecallClaim(
+                "H3 loses the induction head at twice the training length", "Gu and Dao, 2312.00752",
+                .oneTranscription, [("induction", "h3", 0), ("induction", "h3", 1)], above),
+            RecallClaim(
+                "Hyena loses the induction head at twice the training length", "Gu and Dao, 2312.00752",
+                .oneTranscription, [("induction", "hyena", 0), ("induction", "hyena", 1)], above),
+            RecallClaim(
+                "Beyond the training length DeltaNet tracks parity with β to 2 but not to 1, and attention does not",
+                "Grazzi et al., 2411.12537", .verified,
+                [
+                    ("parity", "deltanet-negative", 0), ("parity", "deltanet", 0), ("parity", "attention", 0),
+                ]
+            ) { solves(1, $0) },
+            RecallClaim(
+                "Linear recurrences without negative eigenvalues cannot track parity (retention, GLA, Mamba-2)",
+                "Grazzi et al., 2411.12537", .verified,
+                [("parity", "retention", 0), ("parity", "gla", 0), ("parity", "mamba2", 0)]
+            ) { solves(0, $0) },
+        ]
+    }
 }

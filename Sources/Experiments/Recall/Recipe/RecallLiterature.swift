@@ -8,7 +8,8 @@ enum RecallLiterature {
             .heading("Published numbers"),
             .text(
                 "Other sizes, models and training than here; for orientation only. Accuracy in per cent. Last token"
-                    + " of induction head and associative recall, two layers (Fu et al., 2212.14052; verified):"),
+                    + " of induction head and associative recall, two layers (Fu et al., 2212.14052; verified):"
+            ),
             .table(
                 table(
                     ["task", "guess", "S4D", "GSS", "H3", "attention"],
@@ -42,7 +43,8 @@ enum RecallLiterature {
             .text(
                 "Ours, from a separate implementation in PyTorch with simplified layers, float32: **one seed, one"
                     + " learning rate, not tuned, no ranking**. Two layers, width 32 (64 in the third column), at"
-                    + " most 2000 steps; steps to 99 % in parentheses. Not comparable in detail with the tables above."),
+                    + " most 2000 steps; steps to 99 % in parentheses. Not comparable in detail with the tables above."
+            ),
             .table(calibration),
         ]
     }

@@ -12,6 +12,8 @@ public struct RecallRecipe: Recipe {
     /// What it shows.
     public static let summary =
         "multi-query recall, induction and parity: accuracy beside state size (synthetic tasks)"
+    /// The tasks write their own examples.
+    public static let readsTexts = false
 
     /// One run: a contender learns a task with a seed, at one rate or at several in turn.
     struct Entry: Sendable {
@@ -125,7 +127,8 @@ extension RecallRecipe.Entry {
             var run = TaskRun(task: plan.task, configuration: configuration, settings: settings, seed: seed)
             run.device = device
             let outcome = try run.run { step, accuracy in
-                try report("step \(step)/\(settings.stepCount) accuracy \(Format.fixed(accuracy, decimals: 3))")
+                try report(
+                    "step \(step)/\(settings.stepCount) accuracy \(Format.fixed(accuracy, decimals: 3))")
             }
             seconds += outcome.seconds
             if best.map({ outcome.validation > $0.validation }) ?? true { best = outcome }

@@ -34,7 +34,8 @@ struct RecallReport {
         report.add(
             .text(
                 "A claim is tested where its task and contenders took part. Grades: *verified* was read in two"
-                    + " independent transcriptions or in the paper's own text, *one transcription* in one only."))
+                    + " independent transcriptions or in the paper's own text, *one transcription* in one only."
+            ))
         report.add(.table(RecallClaim.table(scores)))
         for section in RecallLiterature.sections { report.add(section) }
         return report
@@ -77,7 +78,8 @@ struct RecallReport {
             ["contender", "state (numbers)", "parameters"] + evaluations.map { "accuracy, \($0.name)" }
             + ["solved", "steps to 99 %", "learning rate", "seconds a run"]
         var table = MarkdownTable(
-            header: titles, alignments: [.left] + [ColumnAlignment](repeating: .right, count: titles.count - 1))
+            header: titles,
+            alignments: [.left] + [ColumnAlignment](repeating: .right, count: titles.count - 1))
         for contender in scores.contenders {
             let results = scores.results(plan, contender)
             guard !results.isEmpty else { continue }

@@ -65,7 +65,9 @@ public struct AssociativeRecall: SyntheticTask {
         let asked = distinct[generator.integer(below: distinct.count)]
         tokens += [separator, Int32(asked)]
         let next = tokens.dropFirst() + [map[asked]]
-        let targets = next.enumerated().map { $0.offset < split.firstScored ? Batch.ignoredTarget : $0.element }
+        let targets = next.enumerated().map {
+            $0.offset < split.firstScored ? Batch.ignoredTarget : $0.element
+        }
         return TaskExample(tokens: tokens, targets: targets)
     }
 }

@@ -1,6 +1,6 @@
 import Text
 
-/// The induction head: what came after the special token when it stood here for the first time?
+/// The induction head: the answer is what came after the special token when it stood here for the first time.
 ///
 /// Random ordinary tokens 0 … V-2, then the special token V-1. One of the ordinary ones, not the last two, is
 /// replaced by the special one; the answer at the end is the token after it.
@@ -21,7 +21,8 @@ public struct InductionHead: SyntheticTask {
             factors.allSatisfy((1...1 << 16).contains)
         else {
             throw ExperimentError.unusable(
-                "an induction head needs a vocabulary of at least 3, examples of at least 4 tokens and lengths")
+                "an induction head needs a vocabulary of at least 3, examples of at least 4 tokens and lengths"
+            )
         }
         self.vocabularySize = vocabularySize
         self.length = length

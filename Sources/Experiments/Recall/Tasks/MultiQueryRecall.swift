@@ -27,7 +27,8 @@ public struct MultiQueryRecall: SyntheticTask {
     ///
     /// Throws ``ExperimentError/unusable(_:)`` unless T is even, 4P ≤ T < V and P is at least 1.
     public init(
-        vocabularySize: Int, length: Int, pairCount: Int, exponent: Double = 0.01, randomFillers: Bool = false,
+        vocabularySize: Int, length: Int, pairCount: Int, exponent: Double = 0.01,
+        randomFillers: Bool = false,
         longerLengths: [Int] = []
     ) throws {
         let lengths = [length] + longerLengths

@@ -12,7 +12,8 @@ public struct RunningParity: SyntheticTask {
 
     /// A task of given lengths; throws ``ExperimentError/unusable(_:)`` unless evaluation reaches beyond training.
     public init(lengths: ClosedRange<Int>, evaluationLength: Int) throws {
-        guard lengths.lowerBound > 0, evaluationLength > lengths.upperBound, evaluationLength <= 1 << 24 else {
+        guard lengths.lowerBound > 0, evaluationLength > lengths.upperBound, evaluationLength <= 1 << 24
+        else {
             throw ExperimentError.unusable(
                 "parity is judged beyond the training length, but \(evaluationLength) is not beyond"
                     + " \(lengths.upperBound)")

@@ -87,7 +87,8 @@ final class LookAhead<Value: Sendable>: @unchecked Sendable {
         while !isCancelled, let index = nextJob() {
             started.insert(index)
             condition.unlock()
-            let result = Result { try jobs[index] { try note($0, index) } }
+            let job = jobs[index]
+            let result = Result { try job { try note($0, index) } }
             condition.lock()
             results[index] = result
             condition.broadcast()

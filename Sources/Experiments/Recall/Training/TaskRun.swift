@@ -46,7 +46,8 @@ public struct TaskRun: Sendable {
         let source = SyntheticBatches(task, rowCount: settings.batchSize, seed: seed)
         let trainer = try Trainer(model, source: source, options: options(seed))
         var outcome = TaskOutcome(
-            accuracies: [], validation: 0, stepsToGoal: nil, stepCount: 0, learningRate: settings.learningRate,
+            accuracies: [], validation: 0, stepsToGoal: nil, stepCount: 0,
+            learningRate: settings.learningRate,
             diverged: false, parameterCount: store.parameterCount, seconds: 0)
         let interval = max(1, settings.evaluationInterval)
         do {

@@ -1,0 +1,79 @@
+import CTorch
+
+extension FusedOperators {
+    /// Who chooses in a mixture of experts, and in which order.
+    public enum RoutingOrder: Int32, Sendable {
+        /// Tokens choose experts; places are given in the order of positions.
+        case byPosition = 0
+        /// Tokens choose experts; places are given to the most certain first (V-MoE).
+        case byPriority
+        /// Experts choose tokens.
+        case byExpert
+    }
+
+    /// Which token goes to which expert.
+    ///
+    /// A slot is one token at one expert.
+    public struct Routes {
+        /// The token of every slot, int64 [M]; slots are sorted by expert.
+        public let slotTokens: Tensor
+        /// Where each slot's probability stands among all N · E, int64 [M].
+        public let slotEntries: Tensor
+        /// The experts that every token wanted, best first, int64 [N, k].
+        public let choices: Tensor
+        /// The number of slots of each expert.
+        public let counts: [Int]
+        /// The number of all slots.
+        public var slotCount: Int { counts.reduce(0, +) }
+    }
+
+    /// Routes by probabilities [N, E]; a capacity of nil takes every token.
+    public static func route(_ probabilities: Tensor, order: RoutingOrder, choices: Int, capacity: Int?)
+        throws
+        -> Routes
+    {
+        var outs = [ct_tensor?](repeating: nil, count: 3)
+        var counts = [Int64](repeating: 0, count: Swift.max(1, probabilities.size(-1)))
+        try outs.withUnsafeMutableBufferPointer { outs in
+            guard let base = outs.baseAddress else { return }
+            try check(
+                ct_route(
+                    base, base + 1, base + 2, &counts, probabilities.handle, order.rawValue, Int64(choices),
+                    Int64(capacity.map { Swift.max(1, $0) } ?? 0)))
+        }
+        let results = outs.compactMap { $0.map { Tensor(owning: $0) } }
+        guard results.count == 3 else {
+            throw TorchError(kind: .other, message: "routing returned no tensor")
+        }
+        return Routes(
+            slotTokens: results[0], slotEntries: results[1], choices: results[2], counts: counts.map(Int.init)
+        )
+    }
+
+    /// The row of every slot's token: x [N, D] → [M, D].
+    public static func dispatch(_ x: Tensor, _ routes: Routes) throws -> Tensor {
+        try Tensor.make { ct_dispatch($0, x.handle, routes.slotTokens.handle) }
+    }
+
+    /// Rows [M, D] times gates [M], summed by token → [N, D]; zeros for tokens without a slot.
+    public static func collect(_ rows: Tensor, gates: Tensor, _ routes: Routes, tokenCount: Int) throws
+        -> Tensor
+    {
+        try Tensor.make {
+            ct_collect($0, rows.handle, gates.handle, routes.slotTokens.handle, Int64(tokenCount))
+        }
+    }
+
+    /// Rows [M, in] times the matrix of their expert; weight [E, out, in], bias [E, out].
+    ///
+    /// The first `counts[0]` rows belong to expert 0, and so on.
+    public static func groupedLinear(_ x: Tensor, weight: Tensor, bias: Tensor?, counts: [Int]) throws
+        -> Tensor
+    {
+        let sizes = counts.map(Int64.init)
+        return try Tensor.make {
+            ct_grouped_linear(
+                $0, x.handle, weight.handle, bias?.handle, sizes, Int32(clamping: sizes.count))
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import Models
+import Reporting
+import Storage
+import Torch
+
+/// `retnet altup`: a dense model as one with several blocks that computes the same.
+struct AltUpCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "altup",
+        abstract: "Turn a dense model into one with AltUp that computes the same, to be trained further.",
+        discussion: """
+            'recycled' adds only a few numbers a layer; 'standard' repeats the embedding and divides the output \
+            matrix among the blocks.
+            """)
+
+    /// Where the blocks come from.
+    enum Kind: String, ExpressibleByArgument, CaseIterable {
+        case recycled
+        case standard
+    }
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(help: "The number of blocks, from 1 to 64.")
+    var blocks: Int = 2
+
+    @Option(help: "recycled or standard.")
+    var kind: Kind = .recycled
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The model folder to write.", valueName: "dir"))
+    var output: String
+
+    @Flag(help: "Print one JSON object about what was written.")
+    var json = false
+
+    func validate() throws {
+        guard (1...64).contains(blocks) else {
+            throw ValidationError("--blocks must be from 1 to 64, not \(blocks)")
+        }
+    }
+
+    func run() throws {
+        try Arguments.checkOutput(output, replaceable: false)
+        let loaded = try ModelFolder.load(model.modelPath())
+        let altUp = AltUpConfiguration(
+            kind: kind == .recycled ? .recycled : .standard, blockCount: blocks,
+            reduction: kind == .recycled && !loaded.model.configuration.finalNorm ? .mean : .sum)
+        let converted = try AltUpConversion.convert(loaded.model, to: altUp)
+        try ModelFolder.save(
+            converted, tokenizer: try? loaded.tokenizer, to: output,
+            generationDefaults: loaded.generationDefaults)
+        let count = converted.parameters.parameterCount
+        guard json else {
+            Console.note(
+                "model with \(blocks) blocks and \(Format.grouped(count)) parameters written to \(output)")
+            return
+        }
+        try Console.json([
+            "output": .string(output), "kind": .string(kind.rawValue), "blocks": .int(blocks),
+            "parameters": .int(count),
+            "added_parameters": .int(count - loaded.model.parameters.parameterCount),
+        ])
+    }
+}
