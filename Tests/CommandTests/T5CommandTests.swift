@@ -41,7 +41,8 @@ import Testing
         let alone = try succeed(
             common + ["--prompt", "another", "--beams", "3", "--outputs", "2", "--json"]
         ).json()
-        let first = try #require((alone["results"] as? [[String: Any]])?.first?["outputs"] as? [[String: Any]])
+        let first = try #require(
+            (alone["results"] as? [[String: Any]])?.first?["outputs"] as? [[String: Any]])
         let batched = try #require(rows[1]["outputs"] as? [[String: Any]])
         #expect(first.map { $0["tokens"] as? [Int] } == batched.map { $0["tokens"] as? [Int] })
         #expect(try succeed(common + ["--prompt", "one"]).errors.contains("1 beams"))
@@ -57,7 +58,10 @@ import Testing
         func run(_ model: String, _ name: String, _ more: [String] = []) throws -> Data {
             let path = folder.path(name)
             try succeed(
-                ["t5", "logits", "--model", model, "--targets", folder.path("targets.json"), "--output", path]
+                [
+                    "t5", "logits", "--model", model, "--targets", folder.path("targets.json"), "--output",
+                    path,
+                ]
                     + rows + more)
             return try Data(contentsOf: URL(fileURLWithPath: path))
         }
