@@ -1,3 +1,4 @@
+import Checkpoints
 import Evaluation
 import Foundation
 import Generation
@@ -19,7 +20,8 @@ extension TrainingRun {
         let speed = meter.take(step: result.step, stepsLeft: stepCount - result.step)
         let metrics = TrainingMetrics(
             step: result.step, time: Date().timeIntervalSince1970, tokenCount: result.totalTokenCount,
-            loss: result.loss, bitsPerByte: bytesPerToken > 0 ? result.loss / log(2) / bytesPerToken : .nan,
+            loss: result.loss, accuracy: result.accuracy,
+            bitsPerByte: bytesPerToken > 0 ? result.loss / log(2) / bytesPerToken : .nan,
             learningRate: result.learningRate, gradientNorm: result.gradientNorm,
             tokensPerSecond: speed.tokensPerSecond, peakMemoryByteCount: ProcessMemory.peakByteCount,
             secondsLeft: speed.secondsLeft, skippedCount: trainer.lossGuard.statistics.skippedInAll,
@@ -93,7 +95,9 @@ extension TrainingRun {
         progress.bestValidation = bestValidation
         progress.lastValidation = lastValidation
         let path = folder.checkpointPath(step: trainer.step)
-        try TrainingCheckpoint.save(trainer, tokenizer: tokenizer, progress: progress, to: path)
+        try TrainingCheckpoint.save(trainer, progress: progress, to: path) {
+            try ModelFolder.write(trainer.model, tokenizer: tokenizer, into: $0)
+        }
         try folder.publish(step: trainer.step)
         try folder.removeOldCheckpoints(keeping: configuration.monitoring.keptCheckpointCount)
         try recorder.drawLossCurve(final: false)
