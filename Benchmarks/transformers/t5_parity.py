@@ -112,7 +112,7 @@ for version in ["v1.0", "v1.1"]:
                     )
                 answer = json.loads(run(
                     "t5", "generate", "--model", theirs, *files, "--max-tokens", MAX_TOKENS, "--beams", beams,
-                    "--length-penalty", penalty, "--early-stopping", stopping, "--outputs", beams,
+                    f"--length-penalty={penalty}", "--early-stopping", stopping, "--outputs", beams,
                 ))
                 outputs = [output for row in answer["outputs"] for output in row]
                 sequences = [trimmed(row) for row in result.sequences.tolist()]

@@ -8,12 +8,14 @@ public struct T5Accounting: Sendable, Equatable {
     public let parameterCount: Int
     /// Parameters of the embedding and of a separate output matrix.
     public let embeddingParameterCount: Int
+    /// Parameters of AltUp's mixes; wider matrices are not counted here.
+    public let altUpParameterCount: Int
 
     /// Counts; throws `SettingsError` if the configuration is not sound.
     public init(_ configuration: T5Configuration, widths: T5Widths? = nil) throws {
         try configuration.validate()
         self.configuration = configuration
-        self.widths = widths ?? T5Widths(configuration.hiddenSize)
+        self.widths = widths ?? configuration.widths
         var total = 0
         var tables = 0
         for (name, shape) in configuration.parameterShapes(self.widths) {
@@ -22,6 +24,9 @@ public struct T5Accounting: Sendable, Equatable {
             if name == T5Names.embedding || name == T5Names.output { tables += count }
         }
         parameterCount = total
+        altUpParameterCount = (configuration.altUp?.t5ParameterShapes(configuration) ?? []).reduce(0) {
+            $0 + $1.shape.reduce(1, *)
+        }
         embeddingParameterCount = tables
     }
 
@@ -34,11 +39,21 @@ public struct T5Accounting: Sendable, Equatable {
         let (s, t) = (max(0, min(sourceLength, 1 << 20)), max(0, min(targetLength, 1 << 20)))
         let (d, inner) = (c.hiddenSize, c.attentionSize)
         let feedForward = (c.feedForward.isGated ? 3 : 2) * d * c.innerSize
-        let encoder = s * (4 * d * inner + feedForward) + 2 * s * s * inner
+        // What a layer sees: fewer tokens in a reduced one, and in all of them after pooling.
+        let pooling = c.altUp?.sequence.flatMap { $0.mode == .pool ? $0.stride : nil } ?? 1
+        let memory = (s + pooling - 1) / max(1, pooling)
+        var encoder = 0
+        for layer in 0..<c.encoderLayerCount {
+            let stride = c.altUp?.sequence?.stride(layer: layer, layerCount: c.encoderLayerCount) ?? 1
+            let seen = (memory + stride - 1) / max(1, stride)
+            encoder += seen * (4 * d * inner + feedForward) + 2 * seen * seen * inner
+        }
         let own = t * (4 * d * inner + feedForward) + t * t * inner
-        let cross = 2 * t * d * inner + 2 * s * widths.encoderOutput * inner + 2 * t * s * inner
+        let cross = 2 * t * d * inner + 2 * memory * widths.encoderOutput * inner + 2 * t * memory * inner
         let output = t * widths.decoderOutput * c.vocabularySize
-        return 2 * (c.encoderLayerCount * encoder + c.decoderLayerCount * (own + cross) + output)
+        let mixes =
+            (c.altUp?.mixFLOPs(hiddenSize: d) ?? 0) * (memory * c.encoderLayerCount + t * c.decoderLayerCount)
+        return 2 * (encoder + c.decoderLayerCount * (own + cross) + output) + mixes
     }
 
     /// FLOPs of one example in training: three times ``forwardFLOPs(sourceLength:targetLength:)``.
@@ -49,7 +64,9 @@ public struct T5Accounting: Sendable, Equatable {
     /// Numbers in the decoder's cache of one sequence: own keys and values so far, and those of the source.
     public func cacheElementCount(sourceLength: Int, targetLength: Int) -> Int {
         let (s, t) = (max(0, min(sourceLength, 1 << 30)), max(0, min(targetLength, 1 << 30)))
-        return configuration.decoderLayerCount * 2 * configuration.attentionSize * (s + t)
+        let stride = configuration.altUp?.sequence.flatMap { $0.mode == .pool ? $0.stride : nil } ?? 1
+        let memory = (s + stride - 1) / max(1, stride)
+        return configuration.decoderLayerCount * 2 * configuration.attentionSize * (memory + t)
     }
 
     /// Bytes of float32 weights, gradients and both moments of Adam; activations come on top.

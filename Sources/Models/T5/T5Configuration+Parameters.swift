@@ -18,9 +18,11 @@ extension T5Configuration {
     /// The name of the output matrix, which tied models do not have.
     public static var outputName: String { T5Names.output }
 
-    /// Every parameter with its name in files and its shape in the order of declaration; matrices are [out, in].
+    /// Every parameter with its name in files and its shape; matrices are [out, in].
+    ///
+    /// `widths` are those that the configuration asks for unless given; what AltUp adds comes last.
     public func parameterShapes(_ widths: T5Widths? = nil) -> [(name: String, shape: [Int])] {
-        let widths = widths ?? T5Widths(hiddenSize)
+        let widths = widths ?? self.widths
         var result = [(T5Names.embedding, [vocabularySize, widths.embedding])]
         for (stack, count) in [("encoder", encoderLayerCount), ("decoder", decoderLayerCount)] {
             let isDecoder = stack == "decoder"
@@ -39,7 +41,12 @@ extension T5Configuration {
             result.append(("\(stack).final_layer_norm.weight", [width]))
         }
         if !tiedOutput { result.append((T5Names.output, [vocabularySize, widths.decoderOutput])) }
-        return result
+        return result + (altUp?.t5ParameterShapes(self) ?? [])
+    }
+
+    /// Widths outside the layers: those of all blocks where AltUp keeps them apart.
+    public var widths: T5Widths {
+        altUp?.t5Widths(hiddenSize: hiddenSize) ?? T5Widths(hiddenSize)
     }
 
     private func attention(_ prefix: String, memory: Int, isFirst: Bool) -> [(String, [Int])] {

@@ -27,7 +27,8 @@ extension T5Configuration: SettingsRepresentable {
             sharesDropoutMasks: reader.bool("shares_dropout_masks", default: plain.sharesDropoutMasks),
             paddingToken: token("padding_token", plain.paddingToken),
             endToken: token("end_token", plain.endToken),
-            startToken: token("start_token", plain.startToken))
+            startToken: token("start_token", plain.startToken),
+            altUp: reader.optionalObject("altup").map { AltUpConfiguration(reading: $0) })
         reportContradictions(reader)
     }
 
@@ -46,11 +47,32 @@ extension T5Configuration: SettingsRepresentable {
         ] where token >= vocabularySize {
             reader.reportContradiction(key, "it must be below vocabulary_size (\(vocabularySize))")
         }
+        reportAltUpContradictions(reader)
+    }
+
+    private func reportAltUpContradictions(_ reader: SettingsReader) {
+        guard let altUp, let own = reader.optionalObject("altup") else { return }
+        if altUp.kind == .sum, tiedOutput {
+            own.reportContradiction(
+                "kind",
+                "the summed embedding of width \(altUp.embeddingWidth(hiddenSize: hiddenSize)) cannot be the"
+                    + " output matrix too: take tied_output: false")
+        }
+        guard let sequence = altUp.sequence, let place = own.optionalObject("sequence") else { return }
+        if let last = sequence.lastLayer, last >= encoderLayerCount {
+            place.reportContradiction(
+                "last_layer",
+                "the last layer of an encoder of \(encoderLayerCount) is \(encoderLayerCount - 1)")
+        }
+        if sequence.positions == .anchors {
+            place.reportContradiction(
+                "positions", "T5's layers measure distances in tokens: take positions: tokens")
+        }
     }
 
     /// All choices under their names in configuration files.
     public var settings: SettingsTree {
-        [
+        let plain: SettingsTree = [
             "vocabulary_size": .int(vocabularySize), "hidden_size": .int(hiddenSize),
             "head_count": .int(headCount), "key_size": .int(keySize), "inner_size": .int(innerSize),
             "encoder_layer_count": .int(encoderLayerCount), "decoder_layer_count": .int(decoderLayerCount),
@@ -60,5 +82,6 @@ extension T5Configuration: SettingsRepresentable {
             "dropout": .double(dropout), "shares_dropout_masks": .bool(sharesDropoutMasks),
             "padding_token": .int(paddingToken), "end_token": .int(endToken), "start_token": .int(startToken),
         ]
+        return altUp.map { plain.merging(["altup": $0.settings]) } ?? plain
     }
 }

@@ -38,6 +38,10 @@ public struct T5Configuration: Sendable, Equatable {
     public var endToken: Int
     /// The token that the decoder starts with.
     public var startToken: Int
+    /// Several blocks a token, or layers of the encoder that see fewer tokens; nil for a plain T5.
+    ///
+    /// Holds for both sides, but the reduction of the sequence for the encoder alone, as in the paper.
+    public var altUp: AltUpConfiguration?
 
     /// T5 v1.0 small, unless told otherwise.
     public init(
@@ -45,7 +49,8 @@ public struct T5Configuration: Sendable, Equatable {
         innerSize: Int = 2048, encoderLayerCount: Int = 6, decoderLayerCount: Int? = nil,
         feedForward: T5FeedForwardKind = .relu, tiedOutput: Bool = true, scaledOutput: Bool? = nil,
         bucketCount: Int = 32, maximumDistance: Int = 128, epsilon: Double = 1e-6, dropout: Double = 0.1,
-        sharesDropoutMasks: Bool = true, paddingToken: Int = 0, endToken: Int = 1, startToken: Int = 0
+        sharesDropoutMasks: Bool = true, paddingToken: Int = 0, endToken: Int = 1, startToken: Int = 0,
+        altUp: AltUpConfiguration? = nil
     ) {
         self.vocabularySize = vocabularySize
         self.hiddenSize = hiddenSize
@@ -65,6 +70,7 @@ public struct T5Configuration: Sendable, Equatable {
         self.paddingToken = paddingToken
         self.endToken = endToken
         self.startToken = startToken
+        self.altUp = altUp
     }
 
     /// The width of all heads together.

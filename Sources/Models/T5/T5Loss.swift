@@ -8,6 +8,8 @@ public struct T5Loss {
     public let sum: Tensor
     /// The cross entropy in nats alone, without gradients.
     public let crossEntropy: Tensor
+    /// Targets that had the largest logit, without gradients; nil where they were not counted.
+    public let correctCount: Tensor?
     /// Targets that count.
     public let targetCount: Int
 }

@@ -7,29 +7,37 @@ extension T5Model {
 
     /// The summed loss of a batch: cross entropy, and `zLoss` times the squared log-normaliser of every target.
     ///
-    /// Large batches are scored in slices whose logits are computed again in the backward pass.
-    public func lossSum(_ batch: T5Batch, zLoss: Double = 0, context: ForwardContext = .inference) throws
-        -> T5Loss
-    {
+    /// Large batches are scored in slices whose logits are computed again in the backward pass. With
+    /// `countsCorrect` it is noted how many targets had the largest logit.
+    public func lossSum(
+        _ batch: T5Batch, zLoss: Double = 0, countsCorrect: Bool = false,
+        context: ForwardContext = .inference
+    ) throws -> T5Loss {
         let x = try hidden(batch, context: context)
         let rows = try x.reshaped([-1, x.size(-1)])
         let labels = try batch.targets.reshaped([-1])
         var sums: [Tensor] = []
-        var entropies: [Tensor] = []
+        var notes: [[Tensor]] = []
         let slices = slices(of: rows.size(0))
         for range in slices {
             let part = try labels.sliced(0, range)
-            let segment = { [self] (inputs: [Tensor]) in try self.losses(inputs[0], part, zLoss: zLoss) }
+            let segment = { [self] (inputs: [Tensor]) in
+                try self.losses(inputs[0], part, zLoss: zLoss, countsCorrect: countsCorrect)
+            }
             let inputs = [slices.count > 1 ? try rows.sliced(0, range) : rows]
             let results =
                 slices.count > 1 && x.requiresGradient
-                ? try recomputing(inputs, outputCount: 2, segment) : try segment(inputs)
+                ? try recomputing(inputs, outputCount: countsCorrect ? 3 : 2, segment) : try segment(inputs)
             sums.append(results[0])
-            entropies.append(try results[1].detached())
+            notes.append(try results.dropFirst().map { try $0.detached() })
+        }
+        func total(_ index: Int) throws -> Tensor {
+            try Tensor.stacked(notes.map { $0[index] }, axis: 0).sum()
         }
         return T5Loss(
             sum: sums.count == 1 ? sums[0] : try Tensor.stacked(sums, axis: 0).sum(),
-            crossEntropy: try Tensor.stacked(entropies, axis: 0).sum(), targetCount: batch.targetCount)
+            crossEntropy: try total(0), correctCount: countsCorrect ? try total(1) : nil,
+            targetCount: batch.targetCount)
     }
 
     /// Cross entropy and accuracy of a batch without gradients.
@@ -56,13 +64,19 @@ extension T5Model {
         return stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
     }
 
-    /// The sum to differentiate and the cross entropy alone.
-    private func losses(_ rows: Tensor, _ labels: Tensor, zLoss: Double) throws -> [Tensor] {
-        let (losses, logNormalizers) = try FusedOperators.tokenLosses(logits(rows), targets: labels)
+    /// The sum to differentiate, the cross entropy alone and, if asked for, the number of right targets.
+    private func losses(_ rows: Tensor, _ labels: Tensor, zLoss: Double, countsCorrect: Bool) throws
+        -> [Tensor]
+    {
+        let logits = try logits(rows)
+        let (losses, logNormalizers) = try FusedOperators.tokenLosses(logits, targets: labels)
         let entropy = try losses.sum()
-        guard zLoss > 0 else { return [entropy, entropy] }
+        let correct =
+            countsCorrect
+            ? [try logits.detached().argmax(axis: -1).isEqual(to: labels).to(entropy.elementType).sum()] : []
+        guard zLoss > 0 else { return [entropy, entropy] + correct }
         let counted = try labels.isEqual(to: -100).not().to(logNormalizers.elementType)
         let squares = try (logNormalizers * logNormalizers * counted).sum()
-        return [try entropy + squares * zLoss, entropy]
+        return [try entropy + squares * zLoss, entropy] + correct
     }
 }

@@ -34,7 +34,7 @@ public final class T5Model {
 
     /// Declares all parameters in the store and validates the configuration.
     ///
-    /// `stacks` are plain unless given. Throws `SettingsError`, ``T5Error`` and `TorchError`.
+    /// `stacks` are those of the configuration unless given. Throws `SettingsError`, ``T5Error`` and `TorchError`.
     public init(
         _ configuration: T5Configuration, parameters: ParameterStore, computeType: ElementType,
         stacks: T5Stacks? = nil
@@ -42,7 +42,7 @@ public final class T5Model {
         try configuration.validate()
         let c = configuration
         let root = parameters.root
-        let stacks = stacks ?? .plain(width: c.hiddenSize)
+        let stacks = stacks ?? T5Stacks(c)
         encoderStack = try stacks.encoder(root.scope("encoder"))
         decoderStack = try stacks.decoder(root.scope("decoder"))
         let widths = T5Widths(

@@ -1,6 +1,6 @@
 import Settings
 
-/// A public T5 model by name.
+/// A T5 by name: a public model, or a small one of this package.
 public struct T5Preset: Sendable, Equatable {
     /// The name, as in `--preset t5-small`.
     public let name: String
@@ -9,8 +9,11 @@ public struct T5Preset: Sendable, Equatable {
     /// The architecture.
     public let configuration: T5Configuration
 
-    /// All presets: v1.0 from small to 11B, v1.1 from small to XXL.
-    public static let all: [T5Preset] = [
+    /// All presets: v1.0 from small to 11B, v1.1 from small to XXL, and small ones over bytes.
+    public static let all: [T5Preset] = published + bytes
+
+    /// The public models.
+    private static let published: [T5Preset] = [
         original("t5-small", 512, heads: 8, layers: 6, inner: 2048),
         original("t5-base", 768, heads: 12, layers: 12, inner: 3072),
         original("t5-large", 1024, heads: 16, layers: 24, inner: 4096),
@@ -22,6 +25,30 @@ public struct T5Preset: Sendable, Equatable {
         improved("t5-v1.1-xl", 2048, heads: 32, layers: 24, inner: 5120),
         improved("t5-v1.1-xxl", 4096, heads: 64, layers: 24, inner: 10_240),
     ]
+
+    /// Small models of this package over bytes with sentinels, each beside the dense one that it varies.
+    private static let bytes: [T5Preset] = ["t5-2m", "t5-9m"].flatMap { name in
+        let (width, layers, inner) = name == "t5-2m" ? (128, 4, 256) : (256, 6, 512)
+        let dense = T5Configuration(
+            vocabularySize: 384, hiddenSize: width, headCount: 4, keySize: width / 4, innerSize: inner,
+            encoderLayerCount: layers, feedForward: .gatedGelu, tiedOutput: false, dropout: 0)
+        let summary = "T5 v1.1 over bytes: \(layers)+\(layers) layers of width \(width)"
+        let sequence = { AltUpConfiguration.sequence(SequenceReductionConfiguration(mode: $0)) }
+        let variants: [(String, String, AltUpConfiguration?)] = [
+            ("", "", nil), ("-altup2", ", AltUp with 2 blocks", AltUpConfiguration()),
+            ("-altup4", ", AltUp with 4 blocks", AltUpConfiguration(blockCount: 4)),
+            ("-recycled2", ", Recycled-AltUp with 2 blocks", AltUpConfiguration(kind: .recycled)),
+            ("-sum2", ", the baseline Sum: 2 embeddings added", AltUpConfiguration(kind: .sum)),
+            ("-sequence4", ", Sequence-AltUp with stride 4", sequence(.altup)),
+            ("-skip4", ", the baseline stride-and-skip with stride 4", sequence(.skip)),
+            ("-pool4", ", the baseline of means over 4 tokens", sequence(.pool)),
+        ]
+        return variants.map { suffix, what, altUp in
+            var configuration = dense
+            configuration.altUp = altUp
+            return T5Preset(name: name + suffix, summary: summary + what, configuration: configuration)
+        }
+    }
 
     /// The preset of a name; throws ``PresetError`` with the name that was probably meant.
     public static func named(_ name: String) throws -> T5Preset {

@@ -16,6 +16,12 @@ public struct T5Stacks {
         self.decoder = decoder
     }
 
+    /// The stacks that a configuration asks for: with AltUp where it has that, otherwise plain ones.
+    public init(_ configuration: T5Configuration) {
+        self =
+            configuration.altUp.map { .altUp($0, configuration) } ?? .plain(width: configuration.hiddenSize)
+    }
+
     /// Plain stacks of one width.
     public static func plain(width: Int) -> T5Stacks {
         T5Stacks(encoder: { _ in PlainT5Stack(width: width) }, decoder: { _ in PlainT5Stack(width: width) })

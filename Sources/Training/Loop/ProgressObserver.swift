@@ -18,10 +18,11 @@ public final class ProgressObserver: TrainingObserver {
 
     /// Shows the metrics beside the bar.
     public func trainingDidLog(_ metrics: TrainingMetrics) throws {
+        let accuracy = metrics.accuracy.map { [ProgressMetric.value("acc", $0, significantDigits: 3)] } ?? []
         bar?.update(
             step: metrics.step,
-            metrics: [
-                .value("loss", metrics.loss), .rate(metrics.tokensPerSecond, unit: "tok/s"),
+            metrics: [.value("loss", metrics.loss)] + accuracy + [
+                .rate(metrics.tokensPerSecond, unit: "tok/s"),
                 .value("lr", metrics.learningRate, significantDigits: 3),
                 .value("norm", metrics.gradientNorm, significantDigits: 3),
                 .bytes(metrics.peakMemoryByteCount),
@@ -30,9 +31,7 @@ public final class ProgressObserver: TrainingObserver {
 
     /// Writes one line.
     public func trainingDidValidate(_ record: ValidationRecord, isBest: Bool) throws {
-        bar?.log(
-            "step \(record.step): validation loss \(Format.number(record.loss)), "
-                + "\(Format.number(record.bitsPerByte)) bits per byte" + (isBest ? " (best so far)" : ""))
+        bar?.log("step \(record.step): \(record.summary)" + (isBest ? " (best so far)" : ""))
     }
 
     /// Writes the text, indented.

@@ -35,18 +35,18 @@ final class RunRecorder {
 
     func write(_ validation: ValidationRecord) throws {
         let time = Date().timeIntervalSince1970
-        try log.append([
-            "step": .int(validation.step), "time": .double(time),
-            "validation_loss": .double(validation.loss),
-            "validation_perplexity": .double(validation.perplexity),
-            "validation_bits_per_byte": .double(validation.bitsPerByte),
-            "validation_tokens": .int(validation.tokenCount),
-        ])
+        let figures: [(name: String, value: Double)] = [
+            ("loss", validation.loss), ("perplexity", validation.perplexity),
+            ("bits_per_byte", validation.bitsPerByte), ("accuracy", validation.accuracy),
+        ].compactMap { name, value in value.map { (name, $0) } }
+        var record: [(key: String, value: RecordValue)] = [
+            ("step", .int(validation.step)), ("time", .double(time)),
+        ]
+        record += figures.map { ("validation_" + $0.name, .double($0.value)) }
+        record.append(("validation_tokens", .int(validation.tokenCount)))
+        try log.append(record)
         try events.scalars(
-            [
-                ("validation/loss", validation.loss), ("validation/perplexity", validation.perplexity),
-                ("validation/bits_per_byte", validation.bitsPerByte),
-            ], step: validation.step, wallTime: time)
+            figures.map { ("validation/" + $0.name, $0.value) }, step: validation.step, wallTime: time)
         validations.append(ChartPoint(Double(validation.step), validation.loss))
     }
 

@@ -10,8 +10,12 @@ public struct TrainingMetrics: Sendable, Equatable {
     public var tokenCount: Int
     /// Loss of this step in nats per token.
     public var loss: Double
+    /// The share of this step's targets that had the largest logit; nil where that is not counted.
+    public var accuracy: Double?
     /// Loss of this step in bits per byte, by the mean number of bytes a token of the training text stands for.
-    public var bitsPerByte: Double
+    ///
+    /// Nil where targets are not a text from start to end.
+    public var bitsPerByte: Double?
     /// Learning rate of this step.
     public var learningRate: Double
     /// Global norm of the gradients before clipping.
@@ -31,12 +35,20 @@ public struct TrainingMetrics: Sendable, Equatable {
     var record: [(key: String, value: RecordValue)] {
         let own: KeyValuePairs<String, RecordValue> = [
             "step": .int(step), "time": .double(time), "tokens": .int(tokenCount), "loss": .double(loss),
-            "bits_per_byte": .double(bitsPerByte), "learning_rate": .double(learningRate),
+            "learning_rate": .double(learningRate),
             "grad_norm": .double(gradientNorm), "tokens_per_second": .double(tokensPerSecond),
             "peak_memory_bytes": .int(peakMemoryByteCount),
             "seconds_left": secondsLeft.map { .double($0) } ?? .null, "skipped": .int(skippedCount),
         ]
-        return own.map { ($0.key, $0.value) } + sortedAuxiliary.map { ($0.name, .double($0.value)) }
+        return own.map { ($0.key, $0.value) } + measures.map { ($0.name, .double($0.value)) }
+            + sortedAuxiliary.map { ($0.name, .double($0.value)) }
+    }
+
+    /// The figures that only some runs have.
+    private var measures: [(name: String, value: Double)] {
+        [("bits_per_byte", bitsPerByte), ("accuracy", accuracy)].compactMap { name, value in
+            value.map { (name, $0) }
+        }
     }
 
     private var sortedAuxiliary: [(name: String, value: Double)] {
@@ -46,9 +58,9 @@ public struct TrainingMetrics: Sendable, Equatable {
     /// The record as TensorBoard scalars.
     var scalars: [(tag: String, value: Double)] {
         [
-            ("train/loss", loss), ("train/bits_per_byte", bitsPerByte), ("train/learning_rate", learningRate),
+            ("train/loss", loss), ("train/learning_rate", learningRate),
             ("train/grad_norm", gradientNorm), ("throughput/tokens_per_second", tokensPerSecond),
             ("memory/peak_bytes", Double(peakMemoryByteCount)),
-        ] + sortedAuxiliary.map { ("train/\($0.name)", $0.value) }
+        ] + (measures + sortedAuxiliary).map { ("train/\($0.name)", $0.value) }
     }
 }

@@ -14,6 +14,8 @@ public struct TrainingStep: Sendable, Equatable {
     public var totalTokenCount: Int
     /// Why the update was left out, or nil when it was made.
     public var skipReason: String?
+    /// The share of targets that had the largest logit; nil where that is not counted.
+    public var accuracy: Double?
     /// Losses that layers added to the model's own, and what else they noted, by name.
     public var auxiliary: [String: Double] = [:]
 }

@@ -7,34 +7,31 @@ import Torch
 
 /// A checkpoint: a complete model folder with everything that the run needs to go on bit for bit.
 ///
-/// Besides the files of ``ModelFolder`` it holds `optimizer.safetensors`, `trainer.json` and, where state is
+/// Besides the files of a model folder it holds `optimizer.safetensors`, `trainer.json` and, where state is
 /// carried from batch to batch, `carried_state.safetensors`.
 enum TrainingCheckpoint {
     static let optimizerFileName = "optimizer.safetensors"
     static let progressFileName = "trainer.json"
-    static let stateFileName = "carried_state.safetensors"
     private static let maximumProgressByteCount = 1 << 28
 
-    /// Saves a trainer; the folder is either whole or not there.
+    /// Saves a trainer and the files of its model; the folder is either whole or not there.
     ///
     /// Throws ``TrainingError/weightsNotFinite(step:name:)`` rather than save a model that cannot be loaded,
     /// and `StorageError`, of a full disk for example.
-    static func save(
-        _ trainer: Trainer, tokenizer: (any Tokenizer)?, progress: TrainerProgress, to path: String
+    static func save<Objective>(
+        _ trainer: StepTrainer<Objective>, progress: TrainerProgress, to path: String,
+        writeModel: (_ folder: String) throws -> Void
     ) throws {
-        let entries = trainer.model.parameters.entries
+        let entries = trainer.objective.parameters.entries
         if let bad = try withoutGradients({ try entries.first { try !$0.tensor.allFinite() } }) {
             throw TrainingError.weightsNotFinite(step: trainer.step, name: bad.name)
         }
         // What is there under the name is older or broken: this run came here again after a crash.
         try AtomicFolder.create(at: path, replacing: true) { folder in
-            try ModelFolder.write(trainer.model, tokenizer: tokenizer, into: folder)
+            try writeModel(folder)
             try SafetensorsWriter(tensors: trainer.optimizer.state).write(
                 to: folder + "/" + optimizerFileName)
-            if let state = trainer.carriedState {
-                try StateFile.write(
-                    SavedState(state: state), of: trainer.model, to: folder + "/" + stateFileName)
-            }
+            try trainer.objective.writeCarriedState(into: folder)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
             try AtomicFile.write(encoder.encode(progress), to: folder + "/" + progressFileName)
@@ -63,15 +60,15 @@ enum TrainingCheckpoint {
     }
 
     /// Puts a trainer, whose model has the checkpoint's weights already, where the checkpoint was saved.
-    static func restore(_ trainer: Trainer, progress: TrainerProgress, from path: String) throws {
+    static func restore<Objective>(
+        _ trainer: StepTrainer<Objective>, progress: TrainerProgress, from path: String
+    ) throws {
         let moments = try SafetensorsTensors(file: path + "/" + optimizerFileName)
         try trainer.optimizer.restore(stepCount: progress.updateCount, from: path) { name in
             guard moments.entry(named: name) != nil else { return nil }
-            return try moments.tensor(named: name, on: trainer.model.device)
+            return try moments.tensor(named: name, on: trainer.objective.parameters.device)
         }
-        let state =
-            progress.hasCarriedState
-            ? try StateFile.read(path + "/" + stateFileName, for: trainer.model).state : nil
-        try trainer.restore(progress, carriedState: state)
+        if progress.hasCarriedState { try trainer.objective.readCarriedState(from: path) }
+        try trainer.restore(progress)
     }
 }

@@ -11,7 +11,9 @@ struct BeamOptions: ParsableArguments {
     @Option(help: "How many beams to keep; 1 takes the most probable token.", transform: Arguments.positive)
     var beams: Int?
 
-    @Option(help: "The power of its length by which the score of an output is divided.")
+    // Negative numbers are penalties too, not the names of options.
+    @Option(
+        parsing: .unconditional, help: "The power of its length by which the score of an output is divided.")
     var lengthPenalty: Double?
 
     @Option(help: "When a search ends early: heuristic, full or never, as early_stopping in Transformers.")

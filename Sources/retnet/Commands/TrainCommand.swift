@@ -150,8 +150,7 @@ struct TrainCommand: ParsableCommand, ComputingCommand {
             let ending = outcome.reason == .finished ? "finished" : "interrupted (continue with --resume)"
             var text = "\(ending) after step \(Format.grouped(outcome.step))"
             if let validation = outcome.validation {
-                text += ", validation loss \(Format.number(validation.loss)),"
-                text += " \(Format.number(validation.bitsPerByte)) bits per byte"
+                text += ", \(validation.summary)"
             }
             Console.result("\(text)\nmodel: \(outcome.checkpointPath)")
             return
@@ -160,7 +159,8 @@ struct TrainCommand: ParsableCommand, ComputingCommand {
             outcome.validation.map {
                 [
                     "step": .int($0.step), "loss": .double($0.loss), "perplexity": .double($0.perplexity),
-                    "bits_per_byte": .double($0.bitsPerByte), "tokens": .int($0.tokenCount),
+                    "bits_per_byte": $0.bitsPerByte.map { .double($0) } ?? .null,
+                    "tokens": .int($0.tokenCount),
                 ]
             } ?? .null
         try Console.json([

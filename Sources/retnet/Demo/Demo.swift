@@ -154,7 +154,7 @@ struct Demo {
         Console.result(TerminalChart(points: losses).text(width: 64, height: 12))
         if let validation = outcome.validation {
             Console.result(
-                "\nValidation, text never trained on: \(Format.fixed(validation.bitsPerByte, decimals: 3)) bits per byte"
+                "\nValidation, text never trained on: \(Format.fixed(validation.bitsPerByte ?? .nan, decimals: 3)) bits per byte"
                     + " (loss \(Format.fixed(validation.loss, decimals: 3)) nats)")
         }
     }
