@@ -2,7 +2,7 @@
 ///
 /// `<pad>` is 0, `<eos>` is 1, `<unk>` is 2 and byte b is b + 3, as in ByT5 (arXiv 2105.13626). Sentinels come last:
 /// the first is 383 and they go down, as in T5's vocabularies.
-public struct SentinelByteTokenizer: Tokenizer, Hashable {
+public struct SentinelByteTokenizer: SentinelTokenizer, Hashable {
     /// The value of `kind` in a folder's `tokenizer_config.json`.
     public static let kind = "byte-sentinel"
     private static let firstByte: Int32 = 3

@@ -24,8 +24,10 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
     var seed: UInt64 = 0
     @Flag(help: "Add the tokenizer of bytes.")
     var bytes = false
+    @OptionGroup var choice: TokenizerOptions
 
     func validate() throws {
+        if bytes, choice.name != nil { throw ValidationError("give --bytes or --tokenizer, not both") }
         if (preset == nil) == (config == nil) { throw ValidationError("give either --preset or --config") }
         if let preset {
             do { _ = try T5Preset.named(preset) } catch { throw ValidationError("\(error)") }
@@ -35,10 +37,11 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
     func run() throws {
         try Arguments.checkOutput(output)
         let configuration = try architecture()
-        let tokenizer = bytes ? ByteTokenizer() : nil
+        let tokenizer: (any Tokenizer)? =
+            bytes ? ByteTokenizer() : try choice.loadWithSentinels()
         if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
             throw CommandError(
-                "the tokenizer of bytes needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
+                "the tokenizer needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
                     + " \(configuration.vocabularySize)")
         }
         let store = ParameterStore(source: .random(seed: seed))
