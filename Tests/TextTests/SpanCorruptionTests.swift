@@ -22,6 +22,12 @@ import Text
         #expect(counts.spanCount == spans)
     }
 
+    @Test(arguments: [(190, 29), (350, 53), (390, 59), (670, 101), (710, 107), (10, 2), (30, 4)])
+    func `Shares are rounded in float32, half to even`(length: Int, noise: Int) throws {
+        // In float64, the first five are one less.
+        #expect(try corruption().noise(length: length).tokenCount == noise)
+    }
+
     @Test func `Inputs and targets are those of the worked example`() throws {
         let mask = [false, false, true, true, false, false, false, true]
         let found = try corruption().corrupt([10, 11, 12, 13, 14, 15, 16, 17], mask: mask)

@@ -52,6 +52,45 @@ import Training
         for (found, expected) in zip(try p.doubles(), x) { #expect(abs(found - expected) < 1e-12) }
     }
 
+    @Test(arguments: [[128, 130], [130, 128], [127, 300]])
+    func `Matrices from 128 on are factored, and their steps equal the formulas`(shape: [Int]) throws {
+        let (rows, columns) = (shape[0], shape[1])
+        let generator = try Generator(seed: 3)
+        let start = try generator.normal(shape, .float64)
+        let store = ParameterStore(source: .provided { _, _ in try start.clone() }, elementType: .float64)
+        let p = try store.root.parameter("p", shape, .constant(0))
+        let optimizer = try Adafactor(store, .adafactor)
+        let isFactored = min(rows, columns) >= 128
+        #expect(optimizer.state.count == (isFactored ? 2 : 1))
+        var x = try start.doubles()
+        var (r, c) = ([Double](repeating: 0, count: rows), [Double](repeating: 0, count: columns))
+        var v = [Double](repeating: 0, count: rows * columns)
+        func rms(_ a: [Double]) -> Double { (a.reduce(0) { $0 + $1 * $1 } / Double(a.count)).squareRoot() }
+        for t in 0..<3 {
+            let gradient = try generator.normal(shape, .float64)
+            try p.setGradient(gradient)
+            try optimizer.step(learningRate: 0.05)
+            let g = try gradient.doubles()
+            let beta = 1 - pow(Double(t + 1), -0.8)
+            var (rowMeans, columnMeans) = (r.map { _ in 0.0 }, c.map { _ in 0.0 })
+            for i in g.indices {
+                let square = g[i] * g[i] + 1e-30
+                rowMeans[i / columns] += square / Double(columns)
+                columnMeans[i % columns] += square / Double(rows)
+                v[i] = beta * v[i] + (1 - beta) * square
+            }
+            r = zip(r, rowMeans).map { beta * $0 + (1 - beta) * $1 }
+            c = zip(c, columnMeans).map { beta * $0 + (1 - beta) * $1 }
+            let mean = r.reduce(0, +) / Double(rows)
+            let y = g.indices.map { i in
+                g[i] / (isFactored ? (r[i / columns] / mean * c[i % columns]).squareRoot() : v[i].squareRoot())
+            }
+            let rate = 0.05 * max(1e-3, rms(x)) / max(1, rms(y))
+            x = zip(x, y).map { $0 - rate * $1 }
+        }
+        for (found, expected) in zip(try p.doubles(), x) { #expect(abs(found - expected) < 1e-10) }
+    }
+
     @Test func `The state goes through its tensors`() throws {
         let store = ParameterStore(source: .random(seed: 1), elementType: .float64)
         let p = try store.root.parameter("p", [2, 2], .values([1, 0, 0, 1]))

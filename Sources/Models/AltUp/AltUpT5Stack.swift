@@ -3,8 +3,8 @@ import Torch
 
 /// AltUp around the layers of a T5 encoder or decoder.
 ///
-/// Layers count from 0 on each side. Averages (`pool`) are taken over embeddings before the first layer and include
-/// the padding of a last group that is not full.
+/// Layers count from 0 on each side. Averages (`pool`) are taken over embeddings before the first layer and leave
+/// out padding.
 public struct AltUpT5Stack: T5LayerStack {
     private let altUp: AltUpStack
     /// How many tokens apart the positions of the result are: more than 1 where the sequence is averaged.
@@ -28,8 +28,18 @@ public struct AltUpT5Stack: T5LayerStack {
 
     /// Expands, mixes around every layer, and collapses.
     public func callAsFunction(_ x: Tensor, layerCount: Int, layer: Layer) throws -> Tensor {
-        var blocks = try altUp.expand(
-            outputStride > 1 ? SequenceAltUp.pooled(x, stride: outputStride) : x)
+        try self(x, segments: nil, layerCount: layerCount, layer: layer)
+    }
+
+    /// Expands, mixes around every layer, and collapses; averages are those of positions that are no padding.
+    public func callAsFunction(
+        _ x: Tensor, segments: T5Segments?, layerCount: Int, layer: Layer
+    ) throws -> Tensor {
+        let x =
+            outputStride > 1
+            ? try SequenceAltUp.pooled(
+                x, stride: outputStride, mask: segments?.values.to(x.elementType).clamped(0, 1)) : x
+        var blocks = try altUp.expand(x)
         for index in 0..<layerCount {
             blocks = try altUp.layer(index, blocks) { try layer(index, $0, $1 * outputStride) }
         }

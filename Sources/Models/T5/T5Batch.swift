@@ -33,15 +33,18 @@ public struct T5Batch {
     }
 
     /// Packed rows: several examples one after the other, numbered from 1 in `sourceSegments` and `targetSegments`.
+    ///
+    /// Sources begin at multiples of `sourceAlignment`, with padding before them, as layers that see every few positions
+    /// need; rows may become longer than `sourceLength` thereby.
     public init(
         sources: [[Int32]], sourceSegments: [[Int32]], targets: [[Int32]], targetSegments: [[Int32]],
         configuration: T5Configuration, device: Device = .cpu, sourceLength: Int? = nil,
-        targetLength: Int? = nil
+        targetLength: Int? = nil, sourceAlignment: Int = 1
     ) throws {
         guard sources.count == targets.count else {
             throw T5Error.countMismatch(what: "targets", expected: sources.count, found: targets.count)
         }
-        let from = try Rows(sources, sourceSegments, configuration, length: sourceLength, "sources")
+        let from = try Rows(sources, sourceSegments, configuration, length: sourceLength, "sources", alignment: sourceAlignment)
         let to = try Rows(targets, targetSegments, configuration, length: targetLength, "targets")
         source = try from.tensor(from.tokens, padding: Int64(configuration.paddingToken), device)
         self.sourceSegments = try from.segmentTensor(device)
@@ -76,7 +79,7 @@ private struct Rows {
 
     init(
         _ rows: [[Int32]], _ segments: [[Int32]], _ configuration: T5Configuration, length: Int?,
-        _ what: String
+        _ what: String, alignment: Int = 1
     ) throws {
         guard !rows.isEmpty, rows.allSatisfy({ !$0.isEmpty }) else { throw T5Error.emptyBatch }
         guard segments.count == rows.count else {
@@ -98,11 +101,34 @@ private struct Rows {
                     token: Int(token), vocabularySize: configuration.vocabularySize)
             }
         }
-        self.length = length ?? longest
+        let (rows, segments) = alignment > 1 ? Self.aligned(rows, segments, alignment) : (rows, segments)
+        self.length = rows.reduce(length ?? longest) { max($0, $1.count) }
         // What belongs to no segment is padding, whatever token stands there.
         tokens = zip(rows, segments).map { zip($0, $1).map { $1 == 0 ? -1 : Int64($0) } }
         self.segments = segments
         tokenCount = segments.reduce(0) { $0 + $1.reduce(0) { $0 + ($1 == 0 ? 0 : 1) } }
+    }
+
+    /// Rows with padding before segments that do not begin at a multiple of a number.
+    private static func aligned(
+        _ rows: [[Int32]], _ segments: [[Int32]], _ alignment: Int
+    ) -> ([[Int32]], [[Int32]]) {
+        var result: (rows: [[Int32]], segments: [[Int32]]) = ([], [])
+        for (tokens, numbers) in zip(rows, segments) {
+            var (row, marks): ([Int32], [Int32]) = ([], [])
+            for (index, number) in numbers.enumerated() {
+                if number != 0, index == 0 || numbers[index - 1] != number {
+                    let gap = (alignment - row.count % alignment) % alignment
+                    row.append(contentsOf: repeatElement(0, count: gap))
+                    marks.append(contentsOf: repeatElement(0, count: gap))
+                }
+                row.append(tokens[index])
+                marks.append(number)
+            }
+            result.rows.append(row)
+            result.segments.append(marks)
+        }
+        return result
     }
 
     /// The rows moved right by one, with the start token first in every segment.

@@ -14,6 +14,8 @@ public enum T5Error: Error, Equatable, CustomStringConvertible, LocalizedError {
     case embeddingSizes(encoder: Int, decoder: Int)
     /// A decoder's layer was called without the encoder's result.
     case missingMemory
+    /// Layers that see every few positions would mix the examples of a packed row.
+    case mixedGroup(row: Int, position: Int, stride: Int)
     /// A tensor has the wrong shape.
     case wrongShape(what: String, expected: String, found: [Int])
 
@@ -32,6 +34,9 @@ public enum T5Error: Error, Equatable, CustomStringConvertible, LocalizedError {
             "encoder and decoder share one embedding, but their stacks need the widths \(encoder) and \(decoder)"
         case .missingMemory:
             "a layer of a decoder needs the encoder's result"
+        case .mixedGroup(let row, let position, let stride):
+            "position \(position) of row \(row) belongs to another example than the one its group of \(stride)"
+                + " begins with: pack examples from multiples of \(stride) on (sourceAlignment)"
         case .wrongShape(let what, let expected, let found):
             "\(what) must be \(expected), found \(found)"
         }

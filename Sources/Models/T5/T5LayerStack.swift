@@ -19,9 +19,17 @@ public protocol T5LayerStack {
 
     /// x [B, T, embeddingSize] → [B, ⌈T/outputStride⌉, outputSize].
     func callAsFunction(_ x: Tensor, layerCount: Int, layer: Layer) throws -> Tensor
+
+    /// The same for positions of which some are padding, by their segments; stacks that average need to know.
+    func callAsFunction(_ x: Tensor, segments: T5Segments?, layerCount: Int, layer: Layer) throws -> Tensor
 }
 
 extension T5LayerStack {
     /// Every position is kept.
     public var outputStride: Int { 1 }
+
+    /// Padding is treated like other positions.
+    public func callAsFunction(
+        _ x: Tensor, segments: T5Segments?, layerCount: Int, layer: Layer
+    ) throws -> Tensor { try self(x, layerCount: layerCount, layer: layer) }
 }

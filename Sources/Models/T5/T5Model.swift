@@ -104,7 +104,7 @@ public final class T5Model {
         let x = try embedded(tokens, segments, "sources", context)
         let call = call(
             T5PositionBias(encoderPositions, as: streamType), segments: segments, memory: nil, context)
-        let y = try encoderStack(x, layerCount: encoderLayers.count) { index, x, stride in
+        let y = try encoderStack(x, segments: segments, layerCount: encoderLayers.count) { index, x, stride in
             try encoderLayers[index](x, stride: stride, call)
         }
         let hidden = try branches.dropped(branches.norm(y, encoderNorm, call).normed, context)

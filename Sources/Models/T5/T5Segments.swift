@@ -14,10 +14,19 @@ public final class T5Segments {
         self.values = try values.to(.int32)
     }
 
-    /// The segments of every `stride`-th position.
+    /// The segments of every `stride`-th position, which stands for those that follow it.
+    ///
+    /// Throws ``T5Error/mixedGroup(row:position:stride:)`` where a position stands for another segment than its own.
     public func every(_ stride: Int) throws -> Tensor {
         guard stride > 1 else { return values }
         if let found = strided[stride] { return found }
+        let (time, numbers) = (values.size(1), try values.values(as: Int32.self))
+        for (index, number) in numbers.enumerated() where number != 0 {
+            let position = index % time
+            guard numbers[index - position % stride] == number else {
+                throw T5Error.mixedGroup(row: index / time, position: position, stride: stride)
+            }
+        }
         let result = try values.sliced(1, 0..<values.size(1), by: stride).contiguous()
         strided[stride] = result
         return result

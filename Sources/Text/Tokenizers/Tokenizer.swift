@@ -1,7 +1,8 @@
 /// Turns text into numbered tokens and back.
 ///
 /// Encoding never adds special tokens, and no text encodes to one: they are put in by whoever packs
-/// documents or prompts. Decoding what was encoded gives the same text.
+/// documents or prompts. Decoding what was encoded gives the same text, or what a tokenizer that normalizes
+/// makes of it.
 public protocol Tokenizer: Sendable {
     /// The number of different tokens; they are numbered from 0.
     var vocabularySize: Int { get }
@@ -21,6 +22,9 @@ public protocol Tokenizer: Sendable {
     ///
     /// A token may hold a part of a character, so decode streams with `UTF8StreamDecoder`.
     func bytes(of token: Int32) -> [UInt8]
+
+    /// The text of tokens; special tokens vanish and invalid UTF-8 becomes U+FFFD.
+    func decode(_ tokens: [Int32]) -> String
 
     /// Writes the files from which `TokenizerLoader` makes the same tokenizer again into a folder.
     func save(to folder: String) throws

@@ -10,6 +10,10 @@ struct TokenizerConfiguration: Codable, Equatable {
     var beginToken: String? = "<bos>"
     var endToken: String? = "<eos>"
     var paddingToken: String? = "<pad>"
+    var unknownToken: String?
+    var className: String?
+    /// Sentinels added above a SentencePiece model.
+    var sentinelCount: Int?
 
     private enum CodingKeys: String, CodingKey {
         case kind
@@ -21,5 +25,8 @@ struct TokenizerConfiguration: Codable, Equatable {
         case beginToken = "bos_token"
         case endToken = "eos_token"
         case paddingToken = "pad_token"
+        case unknownToken = "unk_token"
+        case className = "tokenizer_class"
+        case sentinelCount = "extra_ids"
     }
 }

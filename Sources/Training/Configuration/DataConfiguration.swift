@@ -13,6 +13,8 @@ public struct DataConfiguration: Sendable, Equatable {
 
     /// `paths`: files or folders of text, plain, compressed (`.gz`) or token files.
     public var paths: [String] = []
+    /// `tokenizer`: `byte`, the default, `byte-sentinel`, a SentencePiece model file, or a model folder.
+    public var tokenizer = ByteTokenizer.kind
     /// `length`: tokens of one window, 512 by default.
     public var length = 512
     /// `batch_size`: windows of one pass, 8 by default.
@@ -47,6 +49,7 @@ public struct DataConfiguration: Sendable, Equatable {
                     + " encoder-decoder instead (retnet t5 train)")
         }
         paths = reader.strings("paths", default: paths)
+        tokenizer = reader.string("tokenizer", default: tokenizer)
         length = reader.int("length", in: 1...16_777_216, default: length)
         batchSize = reader.int("batch_size", in: 1...1_048_576, default: batchSize)
         mode = reader.enumeration("mode", default: mode)
@@ -66,7 +69,8 @@ public struct DataConfiguration: Sendable, Equatable {
     /// The settings as they are written to files.
     public var settings: SettingsTree {
         [
-            "paths": .array(paths.map { .string($0) }), "length": .int(length),
+            "paths": .array(paths.map { .string($0) }), "tokenizer": .string(tokenizer),
+            "length": .int(length),
             "batch_size": .int(batchSize),
             "mode": .string(mode.rawValue), "reset_at_documents": .bool(resetsAtDocuments),
             "document_separator": .string(Self.text(of: separator)),

@@ -3,11 +3,11 @@ import Settings
 extension TrainingConfiguration {
     /// Settings that may change when a run is resumed, because they do not change what a step does.
     ///
-    /// Changed text is found by its checksum, so its place may change. The length of the run may change too, and
+    /// Changed text and another tokenizer are found by their checksums, so their places may change. The length of the run may change too, and
     /// with it the rest of the learning rate's course.
     private static let changeableKeys = [
         "steps", "tokens", "epochs", "log", "evaluation", "sample", "checkpoint", "recompute_activations",
-        "data.paths", "data.validation_paths",
+        "data.paths", "data.validation_paths", "data.tokenizer",
     ]
 
     /// The names of settings that differ from those of another configuration and decide the course of a run.

@@ -59,6 +59,9 @@ public struct TrainingConfiguration: Sendable, Equatable {
         try model.validate()
         var result = self
         result.data.paths = data.paths.map { URL(fileURLWithPath: $0).path }
+        if FileManager.default.fileExists(atPath: data.tokenizer) {
+            result.data.tokenizer = URL(fileURLWithPath: data.tokenizer).path
+        }
         result.data.validationPaths = data.validationPaths.map { URL(fileURLWithPath: $0).path }
         result.form = form ?? model.trainingForm
         if precision == .auto { result.precision = Runtime.hasFastBFloat16 ? .bfloat16 : .float32 }

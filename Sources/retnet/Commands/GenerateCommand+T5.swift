@@ -18,7 +18,9 @@ extension GenerateCommand {
         let tokenizer = try loaded.tokenizer
         let parameters = search.parameters(loaded.generationDefaults, maxTokens: sampling.maxTokens)
         let end = Int32(clamping: loaded.configuration.endToken)
-        let sources = prompts.map { tokenizer.encode($0) + [end] }
+        // Prompts and outputs may have gaps, which are written by name.
+        let sentinels = tokenizer as? any SentinelTokenizer
+        let sources = prompts.map { (sentinels?.encodeWithSentinels($0) ?? tokenizer.encode($0)) + [end] }
         let interrupt = InterruptFlag.onSignals()
         var timings = Timings()
         var outputs: [[SearchedOutput]] = []
@@ -26,7 +28,8 @@ extension GenerateCommand {
             outputs = try T5Generator(loaded.model).generate(sources, parameters) { interrupt.isRaised }
         }
         func text(_ output: SearchedOutput) -> String {
-            tokenizer.decode(output.tokens.filter { $0 != end })
+            let tokens = output.tokens.filter { $0 != end }
+            return sentinels?.decodeWithSentinels(tokens) ?? tokenizer.decode(tokens)
         }
         if json {
             let results: [SettingsTree] = zip(prompts, outputs).map { prompt, outputs in

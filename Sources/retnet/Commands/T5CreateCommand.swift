@@ -24,8 +24,10 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
     var seed: UInt64 = 0
     @Flag(help: "Add the tokenizer of bytes whose end token the model has: with sentinels where that is 1.")
     var bytes = false
+    @OptionGroup var choice: TokenizerOptions
 
     func validate() throws {
+        if bytes, choice.name != nil { throw ValidationError("give --bytes or --tokenizer, not both") }
         if (preset == nil) == (config == nil) { throw ValidationError("give either --preset or --config") }
         if let preset {
             do { _ = try T5Preset.named(preset) } catch { throw ValidationError("\(error)") }
@@ -35,7 +37,13 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
     func run() throws {
         try Arguments.checkOutput(output)
         let configuration = try architecture()
-        let tokenizer = bytes ? try byteTokenizer(configuration) : nil
+        let tokenizer: (any Tokenizer)? =
+            bytes ? try byteTokenizer(configuration) : try choice.loadWithSentinels()
+        if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
+            throw CommandError(
+                "the tokenizer needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
+                    + " \(configuration.vocabularySize)")
+        }
         let store = ParameterStore(source: .random(seed: seed))
         let model = try withoutGradients {
             try T5Model(configuration, parameters: store, computeType: .float32)

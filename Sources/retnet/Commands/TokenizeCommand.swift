@@ -11,8 +11,8 @@ struct TokenizeCommand: ParsableCommand {
         commandName: "tokenize",
         abstract: "Turn text into a token file, which loads at once and keeps the bounds of documents.",
         discussion: """
-            A token file can be given wherever text can. Without --model, tokens are the bytes of the text (the \
-            built-in byte tokenizer).
+            A token file can be given wherever text can. Without --tokenizer or --model, tokens are the \
+            bytes of the text (the built-in byte tokenizer).
             """)
 
     @OptionGroup var data: DataOptions
@@ -23,13 +23,19 @@ struct TokenizeCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A model whose tokenizer is used.", valueName: "dir"))
     var model: String?
 
+    @OptionGroup var choice: TokenizerOptions
+
     @Flag(help: "Print one JSON object.")
     var json = false
+
+    func validate() throws {
+        if model != nil, choice.name != nil { throw ValidationError("give --tokenizer or --model, not both") }
+    }
 
     func run() throws {
         try Arguments.checkOutput(output)
         let tokenizer: any Tokenizer =
-            try model.map { try TokenizerLoader.load(folder: ModelOptions.modelPath($0)) } ?? ByteTokenizer()
+            try model.map { try TokenizerLoader.load(folder: ModelOptions.modelPath($0)) } ?? choice.load()
         let corpus = try data.corpus()
         try corpus.writeTokenFile(tokenizer: tokenizer, to: output)
         let file = try TokenFile(path: output)

@@ -51,6 +51,8 @@ struct TrainCommand: ParsableCommand, ComputingCommand {
         help: "What separates documents in a file: file (nothing), blank_lines:N or text:SEPARATOR.")
     var separator: String?
 
+    @OptionGroup var tokenizer: TokenizerOptions
+
     @Option(name: .shortAndLong, help: ArgumentHelp("The folder of the run.", valueName: "dir"))
     var out: String
 
@@ -91,7 +93,7 @@ struct TrainCommand: ParsableCommand, ComputingCommand {
             return
         }
         let run = try TrainingRun(
-            settings, folder: out, resume: resume, tokenizer: ByteTokenizer(), device: device,
+            settings, folder: out, resume: resume, device: device,
             warn: { Console.warn($0) })
         if let step = run.resumedStep {
             Console.note(
@@ -123,17 +125,28 @@ struct TrainCommand: ParsableCommand, ComputingCommand {
             }
             document = try SettingsDocument(contentsOf: URL(fileURLWithPath: path))
         }
-        document.merge(optionSettings(document.tree))
+        document.merge(try optionSettings(document.tree))
         return try TrainingConfiguration(document, assignments: changes)
     }
 
-    private func optionSettings(_ base: SettingsTree) -> SettingsTree {
+    private func optionSettings(_ base: SettingsTree) throws -> SettingsTree {
         var result = SettingsObject()
-        if let preset { result["model"] = ["preset": .string(preset)] }
+        if let preset {
+            var model: SettingsTree = ["preset": .string(preset)]
+            // A preset made for bytes takes a larger vocabulary as it comes.
+            if tokenizer.name != nil {
+                let needed = try tokenizer.load().vocabularySize
+                if try needed > Preset.named(preset).configuration.vocabularySize {
+                    model = model.merging(["vocabulary_size": .int(needed)])
+                }
+            }
+            result["model"] = model
+        }
         var data = SettingsObject()
         if !self.data.isEmpty { data["paths"] = .array(self.data.map { .string($0) }) }
         if !validationData.isEmpty { data["validation_paths"] = .array(validationData.map { .string($0) }) }
         if let separator { data["document_separator"] = .string(separator) }
+        if let name = tokenizer.name { data["tokenizer"] = .string(name) }
         if !data.isEmpty { result["data"] = .object(data) }
         if let steps {
             // Null reads like a missing setting, so the file's own duration gives way.

@@ -1,0 +1,163 @@
+/// Cuts text by merging neighbours, those with the best score first and of equal ones the leftmost.
+struct BytePairSegmenter: PieceSegmenter {
+    let table: PieceTable
+
+    /// A part of the text that grows by merging; empty once merged into its left neighbour.
+    private struct Symbol {
+        var start: Int
+        var end: Int
+        var previous: Int
+        var next: Int
+        var isFrozen: Bool
+    }
+
+    /// Two neighbours whose concatenation is a piece.
+    private struct Pair {
+        let score: Float
+        let left: Int
+        let right: Int
+        let byteCount: Int
+
+        @inline(__always) func precedes(_ other: Pair) -> Bool {
+            score > other.score || (score == other.score && left < other.left)
+        }
+    }
+
+    /// What one call needs again and again.
+    private struct Workspace {
+        var symbols: [Symbol] = []
+        var heap: [Pair] = []
+        /// How unused pieces came about: the length of their left parts.
+        var leftLengths: [Int32: Int] = [:]
+        /// Parts of an unused piece still to be looked at.
+        var stack: [Range<Int>] = []
+    }
+
+    func segment(_ text: UnsafeBufferPointer<UInt8>, into collector: inout PieceCollector) {
+        var workspace = Workspace()
+        table.trie.withWalker { trie in
+            // Parts that no piece reaches out of merge independently, and small heaps are fast.
+            guard table.splitsBeforeSpaces, !table.hasUnused else {
+                return merge(text, 0..<text.count, trie, &workspace, &collector)
+            }
+            var start = 0
+            while start < text.count {
+                var end = start
+                while end < text.count, WordSegmenter.isSpace(text, at: end) { end += 3 }
+                end = max(end, start + 1)
+                while end < text.count, !WordSegmenter.isSpace(text, at: end) { end += 1 }
+                merge(text, start..<end, trie, &workspace, &collector)
+                start = end
+            }
+        }
+    }
+
+    private func merge(
+        _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ trie: PieceTrie.Walker,
+        _ workspace: inout Workspace, _ collector: inout PieceCollector
+    ) {
+        split(text, range, &workspace)
+        for right in workspace.symbols.indices.dropFirst() { offer(right - 1, right, text, trie, &workspace) }
+        while let pair = Self.pop(&workspace.heap) {
+            let (left, right) = (workspace.symbols[pair.left], workspace.symbols[pair.right])
+            // Either part may have been merged with another since.
+            guard left.end > left.start, right.end > right.start,
+                right.end - left.start == pair.byteCount
+            else { continue }
+            workspace.symbols[pair.left].end = right.end
+            workspace.symbols[pair.left].next = right.next
+            if right.next >= 0 { workspace.symbols[right.next].previous = pair.left }
+            workspace.symbols[pair.right].end = right.start
+            offer(left.previous, pair.left, text, trie, &workspace)
+            offer(pair.left, right.next, text, trie, &workspace)
+        }
+        var index = workspace.symbols.isEmpty ? -1 : 0
+        while index >= 0 {
+            let symbol = workspace.symbols[index]
+            emit(symbol.start..<symbol.end, text, trie, &workspace, &collector)
+            index = symbol.next
+        }
+    }
+
+    /// The characters and user-defined symbols of a part.
+    private func split(_ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ workspace: inout Workspace)
+    {
+        workspace.symbols.removeAll(keepingCapacity: true)
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let symbolLength = table.symbols?.withWalker { $0.longestMatch(text, at: start) } ?? 0
+            let length =
+                symbolLength > 0 ? symbolLength : UTF8Character.leadLength(text[start])
+            let end = min(start + length, range.upperBound)
+            let count = workspace.symbols.count
+            workspace.symbols.append(
+                Symbol(
+                    start: start, end: end, previous: count - 1,
+                    next: end < range.upperBound ? count + 1 : -1, isFrozen: symbolLength > 0))
+            start = end
+        }
+    }
+
+    private func offer(
+        _ left: Int, _ right: Int, _ text: UnsafeBufferPointer<UInt8>, _ trie: PieceTrie.Walker,
+        _ workspace: inout Workspace
+    ) {
+        guard left >= 0, right >= 0 else { return }
+        let (first, second) = (workspace.symbols[left], workspace.symbols[right])
+        guard !first.isFrozen, !second.isFrozen else { return }
+        let piece = trie.value(of: text, first.start..<second.end)
+        guard piece >= 0 else { return }
+        Self.push(
+            Pair(
+                score: table.scores[Int(piece)], left: left, right: right,
+                byteCount: second.end - first.start), to: &workspace.heap)
+        if table.kinds[Int(piece)] == .unused {
+            workspace.leftLengths[piece] = first.end - first.start
+        }
+    }
+
+    /// Hands on a symbol, or what an unused piece was made of.
+    private func emit(
+        _ range: Range<Int>, _ text: UnsafeBufferPointer<UInt8>, _ trie: PieceTrie.Walker,
+        _ workspace: inout Workspace, _ collector: inout PieceCollector
+    ) {
+        workspace.stack.append(range)
+        while let range = workspace.stack.popLast() {
+            let piece = trie.value(of: text, range)
+            if piece >= 0, table.kinds[Int(piece)] == .unused, let length = workspace.leftLengths[piece] {
+                workspace.stack.append(range.lowerBound + length..<range.upperBound)
+                workspace.stack.append(range.lowerBound..<range.lowerBound + length)
+            } else {
+                collector.append(piece < 0 ? table.unknown : piece, text, range)
+            }
+        }
+    }
+
+    // MARK: Heap
+
+    private static func push(_ pair: Pair, to heap: inout [Pair]) {
+        heap.append(pair)
+        var index = heap.count - 1
+        while index > 0, pair.precedes(heap[(index - 1) / 2]) {
+            heap[index] = heap[(index - 1) / 2]
+            index = (index - 1) / 2
+        }
+        heap[index] = pair
+    }
+
+    private static func pop(_ heap: inout [Pair]) -> Pair? {
+        guard let last = heap.popLast() else { return nil }
+        guard let first = heap.first else { return last }
+        var index = 0
+        while true {
+            var child = 2 * index + 1
+            guard child < heap.count else { break }
+            if child + 1 < heap.count, heap[child + 1].precedes(heap[child]) { child += 1 }
+            guard heap[child].precedes(last) else { break }
+            heap[index] = heap[child]
+            index = child
+        }
+        heap[index] = last
+        return first
+    }
+}
