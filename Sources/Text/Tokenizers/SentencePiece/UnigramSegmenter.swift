@@ -1,9 +1,12 @@
 /// Cuts text where the sum of the pieces' scores is largest (Kudo, arXiv 1804.10959).
 ///
 /// One pass from left to right keeps the best path to every place. Scores are added and compared as in SentencePiece
-/// 0.1.97 and later, in float32 with the earlier start winning, so that equal texts are cut alike.
+/// 0.1.97 and later, in float32 with the earlier start winning, so that equal texts are cut alike. In texts of tens of
+/// thousands of bytes, sums would lose the digits that tell paths apart; there they begin again from 0.
 struct UnigramSegmenter: PieceSegmenter {
     private let table: PieceTable
+    /// Below this, float32 has fewer than eight binary digits after the point.
+    private static let lowestSum: Float = -50_000
     private let leastScore: Float
     private let largestScore: Float
 
@@ -69,7 +72,13 @@ struct UnigramSegmenter: PieceSegmenter {
     ) {
         let unknownScore = leastScore - 10
         var start = 0
+        var reach = 0
         while start < text.count {
+            if steps[start].score < Self.lowestSum {
+                // Only differences between paths count.
+                let sum = steps[start].score
+                for end in start...max(start, reach) { steps[end].score -= sum }
+            }
             let characterLength = min(UTF8Character.leadLength(text[start]), text.count - start)
             let before = steps[start].score
             var hasCharacter = false
@@ -88,6 +97,7 @@ struct UnigramSegmenter: PieceSegmenter {
                     kind == .userDefined
                     ? Double(Float(end - start) * largestScore) - 0.1 : Double(scores[Int(piece)])
                 offer(score + Double(before), piece, from: start, to: end, steps)
+                reach = max(reach, end)
                 if end - start == characterLength { hasCharacter = true }
             }
             if !hasCharacter {
