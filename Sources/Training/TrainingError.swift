@@ -20,6 +20,10 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
     case weightsNotFinite(step: Int, name: String)
     /// The tokenizer has more tokens than the model.
     case vocabularyTooSmall(modelSize: Int, tokenizerSize: Int)
+    /// The tokenizer lacks what the run needs.
+    case unsuitableTokenizer(reason: String)
+    /// The weights that a run is to begin with are those of another model.
+    case otherInitialModel(path: String)
     /// No training text was named.
     case noDataPaths
     /// No model, checkpoint or run was found at the path.
@@ -54,6 +58,11 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
         case .vocabularyTooSmall(let modelSize, let tokenizerSize):
             "the model has a vocabulary of \(modelSize) tokens, but the tokenizer has \(tokenizerSize): set "
                 + "model.vocabulary_size to at least that"
+        case .unsuitableTokenizer(let reason):
+            "the tokenizer does not fit this run: \(reason)"
+        case .otherInitialModel(let path):
+            "'\(path)' holds a model of another architecture than the run: of its settings only model.dropout can "
+                + "be changed"
         case .noDataPaths:
             "there is nothing to train on: name files or folders of text (data.paths, or --data PATH)"
         case .noModel(let path):

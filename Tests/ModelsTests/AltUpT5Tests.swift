@@ -1,5 +1,6 @@
 import Layers
 import Models
+import Settings
 import Testing
 import Torch
 
@@ -14,7 +15,11 @@ import Torch
         let c = try T5Preset.named(name).configuration
         func total(_ altUp: AltUpConfiguration) throws -> Int {
             let own = altUp.t5ParameterShapes(c).reduce(0) { $0 + $1.shape.reduce(1, *) }
-            return try T5Accounting(c, widths: altUp.t5Widths(hiddenSize: c.hiddenSize)).parameterCount + own
+            var configured = c
+            configured.altUp = altUp
+            let accounting = try T5Accounting(configured)
+            #expect(accounting.altUpParameterCount == own)
+            return accounting.parameterCount
         }
         #expect(try total(AltUpConfiguration()) == wide)
         #expect(try total(AltUpConfiguration(kind: .recycled)) == recycled)
@@ -89,5 +94,62 @@ import Torch
         let memory = try model.encode(batch.source, segments: batch.sourceSegments)
         #expect(memory.hidden.shape == [2, 3, 8])
         #expect(try model(batch).allFinite())
+    }
+
+    @Test(arguments: variants) func `The configuration makes its stacks and is read back`(
+        altUp: AltUpConfiguration
+    ) throws {
+        var c = tinyT5()
+        c.altUp = altUp
+        let text = try c.huggingFaceTree.jsonText()
+        #expect(try T5Configuration(huggingFaceJSON: text) == c)
+        #expect(T5Configuration(reading: SettingsReader(c.settings)) == c)
+        let store = ParameterStore(source: .random(seed: 2))
+        let model = try T5Model(c, parameters: store, computeType: .float32)
+        #expect(store.parameterCount == (try T5Accounting(c).parameterCount))
+        #expect(model.widths == c.widths)
+        #expect(
+            store.entries.map { "\($0.name) \($0.tensor.shape)" }.sorted()
+                == c.parameterShapes().map { "\($0.name) \($0.shape)" }.sorted())
+        let misspelt = text.replacingOccurrences(of: "\"kind\"", with: "\"kinds\"")
+        let error = try #require(throws: SettingsError.self) { try T5Configuration(huggingFaceJSON: misspelt) }
+        #expect(error.problems.contains { $0.path == "altup.kinds" })
+    }
+
+    @Test func `What a T5 cannot have is refused`() {
+        func refused(_ altUp: AltUpConfiguration, tied: Bool = false) -> [String] {
+            var c = tinyT5(gated: !tied)
+            c.altUp = altUp
+            return c.problems().map(\.path)
+        }
+        #expect(refused(AltUpConfiguration(kind: .sum), tied: true) == ["altup.kind"])
+        #expect(refused(AltUpConfiguration(kind: .sum)) == [])
+        let late = SequenceReductionConfiguration(firstLayer: 0, lastLayer: 2)
+        #expect(refused(.sequence(late)) == ["altup.sequence.last_layer"])
+        let anchors = SequenceReductionConfiguration(positions: .anchors)
+        #expect(refused(.sequence(anchors)) == ["altup.sequence.positions"])
+    }
+
+    @Test(arguments: [true, false]) func `A dense T5 becomes one with blocks of the same function`(gated: Bool) throws {
+        let dense = try madeUpT5(tinyT5(gated: gated))
+        let batch = try T5Batch(
+            sources: goldenSources, targets: goldenTargets, configuration: dense.configuration)
+        let expected = try dense(batch).doubles()
+        for altUp in [
+            AltUpConfiguration(), AltUpConfiguration(blockCount: 4), AltUpConfiguration(kind: .recycled),
+            AltUpConfiguration(kind: .recycled, reduction: .mean),
+            AltUpConfiguration(initialization: .averaging),
+        ] {
+            let converted = try AltUpConversion.convert(dense, to: altUp)
+            #expect(converted.configuration.altUp == altUp)
+            // The norms' epsilon weighs less beside a sum.
+            #expect(relativeDifference(try converted(batch).doubles(), expected) < 1e-5, "\(altUp)")
+            #expect(throws: AltUpConversionError.hasBlocksAlready) {
+                try AltUpConversion.convert(converted, to: altUp)
+            }
+        }
+        for altUp in [AltUpConfiguration(kind: .gemma), .sequence(SequenceReductionConfiguration())] {
+            #expect(throws: AltUpConversionError.self) { try AltUpConversion.convert(dense, to: altUp) }
+        }
     }
 }

@@ -12,14 +12,16 @@ extension T5Folder {
     /// uses. A checkpoint that holds an output matrix although its configuration ties it without scaling, as newer
     /// versions of Transformers write v1.1, is read with that matrix. Parameters are kept in `elementType`: by
     /// default as stored, or in float32 if the file mixes types; passes compute in `computeType`, by default the
-    /// same. `stacks` makes stacks that are not plain. Throws ``CheckpointError`` with all problems of the weights,
+    /// same. `dropout` takes the place of the folder's. `stacks` makes other stacks than the configuration. Throws ``CheckpointError`` with all problems of the weights,
     /// `SettingsError`, `StorageError` and `TorchError`.
     public static func load(
         _ path: String, elementType: ElementType? = nil, device: Device = .cpu,
-        computeType: ElementType? = nil, verifies: Bool = false, stacks: T5Stacks? = nil
+        computeType: ElementType? = nil, dropout: Double? = nil, verifies: Bool = false,
+        stacks: T5Stacks? = nil
     ) throws -> LoadedT5 {
         try ModelFolder.checkSizes(path, verifies: verifies)
         var configuration = try configuration(of: path)
+        if let dropout { configuration.dropout = dropout }
         let defaults = try GenerationDefaults(folder: path)
         let tokenizer = Result { try TokenizerLoader.load(folder: path) }
         let tensors = try SafetensorsTensors(folder: path)

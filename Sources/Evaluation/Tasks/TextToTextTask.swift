@@ -5,7 +5,7 @@ import Foundation
 /// An input names its task and then its features, `sst2 sentence: …`; a target is a word or a phrase. Source: T5
 /// (arXiv 1910.10683), appendix D, in the order of features of the reference code.
 public enum TextToTextTask: String, Sendable, CaseIterable {
-    case cola, sst2, mrpc, stsb, rte, boolq, cb, copa, wic, squad
+    case cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte, boolq, cb, copa, wic, squad
     /// Closed-book TriviaQA: the question alone.
     case triviaQA = "trivia_qa"
 
@@ -15,7 +15,9 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
         case .cola: ["unacceptable", "acceptable"]
         case .sst2: ["negative", "positive"]
         case .mrpc: ["not_equivalent", "equivalent"]
-        case .rte: ["entailment", "not_entailment"]
+        case .qqp: ["not_duplicate", "duplicate"]
+        case .mnli: ["entailment", "neutral", "contradiction"]
+        case .qnli, .rte: ["entailment", "not_entailment"]
         case .boolq, .wic: ["False", "True"]
         case .cb: ["entailment", "contradiction", "neutral"]
         case .copa: ["choice1", "choice2"]
@@ -28,8 +30,10 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
         switch self {
         case .cola, .sst2: ["sentence"]
         case .mrpc, .stsb, .rte: ["sentence1", "sentence2"]
+        case .qqp: ["question1", "question2"]
+        case .qnli: ["question", "sentence"]
         case .boolq: ["passage", "question"]
-        case .cb: ["hypothesis", "premise"]
+        case .mnli, .cb: ["hypothesis", "premise"]
         case .copa: ["choice1", "choice2", "premise", "question"]
         case .wic: ["sentence1", "sentence2", "word"]
         case .squad: ["question", "context"]
@@ -115,7 +119,7 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
         switch self {
         case .cola:
             return [percent("matthews", ClassificationMetrics.matthews(predictions, truths))]
-        case .mrpc:
+        case .mrpc, .qqp:
             return [
                 percent("f1", ClassificationMetrics.f1(of: labels[1], predictions, truths)),
                 percent("accuracy", ClassificationMetrics.accuracy(predictions, truths)),
@@ -132,7 +136,7 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
                 percent("mean_f1", ClassificationMetrics.meanF1(over: labels, predictions, truths)),
                 percent("accuracy", ClassificationMetrics.accuracy(predictions, truths)),
             ]
-        case .sst2, .rte, .boolq, .copa, .wic:
+        case .sst2, .mnli, .qnli, .rte, .boolq, .copa, .wic:
             return [percent("accuracy", ClassificationMetrics.accuracy(predictions, truths))]
         case .squad:
             return [

@@ -28,6 +28,11 @@ public enum AltUpConversion {
 
     private static func check(_ dense: LanguageModelConfiguration, _ altUp: AltUpConfiguration) throws {
         guard dense.altUp == nil else { throw AltUpConversionError.hasBlocksAlready }
+        try checkKeepsFunction(altUp, hasFinalNorm: dense.finalNorm)
+    }
+
+    /// Throws where blocks of equal content would not give what one gives.
+    static func checkKeepsFunction(_ altUp: AltUpConfiguration, hasFinalNorm: Bool) throws {
         guard altUp.kind == .recycled || altUp.kind == .standard else {
             throw AltUpConversionError.changesFunction("the kind '\(altUp.kind.rawValue)'")
         }
@@ -37,7 +42,7 @@ public enum AltUpConversion {
         guard altUp.initialization != .active || altUp.blockCount == 1 else {
             throw AltUpConversionError.changesFunction("the initialization 'active'")
         }
-        guard altUp.kind == .standard || altUp.reduction == .mean || dense.finalNorm || altUp.blockCount == 1
+        guard altUp.kind == .standard || altUp.reduction == .mean || hasFinalNorm || altUp.blockCount == 1
         else {
             throw AltUpConversionError.changesFunction(
                 "a sum of blocks without a final norm (take the reduction 'mean')")
@@ -48,12 +53,7 @@ public enum AltUpConversion {
         _ name: String, _ shape: [Int], _ dense: ParameterStore, _ altUp: AltUpConfiguration, isWide: Bool
     ) throws -> Tensor {
         let k = altUp.blockCount
-        if name.hasSuffix("altup.prediction") {
-            let identity = (0..<k * k).map { $0 / k == $0 % k ? 1.0 : 0 }
-            return try altUp.initialization == .averaging
-                ? Tensor.full(shape, 1 / Double(k)) : Tensor.from(identity, shape)
-        }
-        if name.hasSuffix("altup.correction") { return try Tensor.ones(shape) }
+        if let first = try firstValue(name, shape, altUp) { return first }
         guard let own = dense[name] ?? (name == "output.weight" ? dense["embedding.weight"] : nil) else {
             throw AltUpConversionError.missing(name)
         }
@@ -61,5 +61,16 @@ public enum AltUpConversion {
         guard isWide, shape.last == k * own.size(-1) else { return try own.detached().clone() }
         let wide = try Tensor.concatenated(copies, axis: -1)
         return name == "output.weight" ? try wide * (1 / Double(k)) : wide
+    }
+
+    /// p and g as they begin; nil for parameters that a dense model has too.
+    static func firstValue(_ name: String, _ shape: [Int], _ altUp: AltUpConfiguration) throws -> Tensor? {
+        let k = altUp.blockCount
+        if name.hasSuffix("altup.prediction") {
+            let identity = (0..<k * k).map { $0 / k == $0 % k ? 1.0 : 0 }
+            return try altUp.initialization == .averaging
+                ? Tensor.full(shape, 1 / Double(k)) : Tensor.from(identity, shape)
+        }
+        return name.hasSuffix("altup.correction") ? try Tensor.ones(shape) : nil
     }
 }

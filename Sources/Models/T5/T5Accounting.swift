@@ -8,6 +8,8 @@ public struct T5Accounting: Sendable, Equatable {
     public let parameterCount: Int
     /// Parameters of the embedding and of a separate output matrix.
     public let embeddingParameterCount: Int
+    /// Parameters of AltUp's mixes; wider matrices are not counted here.
+    public let altUpParameterCount: Int
 
     /// Counts; throws `SettingsError` if the configuration is not sound.
     public init(_ configuration: T5Configuration, widths: T5Widths? = nil) throws {
@@ -22,6 +24,9 @@ public struct T5Accounting: Sendable, Equatable {
             if name == T5Names.embedding || name == T5Names.output { tables += count }
         }
         parameterCount = total
+        altUpParameterCount = (configuration.altUp?.t5ParameterShapes(configuration) ?? []).reduce(0) {
+            $0 + $1.shape.reduce(1, *)
+        }
         embeddingParameterCount = tables
     }
 

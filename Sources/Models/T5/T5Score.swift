@@ -6,4 +6,11 @@ public struct T5Score: Sendable, Equatable {
     public var correctCount: Int
     /// Targets that count, sentinels and ends included.
     public var targetCount: Int
+
+    /// Given figures; nothing scored yet, unless told otherwise.
+    public init(crossEntropy: Double = 0, correctCount: Int = 0, targetCount: Int = 0) {
+        self.crossEntropy = crossEntropy
+        self.correctCount = correctCount
+        self.targetCount = targetCount
+    }
 }

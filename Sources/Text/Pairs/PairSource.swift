@@ -6,6 +6,8 @@ public protocol PairSource: Sendable {
     var tokensPerBatch: Int { get }
     /// The number of targets that a batch has room for.
     var targetsPerBatch: Int { get }
+    /// The number of batches, about, that hand out the whole data once.
+    var batchesPerEpoch: Double { get }
     /// How many times the whole data has been handed out; with several sets of data, the one seen most often.
     var epoch: Int { get }
 

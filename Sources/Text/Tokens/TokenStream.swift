@@ -178,7 +178,7 @@ public struct TokenStream: Sendable {
         return starts
     }
 
-    private static func checksum(identity: String, numbers: [Int]) -> UInt32 {
+    static func checksum(identity: String, numbers: [Int]) -> UInt32 {
         let name = Array(identity.utf8).withUnsafeBytes { Checksum.crc32($0) }
         return numbers.map { Int64($0).littleEndian }
             .withUnsafeBytes { Checksum.crc32($0, continuing: name) }

@@ -39,6 +39,13 @@ public struct DataConfiguration: Sendable, Equatable {
     init(_ reader: SettingsReader?, defaults: DataConfiguration = .init()) {
         self = defaults
         guard let reader else { return }
+        if reader.has("objective") {
+            reader.reportContradiction(
+                "objective",
+                "a language model always learns the next token: what mixers carry along runs forward only, so no part"
+                    + " of a text can be read in both directions, as prefix_lm and span_corruption need. Train an"
+                    + " encoder-decoder instead (retnet t5 train)")
+        }
         paths = reader.strings("paths", default: paths)
         length = reader.int("length", in: 1...16_777_216, default: length)
         batchSize = reader.int("batch_size", in: 1...1_048_576, default: batchSize)
@@ -68,7 +75,7 @@ public struct DataConfiguration: Sendable, Equatable {
         ]
     }
 
-    private static func separator(parsing text: String) -> DocumentSeparator? {
+    static func separator(parsing text: String) -> DocumentSeparator? {
         if text == "file" { return .wholeFile }
         if text.hasPrefix("text:"), text.utf8.count > 5 { return .text(String(text.dropFirst(5))) }
         guard text.hasPrefix("blank_lines:"), let count = Int(text.dropFirst(12)), count > 0 else {
@@ -77,7 +84,7 @@ public struct DataConfiguration: Sendable, Equatable {
         return .blankLines(count)
     }
 
-    private static func text(of separator: DocumentSeparator) -> String {
+    static func text(of separator: DocumentSeparator) -> String {
         switch separator {
         case .wholeFile: "file"
         case .text(let text): "text:" + text

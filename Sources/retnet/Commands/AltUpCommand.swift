@@ -44,7 +44,9 @@ struct AltUpCommand: ParsableCommand {
 
     func run() throws {
         try Arguments.checkOutput(output, replaceable: false)
-        let loaded = try ModelFolder.load(model.modelPath())
+        let path = try model.modelPath()
+        if T5Folder.recognizes(path) { return try convertT5(path) }
+        let loaded = try ModelFolder.load(path)
         let altUp = AltUpConfiguration(
             kind: kind == .recycled ? .recycled : .standard, blockCount: blocks,
             reduction: kind == .recycled && !loaded.model.configuration.finalNorm ? .mean : .sum)
@@ -52,7 +54,21 @@ struct AltUpCommand: ParsableCommand {
         try ModelFolder.save(
             converted, tokenizer: try? loaded.tokenizer, to: output,
             generationDefaults: loaded.generationDefaults)
-        let count = converted.parameters.parameterCount
+        try report(count: converted.parameters.parameterCount, before: loaded.model.parameters.parameterCount)
+    }
+
+    private func convertT5(_ path: String) throws {
+        let loaded = try T5Folder.load(path)
+        let altUp = AltUpConfiguration(
+            kind: kind == .recycled ? .recycled : .standard, blockCount: blocks)
+        let converted = try AltUpConversion.convert(loaded.model, to: altUp)
+        try T5Folder.save(
+            converted, tokenizer: try? loaded.tokenizer, to: output,
+            generationDefaults: loaded.generationDefaults)
+        try report(count: converted.parameters.parameterCount, before: loaded.model.parameters.parameterCount)
+    }
+
+    private func report(count: Int, before: Int) throws {
         guard json else {
             Console.note(
                 "model with \(blocks) blocks and \(Format.grouped(count)) parameters written to \(output)")
@@ -61,7 +77,7 @@ struct AltUpCommand: ParsableCommand {
         try Console.json([
             "output": .string(output), "kind": .string(kind.rawValue), "blocks": .int(blocks),
             "parameters": .int(count),
-            "added_parameters": .int(count - loaded.model.parameters.parameterCount),
+            "added_parameters": .int(count - before),
         ])
     }
 }

@@ -17,6 +17,11 @@ struct InfoCommand: ParsableCommand {
     var json = false
 
     func run() throws {
+        if let configuration = try source.encoderDecoder() {
+            let accounting = try T5Accounting(configuration)
+            if json { try Console.json(tree(accounting)) } else { Console.result(text(accounting)) }
+            return
+        }
         let accounting = try ModelAccounting(source.configuration())
         if json { try Console.json(tree(accounting)) } else { Console.result(text(accounting)) }
     }

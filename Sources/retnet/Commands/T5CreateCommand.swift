@@ -14,7 +14,7 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
         abstract: "Write a folder with an untrained T5.",
         discussion: "The result can be read by Transformers too.")
 
-    @Option(help: ArgumentHelp("A preset of T5: t5-small, t5-v1.1-base and so on.", valueName: "name"))
+    @Option(help: ArgumentHelp("A preset of T5; `retnet presets` lists them.", valueName: "name"))
     var preset: String?
     @Option(help: ArgumentHelp("A YAML or JSON file with the settings of a T5.", valueName: "file"))
     var config: String?
@@ -22,7 +22,7 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
     var output: String
     @Option(help: "The seed of the first values.")
     var seed: UInt64 = 0
-    @Flag(help: "Add the tokenizer of bytes.")
+    @Flag(help: "Add the tokenizer of bytes whose end token the model has: with sentinels where that is 1.")
     var bytes = false
 
     func validate() throws {
@@ -35,18 +35,29 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
     func run() throws {
         try Arguments.checkOutput(output)
         let configuration = try architecture()
-        let tokenizer = bytes ? ByteTokenizer() : nil
-        if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
-            throw CommandError(
-                "the tokenizer of bytes needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
-                    + " \(configuration.vocabularySize)")
-        }
+        let tokenizer = bytes ? try byteTokenizer(configuration) : nil
         let store = ParameterStore(source: .random(seed: seed))
         let model = try withoutGradients {
             try T5Model(configuration, parameters: store, computeType: .float32)
         }
         try T5Folder.save(model, tokenizer: tokenizer, to: output)
         Console.note("\(store.parameterCount) parameters written to \(output)")
+    }
+
+    private func byteTokenizer(_ configuration: T5Configuration) throws -> any Tokenizer {
+        let known: [any Tokenizer] = [SentinelByteTokenizer(), ByteTokenizer()]
+        guard let tokenizer = known.first(where: { $0.endToken.map { Int($0) } == configuration.endToken })
+        else {
+            throw CommandError(
+                "no tokenizer of bytes ends texts with \(configuration.endToken), as the model does: set end_token"
+                    + " to \(known.compactMap(\.endToken).map { "\($0)" }.joined(separator: " or "))")
+        }
+        guard tokenizer.vocabularySize <= configuration.vocabularySize else {
+            throw CommandError(
+                "the tokenizer of bytes needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
+                    + " \(configuration.vocabularySize)")
+        }
+        return tokenizer
     }
 
     private func architecture() throws -> T5Configuration {
