@@ -216,7 +216,7 @@ struct T5Run {
             stream: validation, objective: .spanCorruption(Self.corruption), rowCount: 2 * settings.batch,
             inputLength: settings.sourceLength, seed: 7)
         var (nats, correct, count) = (0.0, 0, 0)
-        for batch in windows.evaluationBatches() {
+        for batch in windows.evaluationBatches(of: validation) {
             let score = try model.score(
                 T5Batch(batch(), configuration: model.configuration, device: model.device))
             nats += score.crossEntropy
