@@ -31,6 +31,8 @@ struct Mistake: CustomStringConvertible, Sendable {
             ["bench", "train", "--preset", "retnet-1m", "--form", "parallel", "--chunk", "4"],
             ["bench", "decode", "--preset", "retnet-1m", "--positions", "10,,20"],
             ["bench", "decode", "--preset", "retnet-1m", "--threads", "0"],
+            ["bench", "altup", "--preset", "retnet-8m-altup2"], ["bench", "altup", "--blocks", "2,,4"],
+            ["bench", "architectures", "--only", "retnet,nobody"],
             ["train", "--out", "@/out"],
             ["train", "--preset", "retnet-1m", "--config", "x", "--out", "@/out"],
             ["train", "--preset", "retnet-1m", "--steps", "0", "--data", "@/text.txt", "--out", "@/out"],

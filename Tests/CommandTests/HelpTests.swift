@@ -6,7 +6,7 @@ import Testing
         ["demo"], ["train"], ["generate"], ["logits"], ["eval"], ["eval", "perplexity"], ["eval", "recall"],
         ["bench"], ["bench", "train"], ["bench", "prefill"], ["bench", "decode"], ["bench", "t5"], ["t5"],
         ["t5", "create"], ["t5", "convert"], ["t5", "logits"], ["t5", "generate"], ["info"], ["presets"],
-        ["tokenize"], ["doctor"],
+        ["tokenize"], ["doctor"], ["bench", "architectures"], ["bench", "altup"], ["altup"], ["reproduce"],
     ]
 
     @Test("Every command explains itself and every option of it", arguments: commands)

@@ -155,6 +155,21 @@ import Testing
         }
     }
 
+    @Test("Comparisons in turns measure all of their models")
+    func comparisons() throws {
+        let small = ["--batch", "1", "--length", "16", "--rounds", "1", "--threads", "1", "--json"]
+        let altUp = try succeed(["bench", "altup", "--preset", "retnet-1m", "--blocks", "2"] + small).json()
+        let models = try #require(altUp["results"] as? [[String: Any]])
+        #expect(models.map { $0["name"] as? String } == ["dense", "Recycled-AltUp, K = 2", "AltUp, K = 2"])
+        #expect(models.first?["training_ratio"] as? Double == 1)
+        #expect(Set(models.map { $0["state_bytes"] as? Int }).count == 1)
+        let shape = ["--only", "retnet,transformer", "--width", "32", "--layers", "1", "--positions", "8,32"]
+        let all = try succeed(["bench", "architectures"] + shape + small).json()
+        let architectures = try #require(all["results"] as? [[String: Any]])
+        #expect(architectures.map { $0["architecture"] as? String } == ["retnet", "transformer"])
+        for result in architectures { #expect((result["decoding"] as? [Any])?.count == 2) }
+    }
+
     @Test("The demo runs through on its own stories and again on the user's text")
     func demo() throws {
         let folder = try TemporaryFolder()

@@ -63,7 +63,8 @@ import Testing
         let tuned = folder.path("tuned")
         let outcome = try succeed([
             "t5", "finetune", "--model", folder.path("run"), "--task", "sst2=\(sst2)", "--task",
-            "boolq=\(boolq)", "--validation", "sst2=\(sst2)", "--validation", "boolq=\(boolq)", "--out", tuned,
+            "boolq=\(boolq)", "--validation", "sst2=\(sst2)", "--validation", "boolq=\(boolq)", "--out",
+            tuned,
             "--steps", "4", "--set", "data.input_length=64", "--set", "data.target_length=24", "--set",
             "model.dropout=0.1", "--evaluation-limit", "6", "--dtype", "float32",
         ])
@@ -96,7 +97,9 @@ import Testing
         let folder = try TemporaryFolder()
         try succeed(pretrain(folder, run: "whole", steps: 9))
         try succeed(pretrain(folder, steps: 5))
-        try succeed(["t5", "train", "--out", folder.path("run"), "--resume", "--steps", "9", "--threads", "1"])
+        try succeed([
+            "t5", "train", "--out", folder.path("run"), "--resume", "--steps", "9", "--threads", "1",
+        ])
         #expect(try losses(ofRun: folder.path("run")) == losses(ofRun: folder.path("whole")))
         #expect(try weights(ofRun: folder.path("run")) == weights(ofRun: folder.path("whole")))
         for objective in ["prefix_lm", "lm"] {
@@ -132,16 +135,18 @@ import Testing
         }
         let out = ["--out", folder.path("x")]
         try refused(["t5", "train"] + out, "--preset")
-        try refused(["t5", "train", "--preset", "t5-3m"] + out, "t5-2m")
+        try refused(["t5", "train", "--preset", "t5-2n"] + out, "t5-2m")
         try refused(["t5", "train", "--preset", "t5-2m"] + out, "nothing to train on")
         try refused(["t5", "train", "--preset", "t5-2m", "--data", folder.path("none")] + out, "none")
         try refused(
             ["t5", "train", "--preset", "t5-2m", "--set", "data.inputlength=3"] + out, "input_length")
         try refused(["t5", "train", "--out", folder.path("x"), "--resume"], "no run to resume")
-        try refused(["t5", "finetune", "--model", folder.path("none"), "--task", "sst2=\(sst2)"] + out, "none")
+        try refused(
+            ["t5", "finetune", "--model", folder.path("none"), "--task", "sst2=\(sst2)"] + out, "none")
         try refused(["t5", "finetune", "--model", "m", "--task", "sst3=\(sst2)"] + out, "sst3")
         try refused(
-            ["t5", "finetune", "--model", "m", "--task", "sst2=\(sst2)", "--validation", "cola=y"] + out, "cola")
+            ["t5", "finetune", "--model", "m", "--task", "sst2=\(sst2)", "--validation", "cola=y"] + out,
+            "cola")
         try succeed(["t5", "create", "--preset", "t5-2m", "--bytes", "--output", folder.path("model")])
         try folder.write("{\"sentence\": 5}", to: "bad.jsonl")
         try refused(

@@ -112,7 +112,9 @@ import Torch
             store.entries.map { "\($0.name) \($0.tensor.shape)" }.sorted()
                 == c.parameterShapes().map { "\($0.name) \($0.shape)" }.sorted())
         let misspelt = text.replacingOccurrences(of: "\"kind\"", with: "\"kinds\"")
-        let error = try #require(throws: SettingsError.self) { try T5Configuration(huggingFaceJSON: misspelt) }
+        let error = try #require(throws: SettingsError.self) {
+            try T5Configuration(huggingFaceJSON: misspelt)
+        }
         #expect(error.problems.contains { $0.path == "altup.kinds" })
     }
 
@@ -130,7 +132,9 @@ import Torch
         #expect(refused(.sequence(anchors)) == ["altup.sequence.positions"])
     }
 
-    @Test(arguments: [true, false]) func `A dense T5 becomes one with blocks of the same function`(gated: Bool) throws {
+    @Test(arguments: [true, false]) func `A dense T5 becomes one with blocks of the same function`(
+        gated: Bool
+    ) throws {
         let dense = try madeUpT5(tinyT5(gated: gated))
         let batch = try T5Batch(
             sources: goldenSources, targets: goldenTargets, configuration: dense.configuration)

@@ -96,6 +96,17 @@ struct ChartTests {
         _ = try bars.png(scale: 1)
     }
 
+    @Test("Points need no axis that reaches to zero, bars do")
+    func marks() {
+        var chart = BarChart(
+            categories: ["a", "b"], series: [.init(name: "s", values: [101.25, 102.5], errors: [0.25, nil])])
+        #expect(chart.svg().contains(">0</text>") && !chart.svg().contains("<circle"))
+        chart.mark = .points
+        let svg = chart.svg()
+        #expect(svg.components(separatedBy: "<circle").count == 3)
+        #expect(!svg.contains(">0</text>") && svg.contains(">101.0</text>"))
+    }
+
     @Test("Lines far outside of the given range are cut off")
     func clipping() {
         let rect = ChartRect(x: 0, y: 0, width: 10, height: 10)

@@ -19,7 +19,11 @@ import Text
         var spans: [Int32: [Int32]] = [:]
         var current: Int32?
         for token in target.dropLast() {
-            if sentinels.contains(token) { current = token } else { spans[current ?? 0, default: []].append(token) }
+            if sentinels.contains(token) {
+                current = token
+            } else {
+                spans[current ?? 0, default: []].append(token)
+            }
         }
         return source.dropLast().flatMap { sentinels.contains($0) ? spans[$0] ?? [] : [$0] }
     }
@@ -46,10 +50,13 @@ import Text
         #expect(seen >= 990)
     }
 
-    @Test func `A prefix and its continuation make up the piece, and a language model's source is empty`() throws {
+    @Test func `A prefix and its continuation make up the piece, and a language model's source is empty`()
+        throws
+    {
         let stream = try Self.stream(500)
         var prefix = try ObjectiveWindows(
-            stream: stream, objective: .prefixLanguageModel(endToken: 1), rowCount: 8, inputLength: 20, seed: 1)
+            stream: stream, objective: .prefixLanguageModel(endToken: 1), rowCount: 8, inputLength: 20,
+            seed: 1)
         let batch = try prefix.next()
         for (source, target) in zip(batch.sources, batch.targets) {
             #expect(source.count > 1 && target.count > 1 && source.last == 1 && target.last == 1)
@@ -94,7 +101,8 @@ import Text
         }
         #expect(throws: TextError.self) {
             try ObjectiveWindows(
-                stream: Self.stream(20_000), objective: Self.corruption(), rowCount: 1, inputLength: 8192, seed: 0)
+                stream: Self.stream(20_000), objective: Self.corruption(), rowCount: 1, inputLength: 8192,
+                seed: 0)
         }
     }
 
@@ -125,7 +133,9 @@ import Text
         #expect(abs(shares[0] - 2.0 / 3) < 1e-12)
     }
 
-    @Test(arguments: [true, false]) func `Examples of a task come once before any comes again`(packed: Bool) throws {
+    @Test(arguments: [true, false]) func `Examples of a task come once before any comes again`(packed: Bool)
+        throws
+    {
         var source = try Self.mixture(packed: packed)
         var counts: [[Int32]: Int] = [:]
         var drawn = [0, 0]
@@ -138,7 +148,9 @@ import Text
                 #expect(packed || last == 1)
                 #expect(batch.sourceSegments[row].last == last)
                 for segment in 1...last {
-                    let indices = batch.targets[row].indices.filter { batch.targetSegments[row][$0] == segment }
+                    let indices = batch.targets[row].indices.filter {
+                        batch.targetSegments[row][$0] == segment
+                    }
                     let first = batch.sourceSegments[row].firstIndex(of: segment) ?? 0
                     let kind = batch.sources[row][first]
                     counts[[kind] + indices.map { batch.targets[row][$0] }, default: 0] += 1
@@ -192,9 +204,11 @@ import Text
         let long = PairSet(name: "long", examples: [TokenPair(source: [5, 6, 7, 1], target: [1])])
         #expect(throws: TextError.self) {
             try PairMixture(
-                sets: [long], shares: [1], rowCount: 1, inputLength: 3, targetLength: 2, isPacked: true, seed: 0)
+                sets: [long], shares: [1], rowCount: 1, inputLength: 3, targetLength: 2, isPacked: true,
+                seed: 0)
         }
-        let cut = TokenPair(source: [5, 6, 7], target: [8, 9], endToken: 1, sourceLength: 3, targetLength: 2)
+        let cut = TokenPair(
+            source: [5, 6, 7], target: [8, 9], endToken: 1, sourceLength: 3, targetLength: 2)
         #expect(cut == TokenPair(source: [5, 6, 1], target: [8, 1]))
     }
 }

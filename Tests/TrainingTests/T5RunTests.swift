@@ -91,7 +91,9 @@ import Training
         }
     }
 
-    @Test func `A run begins from a folder's weights with another dropout, and with nothing else changed`() throws {
+    @Test func `A run begins from a folder's weights with another dropout, and with nothing else changed`()
+        throws
+    {
         try withFolder { folder in
             let first = try configuration(in: folder)
             let path = folder.path + "/first"

@@ -78,7 +78,9 @@ struct FixedPairs: PairSource {
     }
 
     @Test(arguments: TinyT5.kinds)
-    func `Packed rows give the loss, the accuracy and the gradients of padded ones`(altUp: AltUpConfiguration?)
+    func `Packed rows give the loss, the accuracy and the gradients of padded ones`(
+        altUp: AltUpConfiguration?
+    )
         throws
     {
         let model = try TinyT5.build(TinyT5.configuration(altUp: altUp), type: .float64)

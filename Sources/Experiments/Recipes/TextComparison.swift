@@ -181,20 +181,16 @@ struct TextComparison {
             + " (Decided: means further apart than both standard deviations together.)"
     }
 
-    /// Bars of the in-domain scores.
+    /// Points for the in-domain scores.
     func chart(_ results: [UnitResult], title: String) -> BarChart {
         let samples = contenders.map { results.sample($0.name, "validation") }
-        let values = samples.compactMap(\.mean)
-        let low = (values.min() ?? 0) * 0.9
-        let high = (values.max() ?? 1) * 1.04
         return BarChart(
-            title: title, subtitle: "held-out text, mean and standard deviation of seeds; the axis is cut",
-            categories: contenders.map(\.name),
-            valueAxis: ChartAxis("nats a byte", range: high > low ? low...high : nil),
+            title: title, subtitle: "held-out text, mean and standard deviation of seeds; lower is better",
+            categories: contenders.map(\.name), valueAxis: ChartAxis("nats a byte"),
             series: [
                 BarChart.Series(
                     name: "", values: samples.map(\.mean), errors: samples.map(\.standardDeviation))
-            ])
+            ], mark: .points)
     }
 
     // MARK: Gaps

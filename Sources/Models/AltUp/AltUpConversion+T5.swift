@@ -19,7 +19,8 @@ extension AltUpConversion {
         let dense = model.parameters
         let store = ParameterStore(
             source: .provided { name, shape in
-                try wideValue(name, shape, dense, altUp, wasTied: wasTied, isScaled: configuration.scaledOutput)
+                try wideValue(
+                    name, shape, dense, altUp, wasTied: wasTied, isScaled: configuration.scaledOutput)
             }, elementType: dense.elementType, device: model.device)
         return try withoutGradients {
             try T5Model(configuration, parameters: store, computeType: model.computeType)

@@ -1,6 +1,6 @@
-/// A chart of upright bars in groups, for comparisons.
+/// A chart of upright bars, or of points, in groups, for comparisons.
 ///
-/// Values which are missing, not finite, or not positive on a logarithmic axis have no bar.
+/// Values which are missing, not finite, or not positive on a logarithmic axis have no mark.
 public struct BarChart: Chart {
     /// The bars of one colour, one for each category.
     public struct Series: Sendable, Hashable {
@@ -24,6 +24,14 @@ public struct BarChart: Chart {
         }
     }
 
+    /// What stands for a value.
+    public enum Mark: Sendable, Hashable {
+        /// Bars, whose lengths are compared: a linear axis reaches to zero unless a range is given.
+        case bars
+        /// Points, whose places are compared: the axis reaches as far as they and their error bars do.
+        case points
+    }
+
     /// The title, above all; may be empty.
     public var title: String
     /// A smaller line below the title; may be empty.
@@ -32,11 +40,13 @@ public struct BarChart: Chart {
     public var categories: [String]
     /// The title of the horizontal axis; may be empty.
     public var categoryTitle: String
-    /// The vertical axis; a linear one reaches to zero unless a range is given.
+    /// The vertical axis.
     public var valueAxis: ChartAxis
-    /// The bars.
+    /// The values.
     public var series: [Series]
-    /// Level lines for limits and baselines, drawn over the bars.
+    /// What stands for them.
+    public var mark: Mark
+    /// Level lines for limits and baselines, drawn over the bars and named in the legend.
     public var referenceLines: [LineChart.ReferenceLine]
     /// Whether the values are written above the bars, where there is room.
     public var showsValues: Bool
@@ -48,7 +58,7 @@ public struct BarChart: Chart {
     /// Makes a chart from all of its parts.
     public init(
         title: String = "", subtitle: String = "", categories: [String], categoryTitle: String = "",
-        valueAxis: ChartAxis = ChartAxis(), series: [Series],
+        valueAxis: ChartAxis = ChartAxis(), series: [Series], mark: Mark = .bars,
         referenceLines: [LineChart.ReferenceLine] = [], showsValues: Bool = true,
         legend: LegendPlacement = .automatic, size: ChartSize = .standard
     ) {
@@ -58,6 +68,7 @@ public struct BarChart: Chart {
         self.categoryTitle = categoryTitle
         self.valueAxis = valueAxis
         self.series = series
+        self.mark = mark
         self.referenceLines = referenceLines
         self.showsValues = showsValues
         self.legend = legend

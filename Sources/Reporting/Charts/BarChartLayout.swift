@@ -6,6 +6,7 @@ struct BarChartLayout {
     private static let valueSizes = [10.5, 9.5]
     private static let lineHeight = 14.0
     private static let slant = 35.0
+    private static let dash = [4.0, 3.0]
 
     let chart: BarChart
     let frame: PlotFrame
@@ -18,14 +19,9 @@ struct BarChartLayout {
         self.chart = chart
         groupCount = max(chart.categories.count, chart.series.map(\.values.count).max() ?? 0)
         let scale = Self.scale(of: chart)
-        let items =
-            chart.legend == .none || (chart.series.count < 2 && chart.legend == .automatic)
-            ? []
-            : chart.series.enumerated().map { index, series in
-                PlotHeader.Item(name: series.name, color: series.color ?? .series(index), symbol: .block)
-            }
         let header = PlotHeader(
-            title: chart.title, subtitle: chart.subtitle, items: items, width: size.width)
+            title: chart.title, subtitle: chart.subtitle, items: Self.legendItems(of: chart),
+            width: size.width)
 
         func frame(labelHeight: Double, left: Double = 0) -> PlotFrame {
             let title = chart.categoryTitle.isEmpty ? 0 : PlotFrame.titleHeight
@@ -62,6 +58,25 @@ struct BarChartLayout {
         }
     }
 
+    /// The series, unless there is one alone, and the level lines: beside the bars their names would have no room.
+    private static func legendItems(of chart: BarChart) -> [PlotHeader.Item] {
+        guard chart.legend != .none else { return [] }
+        var items: [PlotHeader.Item] = []
+        if chart.series.count > 1 || chart.legend != .automatic {
+            items = chart.series.enumerated().map { index, series in
+                PlotHeader.Item(
+                    name: series.name, color: series.color ?? .series(index),
+                    symbol: chart.mark == .bars ? .block : .marker)
+            }
+        }
+        return items
+            + chart.referenceLines.map {
+                PlotHeader.Item(
+                    name: $0.label, color: .reference,
+                    symbol: .line(dash: Self.dash, hasMarker: false, opacity: 1))
+            }
+    }
+
     func drawing() -> Drawing {
         var drawing = Drawing(size: frame.size)
         frame.drawHeader(into: &drawing)
@@ -71,7 +86,8 @@ struct BarChartLayout {
             return drawing
         }
         frame.drawHorizontalGrid(into: &drawing)
-        let base = frame.y(baseValue(scale)) ?? frame.plot.maxY
+        let base =
+            chart.mark == .bars ? frame.y(baseValue(scale)) ?? frame.plot.maxY : frame.plot.maxY
         drawing.clipped(to: frame.plot.grown(1)) { drawing in
             drawBars(base: base, into: &drawing)
         }
@@ -94,9 +110,11 @@ struct BarChartLayout {
         }
         values += chart.referenceLines.map(\.y).filter(\.isFinite)
         var axis = chart.valueAxis
-        axis.includesZero = true
+        if chart.mark == .bars { axis.includesZero = true }
         // All bars at zero still need an axis.
-        if axis.scale == .linear, axis.range == nil, !values.isEmpty, values.allSatisfy({ $0 == 0 }) {
+        if axis.includesZero, axis.scale == .linear, axis.range == nil, !values.isEmpty,
+            values.allSatisfy({ $0 == 0 })
+        {
             values.append(1)
         }
         return AxisScale(fitting: values, axis: axis, padding: 0.1)
@@ -130,18 +148,30 @@ struct BarChartLayout {
     private func drawBars(base: Double, into drawing: inout Drawing) {
         let gap = barWidth > 8 ? 2.0 : 0
         forEachBar { x, y, index, group in
-            let rect = ChartRect(
-                x: x - (barWidth - gap) / 2, y: min(y, base), width: barWidth - gap, height: abs(base - y))
-            drawing.polygon(rect.corners, color: chart.series[index].color ?? .series(index))
-            guard let (low, high) = errorEnds(index, group) else { return }
-            let cap = min(4, barWidth / 4)
-            drawing.line(
-                [ChartPoint(x, low), ChartPoint(x, high)], color: .title, width: 1, snaps: true)
-            for end in [low, high] {
-                drawing.line(
-                    [ChartPoint(x - cap, end), ChartPoint(x + cap, end)], color: .title, width: 1,
-                    snaps: true)
+            let color = chart.series[index].color ?? .series(index)
+            switch chart.mark {
+            case .bars:
+                let rect = ChartRect(
+                    x: x - (barWidth - gap) / 2, y: min(y, base), width: barWidth - gap,
+                    height: abs(base - y))
+                drawing.polygon(rect.corners, color: color)
+                drawError(index, group, at: x, color: .title, into: &drawing)
+            case .points:
+                drawError(index, group, at: x, color: color, into: &drawing)
+                drawing.add(.marker(center: ChartPoint(x, y), radius: 4.5, color))
             }
+        }
+    }
+
+    private func drawError(
+        _ series: Int, _ group: Int, at x: Double, color: ChartColor, into drawing: inout Drawing
+    ) {
+        guard let (low, high) = errorEnds(series, group) else { return }
+        let cap = min(4, barWidth / 4)
+        drawing.line([ChartPoint(x, low), ChartPoint(x, high)], color: color, width: 1, snaps: true)
+        for end in [low, high] {
+            drawing.line(
+                [ChartPoint(x - cap, end), ChartPoint(x + cap, end)], color: color, width: 1, snaps: true)
         }
     }
 
@@ -165,7 +195,9 @@ struct BarChartLayout {
             guard frame.plot.grown(1).contains(ChartPoint(x, y)) else { return }
             let ends = errorEnds(index, group)
             let isUpward = y <= base
-            let baseline = isUpward ? min(y, ends?.high ?? y) - 5 : max(y, ends?.low ?? y) + 13
+            let radius = chart.mark == .points ? 4.5 : 0
+            let baseline =
+                isUpward ? min(y - radius, ends?.high ?? y) - 5 : max(y, ends?.low ?? y) + 13
             drawing.text(
                 TextRun(
                     text: texts[index][group], position: ChartPoint(x, baseline), size: size,
@@ -213,13 +245,7 @@ struct BarChartLayout {
             guard let y = frame.y(line.y), y >= plot.y, y <= plot.maxY else { continue }
             drawing.line(
                 [ChartPoint(plot.x, y), ChartPoint(plot.maxX, y)], color: .reference, width: 1,
-                dash: [4, 3], snaps: true)
-            guard !line.label.isEmpty else { continue }
-            let size = PlotFrame.labelSize
-            drawing.text(
-                TextRun(
-                    text: TextRun.shorten(line.label, width: plot.width - 12, size: size),
-                    position: ChartPoint(plot.maxX - 6, y - 5), size: size, anchor: .end, hasHalo: true))
+                dash: Self.dash, snaps: true)
         }
     }
 

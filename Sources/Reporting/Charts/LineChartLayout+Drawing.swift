@@ -164,7 +164,11 @@ extension LineChartLayout {
             let size = PlotFrame.labelSize
             let text = TextRun.shorten(annotation.text, width: frame.plot.width - 12, size: size)
             let width = StrokeFont.width(of: text, size: size)
-            drawing.add(.marker(center: point, radius: 3.5, .title))
+            let isMarked = chart.series.contains {
+                $0.showsMarkers && $0.points.contains(annotation.point)
+            }
+            // A point that its series shows keeps the colour of the series.
+            if !isMarked { drawing.add(.marker(center: point, radius: 3.5, .title)) }
             placer.avoid(mark: ChartRect(x: point.x, y: point.y, width: 0, height: 0).grown(4))
             var boxes: [ChartRect] = []
             for distance in [8.0, 18, 30, 46] {

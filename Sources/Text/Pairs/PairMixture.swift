@@ -170,7 +170,8 @@ public struct PairMixture: PairSource {
     /// The place in the data.
     public var state: BatchSourceState {
         BatchSourceState(
-            kind: "mixture\(isPacked ? "+packed \(alignment)" : "") \(shares) \(targetLength)", fingerprint: fingerprint,
+            kind: "mixture\(isPacked ? "+packed \(alignment)" : "") \(shares) \(targetLength)",
+            fingerprint: fingerprint,
             tokenCount: exampleCount, rowCount: rowCount, length: inputLength, seed: seed, epoch: epoch,
             index: drawCount, rows: places.map { .init(piece: $0.epoch, offset: $0.index) })
     }

@@ -85,7 +85,8 @@ struct T5TrainingData {
             shares: MixtureRates.shares(
                 sizes: sets.map(\.examples.count), limit: own.sizeLimit, temperature: own.temperature),
             rowCount: own.batchSize, inputLength: own.inputLength, targetLength: own.targetLength,
-            isPacked: own.isPacked, alignment: configuration.model.altUp?.sequence?.stride ?? 1, seed: configuration.seed)
+            isPacked: own.isPacked, alignment: configuration.model.altUp?.sequence?.stride ?? 1,
+            seed: configuration.seed)
         let validation = try own.tasks.flatMap { task in
             guard let path = task.validationPath else { return [PairBatch]() }
             let examples = try pairs(task.task, path)

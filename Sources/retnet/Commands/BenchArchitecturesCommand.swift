@@ -105,48 +105,17 @@ struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {
     private func measure(_ result: inout Result, _ device: Device, _ type: ElementType) throws {
         let configuration = configuration(result.architecture)
         try configuration.validate()
-        let store = ParameterStore(source: .random(seed: 1), elementType: .float32, device: device)
-        let model = try withoutGradients {
-            try LanguageModel(configuration, parameters: store, computeType: type)
-        }
-        result.parameterCount = store.parameterCount
-        var settings = Trainer.Options()
-        settings.form = configuration.trainingForm
-        settings.stepCount = 1_000_000
-        let trainer = try Trainer(model, source: try source(), options: settings)
-        _ = try trainer.makeStep()
-        for _ in 0..<2 {
-            try device.synchronize()
-            try result.training.time {
-                _ = try trainer.makeStep()
-                try device.synchronize()
-            }
-        }
-        // The weights in the type they are computed with, as generation has them.
-        let narrow = ParameterStore(
-            source: .provided { name, _ in
-                guard let tensor = store[name] else {
-                    throw CommandError("the parameter '\(name)' is missing")
-                }
-                return try tensor.detached()
-            }, elementType: type, device: device)
-        try store.setRequiresGradient(false)
-        let reader = try withoutGradients {
-            try LanguageModel(configuration, parameters: narrow, computeType: type)
-        }
-        let decoding = try DecodeBench(model: reader, batch: 1)
-            .run(positions: positions, tokenCount: 20, warmup: 4)
+        let subject = try BenchSubject(
+            result.architecture.title, configuration, batch: batch, length: length, device, type)
+        result.parameterCount = subject.parameterCount
+        _ = try subject.trainer.makeStep()
+        for _ in 0..<2 { try subject.train() }
+        result.training.add(subject.training)
+        try subject.prepareGeneration()
+        let decoding = try subject.generate(positions: positions)
         if result.decoding.isEmpty { result.decoding = positions.map { _ in Timings() } }
         for (index, measured) in decoding.enumerated() { result.decoding[index].add(measured.timings) }
         result.stateByteCounts = decoding.map(\.stateByteCount)
-    }
-
-    /// Windows of made-up text: what the tokens are makes no difference to the speed.
-    private func source() throws -> any BatchSource {
-        var stories = StoryGenerator(seed: 1)
-        let text = stories.corpus(byteCount: batch * length * 2 + 4096).text
-        let stream = try TokenStream(texts: [text], tokenizer: ByteTokenizer())
-        return try ShuffledWindows(stream: stream, rowCount: batch, length: length, seed: 1)
     }
 
     // MARK: Reporting

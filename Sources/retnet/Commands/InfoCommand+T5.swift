@@ -9,7 +9,9 @@ extension InfoCommand {
         var table = TextTable(header: [source.name, "", ""], alignments: [.left, .right, .left])
         func add(_ name: String, _ value: String, _ note: String = "") { table.append([name, value, note]) }
         add("width", Format.grouped(configuration.hiddenSize))
-        add("layers", "\(configuration.encoderLayerCount)+\(configuration.decoderLayerCount)", "encoder, decoder")
+        add(
+            "layers", "\(configuration.encoderLayerCount)+\(configuration.decoderLayerCount)",
+            "encoder, decoder")
         add("vocabulary", Format.grouped(configuration.vocabularySize))
         if let altUp = configuration.altUp, altUp.kind != .none {
             add("blocks", Format.grouped(altUp.blockCount), altUp.kind.rawValue)

@@ -10,6 +10,7 @@ struct T5Command: ParsableCommand {
             `retnet generate`; to measure speed, `retnet bench t5`.
             """,
         subcommands: [
-            T5TrainCommand.self, T5FinetuneCommand.self, T5EvalCommand.self, T5CreateCommand.self, T5ConvertCommand.self, T5LogitsCommand.self, T5GenerateCommand.self,
+            T5TrainCommand.self, T5FinetuneCommand.self, T5EvalCommand.self, T5CreateCommand.self,
+            T5ConvertCommand.self, T5LogitsCommand.self, T5GenerateCommand.self,
         ])
 }

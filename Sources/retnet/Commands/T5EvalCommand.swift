@@ -27,7 +27,8 @@ struct T5EvalCommand: ParsableCommand, ComputingCommand {
     @Option(name: .customLong("task"), help: TaskArgument.help)
     var tasks: [TaskArgument] = []
 
-    @Option(help: "How many examples of each task are measured (default: all).", transform: Arguments.positive)
+    @Option(
+        help: "How many examples of each task are measured (default: all).", transform: Arguments.positive)
     var limit: Int?
 
     @Option(
@@ -36,7 +37,8 @@ struct T5EvalCommand: ParsableCommand, ComputingCommand {
     var inputLength = 512
 
     @Option(
-        name: .customLong("target-length"), help: "Tokens of a target, the end included; longer ones are cut.",
+        name: .customLong("target-length"),
+        help: "Tokens of a target, the end included; longer ones are cut.",
         transform: Arguments.positive)
     var targetLength = 64
 

@@ -73,7 +73,11 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
         }
         let training = try options.makeRun(settings, on: device)
         let outcome = try training.run(interrupt: interrupt, observers: [ProgressObserver()])
-        if options.json { try Console.json(options.tree(outcome, training)) } else { Console.result(options.text(outcome)) }
+        if options.json {
+            try Console.json(options.tree(outcome, training))
+        } else {
+            Console.result(options.text(outcome))
+        }
         if outcome.reason == .interrupted { throw ExitCodes.interrupted }
     }
 

@@ -11,7 +11,8 @@ struct TaskArgument: ExpressibleByArgument {
 
     init?(argument: String) {
         let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let task = TextToTextTask(rawValue: String(parts[0])), !parts[1].isEmpty else {
+        guard parts.count == 2, let task = TextToTextTask(rawValue: String(parts[0])), !parts[1].isEmpty
+        else {
             return nil
         }
         self.task = task

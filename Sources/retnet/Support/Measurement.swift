@@ -26,4 +26,11 @@ struct Timings {
     var minimum: Double { seconds.min() ?? .nan }
     /// The longest time.
     var maximum: Double { seconds.max() ?? .nan }
+
+    /// Each run's time over that of the other's run in the same turn.
+    func ratios(to other: Timings) -> Timings {
+        var result = Timings()
+        result.seconds = zip(seconds, other.seconds).map { $0 / $1 }
+        return result
+    }
 }

@@ -115,7 +115,7 @@ struct RecallClaim {
                 "Hyena loses the induction head at twice the training length", "Gu and Dao, 2312.00752",
                 .oneTranscription, [("induction", "hyena", 0), ("induction", "hyena", 1)], above),
             RecallClaim(
-                "Beyond the training length DeltaNet tracks parity with β to 2 but not to 1, and attention does not",
+                "Beyond the training length DeltaNet tracks parity with beta to 2 but not to 1, and attention does not",
                 "Grazzi et al., 2411.12537", .verified,
                 [
                     ("parity", "deltanet-negative", 0), ("parity", "deltanet", 0), ("parity", "attention", 0),

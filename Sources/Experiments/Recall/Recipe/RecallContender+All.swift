@@ -35,7 +35,7 @@ extension RecallContender {
                     convolutionWidth: 1))
         },
         RecallContender("deltanet", "DeltaNet", .matrix) { deltaNet($0, betaRange: 1) },
-        RecallContender("deltanet-negative", "DeltaNet, β to 2", .matrix) { deltaNet($0, betaRange: 2) },
+        RecallContender("deltanet-negative", "DeltaNet, beta to 2", .matrix) { deltaNet($0, betaRange: 2) },
         RecallContender("gated-deltanet", "Gated DeltaNet", .matrix) {
             .gatedDeltaNet(
                 GatedDeltaNetConfiguration(

@@ -15,7 +15,7 @@ public struct TaskPlan: Sendable {
 
     init(
         _ name: String, _ task: any SyntheticTask, _ model: TaskModel, steps: Int, learningRates: [Double],
-        triesAllRates: Bool, weightDecay: Double = 0.1, batchSize: Int = 64
+        triesAllRates: Bool, weightDecay: Double = 0.1, batchSize: Int = 64, extraSteps: Int? = nil
     ) {
         self.name = name
         self.task = task
@@ -25,6 +25,7 @@ public struct TaskPlan: Sendable {
         settings = TaskSettings(stepCount: steps, learningRate: learningRates.first ?? 1e-3)
         settings.weightDecay = weightDecay
         settings.batchSize = batchSize
+        settings.extraStepCount = extraSteps
     }
 
     /// The longest example of all evaluations.
@@ -44,6 +45,8 @@ public struct TaskPlan: Sendable {
             + " \(settings.weightDecay), warm-up over \(min(settings.warmupStepCount, settings.stepCount / 10))"
             + " steps, cosine to 5 %, clip norm 1, peak learning rate "
             + learningRates.map { "\($0)" }.joined(separator: triesAllRates ? ", " : ", then ")
+            + (settings.extraStepCount.map { "; at most \($0) steps more once the trained length is solved" }
+                ?? "")
     }
 
     // MARK: Scales
@@ -64,11 +67,11 @@ public struct TaskPlan: Sendable {
         [
             TaskPlan(
                 "mqar", try MultiQueryRecall(vocabularySize: 40, length: 32, pairCount: 4),
-                TaskModel(width: 64, convolutionWidth: 4), steps: 800, learningRates: [2e-3],
+                TaskModel(width: 64, convolutionWidth: 4), steps: 600, learningRates: [2e-3],
                 triesAllRates: false),
             TaskPlan(
                 "induction", try InductionHead(vocabularySize: 16, length: 32), TaskModel(width: 32),
-                steps: 600, learningRates: [4e-3], triesAllRates: false),
+                steps: 600, learningRates: [4e-3], triesAllRates: false, extraSteps: 150),
             TaskPlan(
                 "parity", try RunningParity(lengths: 16...16, evaluationLength: 64),
                 TaskModel(width: 32, feedForwardFactor: 2), steps: 1000, learningRates: [4e-3],

@@ -6,8 +6,9 @@ import Training
 
 /// Trains a model on fresh examples of a synthetic task, and scores it on examples that it has not seen.
 ///
-/// Training ends early once all evaluations have reached the goal on validation examples. Everything depends on
-/// the seed; validation and test examples are the same for all seeds.
+/// Training ends early once all evaluations have reached the goal on validation examples, or once the first has and
+/// the others have had ``TaskSettings/extraStepCount`` more steps. Everything depends on the seed; validation and
+/// test examples are the same for all seeds.
 public struct TaskRun: Sendable {
     /// What is learnt.
     public var task: any SyntheticTask
@@ -85,16 +86,23 @@ public struct TaskRun: Sendable {
         return options
     }
 
-    /// Looks at the validation examples; whether all evaluations have reached the goal.
+    /// Looks at the validation examples; whether training may end.
     ///
-    /// Later evaluations are looked at only when those before have reached it.
+    /// Later evaluations are looked at only when those before have reached the goal.
     private func validate(_ model: LanguageModel, _ outcome: inout TaskOutcome) throws -> Bool {
         for (index, split) in task.evaluations.enumerated() {
             let value = try accuracy(
                 model, split, count: settings.validationCount, seed: Self.validationSeed)
             if index == 0 { outcome.validation = max(outcome.validation, value) }
+            if index == 0, value >= settings.goal, outcome.stepsToGoal == nil {
+                outcome.stepsToGoal = outcome.stepCount
+            }
+            if let extra = settings.extraStepCount, let reached = outcome.stepsToGoal,
+                outcome.stepCount - reached >= extra
+            {
+                return true
+            }
             guard value >= settings.goal else { return false }
-            if index == 0, outcome.stepsToGoal == nil { outcome.stepsToGoal = outcome.stepCount }
         }
         return true
     }

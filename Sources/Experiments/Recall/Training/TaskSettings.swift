@@ -16,6 +16,9 @@ public struct TaskSettings: Sendable, Equatable {
     public var validationCount = 256
     /// Test examples of each kind, other ones than those of validation.
     public var testCount = 1024
+    /// Steps that are still made once the first evaluation has reached the goal, for the others to follow; nil:
+    /// as many as there are.
+    public var extraStepCount: Int?
     /// The accuracy at which the task counts as solved.
     public var goal = 0.99
 
