@@ -7,6 +7,8 @@ import Text
 ///     lm/wikitext-2/{train.txt.gz, valid.txt}     lm/novels/{train, valid, test}/*.txt.gz
 ///     long/{qmsum_test.jsonl.gz, govreport_leval.jsonl, summscreen_leval.jsonl}
 ///
+/// The same folder may have `glue`, `superglue`, `eval` and `qa`, whose tasks the recipes of T5 fine-tune on.
+///
 /// The domains follow the out-of-domain texts of RetNet's Tables 5 and 6; PG22 is replaced by the test novels.
 public struct CorporaFolder {
     private let folder: String
@@ -41,7 +43,8 @@ public struct CorporaFolder {
             ],
             origin:
                 "WikiText-2 and \(documents.count - 1) novels to learn from; held-out parts of both in domain;"
-                + " six other novels, QMSum, GovReport and SummScreen out of domain; all as bytes.")
+                + " six other novels, QMSum, GovReport and SummScreen out of domain; all as bytes.",
+            taskFolder: folder)
     }
 
     /// Documents as bytes; each contributes an equal share of the limit.

@@ -12,16 +12,19 @@ public struct ExperimentTexts {
     public let domains: [(name: String, stream: TokenStream)]
     /// Where the texts come from, in a sentence for reports.
     public let origin: String
+    /// A folder with `glue`, `superglue`, `eval` and `qa` to fine-tune on; nil for none.
+    public let taskFolder: String?
 
     /// Given texts.
     public init(
         training: TokenStream, validation: TokenStream, domains: [(name: String, stream: TokenStream)],
-        origin: String
+        origin: String, taskFolder: String? = nil
     ) {
         self.training = training
         self.validation = validation
         self.domains = domains
         self.origin = origin
+        self.taskFolder = taskFolder
     }
 
     /// What tells these texts from others.

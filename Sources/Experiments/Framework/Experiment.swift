@@ -9,11 +9,12 @@ public struct Experiment {
     private let context: ExperimentContext
     private let folder: String
 
-    /// All recipes, in the order of the paper.
+    /// All recipes: those of RetNet in the order of its paper, then those of AltUp.
     public static var recipes: [any Recipe.Type] {
         [
             ScalingRecipe.self, TrainingCostRecipe.self, InferenceCostRecipe.self, ArchitecturesRecipe.self,
-            AblationsRecipe.self, ContextLengthRecipe.self, RecallRecipe.self,
+            AblationsRecipe.self, ContextLengthRecipe.self, RecallRecipe.self, AltUpRecipe.self,
+            AltUpT5Recipe.self, AltUpBlocksRecipe.self, SequenceAltUpRecipe.self, AltUpExpertsRecipe.self,
         ]
     }
 

@@ -4,6 +4,8 @@ public struct PublishedValue: Sendable, Equatable {
     public enum Grade: String, Sendable, CaseIterable {
         /// Read in at least two independent sources that agree.
         case verified
+        /// Stated by the authors in words of their own, outside of tables.
+        case stated = "stated by the authors"
         /// Read in one transcription only; shown as such.
         case oneTranscription = "one transcription"
         /// Read off the curve of a figure; readers disagree, so such numbers are never shown beside measured ones.
@@ -13,6 +15,7 @@ public struct PublishedValue: Sendable, Equatable {
         public var explanation: String {
             switch self {
             case .verified: "read in at least two independent sources that agree"
+            case .stated: "read in a text by the authors themselves"
             case .oneTranscription: "read in one transcription only and not confirmed"
             case .figureReading: "read off a curve without printed values; not shown as a fact"
             }

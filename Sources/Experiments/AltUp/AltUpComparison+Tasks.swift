@@ -1,0 +1,85 @@
+import Reporting
+
+extension AltUpComparison {
+    /// The groups of tasks, with the key of their mean.
+    private var taskGroups: [(key: String, title: String)] {
+        (t5Run?.groups ?? []).compactMap { $0.first?.group }.map { ("group \($0)", $0) }
+    }
+
+    /// What fine-tuning of T5 gave; nothing where no T5 takes part.
+    func addTasks(to report: inout ExperimentReport, _ results: [UnitResult], chart: String) {
+        guard let t5Run, let tuning = t5Run.settings.tuning, !t5Run.tasks.isEmpty else { return }
+        report.add(.heading("Fine-tuning"))
+        let sizes = t5Run.tasks.map { task in
+            "\(task.title) \(Format.grouped(task.size)) to learn from,"
+                + " \(Format.grouped(task.test.count)) to answer"
+        }
+        let leftOut = t5Run.tasks.reduce(0) { $0 + $1.leftOut }
+        var text =
+            "Every pretrained T5 is fine-tuned with \(tuning.text), once for each of"
+            + " \(taskGroups.map(\.title).joined(separator: ", ")) on a mixture of its tasks by size, and answers"
+            + " greedily: \(sizes.joined(separator: "; "))."
+        if leftOut > 0 {
+            text += " \(Format.grouped(leftOut)) examples are longer than that and left out."
+        }
+        if context.texts.taskFolder == nil {
+            text +=
+                " No folder of data sets was given, so the task is made up: what a generated story told before."
+        } else if !t5Run.missing.isEmpty {
+            text += " There are no files of \(t5Run.missing.joined(separator: ", "))."
+        }
+        report.add(.text(text))
+        report.add(.chart(name: chart, taskChart(results)))
+        report.add(.table(taskTable(results)))
+        if rows.filter({ $0.family == .t5 && $0.variant == .dense }).count > 1 {
+            report.add(.text("Speed-up at the same score, refused where larger dense models do not score higher:"))
+            report.add(.table(speedUpTable(.t5, keys: taskGroups, results)))
+        }
+    }
+
+    private func taskTable(_ results: [UnitResult]) -> MarkdownTable {
+        let tasks = t5Run?.tasks ?? []
+        let columns = tasks.flatMap { task in
+            task.constantScores.map { (task.key($0.name), task.columnTitle($0.name), $0.value) }
+        }
+        // A group of one task with one figure has no mean of its own.
+        let groups = taskGroups.filter { group in
+            let own = tasks.filter { $0.group == group.title }
+            return own.count > 1 || (own.first?.constantScores.count ?? 0) > 1
+        }
+        var table = MarkdownTable(
+            header: ["model"] + columns.map(\.1) + groups.map { "\($0.title), mean" },
+            alignments: [.left] + (columns.map(\.1) + groups.map(\.title)).map { _ in .right })
+        table.append(
+            ["always the commonest answer"] + columns.map { Format.fixed($0.2, decimals: 1) }
+                + groups.map { group in
+                    let means = tasks.filter { $0.group == group.title }.map { task in
+                        let scores = task.constantScores.map(\.value)
+                        return scores.reduce(0, +) / Double(max(1, scores.count))
+                    }
+                    return Sample(means).mean.map { Format.fixed($0, decimals: 1) } ?? "–"
+                })
+        for row in rows where row.family == .t5 {
+            table.append(
+                [row.name] + columns.map { results.sample(row.name, $0.0).text(decimals: 1) }
+                    + groups.map { results.sample(row.name, $0.key).text(decimals: 1) })
+        }
+        return table
+    }
+
+    private func taskChart(_ results: [UnitResult]) -> BarChart {
+        let own = rows.filter { $0.family == .t5 }
+        let names = own.map { row in
+            row.group == row.family.title ? row.variant.title : "\(row.size) \(row.variant.title)"
+        }
+        return BarChart(
+            title: "T5 after fine-tuning", subtitle: "mean and standard deviation of seeds",
+            categories: names, valueAxis: ChartAxis("score from 0 to 100"),
+            series: taskGroups.map { group in
+                let samples = own.map { results.sample($0.name, group.key) }
+                return BarChart.Series(
+                    name: group.title, values: samples.map(\.mean),
+                    errors: samples.map(\.standardDeviation))
+            }, showsValues: false)
+    }
+}

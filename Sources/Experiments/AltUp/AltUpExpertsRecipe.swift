@@ -1,0 +1,51 @@
+import Reporting
+
+/// Sparse experts with and without AltUp.
+public struct AltUpExpertsRecipe: Recipe {
+    /// `altup-experts`.
+    public static let name = "altup-experts"
+    /// The authors' combination.
+    public static let summary =
+        "RetNet and Transformer: sparse and partial experts with and without AltUp (AltUp with MoE)"
+
+    private let comparison: AltUpComparison
+
+    /// The middle size of the main comparison.
+    public init(_ context: ExperimentContext) throws {
+        let plan = AltUpPlan(context)
+        comparison = try AltUpComparison(
+            context, plan: plan, families: [.retnet, .transformer],
+            sizes: plan.only(context.scale == .paper ? 1 : 2),
+            variants: [.dense, .altUp, .experts, .expertsAltUp, .partial, .partialAltUp].map { ($0, 0...0) })
+    }
+
+    /// Models and training at the scale.
+    public var settings: [String: String] { comparison.settings }
+
+    /// One unit a model and seed, and one of latency a seed.
+    public func units() throws -> [ExperimentUnit] { try comparison.units() }
+
+    /// The work of all units, for all scales but the smallest.
+    public func estimate() throws -> ExperimentCost? { try comparison.estimate() }
+
+    /// Bars of accuracy, whether gains add up, all numbers.
+    public func report(_ results: [UnitResult]) throws -> ExperimentReport {
+        var report = ExperimentReport(title: "AltUp with sparse experts")
+        report.add(comparison.method())
+        report.add(.text("The authors state that \(AltUpPaper.experts). Here:"))
+        report.add(
+            .text(
+                comparison.pairs(
+                    [
+                        (.expertsAltUp, .experts, "AltUp on top of experts"),
+                        (.expertsAltUp, .altUp, "experts on top of AltUp"),
+                        (.partialAltUp, .partial, "AltUp on top of partial experts"),
+                        (.partialAltUp, .altUp, "partial experts on top of AltUp"),
+                    ], results)))
+        comparison.addOneSize(to: &report, results, chart: "altup-experts")
+        report.add(.text("T5 has no row here: its feed-forwards have no experts in this package."))
+        report.add(.heading("Published"))
+        report.add(.text(AltUpPaper.unread))
+        return report
+    }
+}

@@ -1,0 +1,313 @@
+import Evaluation
+import Foundation
+import Generation
+import Layers
+import Models
+import Reporting
+import Text
+import Torch
+import Training
+
+/// Pretrains one T5 with span corruption, scores it, and fine-tunes it on tasks, all in memory.
+struct T5Run {
+    /// How all contenders of a comparison are trained.
+    struct Settings {
+        /// Fine-tuning of the pretrained model, once for every group of tasks.
+        struct Tuning {
+            var steps: Int
+            var batch: Int
+            var sourceLength: Int
+            var targetLength: Int
+            var learningRate: Double
+            /// Passes of one step.
+            var accumulation = 1
+            var dropout = 0.1
+            /// Examples that are scored, at most.
+            var exampleLimit: Int
+            /// The tasks that are mixed in one fine-tuning each.
+            var groups: [[TextToTextTask]]
+
+            /// Examples that are drawn in all.
+            var exampleCount: Int { steps * batch * accumulation }
+
+            /// For the report.
+            var text: String {
+                "\(Format.grouped(steps)) steps of \(batch * accumulation) rows, sources to"
+                    + " \(Format.grouped(sourceLength)) and targets to \(targetLength) bytes, Adafactor,"
+                    + " constant learning rate \(learningRate), dropout \(dropout)"
+            }
+        }
+
+        var steps: Int
+        var batch: Int
+        /// Tokens of a corrupted text.
+        var sourceLength: Int
+        /// Passes of one step.
+        var accumulation = 1
+        /// Steps at the peak of the learning rate, which then falls with the root of the steps.
+        var warmup: Int
+        var tuning: Tuning?
+
+        /// Tokens that the encoder reads and the decoder writes.
+        var lengths: (piece: Int, source: Int, target: Int) {
+            get throws {
+                let (piece, target) = try T5Run.corruption.pieceLength(inputLength: sourceLength)
+                return (piece, sourceLength, target)
+            }
+        }
+
+        /// For the report.
+        var text: String {
+            "\(Format.grouped(steps)) steps of \(batch * accumulation) x \(sourceLength) bytes, of which"
+                + " 15 % are hidden in spans of 3 on average, Adafactor, learning rate as long as step"
+                + " \(warmup) and falling with the root of the steps afterwards, z-loss 1e-4, no dropout"
+        }
+
+        /// FLOPs and tokens of one model's pretraining and fine-tunings.
+        func work(_ accounting: T5Accounting) throws -> (flops: Double, tokens: Double) {
+            let lengths = try lengths
+            let rows = Double(steps * batch * accumulation)
+            var flops =
+                rows
+                * Double(
+                    accounting.trainingFLOPs(sourceLength: lengths.source, targetLength: lengths.target))
+            var tokens = rows * Double(lengths.source + lengths.target)
+            if let tuning {
+                let rows = Double(tuning.steps * tuning.batch * tuning.accumulation * tuning.groups.count)
+                flops +=
+                    rows
+                    * Double(
+                        accounting.trainingFLOPs(
+                            sourceLength: tuning.sourceLength, targetLength: tuning.targetLength))
+                tokens += rows * Double(tuning.sourceLength + tuning.targetLength)
+            }
+            return (flops, tokens)
+        }
+    }
+
+    /// T5's corruption over bytes.
+    static var corruption: SpanCorruption {
+        get throws {
+            let tokenizer = SentinelByteTokenizer()
+            return try SpanCorruption(
+                sentinels: tokenizer.sentinels, endToken: tokenizer.endToken ?? 1)
+        }
+    }
+
+    let context: ExperimentContext
+    let settings: Settings
+    /// The tasks of every fine-tuning.
+    let groups: [[TuningTask]]
+    /// Titles of tasks whose files are not there.
+    let missing: [String]
+    private let training: TokenStream
+    private let validation: TokenStream
+
+    /// Reads tasks from the folder of the texts; a generated one where there is none.
+    init(context: ExperimentContext, settings: Settings) throws {
+        self.context = context
+        self.settings = settings
+        training = try Self.stream(context.texts.training)
+        validation = try Self.stream(context.texts.validation)
+        var groups: [[TuningTask]] = []
+        var missing: [String] = []
+        if let tuning = settings.tuning {
+            if let folder = context.texts.taskFolder {
+                for group in tuning.groups {
+                    var tasks: [TuningTask] = []
+                    for task in group {
+                        let found = try TuningTask(task, folder: folder, tuning: tuning)
+                        if let found, !found.training.isEmpty, !found.test.isEmpty {
+                            tasks.append(found)
+                        } else {
+                            missing.append(task.rawValue)
+                        }
+                    }
+                    if !tasks.isEmpty { groups.append(tasks) }
+                }
+            } else {
+                groups = [[TuningTask(generatedFor: tuning)]]
+            }
+        }
+        self.groups = groups.filter { $0.allSatisfy { !$0.training.isEmpty && !$0.test.isEmpty } }
+        self.missing = missing
+    }
+
+    /// All tasks.
+    var tasks: [TuningTask] { groups.flatMap { $0 } }
+
+    /// The tasks with their sizes, for telling folders apart.
+    var taskText: String {
+        tasks.isEmpty
+            ? "none"
+            : tasks.map { "\($0.name) \($0.size)/\($0.test.count)" }.joined(separator: ", ")
+    }
+
+    /// A text of bytes with T5's numbers for them.
+    private static func stream(_ bytes: TokenStream) throws -> TokenStream {
+        let reader = ByteTokenizer()
+        let texts = try (0..<bytes.documentCount).map { index in
+            try reader.decode(bytes.tokens(in: bytes.range(ofDocument: index)))
+        }
+        return try TokenStream(texts: texts, tokenizer: SentinelByteTokenizer())
+    }
+
+    // MARK: Running
+
+    /// Pretrains and scores, then fine-tunes and scores: `loss` and `accuracy` of hidden spans, and those of tasks.
+    ///
+    /// The order of texts and examples and the spans depend on the seed alone. A model that diverges has no scores but
+    /// `diverged`.
+    func values(
+        _ configuration: T5Configuration, seed: Int, learningRate: Double,
+        _ progress: ExperimentUnit.Progress
+    ) throws -> [String: Double] {
+        let share = 1 / Double(1 + groups.count)
+        var values: [String: Double] = [:]
+        do {
+            let (model, loss) = try pretrain(
+                configuration, seed: seed, learningRate: learningRate, progress, share: share)
+            values["training"] = loss
+            values.merge(try spanScores(model)) { $1 }
+            for (index, group) in groups.enumerated() {
+                let scores = try tune(model, group, seed: seed, progress, done: share * Double(index + 1), share: share)
+                values.merge(scores) { $1 }
+            }
+        } catch TrainingError.diverged {
+            values["diverged"] = 1
+        }
+        return values
+    }
+
+    private func pretrain(
+        _ configuration: T5Configuration, seed: Int, learningRate: Double,
+        _ progress: ExperimentUnit.Progress, share: Double
+    ) throws -> (model: T5Model, finalLoss: Double) {
+        let store = ParameterStore(source: .random(seed: UInt64(seed)), device: context.device)
+        let model = try T5Model(configuration, parameters: store, computeType: context.computeType)
+        let source = try ObjectiveWindows(
+            stream: training, objective: .spanCorruption(Self.corruption), rowCount: settings.batch,
+            inputLength: settings.sourceLength, seed: UInt64(seed))
+        var options = StepOptions()
+        options.optimizer = .adafactor
+        options.optimizer.learningRate = learningRate
+        options.schedule.kind = .inverseSquareRoot
+        options.schedule.warmupStepCount = settings.warmup
+        options.stepCount = settings.steps
+        options.accumulationCount = settings.accumulation
+        options.dropoutSeed = UInt64(seed) ^ 0x5eed
+        let trainer = try T5Trainer(model, source: source, options: options)
+        var losses: [Double] = []
+        for step in 1...settings.steps {
+            let result = try trainer.makeStep()
+            losses.append(result.loss)
+            try progress.report(
+                "loss \(Format.fixed(result.loss, decimals: 3))",
+                fraction: share * Double(step) / Double(settings.steps))
+        }
+        try store.setRequiresGradient(false)
+        let tail = losses.suffix(max(1, losses.count / 10))
+        return (model, tail.reduce(0, +) / Double(tail.count))
+    }
+
+    /// Loss and accuracy of hidden spans of the validation text, the same spans for all models.
+    private func spanScores(_ model: T5Model) throws -> [String: Double] {
+        let windows = try ObjectiveWindows(
+            stream: validation, objective: .spanCorruption(Self.corruption), rowCount: 2 * settings.batch,
+            inputLength: settings.sourceLength, seed: 7)
+        var (nats, correct, count) = (0.0, 0, 0)
+        for batch in windows.evaluationBatches(of: validation) {
+            let score = try model.score(
+                T5Batch(batch(), configuration: model.configuration, device: model.device))
+            nats += score.crossEntropy
+            correct += score.correctCount
+            count += score.targetCount
+        }
+        let total = Double(max(1, count))
+        return ["loss": nats / total, "accuracy": Double(correct) / total]
+    }
+
+    // MARK: Fine-tuning
+
+    /// Fine-tunes a copy of a model on a mixture of tasks, and scores each.
+    private func tune(
+        _ pretrained: T5Model, _ tasks: [TuningTask], seed: Int, _ progress: ExperimentUnit.Progress,
+        done: Double, share: Double
+    ) throws -> [String: Double] {
+        guard let tuning = settings.tuning else { return [:] }
+        var configuration = pretrained.configuration
+        configuration.dropout = tuning.dropout
+        let store = ParameterStore(
+            source: .provided { name, _ in
+                guard let tensor = pretrained.parameters[name] else {
+                    throw ExperimentError.unusable("the pretrained model has no parameter '\(name)'")
+                }
+                return try tensor.detached().clone()
+            }, device: context.device)
+        let model = try T5Model(configuration, parameters: store, computeType: context.computeType)
+        let tokenizer = SentinelByteTokenizer()
+        let source = try PairMixture(
+            sets: tasks.map { task in
+                PairSet(name: task.name, examples: task.training.map { pair($0, tokenizer, tuning) })
+            }, shares: MixtureRates.shares(sizes: tasks.map(\.size)), rowCount: tuning.batch,
+            inputLength: tuning.sourceLength, targetLength: tuning.targetLength, isPacked: false,
+            seed: UInt64(seed))
+        var options = StepOptions()
+        options.optimizer = .adafactor
+        options.optimizer.learningRate = tuning.learningRate
+        options.schedule.kind = .constant
+        options.schedule.warmupStepCount = 0
+        options.stepCount = tuning.steps
+        options.accumulationCount = tuning.accumulation
+        options.dropoutSeed = UInt64(seed) ^ 0xf17e
+        let trainer = try T5Trainer(model, source: source, options: options)
+        let names = tasks.map(\.title).joined(separator: ", ")
+        for step in 1...tuning.steps {
+            let result = try trainer.makeStep()
+            try progress.report(
+                "\(names): loss \(Format.fixed(result.loss, decimals: 3))",
+                fraction: done + 0.8 * share * Double(step) / Double(tuning.steps))
+        }
+        try store.setRequiresGradient(false)
+        var values: [String: Double] = [:]
+        var means: [Double] = []
+        for task in tasks {
+            try progress.report("scoring \(task.title)", fraction: done + 0.9 * share)
+            let scores = task.score(try predictions(model, task, tuning))
+            for score in scores { values[task.key(score.name)] = score.value }
+            means.append(scores.map(\.value).reduce(0, +) / Double(max(1, scores.count)))
+        }
+        if let group = tasks.first?.group {
+            values["group \(group)"] = means.reduce(0, +) / Double(max(1, means.count))
+        }
+        return values
+    }
+
+    private func pair(
+        _ example: TextToTextExample, _ tokenizer: SentinelByteTokenizer, _ tuning: Settings.Tuning
+    ) -> TokenPair {
+        TokenPair(
+            source: tokenizer.encode(example.input), target: tokenizer.encode(example.target),
+            endToken: tokenizer.endToken ?? 1, sourceLength: tuning.sourceLength,
+            targetLength: tuning.targetLength)
+    }
+
+    /// Greedy answers to the test set, sources of like length together.
+    private func predictions(_ model: T5Model, _ task: TuningTask, _ tuning: Settings.Tuning) throws
+        -> [String]
+    {
+        let tokenizer = SentinelByteTokenizer()
+        let sources = task.test.map { pair($0, tokenizer, tuning).source }
+        let order = sources.indices.sorted { (sources[$0].count, $0) < (sources[$1].count, $1) }
+        var answers = [String](repeating: "", count: sources.count)
+        let parameters = BeamSearchParameters(maxTokens: tuning.targetLength)
+        for start in stride(from: 0, to: order.count, by: 2 * tuning.batch) {
+            let places = order[start..<min(start + 2 * tuning.batch, order.count)]
+            let outputs = try T5Generator(model).generate(places.map { sources[$0] }, parameters)
+            for (place, output) in zip(places, outputs) {
+                answers[place] = tokenizer.decode(output.first?.tokens ?? [])
+            }
+        }
+        return answers
+    }
+}
