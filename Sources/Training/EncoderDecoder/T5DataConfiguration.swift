@@ -42,6 +42,9 @@ public struct T5DataConfiguration: Sendable, Equatable {
     /// `target_length` of tasks: target tokens of a row, 64; with text it follows from the input length.
     public var targetLength = 64
 
+    /// `tokenizer`: `byte`, `byte-sentinel`, a SentencePiece model file, or a model folder; nil for that of the
+    /// initial model, or bytes with sentinels.
+    public var tokenizer: String?
     /// `input_length`: source tokens of a row, 512.
     public var inputLength = 512
     /// `batch_size`: rows of one pass, 8.
@@ -57,6 +60,7 @@ public struct T5DataConfiguration: Sendable, Equatable {
     init(_ reader: SettingsReader?) {
         guard let reader else { return }
         tasks = reader.objects("tasks").map(T5TaskConfiguration.init)
+        tokenizer = reader.optionalString("tokenizer")
         inputLength = reader.int("input_length", in: 3...1 << 20, default: inputLength)
         batchSize = reader.int("batch_size", in: 1...1 << 20, default: batchSize)
         let ofTasks = ["size_limit", "temperature", "packing", "target_length"]
@@ -98,6 +102,7 @@ public struct T5DataConfiguration: Sendable, Equatable {
     /// The settings as they are written to files: those that count.
     public var settings: SettingsTree {
         var object: SettingsObject = ["input_length": .int(inputLength), "batch_size": .int(batchSize)]
+        if let tokenizer { object["tokenizer"] = .string(tokenizer) }
         if learnsTasks {
             object["tasks"] = .array(tasks.map(\.settings))
             if let sizeLimit { object["size_limit"] = .int(sizeLimit) }
@@ -123,6 +128,9 @@ public struct T5DataConfiguration: Sendable, Equatable {
         func absolute(_ path: String) -> String { URL(fileURLWithPath: path).path }
         var result = self
         result.paths = paths.map(absolute)
+        if let tokenizer, FileManager.default.fileExists(atPath: tokenizer) {
+            result.tokenizer = absolute(tokenizer)
+        }
         result.validationPaths = validationPaths.map(absolute)
         for index in tasks.indices {
             result.tasks[index].path = absolute(tasks[index].path)

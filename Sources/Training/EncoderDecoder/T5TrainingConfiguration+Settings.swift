@@ -111,13 +111,13 @@ extension T5TrainingConfiguration {
     /// The configuration as YAML, which ``init(_:assignments:)`` reads.
     public var yamlText: String { settings.yamlText() }
 
-    /// The settings for the folder of a run; data is found by its checksum, so its place may change.
+    /// The settings for the folder of a run; data and tokenizer are found by checksums, so their places may change.
     var runSettings: RunSettings {
         RunSettings(
             tree: settings,
             changeableKeys: [
                 "steps", "tokens", "epochs", "log", "evaluation", "sample", "checkpoint", "initial_model",
-                "data.paths", "data.validation_paths",
+                "data.paths", "data.validation_paths", "data.tokenizer",
             ], read: { try T5TrainingConfiguration(written: $0).settings })
     }
 }

@@ -23,7 +23,8 @@ struct SentencePieceNormalizer: Sendable {
         removesExtraSpaces = specification.removesExtraSpaces
         self.putsSpacesLast = putsSpacesLast
         space = specification.escapesSpaces ? Self.visibleSpace : [Self.space]
-        let map = try specification.characterMap.isEmpty
+        let map =
+            try specification.characterMap.isEmpty
             ? nil : CharacterMap(bytes, in: specification.characterMap)
         self.map = map
         self.symbols = symbols
