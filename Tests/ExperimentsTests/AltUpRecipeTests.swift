@@ -187,7 +187,7 @@ import Testing
             #expect(example.input.hasPrefix("recall: "))
             #expect(example.input.contains(example.target))
         }
-        #expect(task.score(task.test.map(\.target)).first?.value == 100)
+        #expect(task.task.score(task.test.map(\.target), task.test).first?.value == 100)
         let constant = try #require(task.constantScores.first?.value)
         #expect(constant < 60)
     }

@@ -15,7 +15,9 @@ public struct AltUpBlocksRecipe: Recipe {
         let plan = AltUpPlan(context)
         comparison = try AltUpComparison(
             context, plan: plan, families: [.retnet, .t5], sizes: plan.only(context.scale == .paper ? 1 : 2),
-            variants: [.dense, .sum, .altUpSame, .altUp, .sumFour, .altUpFourSame, .altUpFour].map { ($0, 0...0) })
+            variants: [.dense, .sum, .altUpSame, .altUp, .sumFour, .altUpFourSame, .altUpFour].map {
+                ($0, 0...0)
+            })
     }
 
     /// Models and training at the scale.

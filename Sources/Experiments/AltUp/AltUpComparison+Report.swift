@@ -175,14 +175,17 @@ extension AltUpComparison {
                     + " Training passes are without the optimiser's step. \(texts.joined(separator: " "))")
         ]
         let busy = rows.filter { row in
-            guard let range = latency(row, .forward, results).range, range.lowerBound > 0 else { return false }
+            guard let range = latency(row, .forward, results).range, range.lowerBound > 0 else {
+                return false
+            }
             return range.upperBound > 1.5 * range.lowerBound
         }
         if !busy.isEmpty {
             sections.append(
                 .text(
                     "**Rounds differ** by more than half for \(busy.count) of \(rows.count) models, so other programs"
-                        + " were at work: latencies in milliseconds say little; ratios are of the same moments."))
+                        + " were at work: latencies in milliseconds say little; ratios are of the same moments."
+                ))
         }
         return sections
     }

@@ -10,7 +10,8 @@ extension AltUpComparison {
         } else {
             report.add(
                 .chart(
-                    name: chart, ChartGrid(title: "Accuracy against latency", charts: charts, columnCount: 2)))
+                    name: chart, ChartGrid(title: "Accuracy against latency", charts: charts, columnCount: 2))
+            )
         }
         report.add(explanations())
         report.add(.heading("Scores"))
@@ -25,7 +26,8 @@ extension AltUpComparison {
             .text(
                 "As the authors define it: the latency of dense models, interpolated to the accuracy of the model and less"
                     + " its own, as a share of its own. Forward passes count. Outside the range of the dense models there"
-                    + " is no figure. In parentheses the range over seeds, each with its own accuracies and latencies."))
+                    + " is no figure. In parentheses the range over seeds, each with its own accuracies and latencies."
+            ))
         for family in families {
             report.add(.table(speedUpTable(family, keys: [("accuracy", "accuracy")], results)))
         }

@@ -32,7 +32,8 @@ extension AltUpComparison {
         report.add(.chart(name: chart, taskChart(results)))
         report.add(.table(taskTable(results)))
         if rows.filter({ $0.family == .t5 && $0.variant == .dense }).count > 1 {
-            report.add(.text("Speed-up at the same score, refused where larger dense models do not score higher:"))
+            report.add(
+                .text("Speed-up at the same score, refused where larger dense models do not score higher:"))
             report.add(.table(speedUpTable(.t5, keys: taskGroups, results)))
         }
     }

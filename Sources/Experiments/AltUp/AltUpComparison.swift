@@ -2,6 +2,7 @@ import Foundation
 import Models
 import Reporting
 import Storage
+import Torch
 
 /// What the recipes around AltUp share: models of several families trained alike, scored, and timed in turns.
 struct AltUpComparison {
@@ -57,7 +58,9 @@ struct AltUpComparison {
     }
 
     /// The families that take part.
-    var families: [AltUpFamily] { AltUpFamily.allCases.filter { family in rows.contains { $0.family == family } } }
+    var families: [AltUpFamily] {
+        AltUpFamily.allCases.filter { family in rows.contains { $0.family == family } }
+    }
     /// The variants that take part, in the order of the recipe.
     var variants: [AltUpVariant] {
         rows.reduce(into: []) { if !$0.contains($1.variant) { $0.append($1.variant) } }
@@ -88,19 +91,44 @@ struct AltUpComparison {
         let costs = try rows.map { Double(try work($0).flops) }
         let largest = max(1, costs.max() ?? 1)
         return context.seeds.flatMap { seed in
-            zip(rows, costs).map { row, cost in
-                ExperimentUnit(
+            let runs = sideBySide(seed: seed)
+            return zip(rows, costs).enumerated().map { index, entry in
+                let (row, cost) = entry
+                return ExperimentUnit(
                     id: "\(row.slug)-seed\(seed)", contender: row.name, seed: seed,
                     weight: 10 * cost / largest
-                ) { progress in try values(row, seed: seed, progress) }
+                ) { progress in
+                    guard let runs else { return try values(row, seed: seed, progress) }
+                    return try runs.result(index) { try progress.report($0) }
+                }
             } + [
                 ExperimentUnit(
                     id: "latency-seed\(seed)", contender: Self.latencyContender, seed: seed, weight: 2
                 ) { progress in
-                    try AltUpLatency(context: context, plan: plan).values(rows, seed: seed, progress)
+                    // Nothing else may run: models of this seed whose results were there already, say.
+                    runs?.stop()
+                    return try AltUpLatency(context: context, plan: plan).values(rows, seed: seed, progress)
                 }
             ]
         }
+    }
+
+    /// The models of a seed, one a thread; nil where they are large enough to take all threads.
+    private func sideBySide(seed: Int) -> LookAhead<[String: Double]>? {
+        guard context.scale == .tiny, context.device == .cpu, Runtime.threadCount > 1 else { return nil }
+        // Runs share nothing but texts, which none of them changes.
+        struct Run: @unchecked Sendable {
+            let values: (ExperimentUnit.Progress) throws -> [String: Double]
+        }
+        return LookAhead(
+            rows.map { row in
+                let run = Run { try values(row, seed: seed, $0) }
+                return { report in
+                    try withoutActuallyEscaping(report) { report in
+                        try run.values(ExperimentUnit.Progress { try report($0) })
+                    }
+                }
+            }, threadCount: Runtime.threadCount)
     }
 
     private func values(_ row: AltUpRow, seed: Int, _ progress: ExperimentUnit.Progress) throws
@@ -152,7 +180,8 @@ struct AltUpComparison {
             cost.remarks.append(
                 "Sizes of T5, batches, steps and schedule are the paper's as far as it states them; the text and"
                     + " the vocabulary are not: this reads bytes of the text given, not pieces of C4. Decoder-only"
-                    + " models take the same widths, depths, batches and steps, for nobody has published any.")
+                    + " models take the same widths, depths, batches and steps, for nobody has published any."
+            )
         }
         return cost
     }

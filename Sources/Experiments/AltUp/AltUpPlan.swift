@@ -74,28 +74,28 @@ struct AltUpPlan {
         switch context.scale {
         case .tiny:
             sizes = [
-                size("S", 64, layers: 2, t5: 2, rate: 4e-3, t5Rate: 0.02, length: 256),
-                size("M", 96, layers: 3, t5: 3, rate: 3.5e-3, t5Rate: 0.02, length: 256),
-                size("L", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 0.02, length: 256),
+                size("S", 64, layers: 2, t5: 2, rate: 4e-3, t5Rate: 4e-3, length: 256),
+                size("M", 96, layers: 3, t5: 3, rate: 3.5e-3, t5Rate: 3.5e-3, length: 256),
+                size("L", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 3e-3, length: 256),
             ]
             decoder = TextRun.Settings(steps: steps(220), batch: 8, length: 256, learningRate: 3.5e-3)
             t5 = T5Run.Settings(
-                steps: steps(200), batch: 8, sourceLength: 256, warmup: 20,
+                steps: steps(400), batch: 16, sourceLength: 128, optimizer: .adamW, warmup: 10,
                 tuning: .init(
-                    steps: steps(120), batch: 16, sourceLength: 384, targetLength: 24, learningRate: 5e-3,
+                    steps: steps(80), batch: 8, sourceLength: 384, targetLength: 24, learningRate: 1e-3,
                     exampleLimit: 200, groups: [[.sst2], [.boolq]]))
             roundCount = max(2, steps(9))
         case .small:
             sizes = [
-                size("S", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 0.01, length: 512),
-                size("M", 256, layers: 6, t5: 6, rate: 2e-3, t5Rate: 0.01, length: 512),
-                size("L", 384, layers: 8, t5: 8, rate: 1.5e-3, t5Rate: 0.01, length: 512),
+                size("S", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 3e-3, length: 512),
+                size("M", 256, layers: 6, t5: 6, rate: 2e-3, t5Rate: 2e-3, length: 512),
+                size("L", 384, layers: 8, t5: 8, rate: 1.5e-3, t5Rate: 1.5e-3, length: 512),
             ]
             decoder = TextRun.Settings(steps: steps(1800), batch: 16, length: 512, learningRate: 2e-3)
             t5 = T5Run.Settings(
-                steps: steps(3000), batch: 16, sourceLength: 512, warmup: 300,
+                steps: steps(3000), batch: 16, sourceLength: 512, optimizer: .adamW, warmup: 45,
                 tuning: .init(
-                    steps: steps(1000), batch: 16, sourceLength: 1024, targetLength: 48, learningRate: 2e-3,
+                    steps: steps(1000), batch: 16, sourceLength: 1024, targetLength: 48, learningRate: 5e-4,
                     exampleLimit: 1000, groups: TuningTask.groups))
             roundCount = max(2, steps(15))
         case .paper:
@@ -111,7 +111,8 @@ struct AltUpPlan {
                 steps: steps(500_000), batch: 32, length: 512, learningRate: 6e-4, accumulation: 8,
                 warmup: steps(10_000), recomputes: true)
             t5 = T5Run.Settings(
-                steps: steps(500_000), batch: 32, sourceLength: 512, accumulation: 8, warmup: steps(10_000),
+                steps: steps(500_000), batch: 32, sourceLength: 512, accumulation: 8, optimizer: .adafactor,
+                warmup: steps(10_000),
                 tuning: .init(
                     steps: steps(50_000), batch: 32, sourceLength: 1024, targetLength: 128,
                     learningRate: 1e-3, accumulation: 8, exampleLimit: .max, groups: TuningTask.groups))

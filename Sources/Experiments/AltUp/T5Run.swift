@@ -1,6 +1,5 @@
 import Evaluation
 import Foundation
-import Generation
 import Layers
 import Models
 import Reporting
@@ -33,8 +32,8 @@ struct T5Run {
             /// For the report.
             var text: String {
                 "\(Format.grouped(steps)) steps of \(batch * accumulation) rows, sources to"
-                    + " \(Format.grouped(sourceLength)) and targets to \(targetLength) bytes, Adafactor,"
-                    + " constant learning rate \(learningRate), dropout \(dropout)"
+                    + " \(Format.grouped(sourceLength)) and targets to \(targetLength) bytes, constant learning rate"
+                    + " \(learningRate), dropout \(dropout)"
             }
         }
 
@@ -44,7 +43,9 @@ struct T5Run {
         var sourceLength: Int
         /// Passes of one step.
         var accumulation = 1
-        /// Steps at the peak of the learning rate, which then falls with the root of the steps.
+        /// The rule of updates: with AdamW rates rise and fall linearly, with Adafactor as T5 is trained.
+        var optimizer: OptimizerConfiguration.Kind
+        /// Steps of warm-up; with Adafactor those at the peak of the rate, which falls with their root afterwards.
         var warmup: Int
         var tuning: Tuning?
 
@@ -59,8 +60,25 @@ struct T5Run {
         /// For the report.
         var text: String {
             "\(Format.grouped(steps)) steps of \(batch * accumulation) x \(sourceLength) bytes, of which"
-                + " 15 % are hidden in spans of 3 on average, Adafactor, learning rate as long as step"
-                + " \(warmup) and falling with the root of the steps afterwards, z-loss 1e-4, no dropout"
+                + " 15 % are hidden in spans of 3 on average, \(rule), z-loss 1e-4, no dropout"
+        }
+
+        private var rule: String {
+            switch optimizer {
+            case .adamW:
+                "AdamW (0.9, 0.98), weight decay 0.05, clip norm 2, learning rate falling linearly to nothing after"
+                    + " \(warmup) steps of warm-up"
+            case .adafactor:
+                "Adafactor, learning rate constant for \(Format.grouped(warmup)) steps and falling with their root"
+                    + " afterwards"
+            }
+        }
+
+        /// The optimiser's settings at a rate.
+        func optimizer(learningRate: Double) -> OptimizerConfiguration {
+            var configuration = optimizer == .adafactor ? .adafactor : OptimizerConfiguration()
+            configuration.learningRate = learningRate
+            return configuration
         }
 
         /// FLOPs and tokens of one model's pretraining and fine-tunings.
@@ -170,7 +188,8 @@ struct T5Run {
             values["training"] = loss
             values.merge(try spanScores(model)) { $1 }
             for (index, group) in groups.enumerated() {
-                let scores = try tune(model, group, seed: seed, progress, done: share * Double(index + 1), share: share)
+                let scores = try tune(
+                    model, group, seed: seed, progress, done: share * Double(index + 1), share: share)
                 values.merge(scores) { $1 }
             }
         } catch TrainingError.diverged {
@@ -189,9 +208,8 @@ struct T5Run {
             stream: training, objective: .spanCorruption(Self.corruption), rowCount: settings.batch,
             inputLength: settings.sourceLength, seed: UInt64(seed))
         var options = StepOptions()
-        options.optimizer = .adafactor
-        options.optimizer.learningRate = learningRate
-        options.schedule.kind = .inverseSquareRoot
+        options.optimizer = settings.optimizer(learningRate: learningRate)
+        options.schedule.kind = settings.optimizer == .adafactor ? .inverseSquareRoot : .linear
         options.schedule.warmupStepCount = settings.warmup
         options.stepCount = settings.steps
         options.accumulationCount = settings.accumulation
@@ -215,16 +233,9 @@ struct T5Run {
         let windows = try ObjectiveWindows(
             stream: validation, objective: .spanCorruption(Self.corruption), rowCount: 2 * settings.batch,
             inputLength: settings.sourceLength, seed: 7)
-        var (nats, correct, count) = (0.0, 0, 0)
-        for batch in windows.evaluationBatches(of: validation) {
-            let score = try model.score(
-                T5Batch(batch(), configuration: model.configuration, device: model.device))
-            nats += score.crossEntropy
-            correct += score.correctCount
-            count += score.targetCount
-        }
-        let total = Double(max(1, count))
-        return ["loss": nats / total, "accuracy": Double(correct) / total]
+        let score = try model.score(windows.evaluationBatches(of: validation))
+        let total = Double(max(1, score.targetCount))
+        return ["loss": score.crossEntropy / total, "accuracy": Double(score.correctCount) / total]
     }
 
     // MARK: Fine-tuning
@@ -253,8 +264,7 @@ struct T5Run {
             inputLength: tuning.sourceLength, targetLength: tuning.targetLength, isPacked: false,
             seed: UInt64(seed))
         var options = StepOptions()
-        options.optimizer = .adafactor
-        options.optimizer.learningRate = tuning.learningRate
+        options.optimizer = settings.optimizer(learningRate: tuning.learningRate)
         options.schedule.kind = .constant
         options.schedule.warmupStepCount = 0
         options.stepCount = tuning.steps
@@ -271,9 +281,12 @@ struct T5Run {
         try store.setRequiresGradient(false)
         var values: [String: Double] = [:]
         var means: [Double] = []
+        let evaluator = TaskEvaluator(
+            model, tokenizer: tokenizer, inputLength: tuning.sourceLength, targetLength: tuning.targetLength,
+            batchSize: 2 * tuning.batch)
         for task in tasks {
             try progress.report("scoring \(task.title)", fraction: done + 0.9 * share)
-            let scores = task.score(try predictions(model, task, tuning))
+            let scores = try evaluator.evaluate(task.task, task.test).metrics
             for score in scores { values[task.key(score.name)] = score.value }
             means.append(scores.map(\.value).reduce(0, +) / Double(max(1, scores.count)))
         }
@@ -290,24 +303,5 @@ struct T5Run {
             source: tokenizer.encode(example.input), target: tokenizer.encode(example.target),
             endToken: tokenizer.endToken ?? 1, sourceLength: tuning.sourceLength,
             targetLength: tuning.targetLength)
-    }
-
-    /// Greedy answers to the test set, sources of like length together.
-    private func predictions(_ model: T5Model, _ task: TuningTask, _ tuning: Settings.Tuning) throws
-        -> [String]
-    {
-        let tokenizer = SentinelByteTokenizer()
-        let sources = task.test.map { pair($0, tokenizer, tuning).source }
-        let order = sources.indices.sorted { (sources[$0].count, $0) < (sources[$1].count, $1) }
-        var answers = [String](repeating: "", count: sources.count)
-        let parameters = BeamSearchParameters(maxTokens: tuning.targetLength)
-        for start in stride(from: 0, to: order.count, by: 2 * tuning.batch) {
-            let places = order[start..<min(start + 2 * tuning.batch, order.count)]
-            let outputs = try T5Generator(model).generate(places.map { sources[$0] }, parameters)
-            for (place, output) in zip(places, outputs) {
-                answers[place] = tokenizer.decode(output.first?.tokens ?? [])
-            }
-        }
-        return answers
     }
 }

@@ -17,8 +17,8 @@ struct TuningTask {
     let test: [TextToTextExample]
     /// Examples of both parts that were too long.
     let leftOut: Int
-    /// The task of the data file; nil for the generated one.
-    private let task: TextToTextTask?
+    /// What the answers are measured as.
+    let task: TextToTextTask
 
     /// The tasks of one fine-tuning each: the mixtures of GLUE and SuperGLUE, SQuAD, TriviaQA.
     static let groups: [[TextToTextTask]] = [
@@ -62,12 +62,12 @@ struct TuningTask {
         }
         self.init(
             name: "recall", title: "recall", group: "stories", training: examples(seed: 11, count: 4000),
-            test: examples(seed: 4_000_037, count: 800), task: nil, tuning: tuning)
+            test: examples(seed: 4_000_037, count: 800), task: .triviaQA, tuning: tuning)
     }
 
     private init(
         name: String, title: String, group: String, training: [TextToTextExample],
-        test: [TextToTextExample], task: TextToTextTask?, tuning: T5Run.Settings.Tuning
+        test: [TextToTextExample], task: TextToTextTask, tuning: T5Run.Settings.Tuning
     ) {
         self.name = name
         self.title = title
@@ -89,18 +89,11 @@ struct TuningTask {
         self.test = Array(asked.prefix(tuning.exampleLimit))
     }
 
-    /// The figures of predictions for the test set, from 0 to 100.
-    func score(_ predictions: [String]) -> [(name: String, value: Double)] {
-        if let task { return task.score(predictions, test) }
-        let right = ClassificationMetrics.accuracy(predictions, test.map(\.target))
-        return [("exact_match", 100 * right)]
-    }
-
     /// What the commonest target of the training set scores for every question.
     var constantScores: [(name: String, value: Double)] {
         let counts = training.reduce(into: [String: Int]()) { $0[$1.target, default: 0] += 1 }
         let best = counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? ""
-        return score(test.map { _ in best })
+        return task.score(test.map { _ in best }, test)
     }
 
     /// The name of a score among values.

@@ -3,7 +3,7 @@ import Torch
 
 /// Runs jobs on several threads, in their order and ahead of the one who asks for results.
 ///
-/// Models of synthetic tasks are too small for several threads to share one, so each gets a thread of its own. From
+/// The models of the smallest scale are too small for several threads to share one, so each gets a thread of its own. From
 /// the first result that is asked for on, a few jobs after it are started as threads become free; those before it
 /// are left alone.
 final class LookAhead<Value: Sendable>: @unchecked Sendable {
