@@ -42,7 +42,8 @@ import Torch
     func `Token by token is the whole text with the dense state, on RetNet and Transformer`(
         k: Int, kind: AltUpConfiguration.Kind
     ) throws {
-        for change in [{ _ in }, AltUpModelTests.attention()] as [(inout LanguageModelConfiguration) -> Void] {
+        for change in [{ _ in }, AltUpModelTests.attention()] as [(inout LanguageModelConfiguration) -> Void]
+        {
             let altUp = AltUpConfiguration(kind: kind, blockCount: k)
             let model = try AltUpModelTests.model(AltUpModelTests.configuration(altUp, change))
             let tokens = try LanguageModelTests.tokens(2, 9)
@@ -68,7 +69,8 @@ import Torch
         let tokens = try LanguageModelTests.tokens(2, 11)
         for form in [MixerForm.parallel, .chunkwise(4), .recurrent] {
             #expect(
-                try AltUpTests.error(every(tokens, form: form).logits, dense(tokens, form: form).logits) < 1e-12)
+                try AltUpTests.error(every(tokens, form: form).logits, dense(tokens, form: form).logits)
+                    < 1e-12)
         }
     }
 
@@ -91,7 +93,9 @@ import Torch
         }
         let (norm, router) = (try values("router_norm"), try values("router"))
         let limited = { (values: [Double]) in values.map { Swift.min(0.9, Swift.max(-0.9, $0)) } }
-        let (p, c) = (limited(try values("prediction_coefficients")), limited(try values("correction_coefficients")))
+        let (p, c) = (
+            limited(try values("prediction_coefficients")), limited(try values("correction_coefficients"))
+        )
         let blocks = try (0..<k).map { _ in try generator.normal([1, 1, d], .float64) }
         let x = try blocks.map { try $0.doubles() }
         func modalities(_ x: [Double]) -> [Double] {

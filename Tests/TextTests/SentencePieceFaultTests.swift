@@ -39,22 +39,24 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ([0x0A], "a number is cut off"), ([0x0A, 0x05, 0x61], "5 bytes long, but 1 are left"),
-        ([0x0B], "unknown wire type 3"), ([0x02], "the number 0"), ([0x08, 0x01], "wrong wire type"),
-        ([0x0D, 0x01], "a number is cut off"), ([0x09, 1, 2, 3], "a number is cut off"),
-        ([0x0A, 0x02, 0x08, 0x01], "field 1 of a piece is of the wrong wire type"),
-        ([UInt8](repeating: 0xFF, count: 12), "longer than 64 bits"),
-        ([0x12] + [UInt8](repeating: 0xFF, count: 8) + [0x7F], "bytes long, but 0 are left"),
-        ([0x12, 0x02, 0x1A, 0x00], "the training settings is of the wrong wire type"),
-        ([0x1A, 0x02, 0x10, 0x00], "a normalizer is of the wrong wire type"), ([], "no pieces"),
-    ] as [([UInt8], String)])
+    @Test(
+        arguments: [
+            ([0x0A], "a number is cut off"), ([0x0A, 0x05, 0x61], "5 bytes long, but 1 are left"),
+            ([0x0B], "unknown wire type 3"), ([0x02], "the number 0"), ([0x08, 0x01], "wrong wire type"),
+            ([0x0D, 0x01], "a number is cut off"), ([0x09, 1, 2, 3], "a number is cut off"),
+            ([0x0A, 0x02, 0x08, 0x01], "field 1 of a piece is of the wrong wire type"),
+            ([UInt8](repeating: 0xFF, count: 12), "longer than 64 bits"),
+            ([0x12] + [UInt8](repeating: 0xFF, count: 8) + [0x7F], "bytes long, but 0 are left"),
+            ([0x12, 0x02, 0x1A, 0x00], "the training settings is of the wrong wire type"),
+            ([0x1A, 0x02, 0x10, 0x00], "a normalizer is of the wrong wire type"), ([], "no pieces"),
+        ] as [([UInt8], String)])
     func `Bytes that are no message are refused`(bytes: [UInt8], piece: String) {
         expectTextError(piece) { _ = try load(bytes) }
     }
 
     @Test func `Unknown fields are passed over`() throws {
-        let more = SentencePieceWriter.number(77, 5) + SentencePieceWriter.bytes(4, [1, 2]) + [0xF9, 0x05]
+        let more =
+            SentencePieceWriter.number(77, 5) + SentencePieceWriter.bytes(4, [1, 2]) + [0xF9, 0x05]
             + [UInt8](repeating: 1, count: 8) + [0xFD, 0x05, 1, 2, 3, 4]
         #expect(try load(more + model()).encode("ab") == [3, 6])
     }

@@ -14,7 +14,8 @@ import Testing
     ]
 
     private func tokenizer(
-        _ pieces: [(String, Float)], sentinelCount: Int = 0, _ change: (inout SentencePieceWriter) -> Void = { _ in }
+        _ pieces: [(String, Float)], sentinelCount: Int = 0,
+        _ change: (inout SentencePieceWriter) -> Void = { _ in }
     ) throws -> SentencePieceTokenizer {
         var writer = SentencePieceWriter.pieces(pieces)
         change(&writer)
@@ -26,7 +27,8 @@ import Testing
         sourceLocation: SourceLocation = #_sourceLocation
     ) {
         for (text, tokens, decoded) in cases {
-            #expect(tokenizer.encode(text) == tokens, "\(text.debugDescription)", sourceLocation: sourceLocation)
+            #expect(
+                tokenizer.encode(text) == tokens, "\(text.debugDescription)", sourceLocation: sourceLocation)
             #expect(tokenizer.decode(tokens) == decoded, sourceLocation: sourceLocation)
         }
     }
@@ -65,7 +67,8 @@ import Testing
             try tokenizer(Self.bytePairs) { $0.type = 2 },
             [
                 ("abc", [10, 8], "abc"), ("xabc", [3, 0, 9], " ⁇ abc"), ("aaaa", [10, 11, 4], "aaaa"),
-                ("bcbc", [3, 8, 8], "bcbc"), ("b abab", [3, 5, 10, 5, 7], "b abab"), ("日a", [3, 0, 4], " ⁇ a"),
+                ("bcbc", [3, 8, 8], "bcbc"), ("b abab", [3, 5, 10, 5, 7], "b abab"),
+                ("日a", [3, 0, 4], " ⁇ a"),
                 ("<s>", [3, 0], " ⁇ "),
             ])
     }
@@ -110,11 +113,13 @@ import Testing
             $0.removesExtraSpaces = false
             $0.addBytes()
         }
-        #expect([[3, 3, 4], [1, 3, 4], [77, 10], [3, 1, 10], [10, 10]].map { kept.decode($0) }
-            == [" a", "a", "A a", " a", "a a"])
+        #expect(
+            [[3, 3, 4], [1, 3, 4], [77, 10], [3, 1, 10], [10, 10]].map { kept.decode($0) }
+                == [" a", "a", "A a", " a", "a a"])
         let collapsed = try tokenizer(Self.unigram)
-        #expect([[3, 3, 4], [1, 3, 4], [0, 10], [10, 10], [3, 1, 10]].map { collapsed.decode($0) }
-            == ["a", "a", " ⁇  a", "a a", "a"])
+        #expect(
+            [[3, 3, 4], [1, 3, 4], [0, 10], [10, 10], [3, 1, 10]].map { collapsed.decode($0) }
+                == ["a", "a", " ⁇  a", "a a", "a"])
         #expect(collapsed.decode([-1, 10, 9_999, Int32.max, Int32.min]) == "a")
     }
 
@@ -250,6 +255,7 @@ import Testing
     @Test func `A token file of pieces gives the text back`() throws {
         let tokenizer = try tokenizer(Self.unigram)
         let stream = try TokenStream(texts: ["cab ab", "b"], tokenizer: tokenizer)
-        #expect(try tokenizer.decode(stream.tokens(in: 0..<stream.tokenCount).filter { $0 > 2 }) == "cab ab b")
+        #expect(
+            try tokenizer.decode(stream.tokens(in: 0..<stream.tokenCount).filter { $0 > 2 }) == "cab ab b")
     }
 }

@@ -11,7 +11,8 @@ import Text
     }
 
     private func vectors(_ path: String) throws -> [Vector] {
-        let data = try Data(contentsOf: URL(fileURLWithPath: try #require(SharedData.folder) + "/tokenizers/" + path))
+        let data = try Data(
+            contentsOf: URL(fileURLWithPath: try #require(SharedData.folder) + "/tokenizers/" + path))
         return try data.split(separator: 0x0A).map { try JSONDecoder().decode(Vector.self, from: $0) }
     }
 
@@ -25,7 +26,10 @@ import Text
         ("llama2/tokenizer.model", "llama2/vectors_generated.jsonl", 246),
         ("llama2/tokenizer.model", "llama2/vectors_llamacpp.jsonl", 46),
         ("sp_small/test_sentencepiece_bpe.model", "sp_small/test_sentencepiece_bpe.vectors.jsonl", 246),
-        ("sp_small/test_sentencepiece_bpe_char.model", "sp_small/test_sentencepiece_bpe_char.vectors.jsonl", 246),
+        (
+            "sp_small/test_sentencepiece_bpe_char.model",
+            "sp_small/test_sentencepiece_bpe_char.vectors.jsonl", 246
+        ),
         (
             "sp_small/test_sentencepiece_with_bytefallback.model",
             "sp_small/test_sentencepiece_with_bytefallback.vectors.jsonl", 246

@@ -83,7 +83,8 @@ import Training
             c = zip(c, columnMeans).map { beta * $0 + (1 - beta) * $1 }
             let mean = r.reduce(0, +) / Double(rows)
             let y = g.indices.map { i in
-                g[i] / (isFactored ? (r[i / columns] / mean * c[i % columns]).squareRoot() : v[i].squareRoot())
+                g[i]
+                    / (isFactored ? (r[i / columns] / mean * c[i % columns]).squareRoot() : v[i].squareRoot())
             }
             let rate = 0.05 * max(1e-3, rms(x)) / max(1, rms(y))
             x = zip(x, y).map { $0 - rate * $1 }

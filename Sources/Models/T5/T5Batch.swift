@@ -44,7 +44,9 @@ public struct T5Batch {
         guard sources.count == targets.count else {
             throw T5Error.countMismatch(what: "targets", expected: sources.count, found: targets.count)
         }
-        let from = try Rows(sources, sourceSegments, configuration, length: sourceLength, "sources", alignment: sourceAlignment)
+        let from = try Rows(
+            sources, sourceSegments, configuration, length: sourceLength, "sources",
+            alignment: sourceAlignment)
         let to = try Rows(targets, targetSegments, configuration, length: targetLength, "targets")
         source = try from.tensor(from.tokens, padding: Int64(configuration.paddingToken), device)
         self.sourceSegments = try from.segmentTensor(device)

@@ -37,7 +37,8 @@ extension SentinelTokenizer {
     /// The text of tokens with sentinels written by name; other special tokens vanish.
     public func decodeWithSentinels(_ tokens: [Int32]) -> String {
         let names = Dictionary(
-            sentinels.enumerated().map { ($1, Self.sentinelName($0)) }, uniquingKeysWith: { first, _ in first })
+            sentinels.enumerated().map { ($1, Self.sentinelName($0)) },
+            uniquingKeysWith: { first, _ in first })
         guard let first = tokens.firstIndex(where: { names[$0] != nil }) else { return decode(tokens) }
         var text = decode(Array(tokens[..<first]))
         var bytes: [UInt8] = []

@@ -31,6 +31,10 @@ public struct T5DataConfiguration: Sendable, Equatable {
     /// `validation_fraction`: the share of the text that is kept apart where there is none, 0.01.
     public var validationFraction = 0.01
 
+    /// `tokenizer`: `byte-sentinel`, a SentencePiece model file, or a model folder.
+    ///
+    /// By default that of the initial model, or the one of bytes with sentinels.
+    public var tokenizer: String?
     /// `tasks`: text-to-text tasks to learn instead of text.
     public var tasks: [T5TaskConfiguration] = []
     /// `size_limit` of tasks: larger ones are drawn as if they had so many examples; nil for no limit.
@@ -57,6 +61,7 @@ public struct T5DataConfiguration: Sendable, Equatable {
     init(_ reader: SettingsReader?) {
         guard let reader else { return }
         tasks = reader.objects("tasks").map(T5TaskConfiguration.init)
+        tokenizer = reader.optionalString("tokenizer")
         inputLength = reader.int("input_length", in: 3...1 << 20, default: inputLength)
         batchSize = reader.int("batch_size", in: 1...1 << 20, default: batchSize)
         let ofTasks = ["size_limit", "temperature", "packing", "target_length"]
@@ -98,6 +103,7 @@ public struct T5DataConfiguration: Sendable, Equatable {
     /// The settings as they are written to files: those that count.
     public var settings: SettingsTree {
         var object: SettingsObject = ["input_length": .int(inputLength), "batch_size": .int(batchSize)]
+        if let tokenizer { object["tokenizer"] = .string(tokenizer) }
         if learnsTasks {
             object["tasks"] = .array(tasks.map(\.settings))
             if let sizeLimit { object["size_limit"] = .int(sizeLimit) }
@@ -124,6 +130,7 @@ public struct T5DataConfiguration: Sendable, Equatable {
         var result = self
         result.paths = paths.map(absolute)
         result.validationPaths = validationPaths.map(absolute)
+        result.tokenizer = tokenizer.map { FileManager.default.fileExists(atPath: $0) ? absolute($0) : $0 }
         for index in tasks.indices {
             result.tasks[index].path = absolute(tasks[index].path)
             result.tasks[index].validationPath = tasks[index].validationPath.map(absolute)

@@ -117,7 +117,7 @@ extension T5TrainingConfiguration {
             tree: settings,
             changeableKeys: [
                 "steps", "tokens", "epochs", "log", "evaluation", "sample", "checkpoint", "initial_model",
-                "data.paths", "data.validation_paths",
+                "data.paths", "data.validation_paths", "data.tokenizer",
             ], read: { try T5TrainingConfiguration(written: $0).settings })
     }
 }

@@ -12,7 +12,7 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
         discussion: """
             The run begins from a preset, a folder with a model or a YAML configuration; --set changes any setting by \
             its path, such as --set data.input_length=128 or --set optimizer.kind=adamw. New models read bytes with \
-            sentinels; others keep the tokenizer of their folder.
+            sentinels unless --tokenizer says otherwise; others keep the tokenizer of their folder.
 
             Without other settings it is trained as T5X does: Adafactor at 0.01, falling with the root of the step \
             after 10,000, and a z-loss of 1e-4. Ctrl-C or SIGTERM saves a checkpoint and ends with exit code 1; \
@@ -47,6 +47,8 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
 
     @Option(help: "What is learned: span_corruption, prefix_lm or lm.")
     var objective: T5DataConfiguration.Objective?
+
+    @OptionGroup var tokenizer: TokenizerOptions
 
     @OptionGroup var options: T5RunOptions
 
@@ -84,12 +86,22 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
     private func settings() throws -> T5TrainingConfiguration {
         var document = try options.document(isBegun: preset != nil || initialModel != nil)
         var result = SettingsObject()
-        if let preset { result["model"] = ["preset": .string(preset)] }
+        if let preset {
+            var model: SettingsTree = ["preset": .string(preset)]
+            // A preset made for bytes takes a larger vocabulary as it comes.
+            if let needed = try tokenizer.loadWithSentinels()?.vocabularySize,
+                try needed > T5Preset.named(preset).configuration.vocabularySize
+            {
+                model = model.merging(["vocabulary_size": .int(needed)])
+            }
+            result["model"] = model
+        }
         if let initialModel { result["initial_model"] = .string(try ModelOptions.modelPath(initialModel)) }
         var data = SettingsObject()
         if !self.data.isEmpty { data["paths"] = .array(self.data.map { .string($0) }) }
         if !validationData.isEmpty { data["validation_paths"] = .array(validationData.map { .string($0) }) }
         if let separator { data["document_separator"] = .string(separator) }
+        if let name = tokenizer.name { data["tokenizer"] = .string(name) }
         if let objective { data["objective"] = .string(objective.rawValue) }
         if !data.isEmpty { result["data"] = .object(data) }
         document.merge(.object(result))

@@ -11,7 +11,9 @@ struct TokenizerOptions: ParsableArguments {
     var name: String?
 
     /// The tokenizer that was named, or that of bytes.
-    func load() throws -> any Tokenizer { try name.map { try TokenizerLoader.load(named: $0) } ?? ByteTokenizer() }
+    func load() throws -> any Tokenizer {
+        try name.map { try TokenizerLoader.load(named: $0) } ?? ByteTokenizer()
+    }
 
     /// The tokenizer that was named for a text-to-text model, with T5's sentinels; nil if none was.
     func loadWithSentinels() throws -> (any Tokenizer)? {

@@ -31,8 +31,9 @@ struct CharacterMap: Sendable {
     }
 
     /// The longest sequence at the start of a text that is replaced: its length and what it becomes.
-    func longestMatch(_ input: UnsafeBufferPointer<UInt8>, at start: Int) -> (byteCount: Int, text: Range<Int>)?
-    {
+    func longestMatch(_ input: UnsafeBufferPointer<UInt8>, at start: Int) -> (
+        byteCount: Int, text: Range<Int>
+    )? {
         let (byteCount, value, _) = walk(input, from: start)
         guard byteCount > 0, value < texts.count else { return nil }
         var end = value

@@ -56,7 +56,8 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
     }
 
     /// Reads the bytes of a model file; `sourceName` is what errors call it.
-    public init(bytes: [UInt8], sentinelCount: Int = 0, sourceName: String = "The SentencePiece model") throws {
+    public init(bytes: [UInt8], sentinelCount: Int = 0, sourceName: String = "The SentencePiece model") throws
+    {
         guard (0...100_000).contains(sentinelCount) else {
             throw TextError.invalidArgument(
                 name: "sentinel count", reason: "\(sentinelCount) is not from 0 to 100,000")
