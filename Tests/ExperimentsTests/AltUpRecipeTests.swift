@@ -38,7 +38,8 @@ import Testing
             let report = try Small.report(AltUpT5Recipe.self, context, in: folder)
             for words in [
                 "T5 S, dense", "T5 L, AltUp", "accuracy (%)", "nats/token", "span", "made up",
-                "always the commonest answer", "recall (exact match)", "Adafactor", "Speed-up at the same score",
+                "always the commonest answer", "recall (exact match)", "Adafactor",
+                "Speed-up at the same score",
             ] { #expect(report.contains(words), "\(words)") }
             for name in ["altup-t5.png", "altup-t5-tasks.svg"] {
                 #expect(FileManager.default.fileExists(atPath: folder.path + "/" + name))
@@ -51,7 +52,9 @@ import Testing
         try withFolder { folder in
             let report = try Small.report(
                 AltUpBlocksRecipe.self,
-                Small.context(contenders: ["retnet-dense", "retnet-altup", "retnet-altup-same", "retnet-altup4"]),
+                Small.context(contenders: [
+                    "retnet-dense", "retnet-altup", "retnet-altup-same", "retnet-altup4",
+                ]),
                 in: folder)
             for words in ["alternating against same block", "K=4 against K=2", "RetNet, AltUp K=4"] {
                 #expect(report.contains(words), "\(words)")
@@ -68,7 +71,9 @@ import Testing
             #expect(names.contains("T5, average pooling"))
             #expect(names.contains("RetNet, Sequence-AltUp"))
             #expect(!names.contains("RetNet, average pooling"))
-            let few = try Small.context(contenders: ["retnet-dense", "retnet-sequence", "t5-dense", "t5-pool"])
+            let few = try Small.context(contenders: [
+                "retnet-dense", "retnet-sequence", "t5-dense", "t5-pool",
+            ])
             let report = try Small.report(SequenceAltUpRecipe.self, few, in: folder)
             for words in ["T5, average pooling", "of dense", "come later"] {
                 #expect(report.contains(words), "\(words)")
@@ -153,8 +158,10 @@ import Testing
                 #"{"sentence": "\#(text)", "label": \#(label)}"# + "\n"
             }
             let long = String(repeating: "long ", count: 20)
-            try (0..<12).map { line("good \($0)", 1) }.joined().appending(line(long, 0)).appending(line("x", 0))
-                .write(to: glue.appendingPathComponent("cola_train.jsonl"), atomically: true, encoding: .utf8)
+            try (0..<12).map { line("good \($0)", 1) }.joined().appending(line(long, 0)).appending(
+                line("x", 0)
+            )
+            .write(to: glue.appendingPathComponent("cola_train.jsonl"), atomically: true, encoding: .utf8)
             try [line("x", 0), line("bad", 0), line("fine", 1), line("fair", 1), line(long, 1)].joined()
                 .write(to: glue.appendingPathComponent("cola_dev.jsonl"), atomically: true, encoding: .utf8)
             let task = try #require(try TuningTask(.cola, folder: folder.path, tuning: tuning))

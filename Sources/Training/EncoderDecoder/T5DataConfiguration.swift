@@ -31,10 +31,6 @@ public struct T5DataConfiguration: Sendable, Equatable {
     /// `validation_fraction`: the share of the text that is kept apart where there is none, 0.01.
     public var validationFraction = 0.01
 
-    /// `tokenizer`: `byte-sentinel`, a SentencePiece model file, or a model folder.
-    ///
-    /// By default that of the initial model, or the one of bytes with sentinels.
-    public var tokenizer: String?
     /// `tasks`: text-to-text tasks to learn instead of text.
     public var tasks: [T5TaskConfiguration] = []
     /// `size_limit` of tasks: larger ones are drawn as if they had so many examples; nil for no limit.
@@ -46,6 +42,9 @@ public struct T5DataConfiguration: Sendable, Equatable {
     /// `target_length` of tasks: target tokens of a row, 64; with text it follows from the input length.
     public var targetLength = 64
 
+    /// `tokenizer`: `byte`, `byte-sentinel`, a SentencePiece model file, or a model folder; nil for that of the
+    /// initial model, or bytes with sentinels.
+    public var tokenizer: String?
     /// `input_length`: source tokens of a row, 512.
     public var inputLength = 512
     /// `batch_size`: rows of one pass, 8.
@@ -129,8 +128,10 @@ public struct T5DataConfiguration: Sendable, Equatable {
         func absolute(_ path: String) -> String { URL(fileURLWithPath: path).path }
         var result = self
         result.paths = paths.map(absolute)
+        if let tokenizer, FileManager.default.fileExists(atPath: tokenizer) {
+            result.tokenizer = absolute(tokenizer)
+        }
         result.validationPaths = validationPaths.map(absolute)
-        result.tokenizer = tokenizer.map { FileManager.default.fileExists(atPath: $0) ? absolute($0) : $0 }
         for index in tasks.indices {
             result.tasks[index].path = absolute(tasks[index].path)
             result.tasks[index].validationPath = tasks[index].validationPath.map(absolute)

@@ -111,7 +111,7 @@ extension T5TrainingConfiguration {
     /// The configuration as YAML, which ``init(_:assignments:)`` reads.
     public var yamlText: String { settings.yamlText() }
 
-    /// The settings for the folder of a run; data is found by its checksum, so its place may change.
+    /// The settings for the folder of a run; data and tokenizer are found by checksums, so their places may change.
     var runSettings: RunSettings {
         RunSettings(
             tree: settings,
