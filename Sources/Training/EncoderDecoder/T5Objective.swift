@@ -58,6 +58,7 @@ extension T5Batch {
     public init(_ batch: PairBatch, configuration: T5Configuration, device: Device = .cpu) throws {
         try self.init(
             sources: batch.sources, sourceSegments: batch.sourceSegments, targets: batch.targets,
-            targetSegments: batch.targetSegments, configuration: configuration, device: device)
+            targetSegments: batch.targetSegments, configuration: configuration, device: device,
+            sourceAlignment: configuration.altUp?.sequence?.stride ?? 1)
     }
 }

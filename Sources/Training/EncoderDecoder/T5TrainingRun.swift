@@ -29,7 +29,8 @@ public final class T5TrainingRun {
 
     /// Begins a run in a new folder, or continues the one in it.
     ///
-    /// Without a tokenizer, the one that `data` names is taken, that of the initial model, or bytes with sentinels. `warn` hears of
+    /// Without a tokenizer, that of `data.tokenizer`, of the initial model or of the run is taken, or the one of bytes
+    /// with sentinels. `warn` hears of
     /// broken checkpoints that are passed over. Throws ``TrainingError``, `SettingsError`, `TextError`,
     /// `EvaluationError`, `CheckpointError`, `StorageError` and `TorchError`; what was there before is then untouched.
     public init(
@@ -76,26 +77,13 @@ public final class T5TrainingRun {
     private static func tokenizer(
         _ configuration: T5TrainingConfiguration, folder: RunFolder, resume: Bool
     ) throws -> any Tokenizer {
-        let named = Result {
-            try configuration.data.tokenizer.map {
-                try TokenizerLoader.load(
-                    named: $0, sentinelCount: SentencePieceTokenizer.usualSentinelCount)
-            }
+        try RunTokenizer.load(
+            named: configuration.data.tokenizer, sentinelCount: SentencePieceTokenizer.usualSentinelCount,
+            folder: folder, resume: resume
+        ) {
+            guard let initial = configuration.initialModel else { return SentinelByteTokenizer() }
+            return try TokenizerLoader.load(folder: RunFolder.modelPath(for: initial))
         }
-        if resume, let newest = folder.checkpoints().first,
-            let own = try? TokenizerLoader.load(folder: newest.path)
-        {
-            // The file may be gone: a checkpoint has all that is needed.
-            if case .success(let named?) = named, named.identity != own.identity {
-                throw TrainingError.checkpointMismatch(
-                    path: newest.path,
-                    reason: "its tokenizer is \(own.identity), but data.tokenizer means \(named.identity)")
-            }
-            return own
-        }
-        if let tokenizer = try named.get() { return tokenizer }
-        guard let initial = configuration.initialModel else { return SentinelByteTokenizer() }
-        return try TokenizerLoader.load(folder: RunFolder.modelPath(for: initial))
     }
 
     private static func stepCount(_ configuration: T5TrainingConfiguration, _ data: T5TrainingData) -> Int {

@@ -32,8 +32,9 @@ public final class TrainingRun {
 
     /// Begins a run in a new folder, or continues the one in it.
     ///
-    /// Without a tokenizer, that of `data.tokenizer` or of the run is taken. `warn` hears of broken checkpoints that are passed over. Throws ``TrainingError``, `SettingsError`,
-    /// `TextError`, `StorageError` and `TorchError`; what was there before is then untouched.
+    /// Without a tokenizer, that of `data.tokenizer` or of the run is taken. `warn` hears of broken checkpoints that
+    /// are passed over. Throws ``TrainingError``, `SettingsError`, `TextError`, `StorageError` and `TorchError`; what
+    /// was there before is then untouched.
     public init(
         _ configuration: TrainingConfiguration, folder path: String, resume: Bool = false,
         tokenizer: (any Tokenizer)? = nil, device: Device = .cpu, warn: (String) -> Void = { _ in }
@@ -41,7 +42,11 @@ public final class TrainingRun {
         folder = RunFolder(path: path)
         let resolved = try configuration.resolved()
         self.configuration = resolved
-        let tokenizer = try tokenizer ?? resolved.loadTokenizer(folder: folder, resume: resume)
+        let tokenizer =
+            try tokenizer
+            ?? RunTokenizer.load(
+                named: resolved.data.tokenizer, folder: folder, resume: resume, otherwise: { ByteTokenizer() }
+            )
         self.tokenizer = tokenizer
         try OpenedRunFolder.check(folder, resume: resume)
         // Whatever is wrong with the data or the model must be known before a folder is made.

@@ -49,6 +49,7 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
     var objective: T5DataConfiguration.Objective?
 
     @OptionGroup var tokenizer: TokenizerOptions
+
     @OptionGroup var options: T5RunOptions
 
     func validate() throws {
@@ -85,14 +86,23 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
     private func settings() throws -> T5TrainingConfiguration {
         var document = try options.document(isBegun: preset != nil || initialModel != nil)
         var result = SettingsObject()
-        if let preset { result["model"] = ["preset": .string(preset)] }
+        if let preset {
+            var model: SettingsTree = ["preset": .string(preset)]
+            // A preset made for bytes takes a larger vocabulary as it comes.
+            if let needed = try tokenizer.loadWithSentinels()?.vocabularySize,
+                try needed > T5Preset.named(preset).configuration.vocabularySize
+            {
+                model = model.merging(["vocabulary_size": .int(needed)])
+            }
+            result["model"] = model
+        }
         if let initialModel { result["initial_model"] = .string(try ModelOptions.modelPath(initialModel)) }
         var data = SettingsObject()
         if !self.data.isEmpty { data["paths"] = .array(self.data.map { .string($0) }) }
         if !validationData.isEmpty { data["validation_paths"] = .array(validationData.map { .string($0) }) }
         if let separator { data["document_separator"] = .string(separator) }
-        if let objective { data["objective"] = .string(objective.rawValue) }
         if let name = tokenizer.name { data["tokenizer"] = .string(name) }
+        if let objective { data["objective"] = .string(objective.rawValue) }
         if !data.isEmpty { result["data"] = .object(data) }
         document.merge(.object(result))
         document.merge(options.settings(over: document.tree))

@@ -14,7 +14,7 @@ struct SentencePieceNormalizer: Sendable {
     /// ASCII characters other than the space that stay as they are when another of ASCII follows.
     private let isPlain: [Bool]
 
-    /// A normalizer; texts of `symbols` are left as they are. Throws `WireReader.Fault`.
+    /// A normalizer that leaves texts of `symbols` as they are; throws `WireReader.Fault`.
     init(
         _ specification: SentencePieceModel.Normalization, bytes: [UInt8], putsSpacesLast: Bool = false,
         symbols: PieceTrie? = nil
@@ -121,22 +121,5 @@ struct SentencePieceNormalizer: Sendable {
         if let match = map?.longestMatch(input, at: index) { return (.mapped(match.text), match.byteCount) }
         guard let length = UTF8Character.length(input, at: index) else { return (.replaced, 1) }
         return (.same(index..<index + length), length)
-    }
-}
-
-/// Characters in UTF-8 as SentencePiece sees them.
-enum UTF8Character {
-    /// The bytes of the valid character at an index, or nil.
-    static func length(_ text: UnsafeBufferPointer<UInt8>, at index: Int) -> Int? {
-        let length = leadLength(text[index])
-        guard length > 1 else { return text[index] < 0x80 ? 1 : nil }
-        guard index + length <= text.count else { return nil }
-        let bytes = UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: text[index..<index + length]))
-        return UTF8Validator.firstInvalidOffset(in: bytes) == nil ? length : nil
-    }
-
-    /// The bytes of a character by its first byte alone; 1 for bytes that begin none.
-    @inline(__always) static func leadLength(_ byte: UInt8) -> Int {
-        byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
     }
 }
