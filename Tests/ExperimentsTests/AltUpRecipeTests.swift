@@ -38,7 +38,7 @@ import Testing
             let report = try Small.report(AltUpT5Recipe.self, context, in: folder)
             for words in [
                 "T5 S, dense", "T5 L, AltUp", "accuracy (%)", "nats/token", "span", "made up",
-                "always the commonest answer", "recall (exact match)", "Adafactor",
+                "always the commonest answer", "recall (exact match)", "AdamW",
                 "Speed-up at the same score",
             ] { #expect(report.contains(words), "\(words)") }
             for name in ["altup-t5.png", "altup-t5-tasks.svg"] {
@@ -162,7 +162,8 @@ import Testing
                 line("x", 0)
             )
             .write(to: glue.appendingPathComponent("cola_train.jsonl"), atomically: true, encoding: .utf8)
-            try [line("x", 0), line("bad", 0), line("fine", 1), line("fair", 1), line(long, 1)].joined()
+            try [line("x", 0), line("bad", 0), line("fine", 1), line("fair", 1), line(long + "more", 1)]
+                .joined()
                 .write(to: glue.appendingPathComponent("cola_dev.jsonl"), atomically: true, encoding: .utf8)
             let task = try #require(try TuningTask(.cola, folder: folder.path, tuning: tuning))
             #expect(task.size == 13)
