@@ -257,11 +257,17 @@ extension AltUpComparison {
             legend: .top)
     }
 
-    /// Bars of accuracy for the variants of a family at one size; the axis is cut.
-    func accuracyBars(_ family: AltUpFamily, _ results: [UnitResult], title: String? = nil) -> BarChart {
-        bars(
-            family, title: title ?? family.title, axis: "\(family.accuracyTitle) (%)",
-            samples: rows.filter { $0.family == family }.map { accuracy($0, results) })
+    /// Points for the accuracy of a family's variants at one size.
+    func accuracyPoints(_ family: AltUpFamily, _ results: [UnitResult], title: String? = nil) -> BarChart {
+        let own = rows.filter { $0.family == family }
+        let samples = own.map { accuracy($0, results) }
+        return BarChart(
+            title: title ?? family.title, subtitle: "mean and standard deviation of seeds; higher is better",
+            categories: own.map(\.variant.title), valueAxis: ChartAxis("\(family.accuracyTitle) (%)"),
+            series: [
+                BarChart.Series(
+                    name: "", values: samples.map(\.mean), errors: samples.map(\.standardDeviation))
+            ], mark: .points)
     }
 
     /// Bars of the passes' latencies as multiples of the dense model's.
@@ -282,21 +288,5 @@ extension AltUpComparison {
                 BarChart.Series(name: "forward and backward", values: ratios(.training)),
                 BarChart.Series(name: "step of generation", values: ratios(.step)),
             ], referenceLines: [LineChart.ReferenceLine(y: 1)], showsValues: false)
-    }
-
-    private func bars(_ family: AltUpFamily, title: String, axis: String, samples: [Sample]) -> BarChart {
-        let ranges = samples.compactMap { sample -> (Double, Double)? in
-            sample.mean.map { ($0 - (sample.standardDeviation ?? 0), $0 + (sample.standardDeviation ?? 0)) }
-        }
-        let (low, high) = (ranges.map(\.0).min() ?? 0, ranges.map(\.1).max() ?? 1)
-        let room = max(0.1, high - low)
-        return BarChart(
-            title: title, subtitle: "mean and standard deviation of seeds; the axis is cut",
-            categories: rows.filter { $0.family == family }.map(\.variant.title),
-            valueAxis: ChartAxis(axis, range: max(0, low - 0.5 * room)...high + 0.25 * room),
-            series: [
-                BarChart.Series(
-                    name: "", values: samples.map(\.mean), errors: samples.map(\.standardDeviation))
-            ])
     }
 }

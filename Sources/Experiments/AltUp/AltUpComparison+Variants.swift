@@ -4,7 +4,7 @@ extension AltUpComparison {
     /// Everything that a comparison of variants at one size reports: bars, scores, latency.
     func addOneSize(to report: inout ExperimentReport, _ results: [UnitResult], chart: String) {
         let charts = families.flatMap { family -> [any Chart] in
-            [accuracyBars(family, results), latencyBars(family, results)]
+            [accuracyPoints(family, results), latencyBars(family, results)]
         }
         report.add(.chart(name: chart, ChartGrid(charts: charts, columnCount: 2)))
         report.add(explanations())
