@@ -22,13 +22,15 @@ public struct FeedForward {
         public var initializer: Initializer
         /// First values of `gate`, which torchscale's depth scaling never reaches.
         public var gateInitializer: Initializer
+        /// First values of `down` where they are others than those of `up`.
+        public var downInitializer: Initializer?
 
         /// All choices.
         public init(
             hiddenSize: Int, innerSize: Int, isGated: Bool, activation: FusedOperators.Activation,
             biases: Bool,
             subNorm: (kind: FusedOperators.NormKind, epsilon: Double)?, activationDropout: Double,
-            initializer: Initializer, gateInitializer: Initializer
+            initializer: Initializer, gateInitializer: Initializer, downInitializer: Initializer? = nil
         ) {
             self.hiddenSize = hiddenSize
             self.innerSize = innerSize
@@ -39,6 +41,7 @@ public struct FeedForward {
             self.activationDropout = activationDropout
             self.initializer = initializer
             self.gateInitializer = gateInitializer
+            self.downInitializer = downInitializer
         }
     }
 
@@ -64,7 +67,8 @@ public struct FeedForward {
             try Norm(scope.scope("sub_norm"), size: f, kind: $0.kind, epsilon: $0.epsilon, affine: true)
         }
         down = try Linear(
-            scope.scope("down"), from: f, to: d, bias: options.biases, initializer: options.initializer)
+            scope.scope("down"), from: f, to: d, bias: options.biases,
+            initializer: options.downInitializer ?? options.initializer)
     }
 
     /// x [B, T, D] → [B, T, D].

@@ -13,25 +13,24 @@ extension FusedOperators {
 
     /// Which token goes to which expert.
     ///
-    /// A slot is one token at one expert.
+    /// A slot is one token at one expert, or empty.
     public struct Routes {
-        /// The token of every slot, int64 [M]; slots are sorted by expert.
+        /// The token of every slot, int64 [M], -1 where it is empty; slots are sorted by expert.
         public let slotTokens: Tensor
-        /// Where each slot's probability stands among all N · E, int64 [M].
+        /// Where each slot's probability stands among all N · E, int64 [M]; 0 where it is empty.
         public let slotEntries: Tensor
         /// The experts that every token wanted, best first, int64 [N, k].
         public let choices: Tensor
-        /// The number of slots of each expert.
+        /// The number of slots of each expert, empty ones included.
         public let counts: [Int]
-        /// The number of all slots.
-        public var slotCount: Int { counts.reduce(0, +) }
     }
 
     /// Routes by probabilities [N, E]; a capacity of nil takes every token.
-    public static func route(_ probabilities: Tensor, order: RoutingOrder, choices: Int, capacity: Int?)
-        throws
-        -> Routes
-    {
+    ///
+    /// Empty slots make every expert's count a multiple of `granule`.
+    public static func route(
+        _ probabilities: Tensor, order: RoutingOrder, choices: Int, capacity: Int?, granule: Int = 1
+    ) throws -> Routes {
         var outs = [ct_tensor?](repeating: nil, count: 3)
         var counts = [Int64](repeating: 0, count: Swift.max(1, probabilities.size(-1)))
         try outs.withUnsafeMutableBufferPointer { outs in
@@ -39,7 +38,7 @@ extension FusedOperators {
             try check(
                 ct_route(
                     base, base + 1, base + 2, &counts, probabilities.handle, order.rawValue, Int64(choices),
-                    Int64(capacity.map { Swift.max(1, $0) } ?? 0)))
+                    Int64(capacity.map { Swift.max(1, $0) } ?? 0), Int64(Swift.max(1, granule))))
         }
         let results = outs.compactMap { $0.map { Tensor(owning: $0) } }
         guard results.count == 3 else {
@@ -61,6 +60,14 @@ extension FusedOperators {
     {
         try Tensor.make {
             ct_collect($0, rows.handle, gates.handle, routes.slotTokens.handle, Int64(tokenCount))
+        }
+    }
+
+    /// Rows [M, D] at their places of N, int64 [M] → [N, D]; zeros elsewhere.
+    public static func spread(_ rows: Tensor, to places: Tensor, count: Int) throws -> Tensor {
+        let ones = try Tensor.ones([rows.size(0)], rows.elementType.accumulator, on: rows.device)
+        return try Tensor.make {
+            ct_collect($0, rows.handle, ones.handle, places.handle, Int64(count))
         }
     }
 

@@ -28,7 +28,11 @@ import Testing
         #expect(SpeedUp(accuracy: 60, latency: 1, dense: [(50, 1), (nil, 2), (64, 4)]) == .unknown)
         #expect(SpeedUp(accuracy: nil, latency: 1, dense: dense) == .unknown)
         #expect(SpeedUp(accuracy: 60, latency: 0, dense: dense) == .unknown)
-        for outcome in [SpeedUp.aboveAll, .belowAll, .tooFewModels, .accuracyDoesNotRise, .unknown] {
+        #expect(SpeedUp(accuracy: 60, latency: 2, dense: dense, floor: 63) == .value(0))
+        #expect(SpeedUp(accuracy: 60, latency: 2, dense: dense, floor: 64) == .withoutSkill)
+        for outcome in [
+            SpeedUp.aboveAll, .belowAll, .tooFewModels, .accuracyDoesNotRise, .withoutSkill, .unknown,
+        ] {
             #expect(outcome.fraction == nil)
             #expect(outcome.text.hasPrefix("–"))
         }

@@ -31,6 +31,31 @@ import Torch
         #expect(try route(.byExpert, 1, 2) == [[1, 2], [0, 3]])
     }
 
+    @Test func `Empty slots fill up every expert and change nothing`() throws {
+        let p = try Self.probabilities([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3], [0.2, 0.8]]).requiringGradient()
+        let x = try Generator(seed: 1).normal([4, 6], .float64).requiringGradient()
+        let weight = try Generator(seed: 2).normal([2, 5, 6], .float64).requiringGradient()
+        func run(_ granule: Int) throws -> (routes: FusedOperators.Routes, values: [[Double]]) {
+            let routes = try FusedOperators.route(
+                p, order: .byPosition, choices: 1, capacity: nil, granule: granule)
+            let gates = try p.reshaped([-1]).indexSelected(0, routes.slotEntries)
+            let answers = try FusedOperators.groupedLinear(
+                FusedOperators.dispatch(x, routes), weight: weight, bias: nil, counts: routes.counts)
+            let y = try FusedOperators.collect(answers, gates: gates, routes, tokenCount: 4)
+            let gradients = try Tensor.gradients(
+                of: [y], seeds: [y.detached()], withRespectTo: [p, x, weight])
+            return (routes, try [y.doubles()] + gradients.map { try #require($0).doubles() })
+        }
+        let (plain, filled) = (try run(1), try run(4))
+        #expect(plain.routes.counts == [3, 1])
+        #expect(filled.routes.counts == [4, 4])
+        #expect(try filled.routes.slotTokens.values(as: Int64.self) == [0, 1, 2, -1, 3, -1, -1, -1])
+        #expect(try filled.routes.slotEntries.values(as: Int64.self) == [0, 2, 4, 0, 7, 0, 0, 0])
+        for (a, b) in zip(plain.values, filled.values) {
+            #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-13 })
+        }
+    }
+
     @Test func `Equal probabilities go to the first expert, and slots know their entries`() throws {
         let p = try Self.probabilities([[0.5, 0.5], [0.5, 0.5]])
         let routes = try FusedOperators.route(p, order: .byPosition, choices: 1, capacity: nil)
@@ -188,11 +213,12 @@ import Torch
         let store = ParameterStore(source: .random(seed: 4), elementType: .float64)
         let o = options(.byPosition) {
             $0.choices = 1
-            $0.shared = $0.expert
             $0.expert.innerSize = 2
             $0.expert.isGated = false
         }
-        let layer = try MixtureOfExperts(store.root, o)
+        let shared = options(.byPosition).expert
+        let layer = PartialExperts(
+            try MixtureOfExperts(store.root, o), beside: try FeedForward(store.root, shared))
         let names = store.entries.map(\.name)
         #expect(names.contains("up.weight") && names.contains("experts.up.weight"))
         #expect(!names.contains("experts.gate.weight"))
@@ -203,7 +229,7 @@ import Torch
         let alone = try FeedForward(
             ParameterStore(
                 source: .provided { name, _ in try #require(store[name]) }, elementType: .float64
-            ).root, #require(o.shared))
+            ).root, shared)
         #expect(try (layer(x, .inference) - alone(x, .inference)).abs().max().item() < 1e-14)
         #expect(try (before - alone(x, .inference)).abs().max().item() > 1e-3)
     }

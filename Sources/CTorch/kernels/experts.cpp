@@ -2,7 +2,9 @@
 // expert.
 //
 // A slot is one token at one expert. Slots lie sorted by expert, within an expert by token, so every expert sees
-// one contiguous block of rows; nothing is multiplied by one-hot matrices and no sum depends on the threads.
+// one contiguous block of rows; nothing is multiplied by one-hot matrices and no sum depends on the threads. Blocks can
+// be filled up with empty slots, of token -1, whose rows are zeros on the way there and lost on the way back: matrix
+// products of ever new sizes would have their code generated anew by oneDNN, which took a fifth of a training step.
 #include "operators.h"
 #include "streams.h"
 
@@ -88,6 +90,23 @@ Slots by_expert(const double *p, int64_t tokens, int64_t experts, int64_t capaci
   return slots;
 }
 
+// Empty slots after those of each expert, up to a multiple of `granule`.
+void fill_up(Slots &slots, int64_t granule) {
+  std::vector<int64_t> tokens, entries;
+  int64_t start = 0;
+  for (auto &count : slots.counts) {
+    int64_t full = (count + granule - 1) / granule * granule;
+    tokens.insert(tokens.end(), slots.tokens.begin() + start, slots.tokens.begin() + start + count);
+    entries.insert(entries.end(), slots.entries.begin() + start, slots.entries.begin() + start + count);
+    tokens.insert(tokens.end(), full - count, -1);
+    entries.insert(entries.end(), full - count, 0);
+    start += count;
+    count = full;
+  }
+  slots.tokens = std::move(tokens);
+  slots.entries = std::move(entries);
+}
+
 // The slots of every token, as offsets [N + 1] into a list of slots.
 struct SlotLists {
   std::vector<int64_t> offsets, slots;
@@ -98,12 +117,14 @@ SlotLists slots_of_tokens(const at::Tensor &slot_tokens, int64_t tokens) {
   int64_t count = slot_tokens.numel();
   SlotLists lists{std::vector<int64_t>(tokens + 1), std::vector<int64_t>(count)};
   for (int64_t s = 0; s < count; s++)
-    lists.offsets[token[s] + 1]++;
+    if (token[s] >= 0)
+      lists.offsets[token[s] + 1]++;
   for (int64_t n = 0; n < tokens; n++)
     lists.offsets[n + 1] += lists.offsets[n];
   auto next = lists.offsets;
   for (int64_t s = 0; s < count; s++)
-    lists.slots[next[token[s]]++] = s;
+    if (token[s] >= 0)
+      lists.slots[next[token[s]]++] = s;
   return lists;
 }
 
@@ -133,7 +154,7 @@ at::Tensor gather_back(const at::Tensor &rows, const at::Tensor &gates, const at
   return out;
 }
 
-// out[slot] = x[token of slot], times the gate of the slot where there is one.
+// out[slot] = x[token of slot], times the gate of the slot where there is one; zeros for empty slots.
 at::Tensor send(const at::Tensor &x, const at::Tensor &gates, const at::Tensor &slot_tokens) {
   int64_t d = x.size(1), count = slot_tokens.numel();
   auto out = at::empty({count, d}, x.options());
@@ -145,7 +166,10 @@ at::Tensor send(const at::Tensor &x, const at::Tensor &gates, const at::Tensor &
     T *to = mutable_data<T>(out);
     parallel_for(count, row_grain(d), [&](int64_t begin, int64_t end) {
       for (int64_t s = begin; s < end; s++)
-        stream_kernels<T>().scaled_row(in + token[s] * d, gate ? gate[s] : A(1), to + s * d, d);
+        if (token[s] < 0)
+          std::fill(to + s * d, to + (s + 1) * d, T(0));
+        else
+          stream_kernels<T>().scaled_row(in + token[s] * d, gate ? gate[s] : A(1), to + s * d, d);
     });
   });
   return out;
@@ -183,7 +207,7 @@ struct Collect : torch::autograd::Function<Collect> {
       A *to = mutable_data<A>(gate_gradient);
       parallel_for(rows.size(0), row_grain(d), [&](int64_t begin, int64_t end) {
         for (int64_t s = begin; s < end; s++)
-          to[s] = static_cast<A>(stream_kernels<T>().dot(in + s * d, from + token[s] * d, d));
+          to[s] = token[s] < 0 ? A(0) : static_cast<A>(stream_kernels<T>().dot(in + s * d, from + token[s] * d, d));
       });
     });
     return {send(g, gates, slot_tokens), gate_gradient, at::Tensor(), at::Tensor()};
@@ -253,7 +277,7 @@ at::Tensor indices(const std::vector<int64_t> &values, at::IntArrayRef shape) {
 using namespace ctorch;
 
 ct_status ct_route(ct_tensor *slot_tokens, ct_tensor *slot_entries, ct_tensor *choices, int64_t *counts,
-                   ct_tensor probabilities, int32_t routing, int64_t k, int64_t capacity) {
+                   ct_tensor probabilities, int32_t routing, int64_t k, int64_t capacity, int64_t granule) {
   return guarded([&] {
     const auto &p = probabilities->value;
     TORCH_CHECK_VALUE(p.dim() == 2 && p.size(0) > 0 && p.size(1) > 0, "routing needs probabilities [N, E], found ",
@@ -264,6 +288,8 @@ ct_status ct_route(ct_tensor *slot_tokens, ct_tensor *slot_entries, ct_tensor *c
     auto slots = routing == kByExpert
                      ? by_expert(values, p.size(0), p.size(1), capacity)
                      : by_token(values, p.size(0), p.size(1), k, capacity, routing == kByPriority);
+    if (granule > 1)
+      fill_up(slots, granule);
     std::copy(slots.counts.begin(), slots.counts.end(), counts);
     auto count = static_cast<int64_t>(slots.tokens.size());
     *slot_tokens = box(indices(slots.tokens, {count}).to(p.device()));
@@ -277,7 +303,7 @@ ct_status ct_dispatch(ct_tensor *out, ct_tensor x, ct_tensor slot_tokens) {
     const auto &in = x->value, &slots = slot_tokens->value;
     TORCH_CHECK_VALUE(in.dim() == 2 && slots.scalar_type() == at::kLong, "tokens to send must be [N, D]");
     *out = box(has_row_kernels(in) ? Dispatch::apply(in.contiguous(), slots.contiguous())
-                                   : in.index_select(0, slots));
+                                   : in.index_select(0, slots.clamp_min(0)) * slots.ge(0).unsqueeze(1));
   });
 }
 
@@ -291,8 +317,9 @@ ct_status ct_collect(ct_tensor *out, ct_tensor rows, ct_tensor gates, ct_tensor 
       *out = box(Collect::apply(in.contiguous(), g.contiguous(), slots.contiguous(), tokens));
       return;
     }
-    auto weighted = in.to(g.scalar_type()) * g.unsqueeze(1);
-    *out = box(at::zeros({tokens, in.size(1)}, weighted.options()).index_add(0, slots, weighted).to(in.scalar_type()));
+    auto weighted = in.to(g.scalar_type()) * (g * slots.ge(0)).unsqueeze(1);
+    auto sums = at::zeros({tokens, in.size(1)}, weighted.options()).index_add(0, slots.clamp_min(0), weighted);
+    *out = box(sums.to(in.scalar_type()));
   });
 }
 

@@ -12,7 +12,7 @@ public struct AltUpBlocksRecipe: Recipe {
 
     /// The largest size of the main comparison, for 4 blocks need 4 layers.
     public init(_ context: ExperimentContext) throws {
-        let plan = AltUpPlan(context)
+        let plan = AltUpPlan(context, tinyStepFactor: 0.75, tunesTiny: false)
         comparison = try AltUpComparison(
             context, plan: plan, families: [.retnet, .t5], sizes: plan.only(context.scale == .paper ? 1 : 2),
             variants: [.dense, .sum, .altUpSame, .altUp, .sumFour, .altUpFourSame, .altUpFour].map {

@@ -193,14 +193,16 @@ extension AltUpComparison {
     // MARK: Speed-up
 
     /// The speed-up of a model over the dense ones of its family: from means, and the range over seeds.
-    func speedUp(_ row: AltUpRow, key: String = "accuracy", _ results: [UnitResult]) -> (
-        mean: SpeedUp, seeds: Sample
-    ) {
+    ///
+    /// `floor` is the score that takes no skill.
+    func speedUp(
+        _ row: AltUpRow, key: String = "accuracy", floor: Double? = nil, _ results: [UnitResult]
+    ) -> (mean: SpeedUp, seeds: Sample) {
         let dense = rows.filter { $0.family == row.family && $0.variant == .dense }
         func value(_ accuracy: (AltUpRow) -> Double?, _ latency: (AltUpRow) -> Double?) -> SpeedUp {
             SpeedUp(
                 accuracy: accuracy(row), latency: latency(row),
-                dense: dense.map { (accuracy($0), latency($0)) })
+                dense: dense.map { (accuracy($0), latency($0)) }, floor: floor)
         }
         let mean = value(
             { results.sample($0.name, key).mean }, { latency($0, .forward, results).median })
@@ -214,17 +216,17 @@ extension AltUpComparison {
     }
 
     /// Speed-ups by size of the variants that have any.
-    func speedUpTable(_ family: AltUpFamily, keys: [(key: String, title: String)], _ results: [UnitResult])
-        -> MarkdownTable
-    {
+    func speedUpTable(
+        _ family: AltUpFamily, keys: [(key: String, title: String, floor: Double?)], _ results: [UnitResult]
+    ) -> MarkdownTable {
         var table = MarkdownTable(
             header: ["speed-up of"] + keys.map { "at the same \($0.title)" },
             alignments: [.left] + keys.map { _ in .left })
         for row in rows where row.family == family && row.variant != .dense {
             table.append(
                 [row.name]
-                    + keys.map { key, _ in
-                        let (mean, seeds) = speedUp(row, key: key, results)
+                    + keys.map { key, _, floor in
+                        let (mean, seeds) = speedUp(row, key: key, floor: floor, results)
                         guard mean.fraction != nil, let range = seeds.range, seeds.count > 1 else {
                             return mean.text
                         }

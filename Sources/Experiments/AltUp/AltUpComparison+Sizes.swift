@@ -29,7 +29,7 @@ extension AltUpComparison {
                     + " is no figure. In parentheses the range over seeds, each with its own accuracies and latencies."
             ))
         for family in families {
-            report.add(.table(speedUpTable(family, keys: [("accuracy", "accuracy")], results)))
+            report.add(.table(speedUpTable(family, keys: [("accuracy", "accuracy", nil)], results)))
         }
     }
 

@@ -1,9 +1,21 @@
 import Reporting
 
 extension AltUpComparison {
-    /// The groups of tasks, with the key of their mean.
-    private var taskGroups: [(key: String, title: String)] {
-        (t5Run?.groups ?? []).compactMap { $0.first?.group }.map { ("group \($0)", $0) }
+    /// The groups of tasks, with the key of their mean and what always the commonest answer scores.
+    private var taskGroups: [(key: String, title: String, floor: Double?)] {
+        (t5Run?.groups ?? []).compactMap { tasks in
+            tasks.first.map { ("group \($0.group)", $0.group, constantScore(tasks)) }
+        }
+    }
+
+    /// The mean over tasks of what always the commonest answer scores.
+    private func constantScore(_ tasks: [TuningTask]) -> Double? {
+        Sample(
+            tasks.map { task in
+                let scores = task.constantScores.map(\.value)
+                return scores.reduce(0, +) / Double(max(1, scores.count))
+            }
+        ).mean
     }
 
     /// What fine-tuning of T5 gave; nothing where no T5 takes part.
@@ -33,7 +45,9 @@ extension AltUpComparison {
         report.add(.table(taskTable(results)))
         if rows.filter({ $0.family == .t5 && $0.variant == .dense }).count > 1 {
             report.add(
-                .text("Speed-up at the same score, refused where larger dense models do not score higher:"))
+                .text(
+                    "Speed-up at the same score, refused where larger dense models do not score higher, or no better than always"
+                        + " the commonest answer:"))
             report.add(.table(speedUpTable(.t5, keys: taskGroups, results)))
         }
     }
@@ -53,13 +67,7 @@ extension AltUpComparison {
             alignments: [.left] + (columns.map(\.1) + groups.map(\.title)).map { _ in .right })
         table.append(
             ["always the commonest answer"] + columns.map { Format.fixed($0.2, decimals: 1) }
-                + groups.map { group in
-                    let means = tasks.filter { $0.group == group.title }.map { task in
-                        let scores = task.constantScores.map(\.value)
-                        return scores.reduce(0, +) / Double(max(1, scores.count))
-                    }
-                    return Sample(means).mean.map { Format.fixed($0, decimals: 1) } ?? "–"
-                })
+                + groups.map { $0.floor.map { Format.fixed($0, decimals: 1) } ?? "–" })
         for row in rows where row.family == .t5 {
             table.append(
                 [row.name] + columns.map { results.sample(row.name, $0.0).text(decimals: 1) }

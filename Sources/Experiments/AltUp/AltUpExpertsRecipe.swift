@@ -6,15 +6,15 @@ public struct AltUpExpertsRecipe: Recipe {
     public static let name = "altup-experts"
     /// The authors' combination.
     public static let summary =
-        "RetNet and Transformer: sparse and partial experts with and without AltUp (AltUp with MoE)"
+        "RetNet, Transformer and T5: sparse and partial experts with and without AltUp (AltUp with MoE)"
 
     private let comparison: AltUpComparison
 
     /// The middle size of the main comparison.
     public init(_ context: ExperimentContext) throws {
-        let plan = AltUpPlan(context)
+        let plan = AltUpPlan(context, tinyStepFactor: 0.75, tunesTiny: false)
         comparison = try AltUpComparison(
-            context, plan: plan, families: [.retnet, .transformer],
+            context, plan: plan, families: [.retnet, .transformer, .t5],
             sizes: plan.only(context.scale == .paper ? 1 : 2),
             variants: [.dense, .altUp, .experts, .expertsAltUp, .partial, .partialAltUp].map { ($0, 0...0) })
     }
@@ -43,7 +43,7 @@ public struct AltUpExpertsRecipe: Recipe {
                         (.partialAltUp, .altUp, "partial experts on top of AltUp"),
                     ], results)))
         comparison.addOneSize(to: &report, results, chart: "altup-experts")
-        report.add(.text("T5 has no row here: its feed-forwards have no experts in this package."))
+        comparison.addTasks(to: &report, results, chart: "altup-experts-tasks")
         report.add(.heading("Published"))
         report.add(.text(AltUpPaper.unread))
         return report

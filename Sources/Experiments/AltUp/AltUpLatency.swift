@@ -152,8 +152,10 @@ struct AltUpLatency {
         return [
             .forward: { try withoutGradients { _ = try reader(batch) } },
             .training: {
-                let pass = ForwardContext(isTraining: true, generator: random)
-                try learner.lossSum(batch, context: pass).sum.backward()
+                let losses = AuxiliaryLosses()
+                let pass = ForwardContext(isTraining: true, generator: random, auxiliaryLosses: losses)
+                let sum = try learner.lossSum(batch, context: pass).sum
+                try (losses.total().map { try sum + $0 } ?? sum).backward()
                 try learner.parameters.clearGradients()
             },
             .step: {

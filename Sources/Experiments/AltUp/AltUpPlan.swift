@@ -59,9 +59,13 @@ struct AltUpPlan {
     /// One size alone.
     func only(_ index: Int) -> [Size] { [sizes[min(index, sizes.count - 1)]] }
 
-    /// The plan of a scale; `stepFactor` is for recipes with few models.
-    init(_ context: ExperimentContext, stepFactor: Double = 1) {
-        func steps(_ count: Int) -> Int { context.steps(Int(Double(count) * stepFactor)) }
+    /// The plan of a scale.
+    ///
+    /// Recipes with many models stay within minutes at the smallest scale by `tinyStepFactor` of the steps and by
+    /// `tunesTiny`, whether T5 is fine-tuned there.
+    init(_ context: ExperimentContext, tinyStepFactor: Double = 1, tunesTiny: Bool = true) {
+        let factor = context.scale == .tiny ? tinyStepFactor : 1
+        func steps(_ count: Int) -> Int { context.steps(Int(Double(count) * factor)) }
         func size(
             _ name: String, _ width: Int, layers: Int, t5 t5LayerCount: Int, rate: Double, t5Rate: Double,
             length: Int
@@ -74,26 +78,27 @@ struct AltUpPlan {
         switch context.scale {
         case .tiny:
             sizes = [
-                size("S", 64, layers: 2, t5: 2, rate: 4e-3, t5Rate: 4e-3, length: 256),
-                size("M", 96, layers: 3, t5: 3, rate: 3.5e-3, t5Rate: 3.5e-3, length: 256),
-                size("L", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 3e-3, length: 256),
+                size("S", 64, layers: 2, t5: 2, rate: 4e-3, t5Rate: 0.03, length: 256),
+                size("M", 96, layers: 3, t5: 3, rate: 3.5e-3, t5Rate: 0.03, length: 256),
+                size("L", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 0.03, length: 256),
             ]
             decoder = TextRun.Settings(steps: steps(220), batch: 8, length: 256, learningRate: 3.5e-3)
             t5 = T5Run.Settings(
-                steps: steps(400), batch: 16, sourceLength: 128, optimizer: .adamW, warmup: 10,
-                tuning: .init(
-                    steps: steps(80), batch: 8, sourceLength: 384, targetLength: 24, learningRate: 1e-3,
-                    exampleLimit: 200, groups: [[.sst2], [.boolq]]))
+                steps: steps(800), batch: 8, sourceLength: 128, schedule: .linear, warmup: 20,
+                tuning: tunesTiny
+                    ? .init(
+                        steps: steps(64), batch: 8, sourceLength: 384, targetLength: 24, learningRate: 3e-3,
+                        exampleLimit: 200, groups: [[.sst2], [.boolq]]) : nil)
             roundCount = max(2, steps(9))
         case .small:
             sizes = [
-                size("S", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 3e-3, length: 512),
-                size("M", 256, layers: 6, t5: 6, rate: 2e-3, t5Rate: 2e-3, length: 512),
-                size("L", 384, layers: 8, t5: 8, rate: 1.5e-3, t5Rate: 1.5e-3, length: 512),
+                size("S", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 0.02, length: 512),
+                size("M", 256, layers: 6, t5: 6, rate: 2e-3, t5Rate: 0.02, length: 512),
+                size("L", 384, layers: 8, t5: 8, rate: 1.5e-3, t5Rate: 0.02, length: 512),
             ]
             decoder = TextRun.Settings(steps: steps(1800), batch: 16, length: 512, learningRate: 2e-3)
             t5 = T5Run.Settings(
-                steps: steps(3000), batch: 16, sourceLength: 512, optimizer: .adamW, warmup: 45,
+                steps: steps(3000), batch: 16, sourceLength: 512, schedule: .linear, warmup: 45,
                 tuning: .init(
                     steps: steps(1000), batch: 16, sourceLength: 1024, targetLength: 48, learningRate: 5e-4,
                     exampleLimit: 1000, groups: TuningTask.groups))
@@ -111,7 +116,8 @@ struct AltUpPlan {
                 steps: steps(500_000), batch: 32, length: 512, learningRate: 6e-4, accumulation: 8,
                 warmup: steps(10_000), recomputes: true)
             t5 = T5Run.Settings(
-                steps: steps(500_000), batch: 32, sourceLength: 512, accumulation: 8, optimizer: .adafactor,
+                steps: steps(500_000), batch: 32, sourceLength: 512, accumulation: 8,
+                schedule: .inverseSquareRoot,
                 warmup: steps(10_000),
                 tuning: .init(
                     steps: steps(50_000), batch: 32, sourceLength: 1024, targetLength: 128,

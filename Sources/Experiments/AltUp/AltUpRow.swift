@@ -32,8 +32,7 @@ struct AltUpRow {
             architecture = .decoder(model)
             learningRate = size.decoderRate
         case .t5:
-            guard let model = variant.applied(to: size.t5) else { return nil }
-            architecture = .encoderDecoder(model)
+            architecture = .encoderDecoder(variant.applied(to: size.t5))
             learningRate = size.t5Rate
         }
     }

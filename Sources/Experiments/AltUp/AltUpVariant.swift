@@ -81,6 +81,15 @@ enum AltUpVariant: String, CaseIterable, Sendable {
         }
     }
 
+    /// Experts in place of feed-forwards.
+    private static let sparse = ExpertsConfiguration(count: 4)
+
+    /// Experts beside feed-forwards of a model of some width.
+    private static func tiny(beside width: Int) -> ExpertsConfiguration {
+        ExpertsConfiguration(
+            routing: .partial, count: width < 512 ? 16 : 128, capacityFactor: nil, innerSize: 16)
+    }
+
     /// The variant of a decoder-only model; nil where there is none.
     func applied(to dense: LanguageModelConfiguration) -> LanguageModelConfiguration? {
         guard self != .pool else { return nil }
@@ -90,26 +99,26 @@ enum AltUpVariant: String, CaseIterable, Sendable {
         case .experts, .expertsAltUp:
             guard let layer = result.pattern.first else { return nil }
             var sparse = layer
-            sparse.feedForward.experts = ExpertsConfiguration(count: 4)
+            sparse.feedForward.experts = Self.sparse
             result.pattern = [layer, sparse]
         case .partial, .partialAltUp:
-            result.feedForward.experts = ExpertsConfiguration(
-                routing: .partial, count: dense.hiddenSize < 512 ? 16 : 128, capacityFactor: nil,
-                innerSize: 16)
+            result.feedForward.experts = Self.tiny(beside: dense.hiddenSize)
         default: break
         }
         return result
     }
 
-    /// The variant of a T5; nil where there is none.
-    func applied(to dense: T5Configuration) -> T5Configuration? {
-        switch self {
-        case .experts, .expertsAltUp, .partial, .partialAltUp: return nil
-        default: break
-        }
+    /// The variant of a T5.
+    func applied(to dense: T5Configuration) -> T5Configuration {
         var result = dense
         if self == .dense2x { result.hiddenSize *= 2 }
         result.altUp = altUp
+        switch self {
+        case .experts, .expertsAltUp: result.experts = T5ExpertsConfiguration(Self.sparse)
+        case .partial, .partialAltUp:
+            result.experts = T5ExpertsConfiguration(Self.tiny(beside: dense.hiddenSize), period: 1)
+        default: break
+        }
         return result
     }
 }

@@ -13,11 +13,18 @@ enum SpeedUp: Sendable, Equatable {
     case aboveAll
     /// Less accurate than the smallest dense model.
     case belowAll
+    /// Even the largest dense model does no better than without any skill.
+    case withoutSkill
     /// A number is missing.
     case unknown
 
     /// The speed-up of a model over dense ones, which are given in the order of their size.
-    init(accuracy: Double?, latency: Double?, dense: [(accuracy: Double?, latency: Double?)]) {
+    ///
+    /// `floor` is what takes no skill, such as the score of always the same answer.
+    init(
+        accuracy: Double?, latency: Double?, dense: [(accuracy: Double?, latency: Double?)],
+        floor: Double? = nil
+    ) {
         guard dense.count >= 3 else {
             self = .tooFewModels
             return
@@ -28,6 +35,10 @@ enum SpeedUp: Sendable, Equatable {
         }
         guard let accuracy, let latency, latency > 0, points.count == dense.count else {
             self = .unknown
+            return
+        }
+        if let floor, let largest = points.last, largest.accuracy <= floor {
+            self = .withoutSkill
             return
         }
         guard zip(points, points.dropFirst()).allSatisfy({ $0.accuracy < $1.accuracy }) else {
@@ -61,6 +72,7 @@ enum SpeedUp: Sendable, Equatable {
         case .accuracyDoesNotRise: "– (dense accuracy does not rise with size)"
         case .aboveAll: "– (above the largest dense model)"
         case .belowAll: "– (below the smallest dense model)"
+        case .withoutSkill: "– (the largest dense model answers no better than always the same)"
         case .unknown: "–"
         }
     }

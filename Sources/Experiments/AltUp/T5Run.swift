@@ -43,9 +43,9 @@ struct T5Run {
         var sourceLength: Int
         /// Passes of one step.
         var accumulation = 1
-        /// The rule of updates: with AdamW rates rise and fall linearly, with Adafactor as T5 is trained.
-        var optimizer: OptimizerConfiguration.Kind
-        /// Steps of warm-up; with Adafactor those at the peak of the rate, which falls with their root afterwards.
+        /// How Adafactor's rate falls: linearly to nothing, or as T5's with the root of the step.
+        var schedule: ScheduleConfiguration.Kind
+        /// Steps of warm-up, or before the rate falls with the root.
         var warmup: Int
         var tuning: Tuning?
 
@@ -60,23 +60,19 @@ struct T5Run {
         /// For the report.
         var text: String {
             "\(Format.grouped(steps)) steps of \(batch * accumulation) x \(sourceLength) bytes, of which"
-                + " 15 % are hidden in spans of 3 on average, \(rule), z-loss 1e-4, no dropout"
+                + " 15 % are hidden in spans of \(T5Run.meanSpanLength) on average (ByT5's), Adafactor, learning rate"
+                + " \(rule), z-loss 1e-4, no dropout"
         }
 
         private var rule: String {
-            switch optimizer {
-            case .adamW:
-                "AdamW (0.9, 0.98), weight decay 0.05, clip norm 2, learning rate falling linearly to nothing after"
-                    + " \(warmup) steps of warm-up"
-            case .adafactor:
-                "Adafactor, learning rate constant for \(Format.grouped(warmup)) steps and falling with their root"
-                    + " afterwards"
-            }
+            schedule == .linear
+                ? "falling linearly to nothing after \(warmup) steps of warm-up"
+                : "constant for \(Format.grouped(warmup)) steps and falling with their root afterwards"
         }
 
         /// The optimiser's settings at a rate.
         func optimizer(learningRate: Double) -> OptimizerConfiguration {
-            var configuration = optimizer == .adafactor ? .adafactor : OptimizerConfiguration()
+            var configuration = OptimizerConfiguration.adafactor
             configuration.learningRate = learningRate
             return configuration
         }
@@ -103,12 +99,16 @@ struct T5Run {
         }
     }
 
+    /// Hidden bytes that lie together: as many as ByT5 hides (arXiv 2105.13626), for bytes say less than pieces.
+    static let meanSpanLength = 20
+
     /// T5's corruption over bytes.
     static var corruption: SpanCorruption {
         get throws {
             let tokenizer = SentinelByteTokenizer()
             return try SpanCorruption(
-                sentinels: tokenizer.sentinels, endToken: tokenizer.endToken ?? 1)
+                sentinels: tokenizer.sentinels, endToken: tokenizer.endToken ?? 1,
+                meanSpanLength: Float(meanSpanLength))
         }
     }
 
@@ -209,7 +209,7 @@ struct T5Run {
             inputLength: settings.sourceLength, seed: UInt64(seed))
         var options = StepOptions()
         options.optimizer = settings.optimizer(learningRate: learningRate)
-        options.schedule.kind = settings.optimizer == .adafactor ? .inverseSquareRoot : .linear
+        options.schedule.kind = settings.schedule
         options.schedule.warmupStepCount = settings.warmup
         options.stepCount = settings.steps
         options.accumulationCount = settings.accumulation

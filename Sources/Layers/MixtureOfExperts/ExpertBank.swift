@@ -21,6 +21,15 @@ struct ExpertBank {
                 bias ? try scope.parameter("bias", [count, outputSize], .constant(0), decays: false) : nil
         }
 
+        private init(weight: Tensor, bias: Tensor?) {
+            self.weight = weight
+            self.bias = bias
+        }
+
+        func converted(to type: ElementType) throws -> Matrix {
+            Matrix(weight: try weight.to(type), bias: try bias?.to(type))
+        }
+
         func callAsFunction(_ x: Tensor, _ counts: [Int]) throws -> Tensor {
             try FusedOperators.groupedLinear(
                 x, weight: try weight.to(x.elementType), bias: try bias?.to(x.elementType), counts: counts)
@@ -38,7 +47,21 @@ struct ExpertBank {
         }
         up = try matrix("up", from: d, to: f, options.initializer)
         gate = options.isGated ? try matrix("gate", from: d, to: f, options.gateInitializer) : nil
-        down = try matrix("down", from: f, to: d, options.initializer)
+        down = try matrix("down", from: f, to: d, options.downInitializer ?? options.initializer)
+    }
+
+    private init(up: Matrix, gate: Matrix?, down: Matrix, options: FeedForward.Options) {
+        self.up = up
+        self.gate = gate
+        self.down = down
+        self.options = options
+    }
+
+    /// The same with matrices in an element type.
+    func converted(to type: ElementType) throws -> ExpertBank {
+        ExpertBank(
+            up: try up.converted(to: type), gate: try gate?.converted(to: type),
+            down: try down.converted(to: type), options: options)
     }
 
     /// Rows [M, D], sorted by expert → [M, D].

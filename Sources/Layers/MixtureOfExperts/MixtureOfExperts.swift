@@ -3,7 +3,7 @@ import Torch
 
 /// A sparse mixture of feed-forwards: a router sends every token to a few of them.
 ///
-///     p = softmax(W_r x)        y = [FFN(x)] + Σ_e g_e E_e(x)        over the experts that take the token
+///     p = softmax(W_r x)        y = Σ_e g_e E_e(x)        over the experts that take the token
 ///
 /// g is p, or p divided by its sum over the chosen experts. Tokens beyond an expert's capacity are dropped: they
 /// get nothing from it. Capacities hold in training only, but for expert choice, which is nothing without one; so a
@@ -15,8 +15,6 @@ public struct MixtureOfExperts: FeedForwardLayer {
     public struct Options {
         /// The shape of one expert.
         public var expert: FeedForward.Options
-        /// A feed-forward that every token passes, beside the experts; nil for none.
-        public var shared: FeedForward.Options?
         /// E.
         public var expertCount: Int
         /// How many experts a token chooses.
@@ -36,12 +34,11 @@ public struct MixtureOfExperts: FeedForwardLayer {
 
         /// All choices.
         public init(
-            expert: FeedForward.Options, shared: FeedForward.Options? = nil, expertCount: Int, choices: Int,
-            order: FusedOperators.RoutingOrder, capacityFactor: Double?, normalizesGates: Bool,
-            balanceLoss: Double, zLoss: Double, jitter: Double
+            expert: FeedForward.Options, expertCount: Int, choices: Int, order: FusedOperators.RoutingOrder,
+            capacityFactor: Double?, normalizesGates: Bool, balanceLoss: Double, zLoss: Double,
+            jitter: Double
         ) {
             self.expert = expert
-            self.shared = shared
             self.expertCount = expertCount
             self.choices = choices
             self.order = order
@@ -63,16 +60,25 @@ public struct MixtureOfExperts: FeedForwardLayer {
     private let options: Options
     private let router: Tensor
     private let experts: ExpertBank
-    private let shared: FeedForward?
 
-    /// Declares `router`, `experts` and, where there is a shared one, the feed-forward's own parameters.
+    /// Declares `router` and `experts`.
     public init(_ scope: ParameterScope, _ options: Options) throws {
         self.options = options
         router = try scope.scope("router").parameter(
             "weight", [options.expertCount, options.expert.hiddenSize], .normal(standardDeviation: 0.02),
             decays: false)
         experts = try ExpertBank(scope.scope("experts"), count: options.expertCount, options.expert)
-        shared = try options.shared.map { try FeedForward(scope, $0) }
+    }
+
+    private init(options: Options, router: Tensor, experts: ExpertBank) {
+        self.options = options
+        self.router = router
+        self.experts = experts
+    }
+
+    /// The same experts with matrices in an element type, for many calls in that type.
+    public func converted(to type: ElementType) throws -> MixtureOfExperts {
+        MixtureOfExperts(options: options, router: router, experts: try experts.converted(to: type))
     }
 
     /// The losses whose coefficients are not zero.
@@ -84,23 +90,35 @@ public struct MixtureOfExperts: FeedForwardLayer {
 
     /// x [B, T, D] → [B, T, D].
     public func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        let rows = try x.reshaped([-1, x.size(-1)])
+        try self(x, at: nil, context)
+    }
+
+    /// The same for the given places of all B · T, int64 [M]: the others reach no expert and get zeros.
+    ///
+    /// Padding that is left out takes no place from a token and weighs in no loss.
+    public func callAsFunction(_ x: Tensor, at places: Tensor?, _ context: ForwardContext) throws -> Tensor {
+        let all = try x.reshaped([-1, x.size(-1)])
+        let mixed = try mix(try places.map { try all.indexSelected(0, $0) } ?? all, context)
+        let spread = try places.map { try FusedOperators.spread(mixed, to: $0, count: all.size(0)) } ?? mixed
+        return try spread.reshaped(x.shape)
+    }
+
+    /// Rows [N, D] → [N, D].
+    private func mix(_ rows: Tensor, _ context: ForwardContext) throws -> Tensor {
         let count = rows.size(0)
         let logits = try route(rows, context)
         let probabilities = try logits.softmax(axis: -1)
         let routes = try FusedOperators.route(
             probabilities, order: options.order, choices: options.choices,
-            capacity: capacity(tokenCount: count, context))
+            capacity: capacity(tokenCount: count, context), granule: granule(tokenCount: count, rows.device))
         let sent = try FusedOperators.dispatch(rows, routes)
         let answers = try experts(sent, counts: routes.counts, context)
         let mixed = try FusedOperators.collect(
-            answers, gates: gates(probabilities, routes), routes, tokenCount: count
-        ).reshaped(x.shape)
+            answers, gates: gates(probabilities, routes), routes, tokenCount: count)
         if context.isTraining, let losses = context.auxiliaryLosses {
             try addLosses(to: losses, logits, probabilities, routes)
         }
-        guard let shared else { return mixed }
-        return try shared(x, context) + mixed
+        return mixed
     }
 
     /// The router's logits [N, E] in float32 or wider.
@@ -125,12 +143,22 @@ public struct MixtureOfExperts: FeedForwardLayer {
         return max(1, min(tokenCount, Int(min(share.rounded(.up), 1e15))))
     }
 
+    /// What counts of rows are made a multiple of, at most an eighth more of them: few sizes of matrix products.
+    private func granule(tokenCount: Int, _ device: Device) -> Int {
+        guard device == .cpu else { return 1 }
+        let share = tokenCount * options.choices / options.expertCount
+        var granule = 1
+        while granule < 128, granule * 8 <= share { granule *= 2 }
+        return granule
+    }
+
     /// The weight of every slot's answer.
     private func gates(_ probabilities: Tensor, _ routes: FusedOperators.Routes) throws -> Tensor {
-        let gates = try probabilities.reshaped([-1]).indexSelected(0, routes.slotEntries)
-        guard options.normalizesGates else { return gates }
-        let sums = try probabilities.gathered(1, routes.choices).sum([1])
-        return try gates / sums.indexSelected(0, routes.slotTokens)
+        var gates = probabilities
+        if options.normalizesGates {
+            gates = try gates / gates.gathered(1, routes.choices).sum([1], keepingAxes: true)
+        }
+        return try gates.reshaped([-1]).indexSelected(0, routes.slotEntries)
     }
 
     private func addLosses(
@@ -154,7 +182,8 @@ public struct MixtureOfExperts: FeedForwardLayer {
         }
         if options.order != .byExpert {
             let all = tokenCount * options.choices
-            losses.observe(Self.droppedName, Double(all - routes.slotCount) / Double(max(1, all)))
+            let taken = try routes.slotTokens.values(as: Int64.self).count { $0 >= 0 }
+            losses.observe(Self.droppedName, Double(all - taken) / Double(max(1, all)))
         }
     }
 }

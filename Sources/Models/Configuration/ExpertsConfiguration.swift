@@ -63,6 +63,9 @@ public struct ExpertsConfiguration: Sendable, Equatable {
         return perToken / Double(count)
     }
 
+    /// Whether a whole feed-forward stays beside the experts.
+    var keepsFeedForward: Bool { routing == .partial }
+
     /// The inner width of one expert.
     func expertInnerSize(_ feedForward: Int) -> Int { routing == .partial ? innerSize ?? 16 : feedForward }
 }
@@ -75,9 +78,9 @@ extension ExpertsConfiguration {
         expert.subNorm = nil
         if routing == .partial { expert.isGated = false }
         return MixtureOfExperts.Options(
-            expert: expert, shared: routing == .partial ? feedForward : nil, expertCount: count,
-            choices: choices, order: routing.order, capacityFactor: capacityFactor,
-            normalizesGates: routing == .top2, balanceLoss: balanceLoss, zLoss: zLoss, jitter: jitter)
+            expert: expert, expertCount: count, choices: choices, order: routing.order,
+            capacityFactor: capacityFactor, normalizesGates: routing == .top2, balanceLoss: balanceLoss,
+            zLoss: zLoss, jitter: jitter)
     }
 }
 

@@ -46,7 +46,7 @@ extension LanguageModelConfiguration {
         result += parameters(of: norm, "feed_forward_norm", size: hiddenSize)
         let inner = feedForward.innerSize
         if let experts = feedForward.experts { result += parameters(of: experts, feedForward) }
-        guard feedForward.experts.map({ $0.routing == .partial }) ?? true else { return result }
+        guard feedForward.experts.map(\.keepsFeedForward) ?? true else { return result }
         func linear(_ name: String, from: Int, to: Int) {
             let prefix = "feed_forward.\(name)"
             result.append(Parameter(part: .feedForwards, name: "\(prefix).weight", shape: [to, from]))

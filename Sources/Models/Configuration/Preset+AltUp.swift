@@ -13,6 +13,9 @@ extension Preset {
         variant("retnet-8m", "sum2", "the baseline Sum: 2 embeddings added") {
             $0.altUp = AltUpConfiguration(kind: .sum)
         },
+        variant("retnet-8m", "dense2x", "the baseline Dense2X: a residual stream of twice the width") {
+            $0 = $0.widened(by: 2)
+        },
         variant("retnet-8m", "sequence4", "Sequence-AltUp with stride 4") {
             $0.altUp = .sequence(SequenceReductionConfiguration())
         },

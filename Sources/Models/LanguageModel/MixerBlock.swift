@@ -46,7 +46,9 @@ struct MixerBlock {
     ) throws -> any FeedForwardLayer {
         let options = options(feedForward, c, initializers)
         guard let experts = feedForward.experts else { return try FeedForward(scope, options) }
-        return try MixtureOfExperts(scope, experts.options(beside: options))
+        let mixture = try MixtureOfExperts(scope, experts.options(beside: options))
+        guard experts.keepsFeedForward else { return mixture }
+        return PartialExperts(mixture, beside: try FeedForward(scope, options))
     }
 
     private static func options(

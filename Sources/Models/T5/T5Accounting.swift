@@ -38,7 +38,6 @@ public struct T5Accounting: Sendable, Equatable {
         let c = configuration
         let (s, t) = (max(0, min(sourceLength, 1 << 20)), max(0, min(targetLength, 1 << 20)))
         let (d, inner) = (c.hiddenSize, c.attentionSize)
-        let feedForward = (c.feedForward.isGated ? 3 : 2) * d * c.innerSize
         // What a layer sees: fewer tokens in a reduced one, and in all of them after pooling.
         let pooling = c.altUp?.sequence.flatMap { $0.mode == .pool ? $0.stride : nil } ?? 1
         let memory = (s + pooling - 1) / max(1, pooling)
@@ -46,14 +45,30 @@ public struct T5Accounting: Sendable, Equatable {
         for layer in 0..<c.encoderLayerCount {
             let stride = c.altUp?.sequence?.stride(layer: layer, layerCount: c.encoderLayerCount) ?? 1
             let seen = (memory + stride - 1) / max(1, stride)
-            encoder += seen * (4 * d * inner + feedForward) + 2 * seen * seen * inner
+            let fed = feedForwardProducts(layer: layer, isDecoder: false)
+            encoder += seen * (4 * d * inner + fed) + 2 * seen * seen * inner
         }
-        let own = t * (4 * d * inner + feedForward) + t * t * inner
+        let own = 4 * t * d * inner + t * t * inner
+        let fed = (0..<c.decoderLayerCount).reduce(0) {
+            $0 + t * feedForwardProducts(layer: $1, isDecoder: true)
+        }
         let cross = 2 * t * d * inner + 2 * memory * widths.encoderOutput * inner + 2 * t * memory * inner
         let output = t * widths.decoderOutput * c.vocabularySize
         let mixes =
             (c.altUp?.mixFLOPs(hiddenSize: d) ?? 0) * (memory * c.encoderLayerCount + t * c.decoderLayerCount)
-        return 2 * (encoder + c.decoderLayerCount * (own + cross) + output) + mixes
+        return 2 * (encoder + c.decoderLayerCount * (own + cross) + fed + output) + mixes
+    }
+
+    /// Multiply-adds of one token in what follows the attention of a layer, with the experts that it passes.
+    private func feedForwardProducts(layer: Int, isDecoder: Bool) -> Int {
+        let c = configuration
+        let matrices = c.feedForward.isGated ? 3 : 2
+        let whole = matrices * c.hiddenSize * c.innerSize
+        guard let experts = c.experts?.experts(layer: layer, isDecoder: isDecoder) else { return whole }
+        let keeps = experts.keepsFeedForward
+        let expert = (keeps ? 2 : matrices) * c.hiddenSize * experts.expertInnerSize(c.innerSize)
+        let passed = Double(experts.count) * experts.activeShare * Double(expert)
+        return (keeps ? whole : 0) + experts.count * c.hiddenSize + Int(passed.rounded())
     }
 
     /// FLOPs of one example in training: three times ``forwardFLOPs(sourceLength:targetLength:)``.

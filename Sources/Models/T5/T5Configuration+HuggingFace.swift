@@ -59,19 +59,20 @@ extension T5Configuration {
             dropout: reader.double("dropout_rate", in: SettingsRange.belowOne, default: plain.dropout),
             sharesDropoutMasks: reader.bool("shares_dropout_masks", default: plain.sharesDropoutMasks),
             paddingToken: padding, endToken: token("eos_token_id", plain.endToken),
-            startToken: token("decoder_start_token_id", padding), altUp: Self.altUp(reader))
+            startToken: token("decoder_start_token_id", padding), altUp: Self.own("altup", reader),
+            experts: Self.own("experts", reader))
     }
 
-    /// `altup`, which no other program writes: unlike all the rest, it is read strictly.
-    private static func altUp(_ reader: SettingsReader) -> AltUpConfiguration? {
-        guard let own = reader.optionalObject("altup") else { return nil }
-        let altUp = AltUpConfiguration(reading: own)
+    /// What no other program writes: unlike all the rest, it is read strictly.
+    private static func own<Value: SettingsRepresentable>(_ key: String, _ reader: SettingsReader) -> Value? {
+        guard let own = reader.optionalObject(key) else { return nil }
+        let value = Value(reading: own)
         // What is wrong is in the reader, whose problems are looked at in the end.
         try? own.finish()
-        return altUp
+        return value
     }
 
-    /// The same architecture as Hugging Face's `config.json` has it; what is not plain is under `altup`.
+    /// The same architecture as Hugging Face's `config.json` has it; what is not plain is under `altup` and `experts`.
     public var huggingFaceTree: SettingsTree {
         var object: SettingsObject = [
             "architectures": .array([.string("T5ForConditionalGeneration")]), "model_type": .string("t5"),
@@ -87,8 +88,7 @@ extension T5Configuration {
             "pad_token_id": .int(paddingToken), "eos_token_id": .int(endToken),
             "decoder_start_token_id": .int(startToken),
         ]
-        if let altUp { object["altup"] = altUp.settings }
         if scaledOutput != tiedOutput { object["scale_decoder_outputs"] = .bool(scaledOutput) }
-        return .object(object)
+        return SettingsTree.object(object).merging(own)
     }
 }

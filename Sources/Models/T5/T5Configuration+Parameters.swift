@@ -35,7 +35,9 @@ extension T5Configuration {
                         "\(prefix)1.EncDecAttention", memory: widths.encoderOutput, isFirst: false)
                     result.append(("\(prefix)1.layer_norm.weight", [hiddenSize]))
                 }
-                result += feedForward("\(prefix)\(isDecoder ? 2 : 1)")
+                result += feedForward(
+                    "\(prefix)\(isDecoder ? 2 : 1)",
+                    experts: experts?.experts(layer: layer, isDecoder: isDecoder))
             }
             let width = isDecoder ? widths.decoderOutput : widths.encoderOutput
             result.append(("\(stack).final_layer_norm.weight", [width]))
@@ -59,10 +61,24 @@ extension T5Configuration {
         return result
     }
 
-    private func feedForward(_ prefix: String) -> [(String, [Int])] {
-        let names = feedForward.isGated ? ["wi_0", "wi_1"] : ["wi"]
-        var result = names.map { ("\(prefix).DenseReluDense.\($0).weight", [innerSize, hiddenSize]) }
-        result.append(("\(prefix).DenseReluDense.wo.weight", [hiddenSize, innerSize]))
+    private func feedForward(_ prefix: String, experts: ExpertsConfiguration?) -> [(String, [Int])] {
+        let place = "\(prefix).DenseReluDense"
+        var result: [(String, [Int])] = []
+        if let experts {
+            let inner = experts.expertInnerSize(innerSize)
+            let isGated = feedForward.isGated && !experts.keepsFeedForward
+            result.append(("\(place).router.weight", [experts.count, hiddenSize]))
+            for name in isGated ? ["up", "gate"] : ["up"] {
+                result.append(("\(place).experts.\(name).weight", [experts.count, inner, hiddenSize]))
+            }
+            result.append(("\(place).experts.down.weight", [experts.count, hiddenSize, inner]))
+        }
+        if experts?.keepsFeedForward ?? true {
+            for name in feedForward.isGated ? ["wi_0", "wi_1"] : ["wi"] {
+                result.append(("\(place).\(name).weight", [innerSize, hiddenSize]))
+            }
+            result.append(("\(place).wo.weight", [hiddenSize, innerSize]))
+        }
         result.append(("\(prefix).layer_norm.weight", [hiddenSize]))
         return result
     }

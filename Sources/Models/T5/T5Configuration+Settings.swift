@@ -28,7 +28,8 @@ extension T5Configuration: SettingsRepresentable {
             paddingToken: token("padding_token", plain.paddingToken),
             endToken: token("end_token", plain.endToken),
             startToken: token("start_token", plain.startToken),
-            altUp: reader.optionalObject("altup").map { AltUpConfiguration(reading: $0) })
+            altUp: reader.optionalObject("altup").map { AltUpConfiguration(reading: $0) },
+            experts: reader.optionalObject("experts").map { T5ExpertsConfiguration(reading: $0) })
         reportContradictions(reader)
     }
 
@@ -48,6 +49,14 @@ extension T5Configuration: SettingsRepresentable {
             reader.reportContradiction(key, "it must be below vocabulary_size (\(vocabularySize))")
         }
         reportAltUpContradictions(reader)
+        guard let experts else { return }
+        let layers = max(
+            experts.sides.hasEncoder ? encoderLayerCount : 0, experts.sides.hasDecoder ? decoderLayerCount : 0
+        )
+        if experts.period > layers {
+            reader.optionalObject("experts")?.reportContradiction(
+                "period", "no layer would have experts: a side has \(layers)")
+        }
     }
 
     private func reportAltUpContradictions(_ reader: SettingsReader) {
@@ -82,6 +91,14 @@ extension T5Configuration: SettingsRepresentable {
             "dropout": .double(dropout), "shares_dropout_masks": .bool(sharesDropoutMasks),
             "padding_token": .int(paddingToken), "end_token": .int(endToken), "start_token": .int(startToken),
         ]
-        return altUp.map { plain.merging(["altup": $0.settings]) } ?? plain
+        return plain.merging(own)
+    }
+
+    /// What no other program knows, under the names in both forms of configuration files.
+    var own: SettingsTree {
+        var object: SettingsObject = [:]
+        if let altUp { object["altup"] = altUp.settings }
+        if let experts { object["experts"] = experts.settings }
+        return .object(object)
     }
 }

@@ -42,6 +42,8 @@ public struct T5Configuration: Sendable, Equatable {
     ///
     /// Holds for both sides, but the reduction of the sequence for the encoder alone, as in the paper.
     public var altUp: AltUpConfiguration?
+    /// Experts in feed-forwards; nil for none.
+    public var experts: T5ExpertsConfiguration?
 
     /// T5 v1.0 small, unless told otherwise.
     public init(
@@ -50,7 +52,7 @@ public struct T5Configuration: Sendable, Equatable {
         feedForward: T5FeedForwardKind = .relu, tiedOutput: Bool = true, scaledOutput: Bool? = nil,
         bucketCount: Int = 32, maximumDistance: Int = 128, epsilon: Double = 1e-6, dropout: Double = 0.1,
         sharesDropoutMasks: Bool = true, paddingToken: Int = 0, endToken: Int = 1, startToken: Int = 0,
-        altUp: AltUpConfiguration? = nil
+        altUp: AltUpConfiguration? = nil, experts: T5ExpertsConfiguration? = nil
     ) {
         self.vocabularySize = vocabularySize
         self.hiddenSize = hiddenSize
@@ -71,6 +73,7 @@ public struct T5Configuration: Sendable, Equatable {
         self.endToken = endToken
         self.startToken = startToken
         self.altUp = altUp
+        self.experts = experts
     }
 
     /// The width of all heads together.

@@ -7,7 +7,7 @@ public struct T5DecoderLayer {
     private let attentionNorm: Tensor
     private let cross: T5Attention
     private let crossNorm: Tensor
-    private let feedForward: T5FeedForward
+    private let feedForward: T5FeedForwardPart
     private let feedForwardNorm: Tensor
     private let branches: T5Branches
     private let headCount: Int
@@ -18,18 +18,18 @@ public struct T5DecoderLayer {
     /// Declares `layer.0.SelfAttention`, `layer.1.EncDecAttention`, `layer.2.DenseReluDense` and the norms.
     ///
     /// `memorySize` is the width of the encoder's result.
-    init(_ scope: ParameterScope, _ configuration: T5Configuration, memorySize: Int, isFirst: Bool) throws {
+    init(_ scope: ParameterScope, _ configuration: T5Configuration, memorySize: Int, layer: Int) throws {
         let c = configuration
         let first = scope.scope("layer.0")
         attention = try T5Attention(first.scope("SelfAttention"), c, memorySize: c.hiddenSize)
         positions =
-            isFirst ? try T5PositionTable(first.scope("SelfAttention"), c, bidirectional: false) : nil
+            layer == 0 ? try T5PositionTable(first.scope("SelfAttention"), c, bidirectional: false) : nil
         attentionNorm = try T5Branches.norm(first, c.hiddenSize)
         let second = scope.scope("layer.1")
         cross = try T5Attention(second.scope("EncDecAttention"), c, memorySize: memorySize)
         crossNorm = try T5Branches.norm(second, c.hiddenSize)
         let third = scope.scope("layer.2")
-        feedForward = try T5FeedForward(third.scope("DenseReluDense"), c)
+        feedForward = try T5FeedForwardPart(third, c, layer: layer, isDecoder: true)
         feedForwardNorm = try T5Branches.norm(third, c.hiddenSize)
         branches = T5Branches(c)
         headCount = c.headCount
@@ -47,7 +47,8 @@ public struct T5DecoderLayer {
         let (asking, stream) = try branches.norm(x, adding: mixed, crossNorm, call)
         let read = try cross.over(memory, from: asking, segments: segments, call.context)
         let (next, sum) = try branches.norm(stream, adding: read, feedForwardNorm, call)
-        return try branches.add(sum, feedForward(next, call.context), call)
+        let fed = try feedForward(next, places: call.segments?.places(stride: stride), call.context)
+        return try branches.add(sum, fed, call)
     }
 
     // MARK: Steps
@@ -66,7 +67,7 @@ public struct T5DecoderLayer {
             weights: T5StepWeights(
                 own: try attention.ownProjection(type), ownOutput: try attention.outputProjection(type),
                 query: try cross.queryProjection(type), crossOutput: try cross.outputProjection(type),
-                feedForward: try feedForward.weights(type)))
+                feedForward: try feedForward.converted(to: type)))
     }
 
     /// One token of every row: x [B, 1, d] → [B, 1, d], with `bias` [H, count + 1]; the cache grows.
@@ -88,6 +89,6 @@ public struct T5DecoderLayer {
             values: cache.crossValues, keySegments: memorySegments, count: cache.crossKeys.size(2))
         let crossed = try read.linear(cache.weights.crossOutput).reshaped(x.shape)
         let (next, sum) = try branches.norm(stream, adding: crossed, feedForwardNorm, call)
-        return try branches.add(sum, feedForward.apply(next, cache.weights.feedForward, call.context), call)
+        return try branches.add(sum, cache.weights.feedForward(next, places: nil, call.context), call)
     }
 }

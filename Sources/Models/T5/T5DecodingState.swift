@@ -6,7 +6,7 @@ struct T5StepWeights {
     let ownOutput: Tensor
     let query: Tensor
     let crossOutput: Tensor
-    let feedForward: [Tensor]
+    let feedForward: T5FeedForwardPart
 }
 
 /// What one decoder layer keeps while decoding.

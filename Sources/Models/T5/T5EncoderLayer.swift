@@ -8,23 +8,23 @@ import Torch
 public struct T5EncoderLayer {
     private let attention: T5Attention
     private let attentionNorm: Tensor
-    private let feedForward: T5FeedForward
+    private let feedForward: T5FeedForwardPart
     private let feedForwardNorm: Tensor
     private let branches: T5Branches
     /// The stack's position table, which the first layer declares.
     let positions: T5PositionTable?
 
     /// Declares `layer.0.SelfAttention`, `layer.1.DenseReluDense` and both norms.
-    init(_ scope: ParameterScope, _ configuration: T5Configuration, isFirst: Bool) throws {
+    init(_ scope: ParameterScope, _ configuration: T5Configuration, layer: Int) throws {
         let first = scope.scope("layer.0")
         attention = try T5Attention(
             first.scope("SelfAttention"), configuration, memorySize: configuration.hiddenSize)
         positions =
-            isFirst
+            layer == 0
             ? try T5PositionTable(first.scope("SelfAttention"), configuration, bidirectional: true) : nil
         attentionNorm = try T5Branches.norm(first, configuration.hiddenSize)
         let second = scope.scope("layer.1")
-        feedForward = try T5FeedForward(second.scope("DenseReluDense"), configuration)
+        feedForward = try T5FeedForwardPart(second, configuration, layer: layer, isDecoder: false)
         feedForwardNorm = try T5Branches.norm(second, configuration.hiddenSize)
         branches = T5Branches(configuration)
     }
@@ -36,7 +36,8 @@ public struct T5EncoderLayer {
             normed, bias: call.bias.distances(count: x.size(1), stride: stride),
             segments: call.segments?.every(stride), causal: false, call.context)
         let (next, stream) = try branches.norm(x, adding: mixed, feedForwardNorm, call)
-        return try branches.add(stream, feedForward(next, call.context), call)
+        let fed = try feedForward(next, places: call.segments?.places(stride: stride), call.context)
+        return try branches.add(stream, fed, call)
     }
 }
 

@@ -24,20 +24,39 @@ public struct T5FeedForward {
         sharedAxes = c.sharesDropoutMasks ? [1] : []
     }
 
-    /// All weights in an element type, the output's last.
-    func weights(_ type: ElementType) throws -> [Tensor] { try (inner + [output]).map { try $0.to(type) } }
+    private init(_ other: T5FeedForward, inner: [Tensor], output: Tensor) {
+        self.inner = inner
+        self.output = output
+        activation = other.activation
+        dropout = other.dropout
+        sharedAxes = other.sharedAxes
+    }
+
+    /// The same with weights in an element type, for many calls in that type.
+    func converted(to type: ElementType) throws -> T5FeedForward {
+        T5FeedForward(self, inner: try inner.map { try $0.to(type) }, output: try output.to(type))
+    }
 
     /// x [B, T, d] → [B, T, d].
     public func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
-        try apply(x, weights(x.elementType), context)
-    }
-
-    /// The same with weights from ``weights(_:)``.
-    func apply(_ x: Tensor, _ weights: [Tensor], _ context: ForwardContext) throws -> Tensor {
-        let linear = weights.count > 2 ? try x.linear(weights[1]) : nil
-        let active = try FusedOperators.gatedActivation(
-            try x.linear(weights[0]), linear, activation: activation)
+        func linear(_ x: Tensor, _ weight: Tensor) throws -> Tensor { try x.linear(weight.to(x.elementType)) }
+        let gate = inner.count > 1 ? try linear(x, inner[1]) : nil
+        let active = try FusedOperators.gatedActivation(linear(x, inner[0]), gate, activation: activation)
         let kept = try Dropout.apply(active, probability: dropout, sharedAxes: sharedAxes, context)
-        return try kept.linear(weights[weights.count - 1])
+        return try linear(kept, output)
+    }
+}
+
+extension T5FeedForward {
+    /// The shape and the first values of a feed-forward, for experts that stand in its place.
+    static func options(_ configuration: T5Configuration) -> FeedForward.Options {
+        let c = configuration
+        let initializers = T5Initializers(c)
+        let first = initializers.feedForward(inputSize: c.hiddenSize)
+        return FeedForward.Options(
+            hiddenSize: c.hiddenSize, innerSize: c.innerSize, isGated: c.feedForward.isGated,
+            activation: c.feedForward.activation, biases: false, subNorm: nil, activationDropout: c.dropout,
+            initializer: first, gateInitializer: first,
+            downInitializer: initializers.feedForward(inputSize: c.innerSize))
     }
 }

@@ -58,13 +58,13 @@ public final class T5Model {
         embedding = try root.scope("shared").parameter(
             "weight", [c.vocabularySize, widths.embedding], initializers.embedding, decays: false)
         encoderLayers = try (0..<c.encoderLayerCount).map {
-            try T5EncoderLayer(root.scope("encoder.block.\($0)"), c, isFirst: $0 == 0)
+            try T5EncoderLayer(root.scope("encoder.block.\($0)"), c, layer: $0)
         }
         encoderNorm = try T5Branches.norm(
             root.scope("encoder"), widths.encoderOutput, name: "final_layer_norm")
         decoderLayers = try (0..<c.decoderLayerCount).map {
             try T5DecoderLayer(
-                root.scope("decoder.block.\($0)"), c, memorySize: widths.encoderOutput, isFirst: $0 == 0)
+                root.scope("decoder.block.\($0)"), c, memorySize: widths.encoderOutput, layer: $0)
         }
         decoderNorm = try T5Branches.norm(
             root.scope("decoder"), widths.decoderOutput, name: "final_layer_norm")

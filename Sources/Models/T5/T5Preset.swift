@@ -33,21 +33,44 @@ public struct T5Preset: Sendable, Equatable {
             vocabularySize: 384, hiddenSize: width, headCount: 4, keySize: width / 4, innerSize: inner,
             encoderLayerCount: layers, feedForward: .gatedGelu, tiedOutput: false, dropout: 0)
         let summary = "T5 v1.1 over bytes: \(layers)+\(layers) layers of width \(width)"
-        let sequence = { AltUpConfiguration.sequence(SequenceReductionConfiguration(mode: $0)) }
-        let variants: [(String, String, AltUpConfiguration?)] = [
-            ("", "", nil), ("-altup2", ", AltUp with 2 blocks", AltUpConfiguration()),
-            ("-altup4", ", AltUp with 4 blocks", AltUpConfiguration(blockCount: 4)),
-            ("-recycled2", ", Recycled-AltUp with 2 blocks", AltUpConfiguration(kind: .recycled)),
-            ("-sum2", ", the baseline Sum: 2 embeddings added", AltUpConfiguration(kind: .sum)),
-            ("-sequence4", ", Sequence-AltUp with stride 4", sequence(.altup)),
-            ("-skip4", ", the baseline stride-and-skip with stride 4", sequence(.skip)),
-            ("-pool4", ", the baseline of means over 4 tokens", sequence(.pool)),
-        ]
-        return variants.map { suffix, what, altUp in
+        func variant(
+            _ suffix: String, _ what: String, _ change: (inout T5Configuration) -> Void
+        ) -> T5Preset {
             var configuration = dense
-            configuration.altUp = altUp
-            return T5Preset(name: name + suffix, summary: summary + what, configuration: configuration)
+            change(&configuration)
+            return T5Preset(
+                name: "\(name)-\(suffix)", summary: "\(summary), \(what)", configuration: configuration)
         }
+        func sequence(_ mode: SequenceReductionConfiguration.Mode) -> AltUpConfiguration {
+            .sequence(SequenceReductionConfiguration(mode: mode))
+        }
+        let switched = T5ExpertsConfiguration(ExpertsConfiguration(count: 4))
+        let partial = ExpertsConfiguration(routing: .partial, count: 16, capacityFactor: nil, innerSize: 16)
+        return [
+            T5Preset(name: name, summary: summary, configuration: dense),
+            variant("altup2", "AltUp with 2 blocks") { $0.altUp = AltUpConfiguration() },
+            variant("altup4", "AltUp with 4 blocks") { $0.altUp = AltUpConfiguration(blockCount: 4) },
+            variant("recycled2", "Recycled-AltUp with 2 blocks") {
+                $0.altUp = AltUpConfiguration(kind: .recycled)
+            },
+            variant("sum2", "the baseline Sum: 2 embeddings added") {
+                $0.altUp = AltUpConfiguration(kind: .sum)
+            },
+            variant("dense2x", "the baseline Dense2X: a residual stream of twice the width") {
+                $0.hiddenSize *= 2
+            },
+            variant("sequence4", "Sequence-AltUp with stride 4") { $0.altUp = sequence(.altup) },
+            variant("skip4", "the baseline stride-and-skip with stride 4") { $0.altUp = sequence(.skip) },
+            variant("pool4", "the baseline of means over 4 tokens") { $0.altUp = sequence(.pool) },
+            variant("switch4", "4 experts in every second feed-forward") { $0.experts = switched },
+            variant("partial16", "16 tiny experts beside every feed-forward") {
+                $0.experts = T5ExpertsConfiguration(partial, period: 1)
+            },
+            variant("switch4-altup2", "4 experts in every second feed-forward and AltUp with 2 blocks") {
+                $0.experts = switched
+                $0.altUp = AltUpConfiguration()
+            },
+        ]
     }
 
     /// The preset of a name; throws ``PresetError`` with the name that was probably meant.

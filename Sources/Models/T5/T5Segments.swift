@@ -5,6 +5,7 @@ public final class T5Segments {
     /// One number a position.
     public let values: Tensor
     private var strided: [Int: Tensor] = [:]
+    private var places: [Int: Tensor] = [:]
 
     /// Segments as int32 [B, T].
     public init(_ values: Tensor) throws {
@@ -29,6 +30,18 @@ public final class T5Segments {
         }
         let result = try values.sliced(1, 0..<values.size(1), by: stride).contiguous()
         strided[stride] = result
+        return result
+    }
+
+    /// Which of every `stride`-th positions, counted over all rows, are no padding: int64 [M].
+    ///
+    /// Throws what ``every(_:)`` throws.
+    public func places(stride: Int) throws -> Tensor {
+        if let found = places[stride] { return found }
+        let numbers = try every(stride).values(as: Int32.self)
+        let kept = numbers.indices.filter { numbers[$0] != 0 }.map(Int64.init)
+        let result = try Tensor.from(kept, [kept.count], on: values.device)
+        places[stride] = result
         return result
     }
 }
