@@ -121,6 +121,8 @@ import Testing
         let info = try succeed(["info", "--model", folder.path("wide")]).output
         #expect(info.contains("recycled") && info.contains("4+4"))
         #expect(try succeed(["info", "--preset", "t5-9m-altup2"]).output.contains("blocks"))
+        #expect(
+            try succeed(["info", "--preset", "t5-2m-switch4"]).output.contains("encoder and decoder, 1 in 2"))
     }
 
     @Test("What makes no sense is refused with the reason")

@@ -262,7 +262,7 @@ ct_status ct_sequence_altup(ct_tensor *out, ct_tensor *anchor_out, ct_tensor *in
 ct_status ct_slice_scatter(ct_tensor *out, ct_tensor x, ct_tensor source, int64_t axis, int64_t begin, int64_t end,
                            int64_t step);
 
-// ---- Mixtures of experts (kernels/experts.cpp) ----
+// ---- Mixtures of experts (kernels/routing.cpp, kernels/experts.cpp) ----
 // probabilities [N, E] -> token of every slot [M] (sorted by expert), its entry
 // (token * E + expert) in the probabilities, the wanted experts [N, k], and the
 // slots of each expert in `counts` (E numbers). routing 0: token choice by position, 1: token choice by

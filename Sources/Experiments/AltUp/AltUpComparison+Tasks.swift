@@ -43,6 +43,14 @@ extension AltUpComparison {
         report.add(.text(text))
         report.add(.chart(name: chart, taskChart(results)))
         report.add(.table(taskTable(results)))
+        let unskilled = taskGroups.filter { group in !rows.contains { isSkilled($0, group, results) } }
+        if !unskilled.isEmpty {
+            report.add(
+                .text(
+                    "**No model answers \(unskilled.map(\.title).joined(separator: " or ")) better than always the"
+                        + " commonest answer** by more than its standard deviation: these scores say nothing about the"
+                        + " variants."))
+        }
         if rows.filter({ $0.family == .t5 && $0.variant == .dense }).count > 1 {
             report.add(
                 .text(
@@ -50,6 +58,15 @@ extension AltUpComparison {
                         + " the commonest answer:"))
             report.add(.table(speedUpTable(.t5, keys: taskGroups, results)))
         }
+    }
+
+    /// Whether a model's mean is above what takes no skill by more than the standard deviation of its seeds.
+    private func isSkilled(
+        _ row: AltUpRow, _ group: (key: String, title: String, floor: Double?), _ results: [UnitResult]
+    ) -> Bool {
+        let sample = results.sample(row.name, group.key)
+        guard let mean = sample.mean, let floor = group.floor else { return false }
+        return mean - floor > (sample.standardDeviation ?? 0)
     }
 
     private func taskTable(_ results: [UnitResult]) -> MarkdownTable {

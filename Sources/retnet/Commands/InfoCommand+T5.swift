@@ -16,6 +16,13 @@ extension InfoCommand {
         if let altUp = configuration.altUp, altUp.kind != .none {
             add("blocks", Format.grouped(altUp.blockCount), altUp.kind.rawValue)
         }
+        if let experts = configuration.experts {
+            let sides = experts.sides == .both ? "encoder and decoder" : experts.sides.rawValue
+            let layers = experts.period > 1 ? "1 in \(experts.period) layers" : "all layers"
+            add(
+                "experts", Format.grouped(experts.experts.count),
+                "\(experts.experts.routing.rawValue), \(sides), \(layers)")
+        }
         if let sequence = configuration.altUp?.sequence {
             add("tokens seen", "1 in \(sequence.stride)", "\(sequence.mode.rawValue), encoder")
         }
