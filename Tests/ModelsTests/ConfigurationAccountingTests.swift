@@ -69,7 +69,9 @@ struct ConfigurationAccountingTests {
             #expect(accounting.parameters.feedForwards == block.feedForwards * layers)
         }
         guard case .retention(let retention) = preset.configuration.mixer else { return }
-        #expect(retention.headCount * retention.keySize == preset.configuration.hiddenSize)
+        // Dense2X widens the residual stream alone.
+        let streams = name.hasSuffix("dense2x") ? 2 : 1
+        #expect(streams * retention.headCount * retention.keySize == preset.configuration.hiddenSize)
         #expect(retention.normalization.streams)
         #expect(preset.recipe.sequenceLength == preset.configuration.trainingLength)
         #expect(preset.recipe.warmupSteps < preset.recipe.steps)
