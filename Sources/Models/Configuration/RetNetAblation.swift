@@ -19,7 +19,7 @@ public enum RetNetAblation: String, Sendable, CaseIterable {
     /// The model without the part.
     ///
     /// Without the head norm nothing takes the scale of scores away, so they are normalised by the decay alone, as in
-    /// ``ScoreNormalization/decay``. Throws ``PresetError/unsuitable(reason:)`` if the model is no RetNet of equal
+    /// `ScoreNormalization.decay`. Throws ``PresetError/unsuitable(reason:)`` if the model is no RetNet of equal
     /// blocks, or its heads cannot be divided.
     public func applied(to model: LanguageModelConfiguration) throws -> LanguageModelConfiguration {
         guard model.pattern.count == 1, case .retention(var retention) = model.mixer else {

@@ -60,7 +60,7 @@ public final class T5Objective: TrainingObjective {
 }
 
 extension T5Batch {
-    /// The tensors of a batch of token rows; throws ``T5Error`` and `TorchError`.
+    /// The tensors of a batch of token rows; throws `T5Error` and `TorchError`.
     public init(_ batch: PairBatch, configuration: T5Configuration, device: Device = .cpu) throws {
         try self.init(
             sources: batch.sources, sourceSegments: batch.sourceSegments, targets: batch.targets,
