@@ -23,6 +23,8 @@ extension FusedOperators {
         public let choices: Tensor
         /// The number of slots of each expert, empty ones included.
         public let counts: [Int]
+        /// The number of all slots that are not empty.
+        public let takenCount: Int
     }
 
     /// Routes by probabilities [N, E]; a capacity of nil takes every token.
@@ -44,9 +46,10 @@ extension FusedOperators {
         guard results.count == 3 else {
             throw TorchError(kind: .other, message: "routing returned no tensor")
         }
+        let (taken, granule) = (counts.map(Int.init), Swift.max(1, granule))
         return Routes(
-            slotTokens: results[0], slotEntries: results[1], choices: results[2], counts: counts.map(Int.init)
-        )
+            slotTokens: results[0], slotEntries: results[1], choices: results[2],
+            counts: taken.map { ($0 + granule - 1) / granule * granule }, takenCount: taken.reduce(0, +))
     }
 
     /// The row of every slot's token: x [N, D] → [M, D].

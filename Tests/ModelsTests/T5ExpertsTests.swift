@@ -67,21 +67,7 @@ import Torch
     ) throws {
         let c = Self.configuration(experts, altUp)
         let model = try madeUpT5(c)
-        let batch = try Self.batch(c)
-        let whole = try withoutGradients { try model(batch) }
-        var state = try model.startDecoding(model.encode(batch.source, segments: batch.sourceSegments))
-        for time in 0..<4 {
-            let (logits, next) = try model.cachedStep(batch.decoderInput.selected(1, time), state: state)
-            let expected = try whole.selected(1, time).selected(0, 0).doubles()
-            #expect(relativeDifference(try logits.selected(0, 0).doubles(), expected) < 1e-11)
-            state = next
-        }
-        let alone = try T5Batch(sources: [goldenSources[1]], targets: [goldenTargets[1]], configuration: c)
-        let count = goldenTargets[1].count
-        #expect(
-            relativeDifference(
-                try whole.selected(0, 1).sliced(0, 0..<count).doubles(),
-                try model(alone).selected(0, 0).sliced(0, 0..<count).doubles()) < 1e-11)
+        try expectStepsAndPaddingChangeNothing(model)
     }
 
     @Test func `Padding takes no expert's place and weighs in no loss`() throws {

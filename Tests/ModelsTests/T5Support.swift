@@ -1,6 +1,7 @@
 import Foundation
 import Layers
 import Models
+import Testing
 import Torch
 
 /// A T5 of a few hundred numbers; inner widths differ from the model's on purpose.
@@ -44,4 +45,25 @@ func relativeDifference(_ a: [Double], _ b: [Double]) -> Double {
     guard a.count == b.count, !a.isEmpty else { return .infinity }
     let scale = b.reduce(1e-300) { max($0, abs($1)) }
     return zip(a, b).reduce(0) { max($0, abs($1.0 - $1.1)) } / scale
+}
+
+/// Decoding step by step is a whole pass, and an example alone is the example padded.
+func expectStepsAndPaddingChangeNothing(_ model: T5Model) throws {
+    let batch = try T5Batch(
+        sources: goldenSources, targets: goldenTargets, configuration: model.configuration)
+    let whole = try withoutGradients { try model(batch) }
+    var state = try model.startDecoding(model.encode(batch.source, segments: batch.sourceSegments))
+    for time in 0..<4 {
+        let (logits, next) = try model.cachedStep(batch.decoderInput.selected(1, time), state: state)
+        let expected = try whole.selected(1, time).selected(0, 0).doubles()
+        #expect(relativeDifference(try logits.selected(0, 0).doubles(), expected) < 1e-11)
+        state = next
+    }
+    let alone = try T5Batch(
+        sources: [goldenSources[1]], targets: [goldenTargets[1]], configuration: model.configuration)
+    let count = goldenTargets[1].count
+    #expect(
+        relativeDifference(
+            try whole.selected(0, 1).sliced(0, 0..<count).doubles(),
+            try model(alone).selected(0, 0).sliced(0, 0..<count).doubles()) < 1e-11)
 }

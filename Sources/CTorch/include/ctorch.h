@@ -265,9 +265,9 @@ ct_status ct_slice_scatter(ct_tensor *out, ct_tensor x, ct_tensor source, int64_
 // ---- Mixtures of experts (kernels/routing.cpp, kernels/experts.cpp) ----
 // probabilities [N, E] -> token of every slot [M] (sorted by expert), its entry
 // (token * E + expert) in the probabilities, the wanted experts [N, k], and the
-// slots of each expert in `counts` (E numbers). routing 0: token choice by position, 1: token choice by
-// probability, 2: expert choice. capacity 0: no limit. With a granule above 1 empty slots, of token -1 and entry 0, make
-// every count a multiple of it.
+// taken tokens of each expert in `counts` (E numbers). routing 0: token choice by position, 1: token choice by
+// probability, 2: expert choice. capacity 0: no limit. With a granule above 1 empty slots, of token -1 and entry 0, follow
+// those of each expert up to a multiple of it; `counts` leaves them out.
 ct_status ct_route(ct_tensor *slot_tokens, ct_tensor *slot_entries, ct_tensor *choices, int64_t *counts,
                    ct_tensor probabilities, int32_t routing, int64_t k, int64_t capacity, int64_t granule);
 // x [N, D] -> the row of every slot's token [M, D].

@@ -90,14 +90,13 @@ Slots by_expert(const double *p, int64_t tokens, int64_t experts, int64_t capaci
 void fill_up(Slots &slots, int64_t granule) {
   std::vector<int64_t> tokens, entries;
   int64_t start = 0;
-  for (auto &count : slots.counts) {
+  for (int64_t count : slots.counts) {
     int64_t full = (count + granule - 1) / granule * granule;
     tokens.insert(tokens.end(), slots.tokens.begin() + start, slots.tokens.begin() + start + count);
     entries.insert(entries.end(), slots.entries.begin() + start, slots.entries.begin() + start + count);
     tokens.insert(tokens.end(), full - count, -1);
     entries.insert(entries.end(), full - count, 0);
     start += count;
-    count = full;
   }
   slots.tokens = std::move(tokens);
   slots.entries = std::move(entries);

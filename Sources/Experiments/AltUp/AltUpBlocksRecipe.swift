@@ -1,14 +1,14 @@
 import Reporting
 
 /// AltUp with 2 and 4 blocks, with alternating layers and with all layers on one block.
-public struct AltUpBlocksRecipe: Recipe {
+public struct AltUpBlocksRecipe: ComparisonRecipe {
     /// `altup-blocks`.
     public static let name = "altup-blocks"
     /// The authors' ablation.
     public static let summary =
         "RetNet and T5: 2 and 4 blocks, alternating and always the same, against Sum (AltUp's ablations)"
 
-    private let comparison: AltUpComparison
+    let comparison: AltUpComparison
 
     /// The largest size of the main comparison, for 4 blocks need 4 layers.
     public init(_ context: ExperimentContext) throws {
@@ -19,15 +19,6 @@ public struct AltUpBlocksRecipe: Recipe {
                 ($0, 0...0)
             })
     }
-
-    /// Models and training at the scale.
-    public var settings: [String: String] { comparison.settings }
-
-    /// One unit a model and seed, and one of latency a seed.
-    public func units() throws -> [ExperimentUnit] { try comparison.units() }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? { try comparison.estimate() }
 
     /// Bars of accuracy, with all numbers.
     public func report(_ results: [UnitResult]) throws -> ExperimentReport {

@@ -14,13 +14,7 @@ extension AltUpComparison {
             )
         }
         report.add(explanations())
-        report.add(.heading("Scores"))
-        for family in families { report.add(.table(scoreTable(family, results))) }
-        report.add(.text(Self.verdictNote))
-        if let section = divergence(results) { report.add(section) }
-        report.add(.heading("Latency"))
-        for section in latencyNotes(results) { report.add(section) }
-        for family in families { report.add(.table(latencyTable(family, results))) }
+        addScores(to: &report, results)
         report.add(.heading("Speed-up"))
         report.add(
             .text(
@@ -31,6 +25,17 @@ extension AltUpComparison {
         for family in families {
             report.add(.table(speedUpTable(family, keys: [("accuracy", "accuracy", nil)], results)))
         }
+    }
+
+    /// Scores and latencies of every family, in the same words for all comparisons.
+    func addScores(to report: inout ExperimentReport, _ results: [UnitResult]) {
+        report.add(.heading("Scores"))
+        for family in families { report.add(.table(scoreTable(family, results))) }
+        report.add(.text(Self.verdictNote))
+        if let section = divergence(results) { report.add(section) }
+        report.add(.heading("Latency"))
+        for section in latencyNotes(results) { report.add(section) }
+        for family in families { report.add(.table(latencyTable(family, results))) }
     }
 
     /// What holds of the authors' statements for a family, in one line each.

@@ -1,12 +1,8 @@
 import Reporting
 
 extension AltUpComparison {
-    /// The groups of tasks, with the key of their mean and what always the commonest answer scores.
-    private var taskGroups: [(key: String, title: String, floor: Double?)] {
-        (t5Run?.groups ?? []).compactMap { tasks in
-            tasks.first.map { ("group \($0.group)", $0.group, constantScore(tasks)) }
-        }
-    }
+    /// A group of tasks: the key of its mean, its title, and what always the commonest answer scores.
+    private typealias TaskGroup = (key: String, title: String, floor: Double?)
 
     /// The mean over tasks of what always the commonest answer scores.
     private func constantScore(_ tasks: [TuningTask]) -> Double? {
@@ -21,6 +17,9 @@ extension AltUpComparison {
     /// What fine-tuning of T5 gave; nothing where no T5 takes part.
     func addTasks(to report: inout ExperimentReport, _ results: [UnitResult], chart: String) {
         guard let t5Run, let tuning = t5Run.settings.tuning, !t5Run.tasks.isEmpty else { return }
+        let groups: [TaskGroup] = t5Run.groups.compactMap { tasks in
+            tasks.first.map { ("group \($0.group)", $0.group, constantScore(tasks)) }
+        }
         report.add(.heading("Fine-tuning"))
         let sizes = t5Run.tasks.map { task in
             "\(task.title) \(Format.grouped(task.size)) to learn from,"
@@ -29,7 +28,7 @@ extension AltUpComparison {
         let leftOut = t5Run.tasks.reduce(0) { $0 + $1.leftOut }
         var text =
             "Every pretrained T5 is fine-tuned with \(tuning.text), once for each of"
-            + " \(taskGroups.map(\.title).joined(separator: ", ")) on a mixture of its tasks by size, and answers"
+            + " \(groups.map(\.title).joined(separator: ", ")) on a mixture of its tasks by size, and answers"
             + " greedily: \(sizes.joined(separator: "; "))."
         if leftOut > 0 {
             text += " \(Format.grouped(leftOut)) examples are longer than that and left out."
@@ -41,9 +40,9 @@ extension AltUpComparison {
             text += " There are no files of \(t5Run.missing.joined(separator: ", "))."
         }
         report.add(.text(text))
-        report.add(.chart(name: chart, taskChart(results)))
-        report.add(.table(taskTable(results)))
-        let unskilled = taskGroups.filter { group in !rows.contains { isSkilled($0, group, results) } }
+        report.add(.chart(name: chart, taskChart(groups, results)))
+        report.add(.table(taskTable(groups, results)))
+        let unskilled = groups.filter { group in !rows.contains { isSkilled($0, group, results) } }
         if !unskilled.isEmpty {
             report.add(
                 .text(
@@ -56,26 +55,26 @@ extension AltUpComparison {
                 .text(
                     "Speed-up at the same score, refused where larger dense models do not score higher, or no better than always"
                         + " the commonest answer:"))
-            report.add(.table(speedUpTable(.t5, keys: taskGroups, results)))
+            report.add(.table(speedUpTable(.t5, keys: groups, results)))
         }
     }
 
     /// Whether a model's mean is above what takes no skill by more than the standard deviation of its seeds.
     private func isSkilled(
-        _ row: AltUpRow, _ group: (key: String, title: String, floor: Double?), _ results: [UnitResult]
+        _ row: AltUpRow, _ group: TaskGroup, _ results: [UnitResult]
     ) -> Bool {
         let sample = results.sample(row.name, group.key)
         guard let mean = sample.mean, let floor = group.floor else { return false }
         return mean - floor > (sample.standardDeviation ?? 0)
     }
 
-    private func taskTable(_ results: [UnitResult]) -> MarkdownTable {
+    private func taskTable(_ all: [TaskGroup], _ results: [UnitResult]) -> MarkdownTable {
         let tasks = t5Run?.tasks ?? []
         let columns = tasks.flatMap { task in
             task.constantScores.map { (task.key($0.name), task.columnTitle($0.name), $0.value) }
         }
         // A group of one task with one figure has no mean of its own.
-        let groups = taskGroups.filter { group in
+        let groups = all.filter { group in
             let own = tasks.filter { $0.group == group.title }
             return own.count > 1 || (own.first?.constantScores.count ?? 0) > 1
         }
@@ -93,7 +92,7 @@ extension AltUpComparison {
         return table
     }
 
-    private func taskChart(_ results: [UnitResult]) -> BarChart {
+    private func taskChart(_ groups: [TaskGroup], _ results: [UnitResult]) -> BarChart {
         let own = rows.filter { $0.family == .t5 }
         let names = own.map { row in
             row.group == row.family.title ? row.variant.title : "\(row.size) \(row.variant.title)"
@@ -101,7 +100,7 @@ extension AltUpComparison {
         return BarChart(
             title: "T5 after fine-tuning", subtitle: "mean and standard deviation of seeds",
             categories: names, valueAxis: ChartAxis("score from 0 to 100"),
-            series: taskGroups.map { group in
+            series: groups.map { group in
                 let samples = own.map { results.sample($0.name, group.key) }
                 return BarChart.Series(
                     name: group.title, values: samples.map(\.mean),

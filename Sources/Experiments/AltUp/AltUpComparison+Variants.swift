@@ -8,13 +8,7 @@ extension AltUpComparison {
         }
         report.add(.chart(name: chart, ChartGrid(charts: charts, columnCount: 2)))
         report.add(explanations())
-        report.add(.heading("Scores"))
-        for family in families { report.add(.table(scoreTable(family, results))) }
-        report.add(.text(Self.verdictNote))
-        if let section = divergence(results) { report.add(section) }
-        report.add(.heading("Latency"))
-        for section in latencyNotes(results) { report.add(section) }
-        for family in families { report.add(.table(latencyTable(family, results))) }
+        addScores(to: &report, results)
     }
 
     /// Which of two variants is more accurate, by family, one line a question.

@@ -5,7 +5,7 @@ import Storage
 import Torch
 
 /// What the recipes around AltUp share: models of several families trained alike, scored, and timed in turns.
-struct AltUpComparison {
+struct AltUpComparison: RecipeComparison {
     let context: ExperimentContext
     let plan: AltUpPlan
     let rows: [AltUpRow]

@@ -1,14 +1,14 @@
 import Reporting
 
 /// Sparse experts with and without AltUp.
-public struct AltUpExpertsRecipe: Recipe {
+public struct AltUpExpertsRecipe: ComparisonRecipe {
     /// `altup-experts`.
     public static let name = "altup-experts"
     /// The authors' combination.
     public static let summary =
         "RetNet, Transformer and T5: sparse and partial experts with and without AltUp (AltUp with MoE)"
 
-    private let comparison: AltUpComparison
+    let comparison: AltUpComparison
 
     /// The middle size of the main comparison.
     public init(_ context: ExperimentContext) throws {
@@ -18,15 +18,6 @@ public struct AltUpExpertsRecipe: Recipe {
             sizes: plan.only(context.scale == .paper ? 1 : 2),
             variants: [.dense, .altUp, .experts, .expertsAltUp, .partial, .partialAltUp].map { ($0, 0...0) })
     }
-
-    /// Models and training at the scale.
-    public var settings: [String: String] { comparison.settings }
-
-    /// One unit a model and seed, and one of latency a seed.
-    public func units() throws -> [ExperimentUnit] { try comparison.units() }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? { try comparison.estimate() }
 
     /// Bars of accuracy, whether gains add up, all numbers.
     public func report(_ results: [UnitResult]) throws -> ExperimentReport {

@@ -1,14 +1,14 @@
 import Reporting
 
 /// Dense models, AltUp, Recycled-AltUp, Sum and Dense2X at three sizes, decoder-only.
-public struct AltUpRecipe: Recipe {
+public struct AltUpRecipe: ComparisonRecipe {
     /// `altup`.
     public static let name = "altup"
     /// The authors' main comparison, on models that they do not have.
     public static let summary =
         "RetNet and Transformer: dense, AltUp, Recycled-AltUp, Sum and Dense2X at three sizes (AltUp)"
 
-    private let comparison: AltUpComparison
+    let comparison: AltUpComparison
 
     /// Widths from 64 to 128 for `tiny`, to 384 for `small`, those of T5 small to large for `paper`.
     public init(_ context: ExperimentContext) throws {
@@ -17,15 +17,6 @@ public struct AltUpRecipe: Recipe {
             context, plan: plan, families: [.retnet, .transformer], sizes: plan.sizes,
             variants: AltUpPlan.sizeVariants)
     }
-
-    /// Models and training at the scale.
-    public var settings: [String: String] { comparison.settings }
-
-    /// One unit a model and seed, and one of latency a seed.
-    public func units() throws -> [ExperimentUnit] { try comparison.units() }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? { try comparison.estimate() }
 
     /// Accuracy against latency, scores, latencies, speed-ups.
     public func report(_ results: [UnitResult]) throws -> ExperimentReport {

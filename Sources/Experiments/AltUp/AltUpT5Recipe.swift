@@ -1,14 +1,14 @@
 import Reporting
 
 /// Dense T5, AltUp, Recycled-AltUp, Sum and Dense2X at three sizes: pretraining, fine-tuning, latency.
-public struct AltUpT5Recipe: Recipe {
+public struct AltUpT5Recipe: ComparisonRecipe {
     /// `altup-t5`.
     public static let name = "altup-t5"
     /// The authors' main comparison.
     public static let summary =
         "T5: the same, with pretraining by span corruption, fine-tuning and speed-up (AltUp)"
 
-    private let comparison: AltUpComparison
+    let comparison: AltUpComparison
 
     /// Widths from 64 to 128 for `tiny`, to 384 for `small`, T5 v1.1 small to large for `paper`.
     public init(_ context: ExperimentContext) throws {
@@ -16,15 +16,6 @@ public struct AltUpT5Recipe: Recipe {
         comparison = try AltUpComparison(
             context, plan: plan, families: [.t5], sizes: plan.sizes, variants: AltUpPlan.sizeVariants)
     }
-
-    /// Models and training at the scale.
-    public var settings: [String: String] { comparison.settings }
-
-    /// One unit a model and seed, and one of latency a seed.
-    public func units() throws -> [ExperimentUnit] { try comparison.units() }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? { try comparison.estimate() }
 
     /// Accuracy against latency, scores before and after fine-tuning, latencies, speed-ups.
     public func report(_ results: [UnitResult]) throws -> ExperimentReport {

@@ -1,14 +1,14 @@
 import Reporting
 
 /// Sequence-AltUp beside its baselines: stride-and-skip and average pooling.
-public struct SequenceAltUpRecipe: Recipe {
+public struct SequenceAltUpRecipe: ComparisonRecipe {
     /// `sequence-altup`.
     public static let name = "sequence-altup"
     /// The authors' comparison of ways to shorten sequences.
     public static let summary =
         "T5, RetNet and Transformer: Sequence-AltUp, stride-and-skip and average pooling (Sequence-AltUp)"
 
-    private let comparison: AltUpComparison
+    let comparison: AltUpComparison
 
     /// The largest size of the main comparison, for the first and the last layer see all tokens.
     public init(_ context: ExperimentContext) throws {
@@ -18,15 +18,6 @@ public struct SequenceAltUpRecipe: Recipe {
             sizes: plan.only(context.scale == .paper ? 1 : 2),
             variants: [.dense, .pool, .skip, .sequence].map { ($0, 0...0) })
     }
-
-    /// Models and training at the scale.
-    public var settings: [String: String] { comparison.settings }
-
-    /// One unit a model and seed, and one of latency a seed.
-    public func units() throws -> [ExperimentUnit] { try comparison.units() }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? { try comparison.estimate() }
 
     /// Bars of accuracy and latency, with all numbers.
     public func report(_ results: [UnitResult]) throws -> ExperimentReport {

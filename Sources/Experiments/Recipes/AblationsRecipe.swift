@@ -2,13 +2,13 @@ import Models
 import Reporting
 
 /// RetNet without one of its parts each (Table 6).
-public struct AblationsRecipe: Recipe {
+public struct AblationsRecipe: ComparisonRecipe {
     /// `ablations`.
     public static let name = "ablations"
     /// Table 6.
     public static let summary = "RetNet without gate, head norm, decay, several decays, wide heads (Table 6)"
 
-    private let comparison: TextComparison
+    let comparison: TextComparison
 
     /// The models and training of the architecture comparison.
     public init(_ context: ExperimentContext) throws {
@@ -23,17 +23,6 @@ public struct AblationsRecipe: Recipe {
                     Contender(name: $0.title, configuration: try $0.applied(to: base), key: $0.rawValue)
                 },
             run: TextRun(context: context, settings: settings))
-    }
-
-    /// Models and training at the scale.
-    public var settings: [String: String] { comparison.settings }
-
-    /// One unit a variant and seed.
-    public func units() throws -> [ExperimentUnit] { try comparison.units() }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? {
-        comparison.context.scale == .tiny ? nil : try comparison.estimate()
     }
 
     /// Scores, gaps beside the paper's, a plot.

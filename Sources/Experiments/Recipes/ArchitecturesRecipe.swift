@@ -2,7 +2,7 @@ import Models
 import Reporting
 
 /// RetNet beside the other architectures on one text, scored in and out of domain (Table 5).
-public struct ArchitecturesRecipe: Recipe {
+public struct ArchitecturesRecipe: ComparisonRecipe {
     /// `architectures`.
     public static let name = "architectures"
     /// Table 5.
@@ -14,7 +14,7 @@ public struct ArchitecturesRecipe: Recipe {
         .retnet, .linearTransformer, .rwkv, .h3, .hyena, .transformer,
     ]
 
-    private let comparison: TextComparison
+    let comparison: TextComparison
 
     /// Width 128 for `tiny`, 256 for `small`, the paper's 1,024 with 16 layers for `paper`.
     public init(_ context: ExperimentContext) throws {
@@ -47,17 +47,6 @@ public struct ArchitecturesRecipe: Recipe {
                     warmup: 375, dropout: 0.1, recomputes: true)
             )
         }
-    }
-
-    /// Models and training at the scale.
-    public var settings: [String: String] { comparison.settings }
-
-    /// One unit a contender and seed.
-    public func units() throws -> [ExperimentUnit] { try comparison.units() }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? {
-        comparison.context.scale == .tiny ? nil : try comparison.estimate()
     }
 
     /// Scores, gaps beside the paper's, a plot.

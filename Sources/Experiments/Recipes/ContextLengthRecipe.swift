@@ -7,7 +7,7 @@ import Torch
 import Training
 
 /// How much earlier text helps: the loss of the last tokens of a window with more and more of it read (Table 8).
-public struct ContextLengthRecipe: Recipe {
+public struct ContextLengthRecipe: ComparisonRecipe {
     /// `context-length`.
     public static let name = "context-length"
     /// Table 8.
@@ -15,7 +15,7 @@ public struct ContextLengthRecipe: Recipe {
         "loss of the last tokens for growing context, RetNet and Transformer (Table 8)"
 
     private let context: ExperimentContext
-    private let comparison: TextComparison
+    let comparison: TextComparison
     private let lengths: [Int]
     private let scored: Int
 
@@ -81,11 +81,6 @@ public struct ContextLengthRecipe: Recipe {
                 }
             }
         }
-    }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? {
-        context.scale == .tiny ? nil : try comparison.estimate()
     }
 
     /// Nats a token over the last tokens of all whole windows of the held-out text, each window cut at its front.

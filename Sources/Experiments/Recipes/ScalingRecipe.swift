@@ -3,7 +3,7 @@ import Models
 import Reporting
 
 /// RetNet and the Transformer at three sizes on the same tokens (Figure 5).
-public struct ScalingRecipe: Recipe {
+public struct ScalingRecipe: ComparisonRecipe {
     /// `scaling`.
     public static let name = "scaling"
     /// Figure 5.
@@ -17,7 +17,7 @@ public struct ScalingRecipe: Recipe {
         let size: Int
     }
 
-    private let comparison: TextComparison
+    let comparison: TextComparison
     private let entries: [Entry]
     private let families: [String]
 
@@ -76,17 +76,6 @@ public struct ScalingRecipe: Recipe {
                     accumulation: 244, warmup: 375, dropout: 0.1, recomputes: true)
             )
         }
-    }
-
-    /// Models and training at the scale.
-    public var settings: [String: String] { comparison.settings }
-
-    /// One unit a model and seed.
-    public func units() throws -> [ExperimentUnit] { try comparison.units() }
-
-    /// The work of all units, for all scales but the smallest.
-    public func estimate() throws -> ExperimentCost? {
-        comparison.context.scale == .tiny ? nil : try comparison.estimate()
     }
 
     // MARK: Report

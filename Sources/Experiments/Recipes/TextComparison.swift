@@ -4,7 +4,7 @@ import Reporting
 import Storage
 
 /// What the recipes share that train contenders on one text and score them on several.
-struct TextComparison {
+struct TextComparison: RecipeComparison {
     let context: ExperimentContext
     let contenders: [Contender]
     let run: TextRun
@@ -52,8 +52,9 @@ struct TextComparison {
         }
     }
 
-    /// The work of all units.
-    func estimate() throws -> ExperimentCost {
+    /// The work of all units; nil at the smallest scale.
+    func estimate() throws -> ExperimentCost? {
+        guard context.scale != .tiny else { return nil }
         var cost = ExperimentCost(trainingFLOPs: 0, tokenCount: 0, modelCount: 0, largestByteCount: 0)
         for contender in contenders {
             let accounting = try ModelAccounting(contender.configuration)

@@ -182,8 +182,7 @@ public struct MixtureOfExperts: FeedForwardLayer {
         }
         if options.order != .byExpert {
             let all = tokenCount * options.choices
-            let taken = try routes.slotTokens.values(as: Int64.self).count { $0 >= 0 }
-            losses.observe(Self.droppedName, Double(all - taken) / Double(max(1, all)))
+            losses.observe(Self.droppedName, Double(all - routes.takenCount) / Double(max(1, all)))
         }
     }
 }

@@ -16,26 +16,7 @@ public struct ShuffledWindows: BatchSource {
     public let seed: UInt64
     /// Whether each window begins with `<bos>` in place of the token before its first target.
     public let prependsBeginToken: Bool
-    /// How many times the whole data has been handed out.
-    public private(set) var epoch = 0
-    private var index = 0
-    private var order: Order
-
-    /// The windows of one epoch.
-    private struct Order {
-        let phase: Int
-        let windowCount: Int
-        let permutation: IndexPermutation
-
-        init(tokenCount: Int, length: Int, seed: UInt64, epoch: Int) {
-            var generator = SeededGenerator(seed: seed, stream: UInt64(truncatingIfNeeded: epoch) &+ 1)
-            // The first window has 1...length targets, all others follow it without gaps.
-            phase = 1 + generator.integer(below: length)
-            let rest = max(0, tokenCount - 1 - phase)
-            windowCount = 1 + rest / length + (rest % length == 0 ? 0 : 1)
-            permutation = IndexPermutation(count: windowCount, generator: &generator)
-        }
-    }
+    private var walk: WindowWalk
 
     /// Creates the source at the start of epoch 0.
     ///
@@ -57,38 +38,35 @@ public struct ShuffledWindows: BatchSource {
         self.length = length
         self.seed = seed
         self.prependsBeginToken = prependsBeginToken
-        order = Order(tokenCount: stream.tokenCount, length: length, seed: seed, epoch: 0)
+        let tokenCount = stream.tokenCount
+        walk = WindowWalk(length: length, seed: seed) { phase in
+            // The first window has 1...length targets, all others follow it without gaps.
+            let rest = max(0, tokenCount - 2 - phase)
+            return 1 + rest / length + (rest % length == 0 ? 0 : 1)
+        }
     }
+
+    /// How many times the whole data has been handed out.
+    public var epoch: Int { walk.epoch }
 
     /// The number of inputs of each batch, padding included.
     public var tokensPerBatch: Int { rowCount * length }
 
     /// The number of windows of the current epoch, which varies by one with the phase.
-    public var windowsPerEpoch: Int { order.windowCount }
+    public var windowsPerEpoch: Int { walk.windowCount }
 
     /// The place in the data.
     public var state: BatchSourceState {
         BatchSourceState(
             kind: prependsBeginToken ? "shuffled+begin" : "shuffled", fingerprint: stream.fingerprint,
             tokenCount: stream.tokenCount, rowCount: rowCount, length: length, seed: seed, epoch: epoch,
-            index: index, rows: [])
+            index: walk.index, rows: [])
     }
 
     /// Goes to a saved place; throws `TextError.stateMismatch` if it belongs to other data or settings.
     public mutating func restore(_ state: BatchSourceState) throws {
         try state.check(belongsWith: self.state)
-        guard state.epoch >= 0, state.epoch <= Int(Int32.max) else {
-            throw TextError.stateMismatch(reason: "its epoch \(state.epoch) is impossible")
-        }
-        let order = Order(
-            tokenCount: stream.tokenCount, length: length, seed: seed, epoch: state.epoch)
-        guard state.index >= 0, state.index < order.windowCount else {
-            throw TextError.stateMismatch(
-                reason: "its window \(state.index) is outside 0..<\(order.windowCount)")
-        }
-        self.order = order
-        epoch = state.epoch
-        index = state.index
+        try walk.restore(state, name: "window")
     }
 
     /// The next batch; throws `TextError` if a token of the data is damaged.
@@ -107,9 +85,8 @@ public struct ShuffledWindows: BatchSource {
     }
 
     private mutating func addWindow(to builder: inout BatchBuilder) throws {
-        let window = order.permutation(index)
-        let phase = order.phase
-        advance()
+        let (window, phase) = (walk.window, 1 + walk.phase)
+        walk.advance()
         // Targets first..<end, so that the inputs are the tokens one place before.
         let first = window == 0 ? 1 : 1 + phase + (window - 1) * length
         let end = window == 0 ? 1 + phase : min(first + length, stream.tokenCount)
@@ -128,13 +105,5 @@ public struct ShuffledWindows: BatchSource {
 
     private func startsDocument(_ position: Int) -> Bool {
         position < stream.tokenCount && stream.starts[stream.documentIndex(at: position)] == position
-    }
-
-    private mutating func advance() {
-        index += 1
-        guard index >= order.windowCount else { return }
-        index = 0
-        epoch += 1
-        order = Order(tokenCount: stream.tokenCount, length: length, seed: seed, epoch: epoch)
     }
 }

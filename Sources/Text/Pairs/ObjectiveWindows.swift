@@ -18,26 +18,7 @@ public struct ObjectiveWindows: PairSource {
     public let pieceLength: Int
     /// The seed of the order and of what happens to pieces.
     public let seed: UInt64
-    /// How many times the whole text has been handed out.
-    public private(set) var epoch = 0
-    private var index = 0
-    private var order: Order
-
-    /// The pieces of one epoch.
-    private struct Order {
-        let phase: Int
-        let pieceCount: Int
-        let permutation: IndexPermutation
-
-        init(tokenCount: Int, length: Int, seed: UInt64, epoch: Int) {
-            var generator = SeededGenerator(seed: seed, stream: UInt64(truncatingIfNeeded: epoch) &+ 1)
-            // The first piece has 0...length - 1 tokens, all others follow it without gaps.
-            phase = generator.integer(below: length)
-            let rest = max(0, tokenCount - phase)
-            pieceCount = (phase > 1 ? 1 : 0) + rest / length + (rest % length > 1 ? 1 : 0)
-            permutation = IndexPermutation(count: pieceCount, generator: &generator)
-        }
-    }
+    private var walk: WindowWalk
 
     /// Creates the source at the start of epoch 0.
     ///
@@ -60,38 +41,35 @@ public struct ObjectiveWindows: PairSource {
         targetLength = lengths.target
         pieceLength = lengths.piece
         self.seed = seed
-        order = Order(tokenCount: stream.tokenCount, length: pieceLength, seed: seed, epoch: 0)
+        let (tokenCount, length) = (stream.tokenCount, lengths.piece)
+        walk = WindowWalk(length: length, seed: seed) { phase in
+            // The first piece has 0...length - 1 tokens, all others follow it without gaps.
+            let rest = max(0, tokenCount - phase)
+            return (phase > 1 ? 1 : 0) + rest / length + (rest % length > 1 ? 1 : 0)
+        }
     }
+
+    /// How many times the whole text has been handed out.
+    public var epoch: Int { walk.epoch }
 
     /// The number of source and target tokens that a batch has room for.
     public var tokensPerBatch: Int { rowCount * (inputLength + targetLength) }
     /// The number of targets that a batch has room for.
     public var targetsPerBatch: Int { rowCount * targetLength }
     /// The number of batches that hand out the whole text once.
-    public var batchesPerEpoch: Double { Double(order.pieceCount) / Double(rowCount) }
+    public var batchesPerEpoch: Double { Double(walk.windowCount) / Double(rowCount) }
 
     /// The place in the text.
     public var state: BatchSourceState {
         BatchSourceState(
             kind: objective.identity, fingerprint: stream.fingerprint, tokenCount: stream.tokenCount,
-            rowCount: rowCount, length: pieceLength, seed: seed, epoch: epoch, index: index, rows: [])
+            rowCount: rowCount, length: pieceLength, seed: seed, epoch: epoch, index: walk.index, rows: [])
     }
 
     /// Goes to a saved place; throws `TextError.stateMismatch` if it belongs to other data or settings.
     public mutating func restore(_ state: BatchSourceState) throws {
         try state.check(belongsWith: self.state)
-        guard state.epoch >= 0, state.epoch <= Int(Int32.max) else {
-            throw TextError.stateMismatch(reason: "its epoch \(state.epoch) is impossible")
-        }
-        let order = Order(
-            tokenCount: stream.tokenCount, length: pieceLength, seed: seed, epoch: state.epoch)
-        guard state.index >= 0, state.index < order.pieceCount else {
-            throw TextError.stateMismatch(
-                reason: "its piece \(state.index) is outside 0..<\(order.pieceCount)")
-        }
-        self.order = order
-        epoch = state.epoch
-        index = state.index
+        try walk.restore(state, name: "piece")
     }
 
     /// The next batch; throws `TextError` if a token of the data is damaged.
@@ -130,24 +108,16 @@ public struct ObjectiveWindows: PairSource {
     }
 
     private mutating func nextExample() throws -> TokenPair {
-        let piece = order.permutation(index)
+        let (piece, phase) = (walk.window, walk.phase)
         // Numbers that no other piece of no other epoch draws.
         var generator = SeededGenerator(
-            seed: seed ^ 0x7370_616E, stream: UInt64(truncatingIfNeeded: epoch) << 40 &+ UInt64(index) &+ 1)
-        let phase = order.phase
+            seed: seed ^ 0x7370_616E,
+            stream: UInt64(truncatingIfNeeded: epoch) << 40 &+ UInt64(walk.index) &+ 1)
         let full = piece - (phase > 1 ? 1 : 0)
         let start = full < 0 ? 0 : phase + full * pieceLength
         let end = full < 0 ? phase : min(start + pieceLength, stream.tokenCount)
         let tokens = try stream.tokens(in: start..<end)
-        advance()
+        walk.advance()
         return try objective.example(tokens, using: &generator)
-    }
-
-    private mutating func advance() {
-        index += 1
-        guard index >= order.pieceCount else { return }
-        index = 0
-        epoch += 1
-        order = Order(tokenCount: stream.tokenCount, length: pieceLength, seed: seed, epoch: epoch)
     }
 }

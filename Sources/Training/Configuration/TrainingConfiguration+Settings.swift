@@ -35,7 +35,7 @@ extension TrainingConfiguration {
     }
 
     /// The text that the last assignment gives to a setting.
-    private static func assigned(_ path: String, _ assignments: [String]) -> String? {
+    static func assigned(_ path: String, _ assignments: [String]) -> String? {
         assignments.last { $0.hasPrefix(path + "=") }.map { String($0.dropFirst(path.count + 1)) }
     }
 
@@ -87,15 +87,7 @@ extension TrainingConfiguration {
     }
 
     private static func preset(of document: SettingsDocument) throws -> Preset? {
-        guard let found = document.tree.value(at: "model.preset"), found != .null else { return nil }
-        do {
-            return try Preset.named(found.string ?? found.summary)
-        } catch let error as PresetError {
-            let problem = SettingsProblem(
-                kind: .contradiction, path: "model.preset", allowed: error.description,
-                position: document.positions["model.preset"])
-            throw SettingsError([problem], sourceName: document.sourceName)
-        }
+        try document.preset { try Preset.named($0) }
     }
 
     /// All settings under their names in configuration files.

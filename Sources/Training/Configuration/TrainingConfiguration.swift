@@ -20,6 +20,13 @@ public struct TrainingConfiguration: Sendable, Equatable {
         case float32
         /// Half the memory traffic, with three digits.
         case bfloat16
+
+        /// The choice made that `auto` leaves to the machine.
+        var resolved: Precision {
+            self == .auto ? (Runtime.hasFastBFloat16 ? .bfloat16 : .float32) : self
+        }
+        /// The element type that it stands for.
+        var elementType: ElementType { resolved == .bfloat16 ? .bfloat16 : .float32 }
     }
 
     /// `model`: the architecture, as a preset with changes or written out.
@@ -64,18 +71,12 @@ public struct TrainingConfiguration: Sendable, Equatable {
         }
         result.data.validationPaths = data.validationPaths.map { URL(fileURLWithPath: $0).path }
         result.form = form ?? model.trainingForm
-        if precision == .auto { result.precision = Runtime.hasFastBFloat16 ? .bfloat16 : .float32 }
+        result.precision = precision.resolved
         return result
     }
 
     /// The element type of passes.
-    var computeType: ElementType {
-        switch precision {
-        case .float32: .float32
-        case .bfloat16: .bfloat16
-        case .auto: Runtime.hasFastBFloat16 ? .bfloat16 : .float32
-        }
-    }
+    var computeType: ElementType { precision.elementType }
 
     /// The part of the configuration that the trainer needs; the number of steps is not known here.
     var trainerOptions: Trainer.Options {
@@ -86,8 +87,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
         options.accumulationCount = accumulationCount
         options.form = form ?? model.trainingForm
         options.carriesState = data.mode == .contiguous
-        // Not the seed itself, which the first weights come from.
-        options.dropoutSeed = seed ^ 0x6472_6F70_6F75_7421
+        options.dropoutSeed = StepOptions.dropoutSeed(ofRun: seed)
         return options
     }
 }

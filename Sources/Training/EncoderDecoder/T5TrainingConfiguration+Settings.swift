@@ -22,7 +22,7 @@ extension T5TrainingConfiguration {
         }
         let optimizer = document.tree.value(at: "optimizer") ?? [:]
         let kind =
-            assignments.last { $0.hasPrefix("optimizer.kind=") }.map { String($0.dropFirst(15)) }
+            TrainingConfiguration.assigned("optimizer.kind", assignments)
             ?? optimizer.value(at: "kind")?.string
         if kind == "adamw", optimizer.value(at: "betas") == nil {
             let standard = OptimizerConfiguration()
@@ -47,15 +47,7 @@ extension T5TrainingConfiguration {
         if let folder = named("initial_model"), named("model.preset") == nil, !isComplete {
             return try T5Folder.configuration(of: RunFolder.modelPath(for: folder))
         }
-        guard let name = named("model.preset") else { return nil }
-        do {
-            return try T5Preset.named(name).configuration
-        } catch let error as PresetError {
-            let problem = SettingsProblem(
-                kind: .contradiction, path: "model.preset", allowed: error.description,
-                position: document.positions["model.preset"])
-            throw SettingsError([problem], sourceName: document.sourceName)
-        }
+        return try document.preset { try T5Preset.named($0).configuration }
     }
 
     private init(_ reader: SettingsReader) {

@@ -63,18 +63,12 @@ public struct T5TrainingConfiguration: Sendable, Equatable {
         var result = self
         result.data = data.withAbsolutePaths()
         result.initialModel = initialModel.map { URL(fileURLWithPath: $0).path }
-        if precision == .auto { result.precision = Runtime.hasFastBFloat16 ? .bfloat16 : .float32 }
+        result.precision = precision.resolved
         return result
     }
 
     /// The element type of passes.
-    var computeType: ElementType {
-        switch precision {
-        case .float32: .float32
-        case .bfloat16: .bfloat16
-        case .auto: Runtime.hasFastBFloat16 ? .bfloat16 : .float32
-        }
-    }
+    var computeType: ElementType { precision.elementType }
 
     /// The part of the configuration that the trainer needs.
     func stepOptions(stepCount: Int) -> StepOptions {
@@ -84,8 +78,7 @@ public struct T5TrainingConfiguration: Sendable, Equatable {
         options.lossGuard = lossGuard
         options.stepCount = stepCount
         options.accumulationCount = accumulationCount
-        // Not the seed itself, which the first weights come from.
-        options.dropoutSeed = seed ^ 0x6472_6F70_6F75_7421
+        options.dropoutSeed = StepOptions.dropoutSeed(ofRun: seed)
         return options
     }
 }

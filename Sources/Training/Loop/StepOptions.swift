@@ -15,4 +15,7 @@ public struct StepOptions: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// The seed of dropout in a run: not the run's own, which the first weights come from.
+    static func dropoutSeed(ofRun seed: UInt64) -> UInt64 { seed ^ 0x6472_6F70_6F75_7421 }
 }

@@ -41,7 +41,7 @@ struct T5FinetuneCommand: ParsableCommand, ComputingCommand {
         transform: Arguments.positive)
     var evaluationLimit: Int?
 
-    @OptionGroup var options: T5RunOptions
+    @OptionGroup var options: RunOptions
 
     func validate() throws {
         if options.config == nil, !options.resume {
@@ -85,8 +85,8 @@ struct T5FinetuneCommand: ParsableCommand, ComputingCommand {
             tree = tree.merging(["tasks": .array(reports.map(\.tree))])
             if !options.json { Console.result(TaskReportTable.text(reports)) }
         }
-        if options.json { try Console.json(tree) } else { Console.result(options.text(outcome)) }
-        if outcome.reason == .interrupted || interrupt.isRaised { throw ExitCodes.interrupted }
+        try options.finish(outcome, tree)
+        if interrupt.isRaised { throw ExitCodes.interrupted }
     }
 
     /// Read before the run, so that a mistake in a file is not found hours later.

@@ -27,30 +27,12 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
         help: ArgumentHelp("A folder with a T5 to go on from, with new optimiser moments.", valueName: "dir"))
     var initialModel: String?
 
-    @Option(
-        parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "Files or folders of UTF-8 text, plain or gzip, or token files.", valueName: "path"))
-    var data: [String] = []
-
-    @Option(
-        name: .customLong("validation-data"), parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "Text that is never trained on (default: a hundredth of --data is kept apart).", valueName: "path"
-        ))
-    var validationData: [String] = []
-
-    @Option(
-        name: .customLong("document-separator"),
-        help: "What separates documents in a file: file (nothing), blank_lines:N or text:SEPARATOR.")
-    var separator: String?
+    @OptionGroup var text: TrainingTextOptions
 
     @Option(help: "What is learned: span_corruption, prefix_lm or lm.")
     var objective: T5DataConfiguration.Objective?
 
-    @OptionGroup var tokenizer: TokenizerOptions
-
-    @OptionGroup var options: T5RunOptions
+    @OptionGroup var options: RunOptions
 
     func validate() throws {
         if [preset, initialModel, options.config].compactMap({ $0 }).count > 1 {
@@ -75,12 +57,7 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
         }
         let training = try options.makeRun(settings, on: device)
         let outcome = try training.run(interrupt: interrupt, observers: [ProgressObserver()])
-        if options.json {
-            try Console.json(options.tree(outcome, training))
-        } else {
-            Console.result(options.text(outcome))
-        }
-        if outcome.reason == .interrupted { throw ExitCodes.interrupted }
+        try options.finish(outcome, options.tree(outcome, training))
     }
 
     private func settings() throws -> T5TrainingConfiguration {
@@ -89,7 +66,7 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
         if let preset {
             var model: SettingsTree = ["preset": .string(preset)]
             // A preset made for bytes takes a larger vocabulary as it comes.
-            if let needed = try tokenizer.loadWithSentinels()?.vocabularySize,
+            if let needed = try text.tokenizer.loadWithSentinels()?.vocabularySize,
                 try needed > T5Preset.named(preset).configuration.vocabularySize
             {
                 model = model.merging(["vocabulary_size": .int(needed)])
@@ -97,11 +74,7 @@ struct T5TrainCommand: ParsableCommand, ComputingCommand {
             result["model"] = model
         }
         if let initialModel { result["initial_model"] = .string(try ModelOptions.modelPath(initialModel)) }
-        var data = SettingsObject()
-        if !self.data.isEmpty { data["paths"] = .array(self.data.map { .string($0) }) }
-        if !validationData.isEmpty { data["validation_paths"] = .array(validationData.map { .string($0) }) }
-        if let separator { data["document_separator"] = .string(separator) }
-        if let name = tokenizer.name { data["tokenizer"] = .string(name) }
+        var data = text.settings
         if let objective { data["objective"] = .string(objective.rawValue) }
         if !data.isEmpty { result["data"] = .object(data) }
         document.merge(.object(result))

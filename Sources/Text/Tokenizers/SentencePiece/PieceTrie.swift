@@ -60,11 +60,11 @@ struct PieceTrie: Sendable {
 
     /// The tree as pointers, for loops over much text; valid only during the call.
     struct Walker {
-        fileprivate let edges: UnsafePointer<UInt64>
+        fileprivate let edges: UnsafeBufferPointer<UInt64>
         fileprivate let mask: Int
         fileprivate let shift: UInt64
-        fileprivate let rootEdges: UnsafePointer<Int32>
-        fileprivate let values: UnsafePointer<Int32>
+        fileprivate let rootEdges: UnsafeBufferPointer<Int32>
+        fileprivate let values: UnsafeBufferPointer<Int32>
 
         /// The node that a byte leads to, or 0.
         @inline(__always) func child(of node: Int, _ byte: UInt8) -> Int {
@@ -110,13 +110,10 @@ struct PieceTrie: Sendable {
         try edges.withUnsafeBufferPointer { edges in
             try rootEdges.withUnsafeBufferPointer { rootEdges in
                 try values.withUnsafeBufferPointer { values in
-                    // None of the three is ever empty.
-                    guard let edge = edges.baseAddress, let root = rootEdges.baseAddress,
-                        let value = values.baseAddress
-                    else { preconditionFailure("a tree has tables") }
-                    return try body(
+                    try body(
                         Walker(
-                            edges: edge, mask: edges.count - 1, shift: shift, rootEdges: root, values: value))
+                            edges: edges, mask: edges.count - 1, shift: shift, rootEdges: rootEdges,
+                            values: values))
                 }
             }
         }

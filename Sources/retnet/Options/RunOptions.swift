@@ -1,14 +1,15 @@
 import ArgumentParser
 import Checkpoints
 import Foundation
+import Layers
 import Models
 import Reporting
 import Settings
 import Torch
 import Training
 
-/// What training runs of a T5 have in common on the command line.
-struct T5RunOptions: ParsableArguments {
+/// What training runs have in common on the command line.
+struct RunOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A YAML or JSON configuration.", valueName: "file"))
     var config: String?
 
@@ -72,36 +73,57 @@ struct T5RunOptions: ParsableArguments {
         return .object(result)
     }
 
-    /// Begins or resumes a run and says so.
-    func makeRun(_ configuration: T5TrainingConfiguration, on device: Device) throws -> T5TrainingRun {
-        let run = try T5TrainingRun(
-            configuration, folder: out, resume: resume, device: device, warn: { Console.warn($0) })
-        if let step = run.resumedStep {
+    /// Says what begins or goes on.
+    func announce(
+        resumedStep: Int?, stepCount: Int, parameters: ParameterStore, on device: Device
+    ) {
+        if let step = resumedStep {
             Console.note(
-                "resuming '\(out)' after step \(Format.grouped(step)) of \(Format.grouped(run.stepCount))")
+                "resuming '\(out)' after step \(Format.grouped(step)) of \(Format.grouped(stepCount))")
         } else if resume {
             Console.note("'\(out)' holds no checkpoint yet: the run begins anew")
         }
         Console.note(
-            "training \(Format.count(run.trainer.model.parameters.parameterCount)) parameters on \(device),"
+            "training \(Format.count(parameters.parameterCount)) parameters on \(device),"
                 + " \(Runtime.threadCount) threads, in '\(out)'")
+    }
+
+    /// Begins or resumes a run of a T5 and says so.
+    func makeRun(_ configuration: T5TrainingConfiguration, on device: Device) throws -> T5TrainingRun {
+        let run = try T5TrainingRun(
+            configuration, folder: out, resume: resume, device: device, warn: { Console.warn($0) })
+        announce(
+            resumedStep: run.resumedStep, stepCount: run.stepCount, parameters: run.trainer.model.parameters,
+            on: device)
         return run
     }
 
+    /// Prints what a run came to, and reports an interruption.
+    func finish(_ outcome: TrainingOutcome, _ tree: SettingsTree) throws {
+        if json { try Console.json(tree) } else { Console.result(text(outcome)) }
+        if outcome.reason == .interrupted { throw ExitCodes.interrupted }
+    }
+
     /// What a run came to, for machines.
-    func tree(_ outcome: TrainingOutcome, _ run: T5TrainingRun) -> SettingsTree {
+    ///
+    /// `measure` is what validation tells beside the loss.
+    func tree(
+        _ outcome: TrainingOutcome, parameters: ParameterStore,
+        measure: (name: String, value: KeyPath<ValidationRecord, Double?>)
+    ) -> SettingsTree {
         let validation: SettingsTree =
             outcome.validation.map {
                 [
                     "step": .int($0.step), "loss": .double($0.loss), "perplexity": .double($0.perplexity),
-                    "accuracy": $0.accuracy.map { .double($0) } ?? .null, "tokens": .int($0.tokenCount),
+                    measure.name: $0[keyPath: measure.value].map { .double($0) } ?? .null,
+                    "tokens": .int($0.tokenCount),
                 ]
             } ?? .null
         return [
             "reason": .string(outcome.reason.rawValue), "step": .int(outcome.step),
             "loss": outcome.loss.map { .double($0) } ?? .null, "validation": validation,
             "model": .string(outcome.checkpointPath), "run": .string(out),
-            "parameters": .int(run.trainer.model.parameters.parameterCount),
+            "parameters": .int(parameters.parameterCount),
             "peak_bytes": .int(ProcessMemory.peakByteCount),
         ]
     }
@@ -112,5 +134,10 @@ struct T5RunOptions: ParsableArguments {
         let validation = outcome.validation.map { ", \($0.summary)" } ?? ""
         return
             "\(ending) after step \(Format.grouped(outcome.step))\(validation)\nmodel: \(outcome.checkpointPath)"
+    }
+
+    /// What a run of a T5 came to, for machines.
+    func tree(_ outcome: TrainingOutcome, _ run: T5TrainingRun) -> SettingsTree {
+        tree(outcome, parameters: run.trainer.model.parameters, measure: ("accuracy", \.accuracy))
     }
 }
