@@ -31,7 +31,10 @@ let package = Package(
         .executable(name: "retnet", targets: ["retnet"]),
         .library(
             name: "RetNet",
-            targets: ["Models", "Text", "Checkpoints", "Training", "Generation", "Evaluation"]),
+            targets: [
+                "RetNetModels", "RetNetText", "RetNetCheckpoints", "RetNetTraining", "RetNetGeneration",
+                "RetNetEvaluation",
+            ]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -39,88 +42,118 @@ let package = Package(
     ],
     targets: [
         // Files, configurations, text and reports: these do not need LibTorch.
-        .systemLibrary(name: "CZlib"),
-        .target(name: "Storage", dependencies: ["CZlib"], swiftSettings: strict),
-        .target(name: "Settings", dependencies: ["Yams"], swiftSettings: strict),
-        .target(name: "Text", dependencies: ["Storage", "CZlib"], swiftSettings: strict),
-        .target(name: "Reporting", dependencies: ["Storage"], swiftSettings: strict),
+        .systemLibrary(name: "CRetNetZlib"),
+        .target(name: "RetNetStorage", dependencies: ["CRetNetZlib"], swiftSettings: strict),
+        .target(name: "RetNetSettings", dependencies: ["Yams"], swiftSettings: strict),
+        .target(name: "RetNetText", dependencies: ["RetNetStorage", "CRetNetZlib"], swiftSettings: strict),
+        .target(name: "RetNetReporting", dependencies: ["RetNetStorage"], swiftSettings: strict),
 
         // Tensors, layers, models.
-        .target(name: "CTorch", cxxSettings: torchCompilerFlags, linkerSettings: torchLinkerFlags),
-        .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
-        .target(name: "Layers", dependencies: ["Torch"], swiftSettings: strict),
-        .target(name: "Mixers", dependencies: ["Layers", "Torch", "Settings"], swiftSettings: strict),
+        .target(name: "CRetNetTorch", cxxSettings: torchCompilerFlags, linkerSettings: torchLinkerFlags),
+        .target(name: "RetNetTorch", dependencies: ["CRetNetTorch"], swiftSettings: strict),
+        .target(name: "RetNetLayers", dependencies: ["RetNetTorch"], swiftSettings: strict),
         .target(
-            name: "Models", dependencies: ["Mixers", "Layers", "Torch", "Settings"], swiftSettings: strict),
+            name: "RetNetMixers", dependencies: ["RetNetLayers", "RetNetTorch", "RetNetSettings"],
+            swiftSettings: strict),
+        .target(
+            name: "RetNetModels",
+            dependencies: ["RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings"],
+            swiftSettings: strict),
 
         // What is done with models.
         .target(
-            name: "Checkpoints",
-            dependencies: ["Models", "Mixers", "Layers", "Torch", "Text", "Storage", "Settings"],
-            swiftSettings: strict),
-        .target(
-            name: "Generation", dependencies: ["Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"],
-            swiftSettings: strict),
-        .target(
-            name: "Evaluation", dependencies: ["Models", "Mixers", "Layers", "Torch", "Text", "Storage"],
-            swiftSettings: strict),
-        .target(
-            name: "Training",
+            name: "RetNetCheckpoints",
             dependencies: [
-                "Checkpoints", "Evaluation", "Generation", "Models", "Mixers", "Layers", "Torch", "Text",
-                "Reporting",
-                "Storage", "Settings",
+                "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetText", "RetNetStorage",
+                "RetNetSettings",
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "RetNetGeneration",
+            dependencies: [
+                "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetText",
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "RetNetEvaluation",
+            dependencies: [
+                "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetText", "RetNetStorage",
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "RetNetTraining",
+            dependencies: [
+                "RetNetCheckpoints", "RetNetEvaluation", "RetNetGeneration", "RetNetModels", "RetNetMixers",
+                "RetNetLayers", "RetNetTorch", "RetNetText",
+                "RetNetReporting",
+                "RetNetStorage", "RetNetSettings",
             ], swiftSettings: strict),
         .target(
-            name: "Experiments",
+            name: "RetNetExperiments",
             dependencies: [
-                "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers", "Layers", "Torch",
-                "Text", "Reporting", "Storage", "Settings",
+                "RetNetTraining", "RetNetGeneration", "RetNetEvaluation", "RetNetCheckpoints", "RetNetModels",
+                "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetText", "RetNetReporting", "RetNetStorage", "RetNetSettings",
             ], swiftSettings: strict),
         .executableTarget(
             name: "retnet",
             dependencies: [
-                "Experiments", "Training", "Generation", "Evaluation", "Checkpoints", "Models", "Mixers",
-                "Layers", "Torch",
-                "Text",
-                "Reporting", "Storage", "Settings",
+                "RetNetExperiments", "RetNetTraining", "RetNetGeneration", "RetNetEvaluation",
+                "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
+                "RetNetLayers", "RetNetTorch",
+                "RetNetText",
+                "RetNetReporting", "RetNetStorage", "RetNetSettings",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 
-        .testTarget(name: "StorageTests", dependencies: ["Storage"]),
-        .testTarget(name: "SettingsTests", dependencies: ["Settings"]),
-        .testTarget(name: "TextTests", dependencies: ["Text", "Storage"]),
-        .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Storage"]),
-        .testTarget(name: "TorchTests", dependencies: ["Torch"]),
-        .testTarget(name: "LayersTests", dependencies: ["Layers", "Torch"]),
-        .testTarget(name: "MixersTests", dependencies: ["Mixers", "Layers", "Torch", "Settings"]),
-        .testTarget(name: "ModelsTests", dependencies: ["Models", "Mixers", "Layers", "Torch", "Settings"]),
+        .testTarget(name: "RetNetStorageTests", dependencies: ["RetNetStorage"]),
+        .testTarget(name: "RetNetSettingsTests", dependencies: ["RetNetSettings"]),
+        .testTarget(name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStorage"]),
+        .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetReporting", "RetNetStorage"]),
+        .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTorch"]),
+        .testTarget(name: "RetNetLayersTests", dependencies: ["RetNetLayers", "RetNetTorch"]),
         .testTarget(
-            name: "CheckpointsTests",
+            name: "RetNetMixersTests",
+            dependencies: ["RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings"]),
+        .testTarget(
+            name: "RetNetModelsTests",
+            dependencies: ["RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings"]),
+        .testTarget(
+            name: "RetNetCheckpointsTests",
             dependencies: [
-                "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text", "Storage", "Settings",
+                "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetText", "RetNetStorage", "RetNetSettings",
             ]),
         .testTarget(
-            name: "GenerationTests",
-            dependencies: ["Generation", "Checkpoints", "Models", "Mixers", "Layers", "Torch", "Text"]),
-        .testTarget(
-            name: "EvaluationTests",
-            dependencies: ["Evaluation", "Models", "Mixers", "Layers", "Torch", "Text"]),
-        .testTarget(
-            name: "TrainingTests",
+            name: "RetNetGenerationTests",
             dependencies: [
-                "Training", "Checkpoints", "Evaluation", "Generation", "Models", "Mixers", "Layers", "Torch",
-                "Text",
-                "Reporting",
-                "Storage",
-                "Settings",
+                "RetNetGeneration", "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers",
+                "RetNetTorch", "RetNetText",
             ]),
         .testTarget(
-            name: "ExperimentsTests",
+            name: "RetNetEvaluationTests",
             dependencies: [
-                "Experiments", "Training", "Models", "Mixers", "Layers", "Torch", "Text", "Reporting",
+                "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetText",
             ]),
-        .testTarget(name: "CommandTests", dependencies: ["retnet", "Storage"]),
+        .testTarget(
+            name: "RetNetTrainingTests",
+            dependencies: [
+                "RetNetTraining", "RetNetCheckpoints", "RetNetEvaluation", "RetNetGeneration", "RetNetModels",
+                "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetText",
+                "RetNetReporting",
+                "RetNetStorage",
+                "RetNetSettings",
+            ]),
+        .testTarget(
+            name: "RetNetExperimentsTests",
+            dependencies: [
+                "RetNetExperiments", "RetNetTraining", "RetNetModels", "RetNetMixers", "RetNetLayers",
+                "RetNetTorch", "RetNetText", "RetNetReporting",
+            ]),
+        .testTarget(name: "CommandTests", dependencies: ["retnet", "RetNetStorage"]),
     ],
     cxxLanguageStandard: .cxx20
 )

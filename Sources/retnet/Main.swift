@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Training
+import RetNetTraining
 
 /// Where the program starts: parses the command line, runs the command and turns errors into exit codes.
 @main

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Torch
+import RetNetTorch
 
 /// The root command: everything happens in its subcommands.
 struct RetNetCommand: ParsableCommand {

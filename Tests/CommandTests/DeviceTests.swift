@@ -1,5 +1,5 @@
 import Foundation
-import Storage
+import RetNetStorage
 import Testing
 
 /// The device to test, if one is named that is not the CPU.

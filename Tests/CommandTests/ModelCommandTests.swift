@@ -1,5 +1,5 @@
 import Foundation
-import Storage
+import RetNetStorage
 import Testing
 
 @Suite struct ModelCommandTests {

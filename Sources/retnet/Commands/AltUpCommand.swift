@@ -1,10 +1,10 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Models
-import Reporting
-import Storage
-import Torch
+import RetNetCheckpoints
+import RetNetModels
+import RetNetReporting
+import RetNetStorage
+import RetNetTorch
 
 /// `retnet altup`: a dense model as one with several blocks that computes the same.
 struct AltUpCommand: ParsableCommand {

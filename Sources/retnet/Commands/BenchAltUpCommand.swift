@@ -1,11 +1,11 @@
 import ArgumentParser
 import Foundation
-import Layers
-import Models
-import Reporting
-import Settings
-import Torch
-import Training
+import RetNetLayers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet bench altup`: what AltUp costs over the dense model.
 struct BenchAltUpCommand: ParsableCommand, ComputingCommand {

@@ -1,13 +1,13 @@
 import ArgumentParser
 import Foundation
-import Layers
-import Mixers
-import Models
-import Reporting
-import Settings
-import Text
-import Torch
-import Training
+import RetNetLayers
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet bench architectures`: all architectures beside each other in one run.
 struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {

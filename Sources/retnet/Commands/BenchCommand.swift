@@ -1,12 +1,12 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Layers
-import Mixers
-import Models
-import Reporting
-import Settings
-import Torch
+import RetNetCheckpoints
+import RetNetLayers
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetTorch
 
 /// `retnet bench`: speed and memory.
 struct BenchCommand: ParsableCommand {

@@ -1,10 +1,10 @@
 import ArgumentParser
 import Foundation
-import Models
-import Reporting
-import Settings
-import Torch
-import Training
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet bench decode`: generating token by token, at several positions.
 struct BenchDecodeCommand: ParsableCommand, ComputingCommand {

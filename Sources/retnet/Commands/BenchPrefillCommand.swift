@@ -1,11 +1,11 @@
 import ArgumentParser
 import Foundation
-import Mixers
-import Models
-import Reporting
-import Settings
-import Torch
-import Training
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet bench prefill`: reading a prompt.
 struct BenchPrefillCommand: ParsableCommand, ComputingCommand {

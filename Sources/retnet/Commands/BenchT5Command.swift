@@ -1,14 +1,14 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Generation
-import Layers
-import Models
-import Reporting
-import Settings
-import Text
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetGeneration
+import RetNetLayers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet bench t5`: training steps or decoding of a T5.
 struct BenchT5Command: ParsableCommand, ComputingCommand {

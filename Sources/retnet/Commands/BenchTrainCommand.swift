@@ -1,12 +1,12 @@
 import ArgumentParser
 import Foundation
-import Mixers
-import Models
-import Reporting
-import Settings
-import Text
-import Torch
-import Training
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet bench train`: whole training steps.
 struct BenchTrainCommand: ParsableCommand, ComputingCommand {

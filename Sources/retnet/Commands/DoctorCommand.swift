@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Settings
-import Torch
+import RetNetReporting
+import RetNetSettings
+import RetNetTorch
 
 /// `retnet doctor`: what is installed, what works, and what to do about what does not.
 struct DoctorCommand: ParsableCommand {

@@ -1,14 +1,14 @@
 import ArgumentParser
-import Checkpoints
-import Evaluation
 import Foundation
-import Mixers
-import Models
-import Reporting
-import Settings
-import Text
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetEvaluation
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet eval`: measurements of trained models.
 struct EvalCommand: ParsableCommand {

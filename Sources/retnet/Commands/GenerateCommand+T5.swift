@@ -1,13 +1,13 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Generation
-import Models
-import Reporting
-import Settings
-import Text
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetGeneration
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 extension GenerateCommand {
     /// Text to text: every prompt is a source, and what the decoder makes of it is printed.
@@ -23,11 +23,11 @@ extension GenerateCommand {
         let sources = prompts.map { (sentinels?.encodeWithSentinels($0) ?? tokenizer.encode($0)) + [end] }
         let interrupt = InterruptFlag.onSignals()
         var timings = Timings()
-        var outputs: [[SearchedOutput]] = []
+        var outputs: [[BeamHypothesis]] = []
         try timings.time {
             outputs = try T5Generator(loaded.model).generate(sources, parameters) { interrupt.isRaised }
         }
-        func text(_ output: SearchedOutput) -> String {
+        func text(_ output: BeamHypothesis) -> String {
             let tokens = output.tokens.filter { $0 != end }
             return sentinels?.decodeWithSentinels(tokens) ?? tokenizer.decode(tokens)
         }

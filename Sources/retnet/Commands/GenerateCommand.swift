@@ -1,12 +1,12 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Generation
-import Mixers
-import Reporting
-import Settings
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetGeneration
+import RetNetMixers
+import RetNetReporting
+import RetNetSettings
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet generate`: continues texts.
 struct GenerateCommand: ParsableCommand, ComputingCommand {

@@ -1,6 +1,6 @@
-import Models
-import Reporting
-import Settings
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
 
 extension InfoCommand {
     /// What a T5 weighs and costs, for people.

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Models
-import Reporting
-import Settings
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
 
 /// `retnet info`: what a model weighs and costs.
 struct InfoCommand: ParsableCommand {

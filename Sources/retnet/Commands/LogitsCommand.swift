@@ -1,13 +1,13 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Mixers
-import Models
-import Reporting
-import Settings
-import Storage
-import Text
-import Torch
+import RetNetCheckpoints
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetStorage
+import RetNetText
+import RetNetTorch
 
 /// `retnet logits`: the raw outputs of a model, for comparison with other implementations.
 struct LogitsCommand: ParsableCommand, ComputingCommand {
@@ -49,7 +49,7 @@ struct LogitsCommand: ParsableCommand, ComputingCommand {
         let rows = try TokenRows(path: tokens)
         let loaded = try model.load(on: device, as: type)
         let network = loaded.model
-        if let reason = network.obstacle(to: form) {
+        if let reason = network.unsupportedReason(for: form) {
             throw CommandError("this model has no form '\(form)': \(reason)")
         }
         let vocabularySize = network.configuration.vocabularySize

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Models
-import Reporting
-import Settings
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
 
 /// `retnet presets`: the architectures that have names.
 struct PresetsCommand: ParsableCommand {

@@ -1,13 +1,13 @@
 import ArgumentParser
-import Evaluation
 import Foundation
-import Mixers
-import Models
-import Reporting
-import Settings
-import Text
-import Torch
-import Training
+import RetNetEvaluation
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet eval recall`: what a model remembers of stories.
 struct RecallCommand: ParsableCommand, ComputingCommand {

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Experiments
 import Foundation
-import Reporting
-import Torch
-import Training
+import RetNetExperiments
+import RetNetReporting
+import RetNetTorch
+import RetNetTraining
 
 extension ExperimentScale: ExpressibleByArgument {}
 

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Checkpoints
-import Torch
+import RetNetCheckpoints
+import RetNetTorch
 
 /// `retnet t5 convert`: reads a folder strictly and writes it again.
 struct T5ConvertCommand: ParsableCommand, ComputingCommand {

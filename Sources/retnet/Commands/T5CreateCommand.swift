@@ -1,11 +1,11 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Layers
-import Models
-import Settings
-import Text
-import Torch
+import RetNetCheckpoints
+import RetNetLayers
+import RetNetModels
+import RetNetSettings
+import RetNetText
+import RetNetTorch
 
 /// `retnet t5 create`: a T5 with T5's first values.
 struct T5CreateCommand: ParsableCommand, ComputingCommand {

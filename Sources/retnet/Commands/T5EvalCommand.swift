@@ -1,14 +1,14 @@
 import ArgumentParser
-import Checkpoints
-import Evaluation
 import Foundation
-import Generation
-import Models
-import Reporting
-import Settings
-import Storage
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetEvaluation
+import RetNetGeneration
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetStorage
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet t5 eval`: how well a T5 does text-to-text tasks.
 struct T5EvalCommand: ParsableCommand, ComputingCommand {

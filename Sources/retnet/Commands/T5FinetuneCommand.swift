@@ -1,11 +1,11 @@
 import ArgumentParser
-import Evaluation
 import Foundation
-import Models
-import Settings
-import Storage
-import Torch
-import Training
+import RetNetEvaluation
+import RetNetModels
+import RetNetSettings
+import RetNetStorage
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet t5 finetune`: a T5 learns text-to-text tasks.
 struct T5FinetuneCommand: ParsableCommand, ComputingCommand {

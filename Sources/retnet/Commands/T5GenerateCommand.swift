@@ -1,10 +1,10 @@
 import ArgumentParser
-import Checkpoints
-import Generation
-import Models
-import Settings
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetGeneration
+import RetNetModels
+import RetNetSettings
+import RetNetTorch
+import RetNetTraining
 
 /// How the outputs of an encoder-decoder are searched for.
 struct BeamOptions: ParsableArguments {
@@ -68,7 +68,7 @@ struct T5GenerateCommand: ParsableCommand, ComputingCommand {
         if ignoreEnd { parameters.endTokens = [] }
         let interrupt = InterruptFlag.onSignals()
         var timings = Timings()
-        var outputs: [[SearchedOutput]] = []
+        var outputs: [[BeamHypothesis]] = []
         let rows = try RaggedRows(path: sources).rows
         try timings.time {
             outputs = try T5Generator(loaded.model).generate(rows, parameters) { interrupt.isRaised }
@@ -81,7 +81,7 @@ struct T5GenerateCommand: ParsableCommand, ComputingCommand {
     }
 }
 
-extension SearchedOutput {
+extension BeamHypothesis {
     /// The output for machines.
     var tree: SettingsTree {
         [

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
-import Models
-import Settings
-import Storage
-import Torch
+import RetNetCheckpoints
+import RetNetModels
+import RetNetSettings
+import RetNetStorage
+import RetNetTorch
 
 /// `retnet t5 logits`: the raw outputs of a T5 for given targets.
 struct T5LogitsCommand: ParsableCommand, ComputingCommand {

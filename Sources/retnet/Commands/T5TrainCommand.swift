@@ -1,8 +1,8 @@
 import ArgumentParser
-import Models
-import Settings
-import Torch
-import Training
+import RetNetModels
+import RetNetSettings
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet t5 train`: pretraining of a T5 in a folder.
 struct T5TrainCommand: ParsableCommand, ComputingCommand {

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Reporting
-import Settings
-import Text
+import RetNetCheckpoints
+import RetNetReporting
+import RetNetSettings
+import RetNetText
 
 /// `retnet tokenize`: text files into one token file.
 struct TokenizeCommand: ParsableCommand {

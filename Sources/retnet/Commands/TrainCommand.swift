@@ -1,11 +1,11 @@
 import ArgumentParser
 import Foundation
-import Models
-import Reporting
-import Settings
-import Text
-import Torch
-import Training
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// `retnet train`: a training run in a folder.
 struct TrainCommand: ParsableCommand, ComputingCommand {

@@ -1,14 +1,14 @@
-import Checkpoints
-import Evaluation
 import Foundation
-import Generation
-import Layers
-import Models
-import Reporting
-import Storage
-import Text
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetEvaluation
+import RetNetGeneration
+import RetNetLayers
+import RetNetModels
+import RetNetReporting
+import RetNetStorage
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// The steps of the demo, one after the other.
 struct Demo {

@@ -1,5 +1,5 @@
 import Foundation
-import Storage
+import RetNetStorage
 
 /// The folder in which a demo leaves its results.
 struct DemoFolder {

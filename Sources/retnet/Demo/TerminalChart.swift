@@ -1,5 +1,5 @@
 import Foundation
-import Reporting
+import RetNetReporting
 
 /// A small curve drawn with characters.
 struct TerminalChart {

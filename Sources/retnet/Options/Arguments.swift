@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Mixers
+import RetNetMixers
 
 /// Readers of option values that more than one command has.
 enum Arguments {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Torch
+import RetNetTorch
 
 /// What commands compute with when `--dtype` is `auto`.
 enum ComputePreference {

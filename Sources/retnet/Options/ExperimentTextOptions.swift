@@ -1,5 +1,5 @@
 import ArgumentParser
-import Experiments
+import RetNetExperiments
 
 /// The texts of an experiment.
 struct ExperimentTextOptions: ParsableArguments {

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Text
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// The trained model that a command works on.
 struct ModelOptions: ParsableArguments {

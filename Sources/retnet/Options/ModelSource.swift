@@ -1,6 +1,6 @@
 import ArgumentParser
-import Checkpoints
-import Models
+import RetNetCheckpoints
+import RetNetModels
 
 /// A preset or a trained model, for commands that need only the architecture.
 struct ModelSource: ParsableArguments {

@@ -1,12 +1,12 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
-import Layers
-import Models
-import Reporting
-import Settings
-import Torch
-import Training
+import RetNetCheckpoints
+import RetNetLayers
+import RetNetModels
+import RetNetReporting
+import RetNetSettings
+import RetNetTorch
+import RetNetTraining
 
 /// What training runs have in common on the command line.
 struct RunOptions: ParsableArguments {

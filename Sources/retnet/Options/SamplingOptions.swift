@@ -1,5 +1,5 @@
 import ArgumentParser
-import Generation
+import RetNetGeneration
 
 /// How tokens are chosen; what is not given comes from the model folder, then from the package's defaults.
 struct SamplingOptions: ParsableArguments {

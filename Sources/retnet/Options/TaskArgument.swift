@@ -1,8 +1,8 @@
 import ArgumentParser
-import Evaluation
-import Reporting
-import Settings
-import Training
+import RetNetEvaluation
+import RetNetReporting
+import RetNetSettings
+import RetNetTraining
 
 /// A task with a file of its examples on the command line: `NAME=PATH`.
 struct TaskArgument: ExpressibleByArgument {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Text
+import RetNetText
 
 /// Which tokenizer a command uses.
 struct TokenizerOptions: ParsableArguments {

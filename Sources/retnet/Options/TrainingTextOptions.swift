@@ -1,5 +1,5 @@
 import ArgumentParser
-import Settings
+import RetNetSettings
 
 /// The text that a run learns from, and how it is cut into tokens.
 struct TrainingTextOptions: ParsableArguments {

@@ -1,9 +1,9 @@
-import Layers
-import Mixers
-import Models
-import Text
-import Torch
-import Training
+import RetNetLayers
+import RetNetMixers
+import RetNetModels
+import RetNetText
+import RetNetTorch
+import RetNetTraining
 
 /// A model with random weights that takes turns with others in training and in generation.
 final class BenchSubject {

@@ -1,5 +1,5 @@
 import Foundation
-import Settings
+import RetNetSettings
 
 #if canImport(Glibc)
     import Glibc

@@ -1,7 +1,7 @@
-import Mixers
-import Models
-import Reporting
-import Torch
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetTorch
 
 /// Measures single steps of generation at several positions in turn.
 struct DecodeBench {

@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import RetNetTraining
 
 /// This program with other arguments in a process of its own, where memory and speed are nobody else's.
 enum MeasuringProcess {

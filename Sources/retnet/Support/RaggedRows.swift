@@ -1,5 +1,5 @@
 import Foundation
-import Settings
+import RetNetSettings
 
 /// Rows of token ids of any lengths, as read from a JSON file.
 struct RaggedRows {

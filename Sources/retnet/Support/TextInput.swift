@@ -1,5 +1,5 @@
 import Foundation
-import Storage
+import RetNetStorage
 
 /// Reads the inputs of commands whole; `-` is standard input.
 enum TextInput {

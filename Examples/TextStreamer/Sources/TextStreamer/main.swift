@@ -1,7 +1,7 @@
-// Loads a model folder and streams text: TextStreamer MODEL PROMPT
-import Checkpoints
 import Foundation
-import Generation
+// Loads a model folder and streams text: TextStreamer MODEL PROMPT
+import RetNetCheckpoints
+import RetNetGeneration
 
 let arguments = CommandLine.arguments
 guard arguments.count == 3 else {

@@ -1,7 +1,7 @@
 // Trains the smallest preset on a text file: TinyTrainer TEXT RUN-FOLDER
 import Foundation
-import Models
-import Training
+import RetNetModels
+import RetNetTraining
 
 guard CommandLine.arguments.count == 3 else {
     print("usage: TinyTrainer TEXT RUN-FOLDER")

@@ -1,0 +1,163 @@
+import Foundation
+import RetNetSettings
+import RetNetStorage
+
+/// What a model folder's `generation_config.json` says about sampling; nil where it is silent.
+///
+/// The names in the file are those of Hugging Face Transformers. Names that are not listed here are ignored
+/// when reading, because the field has many.
+public struct GenerationDefaults: Sendable, Equatable {
+    /// The name of the file.
+    public static let fileName = "generation_config.json"
+    private static let maximumByteCount = 1 << 20
+
+    /// `max_new_tokens`: how many tokens to generate.
+    public var maxTokens: Int?
+    /// `do_sample`: whether to draw tokens at random; false takes the most probable one.
+    public var samples: Bool?
+    /// `temperature`: what logits are divided by.
+    public var temperature: Double?
+    /// `top_k`: how many of the most probable tokens are kept; 0 keeps all.
+    public var topK: Int?
+    /// `top_p`: the probability mass that is kept.
+    public var topP: Double?
+    /// `min_p`: the least probability kept, relative to the most probable token's.
+    public var minP: Double?
+    /// `repetition_penalty`: by what logits of recent tokens are divided.
+    public var repetitionPenalty: Double?
+    /// `eos_token_id`: the tokens that end a text; an integer or a list in the file.
+    public var endTokens: [Int32]?
+    /// `bos_token_id`: the token that begins a text.
+    public var beginToken: Int32?
+    /// `pad_token_id`: the token that fills unused places.
+    public var paddingToken: Int32?
+    /// `decoder_start_token_id`: the token that the decoder of an encoder-decoder starts with.
+    public var decoderStartToken: Int32?
+    /// `num_beams`: how many beams a search keeps; 1 takes the most probable token.
+    public var beamCount: Int?
+    /// `length_penalty`: the power of its length by which the score of a beam is divided.
+    public var lengthPenalty: Double?
+
+    /// Nothing said.
+    public init() {}
+
+    /// Reads the file of a model folder; a folder without one says nothing.
+    ///
+    /// Throws `StorageError` if the file cannot be read, and `SettingsError` that lists every wrong value.
+    public init(folder: String) throws {
+        self.init()
+        let path = folder + "/" + Self.fileName
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        let text = try JSONFile.text(path, maximumByteCount: Self.maximumByteCount)
+        try self.init(json: text, sourceName: path)
+    }
+
+    /// Reads the text of such a file; throws `SettingsError` that lists every wrong value.
+    public init(json text: String, sourceName: String? = nil) throws {
+        self.init()
+        var reader = FieldReader(try SettingsDocument(json: text, sourceName: sourceName).tree)
+        maxTokens = reader.integer("max_new_tokens", "a whole number from 0", from: 0)
+        samples = reader.bool("do_sample")
+        temperature = reader.number("temperature", "a number from 0") { $0 >= 0 }
+        topK = reader.integer("top_k", "a whole number from 0", from: 0)
+        topP = reader.number("top_p", "a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
+        minP = reader.number("min_p", "a number from 0 to 1") { $0 >= 0 && $0 <= 1 }
+        repetitionPenalty = reader.number("repetition_penalty", "a number above 0") { $0 > 0 }
+        endTokens = reader.tokens("eos_token_id")
+        beginToken = reader.token("bos_token_id")
+        paddingToken = reader.token("pad_token_id")
+        decoderStartToken = reader.token("decoder_start_token_id")
+        beamCount = reader.integer("num_beams", "a whole number from 1", from: 1)
+        lengthPenalty = reader.number("length_penalty", "a number") { _ in true }
+        guard reader.problems.isEmpty else { throw SettingsError(reader.problems, sourceName: sourceName) }
+    }
+
+    /// The text of the file; throws `SettingsError` for numbers that JSON cannot express.
+    public func jsonText() throws -> String {
+        var object = SettingsObject()
+        func set(_ key: String, _ value: SettingsTree?) { object[key] = value }
+        set("bos_token_id", beginToken.map { .int(Int($0)) })
+        set(
+            "eos_token_id",
+            endTokens.map { $0.count == 1 ? .int(Int($0[0])) : .array($0.map { .int(Int($0)) }) })
+        set("pad_token_id", paddingToken.map { .int(Int($0)) })
+        set("decoder_start_token_id", decoderStartToken.map { .int(Int($0)) })
+        set("num_beams", beamCount.map { .int($0) })
+        set("length_penalty", lengthPenalty.map { .double($0) })
+        set("max_new_tokens", maxTokens.map { .int($0) })
+        set("do_sample", samples.map { .bool($0) })
+        set("temperature", temperature.map { .double($0) })
+        set("top_k", topK.map { .int($0) })
+        set("top_p", topP.map { .double($0) })
+        set("min_p", minP.map { .double($0) })
+        set("repetition_penalty", repetitionPenalty.map { .double($0) })
+        return try SettingsTree.object(object).jsonText()
+    }
+
+    /// Writes the file into a folder, in one step.
+    public func save(to folder: String) throws {
+        try AtomicFile.write(Data(try jsonText().utf8), to: folder + "/" + Self.fileName)
+    }
+}
+
+/// Reads known names of an object and collects what is wrong with them; null counts as absent.
+private struct FieldReader {
+    private(set) var problems: [SettingsProblem] = []
+    private var object = SettingsObject()
+
+    init(_ tree: SettingsTree) {
+        if let found = tree.object {
+            object = found
+        } else {
+            refuse("", tree, "an object")
+        }
+    }
+
+    private mutating func refuse(_ key: String, _ value: SettingsTree, _ allowed: String) {
+        problems.append(
+            SettingsProblem(kind: .wrongValue, path: key, found: value.summary, allowed: allowed))
+    }
+
+    private func value(_ key: String) -> SettingsTree? {
+        object[key].flatMap { $0 == .null ? nil : $0 }
+    }
+
+    mutating func bool(_ key: String) -> Bool? {
+        guard let value = value(key) else { return nil }
+        if case .bool(let result) = value { return result }
+        refuse(key, value, "true or false")
+        return nil
+    }
+
+    mutating func integer(_ key: String, _ allowed: String, from least: Int) -> Int? {
+        guard let value = value(key) else { return nil }
+        if let result = value.int, result >= least { return result }
+        refuse(key, value, allowed)
+        return nil
+    }
+
+    mutating func number(_ key: String, _ allowed: String, _ isAllowed: (Double) -> Bool) -> Double? {
+        guard let value = value(key) else { return nil }
+        if let result = value.double, result.isFinite, isAllowed(result) { return result }
+        refuse(key, value, allowed)
+        return nil
+    }
+
+    mutating func token(_ key: String) -> Int32? {
+        guard let value = value(key) else { return nil }
+        if let result = value.int.flatMap(Int32.init(exactly:)), result >= 0 { return result }
+        refuse(key, value, "a token number")
+        return nil
+    }
+
+    mutating func tokens(_ key: String) -> [Int32]? {
+        guard let value = value(key) else { return nil }
+        guard let elements = value.array else { return token(key).map { [$0] } }
+        let tokens = elements.compactMap { $0.int.flatMap(Int32.init(exactly:)) }.filter { $0 >= 0 }
+        guard tokens.count == elements.count, !tokens.isEmpty else {
+            refuse(key, value, "a token number or a list of them")
+            return nil
+        }
+        return tokens
+    }
+}

@@ -1,0 +1,71 @@
+import RetNetStorage
+import RetNetTorch
+
+/// Gives a model its parameters from files, and collects everything that does not fit.
+///
+/// A parameter that cannot be given is replaced by one number seen through the wanted shape, which takes no
+/// memory, so that the model is built to its end and all problems are found in one go.
+final class WeightReader {
+    private let tensors: SafetensorsTensors
+    private let elementType: ElementType
+    private let device: Device
+    private var requested: Set<String> = []
+    private(set) var problems: [CheckpointProblem] = []
+
+    init(_ tensors: SafetensorsTensors, elementType: ElementType, device: Device) {
+        self.tensors = tensors
+        self.elementType = elementType
+        self.device = device
+    }
+
+    /// The parameter of a name, checked and converted.
+    func provide(_ name: String, _ shape: [Int]) throws -> Tensor {
+        requested.insert(name)
+        do {
+            return try checked(name, shape)
+        } catch let problem as Refusal {
+            problems.append(problem.reason)
+            return try Tensor.zeros([1], elementType, on: device)
+                .reshaped([Int](repeating: 1, count: shape.count)).expanded(shape)
+        }
+    }
+
+    private struct Refusal: Error {
+        let reason: CheckpointProblem
+    }
+
+    private func checked(_ name: String, _ shape: [Int]) throws -> Tensor {
+        guard let entry = tensors.entry(named: name) else {
+            throw Refusal(reason: .missing(name: name, shape: shape))
+        }
+        guard let type = ElementType(entry.elementType), type.isFloatingPoint else {
+            throw Refusal(reason: .wrongType(name: name, found: entry.elementType.rawValue))
+        }
+        guard entry.shape == shape else {
+            throw Refusal(reason: .wrongShape(name: name, expected: shape, found: entry.shape))
+        }
+        let stored = try tensors.tensor(named: name)
+        guard try stored.allFinite() else { throw Refusal(reason: .notFinite(name: name)) }
+        let converted = try stored.to(elementType)
+        guard try converted === stored || converted.allFinite() else {
+            throw Refusal(reason: .overflows(name: name, elementType: elementType.rawValue))
+        }
+        return try converted.to(on: device)
+    }
+
+    /// Adds what the files hold and the model did not ask for.
+    ///
+    /// `copies` may be there if they equal the tensor that stands for them; `ignored` may be there whatever they
+    /// hold.
+    func checkLeftOver(copies: [(name: String, of: String)] = [], ignored: [String] = []) throws {
+        for entry in tensors.entries where !requested.contains(entry.name) && !ignored.contains(entry.name) {
+            guard let copy = copies.first(where: { $0.name == entry.name }) else {
+                problems.append(.unexpected(name: entry.name, shape: entry.shape))
+                continue
+            }
+            if try !tensors.areEqual(copy.name, copy.of) {
+                problems.append(.outputNotTied(name: copy.name, embedding: copy.of))
+            }
+        }
+    }
+}

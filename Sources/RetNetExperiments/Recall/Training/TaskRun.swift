@@ -1,0 +1,132 @@
+import RetNetLayers
+import RetNetModels
+import RetNetText
+import RetNetTorch
+import RetNetTraining
+
+/// Trains a model on fresh examples of a synthetic task, and scores it on examples that it has not seen.
+///
+/// Training ends early once all evaluations have reached the goal on validation examples, or once the first has and
+/// the others have had ``TaskSettings/extraStepCount`` more steps. Everything depends on the seed; validation and
+/// test examples are the same for all seeds.
+public struct TaskRun: Sendable {
+    /// What is learnt.
+    public var task: any SyntheticTask
+    /// What learns.
+    public var configuration: LanguageModelConfiguration
+    /// How it learns.
+    public var settings: TaskSettings
+    /// The seed of first values and examples.
+    public var seed: Int
+    /// Where the model lives.
+    public var device = Device.cpu
+
+    // Far from the seeds of training, which are small numbers.
+    private static let validationSeed: UInt64 = 0x7A11_DA7E_0000_0001
+    private static let testSeed: UInt64 = 0x7E57_5EED_0000_0001
+    private static let rowsAtOnce = 128
+
+    /// A run of given parts on the CPU.
+    public init(
+        task: any SyntheticTask, configuration: LanguageModelConfiguration, settings: TaskSettings, seed: Int
+    ) {
+        self.task = task
+        self.configuration = configuration
+        self.settings = settings
+        self.seed = seed
+    }
+
+    /// Trains and scores; `report` gets every look at the validation examples and may throw to end the run.
+    public func run(_ report: (_ step: Int, _ accuracy: Double) throws -> Void = { _, _ in }) throws
+        -> TaskOutcome
+    {
+        let start = ContinuousClock.now
+        let seed = UInt64(bitPattern: Int64(seed))
+        let store = ParameterStore(source: .random(seed: seed), device: device)
+        let model = try LanguageModel(configuration, parameters: store, computeType: .float32)
+        let source = SyntheticBatches(task, rowCount: settings.batchSize, seed: seed)
+        let trainer = try Trainer(model, source: source, options: options(seed))
+        var outcome = TaskOutcome(
+            accuracies: [], validation: 0, stepsToGoal: nil, stepCount: 0,
+            learningRate: settings.learningRate,
+            diverged: false, parameterCount: store.parameterCount, seconds: 0)
+        let interval = max(1, settings.evaluationInterval)
+        do {
+            while outcome.stepCount < settings.stepCount {
+                _ = try trainer.makeStep()
+                outcome.stepCount += 1
+                guard outcome.stepCount % interval == 0 || outcome.stepCount == settings.stepCount else {
+                    continue
+                }
+                let reached = try validate(model, &outcome)
+                try report(outcome.stepCount, outcome.validation)
+                if reached { break }
+            }
+        } catch TrainingError.diverged {
+            outcome.diverged = true
+        }
+        outcome.accuracies = try task.evaluations.map {
+            try accuracy(model, $0, count: settings.testCount, seed: Self.testSeed)
+        }
+        outcome.seconds = (ContinuousClock.now - start) / .seconds(1)
+        return outcome
+    }
+
+    private func options(_ seed: UInt64) -> Trainer.Options {
+        var options = Trainer.Options()
+        options.optimizer.learningRate = settings.learningRate
+        options.optimizer.weightDecay = settings.weightDecay
+        options.optimizer.clipNorm = 1
+        options.schedule.kind = .cosine
+        options.schedule.warmupStepCount = min(settings.warmupStepCount, settings.stepCount / 10)
+        options.schedule.minimumRatio = 0.05
+        options.stepCount = settings.stepCount
+        options.form = configuration.trainingForm
+        options.dropoutSeed = seed
+        return options
+    }
+
+    /// Looks at the validation examples; whether training may end.
+    ///
+    /// Later evaluations are looked at only when those before have reached the goal.
+    private func validate(_ model: LanguageModel, _ outcome: inout TaskOutcome) throws -> Bool {
+        for (index, split) in task.evaluations.enumerated() {
+            let value = try accuracy(
+                model, split, count: settings.validationCount, seed: Self.validationSeed)
+            if index == 0 { outcome.validation = max(outcome.validation, value) }
+            if index == 0, value >= settings.goal, outcome.stepsToGoal == nil {
+                outcome.stepsToGoal = outcome.stepCount
+            }
+            if let extra = settings.extraStepCount, let reached = outcome.stepsToGoal,
+                outcome.stepCount - reached >= extra
+            {
+                return true
+            }
+            guard value >= settings.goal else { return false }
+        }
+        return true
+    }
+
+    /// The share of right answers to so many examples of a split.
+    func accuracy(_ model: LanguageModel, _ split: TaskSplit, count: Int, seed: UInt64) throws -> Double {
+        try withoutGradients {
+            var (right, asked) = (0.0, 0)
+            for (index, first) in stride(from: 0, to: count, by: Self.rowsAtOnce).enumerated() {
+                let batch = task.batch(
+                    split, rowCount: min(Self.rowsAtOnce, count - first), seed: seed, index: index)
+                let shape = [batch.rowCount, batch.length]
+                let tokens = try Tensor.from(batch.tokens, shape).to(.int64, on: device)
+                let hidden = try model.hidden(tokens, form: configuration.trainingForm).hidden
+                let places = batch.targets.indices.filter { batch.targets[$0] != Batch.ignoredTarget }
+                guard !places.isEmpty else { continue }
+                let rows = try hidden.reshaped([-1, hidden.size(-1)])
+                    .indexSelected(0, try Tensor.from(places.map(Int64.init)).to(on: device))
+                let answers = try model.logits(rows).argmax(axis: -1)
+                let targets = try Tensor.from(places.map { Int64(batch.targets[$0]) }).to(on: device)
+                right += try answers.isEqual(to: targets).to(.float32).sum().item()
+                asked += places.count
+            }
+            return asked > 0 ? right / Double(asked) : 0
+        }
+    }
+}

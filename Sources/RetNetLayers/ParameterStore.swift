@@ -1,0 +1,96 @@
+import RetNetTorch
+
+/// The named parameters of a model, in the order in which its layers declared them.
+public final class ParameterStore {
+    /// One parameter.
+    public struct Entry {
+        /// The dotted name, which is also its name in checkpoint files.
+        public let name: String
+        /// The values, trained in place.
+        public let tensor: Tensor
+        /// Whether weight decay applies (matrices; not norms, biases or embeddings).
+        public let decays: Bool
+        /// The largest learning rate that the parameter bears; nil for the run's own.
+        public let maximumLearningRate: Double?
+    }
+
+    /// Where the values of new parameters come from.
+    public enum Source {
+        /// Drawn from each parameter's initialiser; the draw depends on the seed and the name alone.
+        case random(seed: UInt64)
+        /// Read from elsewhere, a checkpoint for example; the closure gets name and expected shape.
+        case provided((_ name: String, _ shape: [Int]) throws -> Tensor)
+    }
+
+    /// All parameters in declaration order.
+    public private(set) var entries: [Entry] = []
+    private var indices: [String: Int] = [:]
+
+    /// The element type in which parameters are kept.
+    public let elementType: ElementType
+    /// The device on which parameters are kept.
+    public let device: Device
+    private let source: Source
+
+    /// An empty store.
+    public init(source: Source, elementType: ElementType = .float32, device: Device = .cpu) {
+        self.source = source
+        self.elementType = elementType
+        self.device = device
+    }
+
+    /// The outermost scope, whose names have no prefix.
+    public var root: ParameterScope { ParameterScope(store: self, prefix: "") }
+
+    /// The parameter of that name, if there is one.
+    public subscript(name: String) -> Tensor? { indices[name].map { entries[$0].tensor } }
+
+    /// All values, in order.
+    public var tensors: [Tensor] { entries.map(\.tensor) }
+    /// The number of values in all parameters.
+    public var parameterCount: Int { entries.reduce(0) { $0 + $1.tensor.elementCount } }
+
+    /// Makes every parameter require gradients, or none.
+    public func setRequiresGradient(_ enabled: Bool) throws {
+        for entry in entries { try entry.tensor.requiringGradient(enabled) }
+    }
+
+    /// Forgets all accumulated gradients.
+    public func clearGradients() throws {
+        for entry in entries { try entry.tensor.clearGradient() }
+    }
+
+    func declare(
+        _ name: String, shape: [Int], initializer: Initializer, decays: Bool, maximumLearningRate: Double?
+    ) throws -> Tensor {
+        guard indices[name] == nil else {
+            throw TorchError(kind: .value, message: "the parameter '\(name)' is declared twice")
+        }
+        let tensor: Tensor
+        switch source {
+        case .random(let seed):
+            let generator = try Generator(seed: Self.mix(seed, name))
+            // The order in memory decides how products round: it must be that of a checkpoint's tensors.
+            tensor = try initializer.makeTensor(shape, generator: generator).to(elementType, on: device)
+                .contiguous()
+        case .provided(let provide):
+            tensor = try provide(name, shape).to(elementType, on: device)
+            guard tensor.shape == shape else {
+                throw TorchError(
+                    kind: .value,
+                    message: "the parameter '\(name)' needs shape \(shape), found \(tensor.shape)")
+            }
+        }
+        indices[name] = entries.count
+        entries.append(
+            Entry(name: name, tensor: tensor, decays: decays, maximumLearningRate: maximumLearningRate))
+        return tensor
+    }
+
+    /// FNV-1a of the name, mixed with the seed: initial values do not depend on the order of declaration.
+    private static func mix(_ seed: UInt64, _ name: String) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ (seed &* 0x9e37_79b9_7f4a_7c15)
+        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return hash
+    }
+}

@@ -1,0 +1,134 @@
+import RetNetTorch
+
+/// The average of the attention-free transformer (AFT, arXiv 2105.14103): every channel weighs the past by itself.
+///
+///     y_t = Σ_{i≤t} e^(kᵢ + b_{t,i}) ⊙ vᵢ / Σ_{i≤t} e^(kᵢ + b_{t,i})
+///
+/// Keys, values and outputs are [B, T, C]; a bias is shared by all channels. Every form divides by the largest
+/// weight that the query itself sees, never by one of a later token.
+public enum AFT {
+    /// Averages [B, T, C] and the sums over the tokens that have left the window.
+    public typealias Result = (output: Tensor, sums: ExponentialSums)
+
+    /// Where the biases are and what came before the first token.
+    public struct Context {
+        /// Biases of the tokens of the window; nil for none at all.
+        public var bias: FusedOperators.WindowBias?
+        /// How many steps back, itself included, a token has a bias; it counts e^k beyond.
+        public var window: Int
+        /// The keys and values that the window still reaches.
+        public var history: FusedOperators.WindowHistory?
+        /// The sums over older tokens.
+        public var sums: ExponentialSums?
+        /// Whether tokens that leave the window go to the sums; else they are forgotten.
+        public var absorbs: Bool
+
+        /// AFT-simple from the start of a sequence, unless told otherwise.
+        public init(
+            bias: FusedOperators.WindowBias? = nil, window: Int = 1,
+            history: FusedOperators.WindowHistory? = nil, sums: ExponentialSums? = nil, absorbs: Bool = true
+        ) {
+            self.bias = bias
+            self.window = window
+            self.history = history
+            self.sums = sums
+            self.absorbs = absorbs
+        }
+    }
+
+    /// The formula itself in float64 from the start of a sequence, without any care for overflow.
+    ///
+    /// `bias` [T, T] is read at and below the diagonal; nil is AFT-simple.
+    public static func definition(_ key: Tensor, _ value: Tensor, bias: Tensor?) throws -> Tensor {
+        let (k, v) = (try key.to(.float64), try value.to(.float64))
+        let outputs = try (0..<k.size(1)).map { t in
+            var exponents = try k.sliced(1, 0..<t + 1)
+            if let bias {
+                exponents =
+                    try exponents + bias.to(.float64).selected(0, t).sliced(0, 0..<t + 1).unsqueezed(-1)
+            }
+            let weights = try exponents.exp()
+            return try (weights * v.sliced(1, 0..<t + 1)).sum([1]) / weights.sum([1])
+        }
+        return try Tensor.stacked(outputs, axis: 1)
+    }
+
+    /// One token after another over the keys and values in its window and the sums of older ones.
+    public static func recurrent(_ key: Tensor, _ value: Tensor, _ context: Context) throws -> Result {
+        let type = key.elementType.accumulator
+        let (batch, length, channels) = (key.size(0), key.size(1), key.size(2))
+        let past = try AlignedHistory(context.history, type)
+        let k = try past.map { try Tensor.concatenated([$0.key, key.to(type)], axis: 1) } ?? key.to(type)
+        let v =
+            try past.map { try Tensor.concatenated([$0.value, value.to(type)], axis: 1) } ?? value.to(type)
+        let start = past?.key.size(1) ?? 0
+        var sums = try context.sums ?? .empty(batch: batch, channels: channels, type, key.device)
+        var exponent = try sums.effectiveExponent()
+        var outputs: [Tensor] = []
+        for t in 0..<length {
+            let now = start + t
+            let first = Swift.max(0, now - context.window + 1)
+            var exponents = try k.sliced(1, first..<now + 1)
+            if let bias = try biases(context, past, token: t, from: first, to: now, type) {
+                exponents = try exponents + bias.unsqueezed(-1)
+            }
+            if let past, first < start {
+                exponents = try exponents.maskFilled(
+                    past.absent(from: first, to: now).unsqueezed(-1), ExponentialSums.nothing)
+            }
+            let largest = try exponents.max([1]).maximum(exponent).detached()
+            let weights = try (exponents - largest.unsqueezed(1)).exp()
+            let kept = try (sums.exponent - largest).clamped(-.infinity, 80).exp()
+            let numerator = try (weights * v.sliced(1, first..<now + 1)).sum([1]) + sums.numerator * kept
+            outputs.append(try numerator / (weights.sum([1]) + sums.denominator * kept))
+            guard context.absorbs, now - context.window + 1 >= 0 else { continue }
+            let next = try sums.adding(k.selected(1, first), v.selected(1, first), from: exponent)
+            let nextExponent = next.exponent
+            if let past, first < start {
+                let absent = try past.absent(from: first, to: first)
+                sums = ExponentialSums(
+                    numerator: try Tensor.select(where: absent, sums.numerator, else: next.numerator),
+                    denominator: try Tensor.select(where: absent, sums.denominator, else: next.denominator),
+                    exponent: try Tensor.select(where: absent, sums.exponent, else: next.exponent))
+                exponent = try Tensor.select(where: absent, exponent, else: nextExponent)
+            } else {
+                (sums, exponent) = (next, nextExponent)
+            }
+        }
+        return (try Tensor.stacked(outputs, axis: 1).to(value.elementType), sums)
+    }
+
+    /// The same results from the native kernels, which run all tokens of a block of channels in one go.
+    ///
+    /// On other devices than the CPU this is ``recurrent(_:_:_:)``.
+    public static func fused(_ key: Tensor, _ value: Tensor, _ context: Context) throws -> Result {
+        guard key.size(1) > 0 else { throw MixerError.emptySequence }
+        guard key.device == .cpu, key.elementType != .float16 else {
+            return try recurrent(key, value, context)
+        }
+        guard let bias = context.bias else {
+            // AFT-simple is WKV without decay and bonus.
+            let zeros = try Tensor.zeros([key.size(2)], key.elementType.accumulator)
+            return try WKV.fused(key, value, decay: zeros, bonus: zeros, sums: context.sums)
+        }
+        let result = try FusedOperators.biasedWindow(
+            key: key, value: value, bias: bias, window: context.window, history: context.history,
+            sums: context.sums, absorbing: context.absorbs)
+        return (result.output, result.sums)
+    }
+
+    /// The biases [B or 1, n] of a token for the entries `first ... last` of the aligned keys.
+    private static func biases(
+        _ context: Context, _ past: AlignedHistory?, token t: Int, from first: Int, to last: Int,
+        _ type: ElementType
+    ) throws -> Tensor? {
+        switch context.bias {
+        case nil: return nil
+        case .byLag(let tensor):
+            return try tensor.selected(1, t).sliced(1, 0..<last - first + 1).flipped(1).to(type)
+        case .byToken(let tensor):
+            let row = try tensor.selected(1, t)
+            return try (past?.aligned(row) ?? row).sliced(1, first..<last + 1).to(type)
+        }
+    }
+}

@@ -1,0 +1,156 @@
+import RetNetLayers
+import RetNetTorch
+
+/// Causal multi-head self-attention with rotary positions: the Transformer decoder's mixer.
+///
+///     Q = X W_Q     K = X W_K     V = X W_V     rotate Q and K by absolute position
+///     headⱼ = softmax(Qⱼ Kᵀ / √A, causal) V     one head of K and V for every H/G heads of Q
+///     out = (head₁ … head_H) W_O
+///
+/// The forms: `parallel` holds all scores at once, `chunkwise:N` scores tiles of N keys in memory O(T · d), and
+/// `recurrent` takes one query at a time over the cache. B batch, T time, D model width, A head size.
+/// Sources: arXiv 1706.03762, 2104.09864 (rotation), 2305.13245 (grouped queries), 2205.14135 (tiles).
+public struct SelfAttention: TokenMixer {
+    /// Sizes and choices.
+    public let configuration: AttentionConfiguration
+    private let query: Linear
+    private let key: Linear
+    private let value: Linear
+    private let output: Linear
+    private let places: AttentionPositions
+
+    /// `attention`.
+    public var name: String { "attention" }
+
+    /// Declares `query`, `key`, `value` and `output`.
+    public init(_ scope: ParameterScope, _ configuration: AttentionConfiguration, _ context: LayerContext)
+        throws
+    {
+        self.configuration = configuration
+        let c = configuration
+        func linear(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Linear {
+            try Linear(scope.scope(name), from: from, to: to, bias: c.biases, initializer: initializer)
+        }
+        // fairseq and torchscale: gain 1/√2 because three matrices share the input, 1 for the output.
+        let reading = Initializer.xavierUniform(gain: 0.5.squareRoot())
+        let first = context.initialization
+        let (width, groupWidth) = (c.headCount * c.headSize, c.groupCount * c.headSize)
+        query = try linear("query", from: context.hiddenSize, to: width, first.matrix(reading))
+        key = try linear("key", from: context.hiddenSize, to: groupWidth, first.matrix(reading))
+        value = try linear("value", from: context.hiddenSize, to: groupWidth, first.deepMatrix(reading))
+        output = try linear(
+            "output", from: width, to: context.hiddenSize, first.deepMatrix(.xavierUniform(gain: 1)))
+        places = AttentionPositions(c, stride: context.positionStride)
+    }
+
+    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
+        -> (output: Tensor, state: any MixerState)
+    {
+        let c = configuration
+        let (batch, time) = (x.size(0), x.size(1))
+        guard time > 0 else { throw MixerError.emptySequence }
+        guard pass.positions.count == batch else {
+            throw MixerError.wrongBatch(expected: batch, found: pass.positions.count)
+        }
+        var cache = try checked(state, batch: batch)
+        var rows = pass.positions
+        if let cache {
+            guard rows.allSatisfy({ (0...cache.length).contains($0.count) }) else {
+                throw MixerError.wrongState(
+                    expected: "keys of \(rows.map(\.count)) tokens", found: "keys of \(cache.length) tokens")
+            }
+        } else {
+            // Without a state there is no past, whatever the positions say.
+            rows = rows.map { SequencePosition(position: $0.position, count: 0) }
+        }
+        let q = try query(x).reshaped([batch, time, c.headCount, c.headSize])
+        let k = try key(x).reshaped([batch, time, c.groupCount, c.headSize])
+        let v = try value(x).reshaped([batch, time, c.groupCount, c.headSize]).transposed(1, 2)
+        var outputs: [Tensor] = []
+        var start = 0
+        while start < time {
+            let length = Swift.min(time - start, places.step ?? time)
+            let part = start..<start + length
+            let table = try tables(rows, start: start, length: length, pass, x)
+            let counts = rows.map(\.count)
+            let keys = try places.rotate(k.sliced(1, part), by: table.suffix(2))
+            let values = try v.sliced(2, part)
+            var next =
+                try cache?.appending(key: keys, value: values, counts: counts)
+                ?? AttentionState(key: keys, value: values)
+            let mixed = try Attention.attend(
+                places.rotate(q.sliced(1, part), by: table.prefix(2)), next.key, next.value,
+                past: Set(counts).count == 1 ? [counts[0]] : counts,
+                scale: 1 / Double(c.headSize).squareRoot(), form: pass.form)
+            outputs.append(try mixed.transposed(1, 2).reshaped([batch, length, c.headCount * c.headSize]))
+            if let moved = try places.moved(next.key, from: counts, by: length) {
+                next = AttentionState(key: moved, value: next.value)
+            }
+            cache = next
+            rows = rows.map { $0.advanced(by: length) }
+            start += length
+        }
+        guard let cache else { throw MixerError.emptySequence }
+        let heads = outputs.count == 1 ? outputs[0] : try Tensor.concatenated(outputs, axis: 1)
+        return (try output(heads), cache)
+    }
+
+    private func tables(
+        _ rows: [SequencePosition], start: Int, length: Int, _ pass: ForwardPass, _ x: Tensor
+    ) throws -> [Tensor] {
+        guard !places.isIdentity else { return [] }
+        let c = configuration
+        let key =
+            "attention \(c.rotation) \(c.headSize) \(c.rotaryBase) \(c.xPosScaleBase ?? 0)"
+            + " \(rows.first?.count ?? 0) \(start)"
+        return try pass.sharing(key) {
+            try places.tables(rows, length: length, type: x.elementType.accumulator, device: x.device)
+        }
+    }
+
+    // MARK: State
+
+    /// Keys and values of no tokens.
+    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
+        let shape = [batch, configuration.groupCount, 0, configuration.headSize]
+        return AttentionState(
+            key: try Tensor.zeros(shape, elementType, on: device),
+            value: try Tensor.zeros(shape, elementType, on: device))
+    }
+
+    /// A state from the tensors `key` and `value`.
+    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
+        guard let key = tensors["key"], let value = tensors["value"], tensors.count == 2, key.rank == 4 else {
+            throw MixerError.wrongState(
+                expected: "tensors 'key' and 'value' of rank 4", found: "\(tensors.mapValues(\.shape))")
+        }
+        let state = AttentionState(key: key, value: value)
+        _ = try checked(state, batch: key.size(0))
+        return state
+    }
+
+    /// Turns every cached key back by its row's offset: scores depend on distances alone.
+    public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
+        guard let state = try checked(state, batch: offsets.count) else { return state }
+        return AttentionState(key: try places.turnedBack(state.key, by: offsets), value: state.value)
+    }
+
+    /// The state as this layer's own, after checking that it fits.
+    private func checked(_ state: (any MixerState)?, batch: Int) throws -> AttentionState? {
+        guard let state else { return nil }
+        guard let state = state as? AttentionState else {
+            throw MixerError.wrongState(expected: "keys and values", found: "\(type(of: state))")
+        }
+        let c = configuration
+        let shape = state.key.shape
+        guard shape.count == 4, shape == state.value.shape, shape[1] == c.groupCount, shape[3] == c.headSize
+        else {
+            throw MixerError.wrongState(
+                expected: "keys and values [B, \(c.groupCount), N, \(c.headSize)]",
+                found: "\(state.key.shape) and \(state.value.shape)")
+        }
+        guard shape[0] == batch else { throw MixerError.wrongBatch(expected: batch, found: shape[0]) }
+        return state
+    }
+}

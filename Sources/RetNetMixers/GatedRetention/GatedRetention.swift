@@ -1,0 +1,105 @@
+import Foundation
+import RetNetLayers
+import RetNetTorch
+
+/// Retention with a decay that every position chooses for each head (gRet: YOCO, arXiv 2405.05254, section 3.2).
+///
+///     Q = X W_Q     K = X W_K / √K     V = X W_V        rotate Q and K by absolute position
+///     ln γ = ln σ(X W_γ) / 16                           one number a head and position
+///     S_t = γ_t S_{t-1} + k_tᵀ v_t     o_t = q_t S_t
+///     Y = (swish(X W_G) ⊙ HeadNorm(o)) W_O
+///
+/// With a constant gate it is multi-scale retention.
+public struct GatedRetention: TokenMixer {
+    /// Sizes and choices.
+    public let configuration: GatedRetentionConfiguration
+    private let query: Linear
+    private let key: Linear
+    private let value: Linear
+    private let decay: Linear
+    private let gate: Linear?
+    private let output: HeadOutput
+    private let angles: [Double]
+    private let layout: MatrixStateLayout
+
+    /// `gated_retention`.
+    public var name: String { "gated_retention" }
+
+    /// Declares `query`, `key`, `value`, `decay`, `gate`, `head_norm` and `output`.
+    public init(
+        _ scope: ParameterScope, _ configuration: GatedRetentionConfiguration, _ context: LayerContext
+    )
+        throws
+    {
+        self.configuration = configuration
+        let c = configuration
+        // As multi-scale retention: gain 2^-2.5 for what reads, 2^-1 for the output.
+        let reading = Initializer.xavierUniform(gain: pow(2, -2.5))
+        let (matrix, deepMatrix) = (context.initialization.matrix, context.initialization.deepMatrix)
+        func linear(_ name: String, to: Int, _ initializer: Initializer) throws -> Linear {
+            try Linear(
+                scope.scope(name), from: context.hiddenSize, to: to, bias: false, initializer: initializer)
+        }
+        query = try linear("query", to: c.headCount * c.keySize, matrix(reading))
+        key = try linear("key", to: c.headCount * c.keySize, matrix(reading))
+        value = try linear("value", to: c.headCount * c.valueSize, deepMatrix(reading))
+        decay = try linear("decay", to: c.headCount, matrix(reading))
+        gate = c.gate == .none ? nil : try linear("gate", to: c.headCount * c.valueSize, matrix(reading))
+        output = try HeadOutput(
+            scope, norm: c.headNorm, gate: c.gate, headCount: c.headCount, valueSize: c.valueSize,
+            hiddenSize: context.hiddenSize, initializer: deepMatrix(.xavierUniform(gain: 0.5)))
+        angles = c.rotation.angles(keySize: c.keySize)
+        layout = MatrixStateLayout(mixer: "gated_retention", memory: [c.headCount, c.keySize, c.valueSize])
+    }
+
+    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
+        -> (output: Tensor, state: any MixerState)
+    {
+        let c = configuration
+        let previous = try layout.checked(state, batch: x.size(0))
+        let table = try rotaryTable(pass, x)
+        func rotated(_ projected: Tensor, scale: Double) throws -> Tensor {
+            try FusedOperators.rotateHeads(
+                projected.reshaped([x.size(0), x.size(1), c.headCount, c.keySize]), cosine: table.first,
+                sine: table.last, interleaved: c.rotation == .interleaved, scale: scale)
+        }
+        let retained = try MatrixRecurrence(
+            query: rotated(query(x), scale: 1),
+            key: rotated(key(x), scale: 1 / Double(c.keySize).squareRoot()),
+            value: value(x).heads(c.headCount),
+            logGates: decay(x).logGates(dividedBy: c.gateDivisor).transposed(1, 2),
+            state: previous?.memory
+        ).fused(pass.form)
+        return (
+            try output(retained.output, gate: gate?(x)), MatrixState(memory: retained.state)
+        )
+    }
+
+    private func rotaryTable(_ pass: ForwardPass, _ x: Tensor) throws -> [Tensor] {
+        guard !angles.isEmpty else { return [] }
+        return try pass.sharing("rotary \(configuration.rotation) \(configuration.keySize)") {
+            try RotaryTable.make(
+                angles: angles, starts: pass.positions.map(\.position), length: x.size(1),
+                type: x.elementType.accumulator, device: x.device)
+        }
+    }
+
+    /// Zeros: nothing seen yet.
+    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
+        try layout.initial(batch: batch, elementType: elementType, device: device)
+    }
+
+    /// A state from the tensor `memory`.
+    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
+        try layout.state(from: tensors)
+    }
+
+    /// Rotates every key pair of S by -offset · θ, so that positions may start again lower.
+    public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
+        guard let state = try layout.checked(state, batch: offsets.count), !angles.isEmpty else {
+            return state
+        }
+        return MatrixState(memory: try configuration.rotation.rebased(state.memory, by: offsets))
+    }
+}

@@ -1,0 +1,162 @@
+import RetNetTorch
+
+/// The memory of H3 (arXiv 2212.14052, appendix): queries, keys and values under a diagonal state space a head.
+///
+///     y_t[b] = Σ_a q_t[a] S_t[a, b],   S[a, b] = SSM_h(k[a] v[b]) + D_h k[a] v[b]
+///
+/// The P² sequences k[a] v[b] of a head share one state space, whose filter is K_h, so no product of theirs needs to
+/// be kept: inside a chunk y = ((Q Kᵀ) ⊙ Toeplitz(K_h)) V, and the state adds Σ_a q_r[a] 2 Re(C Ā^(r+1) X[a, b]).
+///
+/// B batch, T time, H heads, P head size, M complex modes. q, k, v and outputs [B, T, H·P], the first channel of a
+/// head varying fastest; the system has H channels. State [B, H, 2M, P·P]: real parts of the modes, then
+/// imaginary ones, for every pair (a, b); float32 (float64 for float64 inputs), nil for zeros.
+///
+/// ``definition(_:_:_:_:state:)`` is the specification; the other forms are tested against it.
+public enum H3Memory {
+    /// Outputs and the state after the last position.
+    public typealias Result = (output: Tensor, state: Tensor)
+
+    /// The recurrence of all P² sequences of every head, in float64, as it is written.
+    public static func definition(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem, state: Tensor?
+    ) throws -> Result {
+        let type = system.skip.elementType
+        let (heads, modes) = (system.channelCount, system.modeCount)
+        let (batch, size) = (q.size(0), q.size(2) / heads)
+        func column(_ number: Tensor) throws -> Tensor { try number.reshaped([1, heads, modes, 1, 1]) }
+        let transition = try system.transition().map(column)
+        let (input, readout) = (try system.input.map(column), try system.readout.map(column))
+        let skip = try system.skip.reshaped([1, heads, 1, 1])
+        var x = ComplexTensor(
+            real: try Tensor.zeros([batch, heads, modes, size, size], type, on: q.device),
+            imaginary: try Tensor.zeros([batch, heads, modes, size, size], type, on: q.device))
+        if let state {
+            let planes = try state.to(type).reshaped([batch, heads, 2, modes, size, size])
+            x = try ComplexTensor(planes: planes, axis: 2)
+        }
+        var outputs: [Tensor] = []
+        for t in 0..<q.size(1) {
+            func row(_ tensor: Tensor) throws -> Tensor {
+                try tensor.selected(1, t).to(type).reshaped([batch, heads, size])
+            }
+            let product = try row(k).unsqueezed(-1) * row(v).unsqueezed(-2)
+            x = try transition * x + input * product.unsqueezed(2)
+            let memory = try (readout * x).real.sum([2]) * 2 + skip * product
+            let y = try (row(q).unsqueezed(-1) * memory).sum([2])
+            outputs.append(try y.reshaped([batch, heads * size]))
+        }
+        let final = try x.planes(axis: 2).reshaped([batch, heads, 2 * modes, size * size])
+        return (try Tensor.stacked(outputs, axis: 1), final)
+    }
+
+    /// All positions in one chunk.
+    public static func parallel(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem, state: Tensor?
+    ) throws -> Result {
+        try chunkwise(q, k, v, system, state: state, chunkLength: q.size(1))
+    }
+
+    /// Products of queries and keys inside chunks, the state between them: work linear in T.
+    public static func chunkwise(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem, state: Tensor?, chunkLength: Int
+    ) throws -> Result {
+        let length = min(chunkLength, q.size(1))
+        guard q.device == .cpu, q.elementType != .float16 else {
+            return try expanded(q, k, v, system, state: state, chunkLength: length)
+        }
+        let tables = try tables(system, chunkLength: length, q.elementType.accumulator)
+        return try FusedOperators.diagonalHeads(query: q, key: k, value: v, tables: tables, state: state)
+    }
+
+    /// The rows of a block of a chunk: tables of powers stay this small however long chunks are.
+    private static let blockLength = 128
+
+    private static func tables(_ system: DiagonalSystem, chunkLength: Int, _ type: ElementType) throws
+        -> FusedOperators.DiagonalTables
+    {
+        let block = min(chunkLength, blockLength)
+        let powers = try system.powers((0...block).map(Double.init))
+        let read =
+            try powers.map { try $0.sliced(1, 1..<block + 1) } * system.readout.map { try $0.unsqueezed(1) }
+        let write = try powers.map { try $0.sliced(1, 0..<block) } * system.input.map { try $0.unsqueezed(1) }
+        return FusedOperators.DiagonalTables(
+            taps: try taps(system, length: chunkLength, type),
+            read: try ComplexTensor(real: read.real * 2, imaginary: read.imaginary * -2).joined().to(type),
+            write: try write.joined().to(type), power: try powers.joined().to(type))
+    }
+
+    /// K [H, N], with D in K_0.
+    private static func taps(_ system: DiagonalSystem, length: Int, _ type: ElementType) throws -> Tensor {
+        let kernel = try system.kernel(length: length, type)
+        let first = try kernel.sliced(1, 0..<1) + system.skip.to(type).unsqueezed(1)
+        return try Tensor.concatenated([first, kernel.sliced(1, 1..<length)], axis: 1)
+    }
+
+    // MARK: Recurrent
+
+    /// One position after another, differentiable.
+    public static func recurrent(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem, state: Tensor?
+    ) throws -> Result {
+        let type = q.elementType.accumulator
+        let (heads, modes) = (system.channelCount, system.modeCount)
+        let (batch, size) = (q.size(0), q.size(2) / heads)
+        func column(_ number: Tensor) throws -> Tensor { try number.to(type).reshaped([1, heads, modes, 1]) }
+        // As a difference from 1, or thousands of steps would multiply the rounding of a decay close to 1.
+        let alpha = try system.logTransition.exponentialMinusOne().map(column)
+        let (input, readout) = (try system.input.map(column), try system.readout.map(column))
+        let skip = try system.skip.to(type).reshaped([1, heads, 1])
+        let pairs = try state?.to(type) ?? zeroState(q, system)
+        var x = try ComplexTensor(planes: pairs.reshaped([batch, heads, 2, modes, size * size]), axis: 2)
+        var outputs: [Tensor] = []
+        for t in 0..<q.size(1) {
+            func row(_ tensor: Tensor) throws -> Tensor {
+                try tensor.selected(1, t).to(type).reshaped([batch, heads, size])
+            }
+            let product = try (row(k).unsqueezed(-1) * row(v).unsqueezed(-2)).reshaped([
+                batch, heads, size * size,
+            ])
+            x = try x + (alpha * x + input * product.unsqueezed(2))
+            let memory = try (readout * x).real.sum([2]) * 2 + skip * product
+            let y = try row(q).unsqueezed(-2).matmul(memory.reshaped([batch, heads, size, size]))
+            outputs.append(try y.reshaped([batch, heads * size]).to(q.elementType))
+        }
+        let final = try x.planes(axis: 2).reshaped([batch, heads, 2 * modes, size * size])
+        return (try Tensor.stacked(outputs, axis: 1), final)
+    }
+
+    /// The same without gradients by a native step, from tables that ``stepTables(_:_:)`` makes; for the CPU.
+    static func steps(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ tables: [Tensor], state: Tensor?, modeCount: Int
+    )
+        throws -> Result
+    {
+        let type = q.elementType.accumulator
+        let heads = tables[3].elementCount
+        let size = q.size(2) / heads
+        // One copy at the start keeps the caller's state intact; the steps then work in place.
+        let x =
+            try state?.to(type).contiguous().clone()
+            ?? Tensor.zeros([q.size(0), heads, 2 * modeCount, size * size], type, on: q.device)
+        let outputs = try (0..<q.size(1)).map { t in
+            try FusedOperators.diagonalHeadsStep(
+                query: q.selected(1, t), key: k.selected(1, t), value: v.selected(1, t), state: x,
+                alpha: tables[0], input: tables[1], readout: tables[2], skip: tables[3])
+        }
+        return (try Tensor.stacked(outputs, axis: 1), x)
+    }
+
+    /// Ā - 1, B̄ and C as [H, 2M], and D.
+    static func stepTables(_ system: DiagonalSystem, _ type: ElementType) throws -> [Tensor] {
+        try [system.logTransition.exponentialMinusOne(), system.input, system.readout].map {
+            try $0.joined().to(type).contiguous()
+        } + [system.skip.to(type).contiguous()]
+    }
+
+    static func zeroState(_ q: Tensor, _ system: DiagonalSystem) throws -> Tensor {
+        let size = q.size(2) / system.channelCount
+        return try Tensor.zeros(
+            [q.size(0), system.channelCount, 2 * system.modeCount, size * size], q.elementType.accumulator,
+            on: q.device)
+    }
+}

@@ -1,0 +1,63 @@
+import RetNetTorch
+
+extension MatrixRecurrence {
+    /// The longest chunk with gates a key channel: products of gates are formed step by step within it.
+    public static let channelChunkLength = 16
+    /// The longest chunk with strengths: the system to be solved grows with the square of it.
+    public static let deltaChunkLength = 64
+
+    /// The same results from the native kernels: what models run.
+    ///
+    /// Parallel is one chunk, but never longer than ``channelChunkLength`` or ``deltaChunkLength`` where they
+    /// apply: longer ones would cost more operations and digits and save nothing. Recurrent steps without
+    /// gradients touch the state once; with gradients they are ``recurrent()``. On devices and types without
+    /// kernels the chain of ``chunkwise(_:)`` takes their place.
+    public func fused(_ form: MixerForm) throws -> Result {
+        guard length > 0 else { throw MixerError.emptySequence }
+        switch form {
+        case .parallel: return try native(length)
+        case .chunkwise(let chunkLength): return try native(max(1, chunkLength))
+        case .recurrent:
+            let inputs = [query, key, value, logGates, beta, state]
+            let records = gradientsAreEnabled && inputs.contains { $0?.requiresGradient == true }
+            return records || !hasKernels ? try recurrent() : try steps()
+        }
+    }
+
+    private var hasKernels: Bool {
+        FusedOperators.hasMatrixStateKernels(value.elementType, on: value.device)
+    }
+
+    private func native(_ chunkLength: Int) throws -> Result {
+        let channelGates = logGates?.rank == 4
+        let limit =
+            beta != nil ? Self.deltaChunkLength : channelGates ? Self.channelChunkLength : length
+        let chunkLength = min(chunkLength, limit)
+        guard hasKernels, beta == nil || !channelGates else { return try chunkwise(chunkLength) }
+        if let beta {
+            return try FusedOperators.deltaRule(
+                query: perHead(query), key: perHead(key), value: value, logGates: logGates,
+                beta: beta, state: state, chunkLength: chunkLength)
+        }
+        let gates =
+            try logGates
+            ?? Tensor.zeros(Array(value.shape.dropLast()), wide, on: value.device)
+        if channelGates {
+            return try FusedOperators.channelGatedRetention(
+                query: perHead(query), key: perHead(key), value: value, logGates: gates, state: state,
+                chunkLength: chunkLength)
+        }
+        return try FusedOperators.gatedRetention(
+            query: query, key: key, value: value, logGates: gates, state: state, chunkLength: chunkLength)
+    }
+
+    private func steps() throws -> Result {
+        // One copy at the start keeps the caller's state intact; the steps then work in place.
+        let memory = try state?.to(wide).clone().contiguous() ?? startingState()
+        // The delta rule has wide queries and keys: rounded ones would no longer have the length 1.
+        let output = try FusedOperators.matrixRecurrence(
+            query: query, key: key, value: value.to(query.elementType), logGates: logGates,
+            beta: beta, state: memory)
+        return (try output.to(value.elementType), memory)
+    }
+}

@@ -1,0 +1,82 @@
+import RetNetLayers
+import RetNetTorch
+
+/// The channel mixing of RWKV-4 (arXiv 2305.13048, section 3.1): a gated feed-forward that looks one token back.
+///
+///     r, k = W (μ ⊙ x_t + (1 - μ) ⊙ x_{t-1})        one μ and one W each
+///     y = σ(r) ⊙ W_v max(k, 0)²
+public struct RWKVChannelMix: TokenMixer {
+    /// Sizes and choices.
+    public let configuration: RWKVChannelMixConfiguration
+    private let mixKey: Tensor
+    private let mixReceptance: Tensor
+    private let receptance: Linear
+    private let key: Linear
+    private let value: Linear
+
+    /// `rwkv channel mix`.
+    public var name: String { "rwkv channel mix" }
+
+    /// Declares the two vectors, `receptance`, `key` and `value`.
+    public init(
+        _ scope: ParameterScope, _ configuration: RWKVChannelMixConfiguration, _ context: LayerContext
+    )
+        throws
+    {
+        let (d, inner) = (configuration.channelCount, configuration.innerSize)
+        guard context.hiddenSize == d else {
+            throw MixerError.wrongWidth(mixer: "rwkv channel mix", expected: d, found: context.hiddenSize)
+        }
+        self.configuration = configuration
+        // Both mixtures begin as that of the keys of time mixing. Source: BlinkDL/RWKV-LM, RWKV-v4/src/model.py.
+        let first = RWKVConfiguration(channelCount: d)
+            .firstValues(layer: context.layer, layerCount: context.layerCount).mixKey
+        mixKey = try scope.parameter("time_mix_key", [d], .values(first))
+        mixReceptance = try scope.parameter("time_mix_receptance", [d], .values(first))
+        let scheme = context.initialization
+        let own = configuration.initialization == .rwkv
+        let spread = max(1, Double(inner) / Double(d)).squareRoot()
+        let xavier = Initializer.xavierUniform(gain: 1)
+        receptance = try Linear(
+            scope.scope("receptance"), from: d, to: d, bias: false,
+            initializer: scheme.matrix(own ? .constant(0) : xavier))
+        key = try Linear(
+            scope.scope("key"), from: d, to: inner, bias: false,
+            initializer: scheme.matrix(own ? .orthogonal(gain: spread) : xavier))
+        value = try Linear(
+            scope.scope("value"), from: inner, to: d, bias: false,
+            initializer: scheme.deepMatrix(own ? .constant(0) : xavier))
+    }
+
+    /// x [B, T, D] → [B, T, D] and the last input.
+    public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
+        -> (output: Tensor, state: any MixerState)
+    {
+        guard x.size(1) > 0 else { throw MixerError.emptySequence }
+        let before = try StateTensors.own(
+            state, as: TokenShiftState.self, named: name, batch: x.size(0), stateShapes)
+        let past = try TokenShift.previous(x, before?.previousInput)
+        let difference = try x - past
+        let k = try key(TokenShift.mix(past, difference, mixKey)).relu()
+        let r = try receptance(TokenShift.mix(past, difference, mixReceptance))
+        return (try r.sigmoid() * value(k * k), TokenShiftState(previousInput: try TokenShift.last(x)))
+    }
+
+    // MARK: State
+
+    private var stateShapes: [(name: String, shape: [Int])] {
+        [("previous_input", [configuration.channelCount])]
+    }
+
+    /// Zeros: nothing seen yet.
+    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
+        TokenShiftState(
+            previousInput: try Tensor.zeros(
+                [batch, configuration.channelCount], elementType.accumulator, on: device))
+    }
+
+    /// A state from `previous_input`.
+    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
+        TokenShiftState(previousInput: try StateTensors.ordered(tensors, stateShapes)[0])
+    }
+}

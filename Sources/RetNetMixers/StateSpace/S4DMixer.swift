@@ -1,0 +1,102 @@
+import RetNetLayers
+import RetNetTorch
+
+/// A layer of diagonal state spaces (S4D, arXiv 2206.11893): one linear recurrence a channel, no look at the tokens.
+///
+///     glu:    y = a ⊙ σ(b),   a, b = W GELU(S4D(x)) + bias
+///     gated:  y = W_out (swish(W_gate x) ⊙ S4D(W_in x))
+public struct S4DMixer: TokenMixer {
+    /// Sizes and choices.
+    public let configuration: S4DConfiguration
+    private let input: Linear?
+    private let gate: Linear?
+    private let stateSpace: StateSpaceParameters
+    private let output: Linear
+    private let tables = DerivedTables()
+
+    /// `s4d`.
+    public var name: String { "s4d" }
+
+    /// Declares `input` and `gate` (block `gated`), `state_space` and `output`.
+    public init(_ scope: ParameterScope, _ configuration: S4DConfiguration, _ context: LayerContext) throws {
+        self.configuration = configuration
+        let (d, width) = (configuration.channelCount, context.hiddenSize)
+        let own = Initializer.fanInUniform(scale: 1)
+        let (reading, writing) = (context.initialization.matrix(own), context.initialization.deepMatrix(own))
+        let isGated = configuration.block == .gated
+        guard isGated || width == d else {
+            throw MixerError.wrongWidth(mixer: "s4d", expected: d, found: width)
+        }
+        input =
+            isGated
+            ? try Linear(scope.scope("input"), from: width, to: d, bias: false, initializer: writing) : nil
+        gate =
+            isGated
+            ? try Linear(scope.scope("gate"), from: width, to: d, bias: false, initializer: reading) : nil
+        stateSpace = try StateSpaceParameters(
+            scope.scope("state_space"), channelCount: d, stateSize: configuration.stateSize,
+            initialization: configuration.initialization, discretization: configuration.discretization,
+            trainsInput: false)
+        output = try Linear(
+            scope.scope("output"), from: d, to: isGated ? width : 2 * width, bias: !isGated,
+            initializer: writing)
+    }
+
+    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
+        -> (output: Tensor, state: any MixerState)
+    {
+        guard x.size(1) > 0 else { throw MixerError.emptySequence }
+        let before = try StateTensors.own(
+            state, as: S4DState.self, named: name, batch: x.size(0), stateShapes)
+        let u = try input?(x) ?? x
+        let result = try run(u, state: before?.modes, pass.form)
+        let y = try result.output.to(x.elementType)
+        let next = S4DState(modes: result.state)
+        if let gate {
+            return (try output(FusedOperators.gatedActivation(gate(x), y, activation: .swish)), next)
+        }
+        let both = try output(FusedOperators.gatedActivation(y, nil, activation: .gelu))
+        let width = both.size(-1) / 2
+        let (value, sigmoid) = (
+            try both.sliced(-1, 0..<width), try both.sliced(-1, width..<2 * width).sigmoid()
+        )
+        return (try value * sigmoid, next)
+    }
+
+    private func run(_ u: Tensor, state: Tensor?, _ form: MixerForm) throws -> StateSpace.Result {
+        switch form {
+        case .parallel:
+            return try StateSpace.parallel(u, stateSpace.system(), state: state)
+        case .chunkwise(let length):
+            return try StateSpace.chunkwise(u, stateSpace.system(), state: state, chunkLength: length)
+        case .recurrent:
+            let recorded = gradientsAreEnabled && (u.requiresGradient || state?.requiresGradient == true)
+            if recorded || stateSpace.areRecorded || u.device != .cpu {
+                return try StateSpace.recurrent(u, stateSpace.system(), state: state)
+            }
+            let type = u.elementType.accumulator
+            let steps = try tables(stateSpace.weights, size: 0, type) {
+                try StateSpace.stepTables(stateSpace.system(), type)
+            }
+            return try StateSpace.steps(u, steps, state: state)
+        }
+    }
+
+    // MARK: State
+
+    private var stateShapes: [(name: String, shape: [Int])] {
+        [("modes", [configuration.channelCount, 2, configuration.stateSize / 2])]
+    }
+
+    /// Zeros: nothing seen yet.
+    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
+        S4DState(
+            modes: try Tensor.zeros([batch] + stateShapes[0].shape, elementType.accumulator, on: device))
+    }
+
+    /// A state from `modes`.
+    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
+        S4DState(modes: try StateTensors.ordered(tensors, stateShapes)[0])
+    }
+}

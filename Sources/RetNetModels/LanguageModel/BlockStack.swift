@@ -1,0 +1,101 @@
+import RetNetLayers
+import RetNetMixers
+import RetNetTorch
+
+/// The layers of a model, one after the other, over one stream of hidden states or over the blocks of AltUp.
+struct BlockStack {
+    let blocks: [any Block]
+    private let altUp: AltUpStack?
+
+    /// Declares every layer under `layers.N`.
+    init(_ root: ParameterScope, _ c: LanguageModelConfiguration, _ initializers: ModelInitializers) throws {
+        let mixerBlocks = try (0..<c.layerCount).map {
+            try MixerBlock(root.scope("layers.\($0)"), c, layer: $0, initializers)
+        }
+        let altUp = try c.altUp.map {
+            try AltUpStack(
+                $0, hiddenSize: c.hiddenSize, layerCount: c.layerCount, scope: root,
+                layerScope: { root.scope("layers.\($0)") })
+        }
+        blocks = mixerBlocks.enumerated().map { index, block in
+            guard let reduction = altUp?.reduction(layer: index) else { return block }
+            return ReducedBlock(block: block, reduction: reduction, hiddenSize: c.hiddenSize)
+        }
+        self.altUp = altUp
+    }
+
+    /// Embedded tokens [B, T, ·] through all layers, and the state of each after the last token.
+    func callAsFunction(
+        _ embedded: Tensor, states: [any MixerState]?, _ pass: ForwardPass, recomputes: Bool
+    ) throws -> (output: Tensor, states: [any MixerState]) {
+        var streams = try altUp?.expand(embedded) ?? [embedded]
+        var next: [any MixerState] = []
+        next.reserveCapacity(blocks.count)
+        for index in blocks.indices {
+            let isRecomputed =
+                recomputes && gradientsAreEnabled && streams.contains(where: \.requiresGradient)
+            let (mixed, state) =
+                isRecomputed
+                ? try recomputed(index, streams, states?[index], pass)
+                : try step(index, streams, states?[index], pass)
+            streams = mixed
+            next.append(state)
+        }
+        return (try altUp?.collapse(streams) ?? streams[0], next)
+    }
+
+    private func step(_ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass)
+        throws
+        -> ([Tensor], any MixerState)
+    {
+        guard let altUp else {
+            let (output, next) = try blocks[index](streams[0], state: state, pass)
+            return ([output], next)
+        }
+        return try altUp.mix(index, streams) { x in
+            let (output, next) = try blocks[index](x, state: state, pass)
+            return (output, next)
+        }
+    }
+
+    /// The same, keeping nothing but the inputs for the backward pass.
+    private func recomputed(
+        _ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass
+    ) throws -> ([Tensor], any MixerState) {
+        // Only tensors cross the segment; names and structure are those of a state of this layer.
+        let block = blocks[index]
+        let template =
+            try state
+            ?? block.initialState(
+                batch: streams[0].size(0), elementType: streams[0].elementType, device: streams[0].device)
+        let names = template.tensors.map(\.name)
+        let losses = pass.context.isTraining ? pass.context.auxiliaryLosses : nil
+        let lossNames = losses == nil ? [] : block.auxiliaryLossNames
+        let replay = DropoutReplay(pass.context.generator)
+        let count = streams.count
+        let results = try recomputing(
+            streams + (state?.tensors.map(\.tensor) ?? []), outputCount: count + names.count + lossNames.count
+        ) { inputs in
+            try replay.run {
+                let given =
+                    state == nil ? nil : try block.state(from: Self.named(names, inputs.dropFirst(count)))
+                func run() throws -> [Tensor] {
+                    let (outputs, next) = try step(index, Array(inputs.prefix(count)), given, pass)
+                    return outputs + next.tensors.map(\.tensor)
+                }
+                guard let losses else { return try run() }
+                let (outputs, terms) = try losses.capturing(run)
+                return outputs + terms.map(\.value)
+            }
+        }
+        for (name, value) in zip(lossNames, results.dropFirst(count + names.count)) {
+            losses?.add(name, value)
+        }
+        let next = results.dropFirst(count).prefix(names.count)
+        return (Array(results.prefix(count)), try block.state(from: Self.named(names, next)))
+    }
+
+    private static func named(_ names: [String], _ tensors: ArraySlice<Tensor>) -> [String: Tensor] {
+        Dictionary(zip(names, tensors), uniquingKeysWith: { first, _ in first })
+    }
+}

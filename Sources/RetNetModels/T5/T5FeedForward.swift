@@ -1,0 +1,62 @@
+import RetNetLayers
+import RetNetTorch
+
+/// T5's feed-forward: wo · act(wi x), or wo · (act(wi_0 x) ⊙ wi_1 x).
+public struct T5FeedForward {
+    private let inner: [Tensor]
+    private let output: Tensor
+    private let activation: FusedOperators.Activation
+    private let dropout: Double
+    private let sharedAxes: [Int]
+
+    /// Declares `wi`, or `wi_0` and `wi_1`, and `wo`.
+    public init(_ scope: ParameterScope, _ configuration: T5Configuration) throws {
+        let c = configuration
+        let initializers = T5Initializers(c)
+        inner = try (c.feedForward.isGated ? ["wi_0", "wi_1"] : ["wi"]).map {
+            try scope.scope($0).parameter(
+                "weight", [c.innerSize, c.hiddenSize], initializers.feedForward(inputSize: c.hiddenSize))
+        }
+        output = try scope.scope("wo").parameter(
+            "weight", [c.hiddenSize, c.innerSize], initializers.feedForward(inputSize: c.innerSize))
+        activation = c.feedForward.activation
+        dropout = c.dropout
+        sharedAxes = c.sharesDropoutMasks ? [1] : []
+    }
+
+    private init(_ other: T5FeedForward, inner: [Tensor], output: Tensor) {
+        self.inner = inner
+        self.output = output
+        activation = other.activation
+        dropout = other.dropout
+        sharedAxes = other.sharedAxes
+    }
+
+    /// The same with weights in an element type, for many calls in that type.
+    func converted(to type: ElementType) throws -> T5FeedForward {
+        T5FeedForward(self, inner: try inner.map { try $0.to(type) }, output: try output.to(type))
+    }
+
+    /// x [B, T, d] → [B, T, d].
+    public func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        func linear(_ x: Tensor, _ weight: Tensor) throws -> Tensor { try x.linear(weight.to(x.elementType)) }
+        let gate = inner.count > 1 ? try linear(x, inner[1]) : nil
+        let active = try FusedOperators.gatedActivation(linear(x, inner[0]), gate, activation: activation)
+        let kept = try Dropout.apply(active, probability: dropout, sharedAxes: sharedAxes, context)
+        return try linear(kept, output)
+    }
+}
+
+extension T5FeedForward {
+    /// The shape and the first values of a feed-forward, for experts that stand in its place.
+    static func options(_ configuration: T5Configuration) -> FeedForward.Options {
+        let c = configuration
+        let initializers = T5Initializers(c)
+        let first = initializers.feedForward(inputSize: c.hiddenSize)
+        return FeedForward.Options(
+            hiddenSize: c.hiddenSize, innerSize: c.innerSize, isGated: c.feedForward.isGated,
+            activation: c.feedForward.activation, biases: false, subNorm: nil, activationDropout: c.dropout,
+            initializer: first, gateInitializer: first,
+            downInitializer: initializers.feedForward(inputSize: c.innerSize))
+    }
+}

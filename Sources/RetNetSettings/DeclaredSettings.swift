@@ -1,0 +1,360 @@
+/// A value whose settings are declared once, in a table.
+///
+/// The table gives reading, writing, ranges, defaults and the rows of the reference:
+///
+///     struct ScheduleConfiguration: DeclaredSettings {
+///         var warmupStepCount = 375
+///         static let standard = ScheduleConfiguration()
+///         static var declarations: [Setting<Self>] {
+///             [.int("warmup", \.warmupStepCount, in: 0...1_000_000, "Steps of linear warm-up.")]
+///         }
+///     }
+public protocol DeclaredSettings: SettingsRepresentable, SettingsDocumented {
+    /// The defaults, over which settings are read.
+    static var standard: Self { get }
+    /// All settings, in the order in which they are written.
+    static var declarations: [Setting<Self>] { get }
+    /// Reports settings that are allowed one by one but not together; called only where each alone is sound.
+    func reportContradictions(to reader: SettingsReader)
+}
+
+extension DeclaredSettings {
+    /// None.
+    public func reportContradictions(to reader: SettingsReader) {}
+
+    /// Reads all declared settings over the defaults.
+    public init(reading reader: SettingsReader) { self.init(reader, over: .standard) }
+
+    /// Reads the given settings over a base; without a reader the base itself.
+    public init(_ reader: SettingsReader?, over base: Self) {
+        self = base
+        guard let reader else { return }
+        for setting in Self.declarations { setting.read(reader, &self) }
+        // With placeholders among the values, contradictions would mean nothing.
+        if !reader.hasProblems { reportContradictions(to: reader) }
+    }
+
+    /// All settings that apply, under their names in configuration files.
+    public var settings: SettingsTree {
+        var object = SettingsObject()
+        for setting in Self.declarations {
+            if let value = setting.write(self) { object[setting.key] = value }
+        }
+        return .object(object)
+    }
+
+    /// One row per setting, objects within included.
+    public static var settingsRows: [SettingsRow] {
+        declarations.flatMap { $0.rows(standard) }
+    }
+}
+
+/// A type whose settings appear in the reference.
+public protocol SettingsDocumented {
+    /// One row per setting, objects within included, with paths from this type.
+    static var settingsRows: [SettingsRow] { get }
+}
+
+/// One row of the reference of settings.
+public struct SettingsRow: Sendable, Equatable {
+    /// The dotted path, as `--set` takes it.
+    public var path: String
+    /// The allowed values, as error messages name them.
+    public var values: String
+    /// The default as YAML; nil where the setting must be given or is absent by default.
+    public var defaultText: String?
+    /// What the setting does, as a sentence.
+    public var help: String
+    /// The setting that this one depends on, as in `kind: adafactor`; nil where it always applies.
+    public var condition: String?
+
+    /// All parts.
+    public init(
+        path: String, values: String, defaultText: String? = nil, help: String, condition: String? = nil
+    ) {
+        self.path = path
+        self.values = values
+        self.defaultText = defaultText
+        self.help = help
+        self.condition = condition
+    }
+
+    /// The row within an object, under a condition of that object.
+    public func nested(in key: String, condition outer: String? = nil) -> SettingsRow {
+        var row = self
+        row.path = "\(key).\(path)"
+        row.condition = condition ?? outer
+        return row
+    }
+}
+
+/// The declaration of one setting of `Root`: name, place, allowed values and help text.
+public struct Setting<Root> {
+    /// The name in configuration files.
+    public let key: String
+    let help: String
+    let values: String
+    let readValue: (SettingsReader, inout Root) -> Void
+    let writeValue: (Root) -> SettingsTree?
+    var nestedRows: [SettingsRow] = []
+    var isRequired = false
+    var condition: Condition?
+
+    struct Condition {
+        let text: String
+        let holds: (Root) -> Bool
+        let refusal: String?
+    }
+
+    /// A setting with its own reading and writing; `values` completes "must be" in errors and in the reference.
+    public init(
+        _ key: String, values: String, _ help: String, nestedRows: [SettingsRow] = [],
+        read: @escaping (SettingsReader, inout Root) -> Void, write: @escaping (Root) -> SettingsTree?
+    ) {
+        self.key = key
+        self.help = help
+        self.values = values
+        self.nestedRows = nestedRows
+        readValue = read
+        writeValue = write
+    }
+
+    /// The same setting, read and written only where another setting allows it.
+    ///
+    /// `text` names the condition in the reference, as in `kind: adafactor`. With a refusal, giving the setting
+    /// elsewhere is a contradiction with that text; without one, the name is unknown there.
+    public func when(_ text: String, _ holds: @escaping (Root) -> Bool, otherwise refusal: String? = nil)
+        -> Setting
+    {
+        var setting = self
+        setting.condition = Condition(text: text, holds: holds, refusal: refusal)
+        return setting
+    }
+
+    func read(_ reader: SettingsReader, _ root: inout Root) {
+        if let condition, !condition.holds(root) {
+            if let refusal = condition.refusal, reader.has(key) { reader.reportContradiction(key, refusal) }
+            return
+        }
+        readValue(reader, &root)
+    }
+
+    func write(_ root: Root) -> SettingsTree? {
+        if let condition, !condition.holds(root) { return nil }
+        return writeValue(root)
+    }
+
+    func rows(_ standard: Root) -> [SettingsRow] {
+        if !nestedRows.isEmpty { return nestedRows.map { $0.nested(in: key, condition: condition?.text) } }
+        let text = isRequired ? nil : writeValue(standard).map(\.flowText)
+        return [
+            SettingsRow(path: key, values: values, defaultText: text, help: help, condition: condition?.text)
+        ]
+    }
+}
+
+// MARK: Numbers
+
+extension Setting {
+    /// An integer.
+    public static func int(
+        _ key: String, _ path: WritableKeyPath<Root, Int>, in range: ClosedRange<Int> = Int.min...Int.max,
+        isRequired: Bool = false, _ help: String
+    ) -> Setting {
+        value(
+            key, path, SettingsRange.describe(range), help, isRequired,
+            { $0.int(key, in: range, default: $1) }, { .int($0) })
+    }
+
+    /// An integer that may be absent.
+    public static func int(
+        _ key: String, _ path: WritableKeyPath<Root, Int?>, in range: ClosedRange<Int> = Int.min...Int.max,
+        _ help: String
+    ) -> Setting {
+        optional(
+            key, path, SettingsRange.describe(range), help, { $0.optionalInt(key, in: range) }, { .int($0) })
+    }
+
+    /// A finite number.
+    public static func double(
+        _ key: String, _ path: WritableKeyPath<Root, Double>,
+        in range: ClosedRange<Double> = SettingsRange.finite, isRequired: Bool = false, _ help: String
+    ) -> Setting {
+        value(
+            key, path, SettingsRange.describe(range), help, isRequired,
+            { $0.double(key, in: range, default: $1) }, { .double($0) })
+    }
+
+    /// A finite number that may be absent.
+    public static func double(
+        _ key: String, _ path: WritableKeyPath<Root, Double?>,
+        in range: ClosedRange<Double> = SettingsRange.finite, _ help: String
+    ) -> Setting {
+        optional(
+            key, path, SettingsRange.describe(range), help, { $0.optionalDouble(key, in: range) },
+            { .double($0) })
+    }
+
+    /// A list of finite numbers.
+    public static func doubles(
+        _ key: String, _ path: WritableKeyPath<Root, [Double]>,
+        in range: ClosedRange<Double> = SettingsRange.finite, count: ClosedRange<Int> = 0...Int.max,
+        _ help: String
+    ) -> Setting {
+        value(
+            key, path, "a list: " + SettingsRange.describe(range), help, false,
+            { $0.doubles(key, in: range, count: count, default: $1) }, { .array($0.map { .double($0) }) })
+    }
+
+    /// A list of integers.
+    public static func ints(
+        _ key: String, _ path: WritableKeyPath<Root, [Int]>, in range: ClosedRange<Int> = Int.min...Int.max,
+        count: ClosedRange<Int> = 0...Int.max, _ help: String
+    ) -> Setting {
+        value(
+            key, path, "a list: " + SettingsRange.describe(range), help, false,
+            { $0.ints(key, in: range, count: count, default: $1) }, { .array($0.map { .int($0) }) })
+    }
+}
+
+// MARK: Truth values, texts and choices
+
+extension Setting {
+    /// True or false.
+    public static func bool(_ key: String, _ path: WritableKeyPath<Root, Bool>, _ help: String) -> Setting {
+        value(key, path, "true or false", help, false, { $0.bool(key, default: $1) }, { .bool($0) })
+    }
+
+    /// True, false or absent.
+    public static func bool(_ key: String, _ path: WritableKeyPath<Root, Bool?>, _ help: String) -> Setting {
+        optional(key, path, "true or false", help, { $0.optionalBool(key) }, { .bool($0) })
+    }
+
+    /// A text.
+    public static func string(
+        _ key: String, _ path: WritableKeyPath<Root, String>, isRequired: Bool = false, _ help: String
+    ) -> Setting {
+        value(key, path, "a text", help, isRequired, { $0.string(key, default: $1) }, { .string($0) })
+    }
+
+    /// A text that may be absent.
+    public static func string(_ key: String, _ path: WritableKeyPath<Root, String?>, _ help: String)
+        -> Setting
+    {
+        optional(key, path, "a text", help, { $0.optionalString(key) }, { .string($0) })
+    }
+
+    /// A list of texts, or one text alone.
+    public static func strings(
+        _ key: String, _ path: WritableKeyPath<Root, [String]>, count: ClosedRange<Int> = 0...Int.max,
+        _ help: String
+    ) -> Setting {
+        value(
+            key, path, "a list of texts", help, false, { $0.strings(key, count: count, default: $1) },
+            { .array($0.map { .string($0) }) })
+    }
+
+    /// One of the cases of an enumeration.
+    public static func choice<Value>(
+        _ key: String, _ path: WritableKeyPath<Root, Value>, isRequired: Bool = false, _ help: String
+    ) -> Setting where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
+        value(
+            key, path, SettingsReader.names(of: Value.self), help, isRequired,
+            { $0.enumeration(key, default: $1) }, { .string($0.rawValue) })
+    }
+
+    /// One of the cases of an enumeration, or absent.
+    public static func choice<Value>(_ key: String, _ path: WritableKeyPath<Root, Value?>, _ help: String)
+        -> Setting where Value: RawRepresentable & CaseIterable, Value.RawValue == String
+    {
+        optional(
+            key, path, SettingsReader.names(of: Value.self), help,
+            { $0.optionalEnumeration(key, Value.self) },
+            { .string($0.rawValue) })
+    }
+
+    /// A value with a text of its own, as in `chunkwise:128`; `values` completes "must be".
+    public static func parsed<Value>(
+        _ key: String, _ path: WritableKeyPath<Root, Value>, values: String, _ help: String,
+        parse: @escaping (String) -> Value?, text: @escaping (Value) -> String
+    ) -> Setting {
+        Setting(
+            key, values: values, help,
+            read: { reader, root in
+                guard let found = reader.optionalString(key) else { return }
+                if let value = parse(found) {
+                    root[keyPath: path] = value
+                } else {
+                    reader.report(key, allowed: values)
+                }
+            }, write: { .string(text($0[keyPath: path])) })
+    }
+}
+
+// MARK: Objects
+
+extension Setting {
+    /// An object with declared settings of its own, read over the value that is there.
+    public static func object<Value: DeclaredSettings>(_ key: String, _ path: WritableKeyPath<Root, Value>)
+        -> Setting
+    {
+        Setting(
+            key, values: "an object", "", nestedRows: Value.settingsRows,
+            read: { reader, root in
+                root[keyPath: path] = Value(reader.optionalObject(key), over: root[keyPath: path])
+            }, write: { $0[keyPath: path].settings })
+    }
+
+    /// An object that may be absent.
+    public static func object<Value: SettingsRepresentable & SettingsDocumented>(
+        _ key: String, _ path: WritableKeyPath<Root, Value?>
+    ) -> Setting {
+        Setting(
+            key, values: "an object", "", nestedRows: Value.settingsRows,
+            read: { reader, root in
+                if let inner = reader.optionalObject(key) { root[keyPath: path] = Value(reading: inner) }
+            }, write: { $0[keyPath: path]?.settings })
+    }
+
+    /// A list of objects.
+    public static func objects<Value: SettingsRepresentable & SettingsDocumented>(
+        _ key: String, _ path: WritableKeyPath<Root, [Value]>
+    ) -> Setting {
+        Setting(
+            key, values: "a list of objects", "",
+            nestedRows: Value.settingsRows.map {
+                var row = $0
+                row.path = "[]." + row.path
+                return row
+            },
+            read: { reader, root in
+                if reader.has(key) { root[keyPath: path] = reader.objects(key).map { Value(reading: $0) } }
+            }, write: { .array($0[keyPath: path].map(\.settings)) })
+    }
+}
+
+// MARK: Common parts
+
+extension Setting {
+    private static func value<Value>(
+        _ key: String, _ path: WritableKeyPath<Root, Value>, _ values: String, _ help: String,
+        _ isRequired: Bool,
+        _ read: @escaping (SettingsReader, Value?) -> Value, _ tree: @escaping (Value) -> SettingsTree
+    ) -> Setting {
+        var setting = Setting(
+            key, values: values, help,
+            read: { $1[keyPath: path] = read($0, isRequired ? nil : $1[keyPath: path]) },
+            write: { tree($0[keyPath: path]) })
+        setting.isRequired = isRequired
+        return setting
+    }
+
+    private static func optional<Value>(
+        _ key: String, _ path: WritableKeyPath<Root, Value?>, _ values: String, _ help: String,
+        _ read: @escaping (SettingsReader) -> Value?, _ tree: @escaping (Value) -> SettingsTree
+    ) -> Setting {
+        Setting(
+            key, values: values, help, read: { $1[keyPath: path] = read($0) ?? $1[keyPath: path] },
+            write: { $0[keyPath: path].map(tree) })
+    }
+}

@@ -1,0 +1,144 @@
+import Foundation
+import RetNetStorage
+
+extension Corpus {
+    /// The corpus as tokens; throws `TextError` or `StorageError`.
+    ///
+    /// Plain text that a `ByteTokenizer` reads whole is only mapped; other text is encoded in memory, at 1, 2
+    /// or 4 bytes a token. With `cache`, it is encoded into a token file at that path instead, which is used
+    /// again as long as the names, sizes and times of the corpus files and the settings stay the same.
+    public func tokenStream(tokenizer: any Tokenizer, cache: String? = nil) throws -> TokenStream {
+        if let cache { return try cachedStream(tokenizer: tokenizer, cache: cache) }
+        var assembly = Assembly()
+        for file in files {
+            switch file.content {
+            case .tokens:
+                let tokens = try TokenFile(path: file.path)
+                try tokens.check(madeWith: tokenizer)
+                assembly.add(tokens.source, bounds: tokens.bounds)
+            case .text where separator == .wholeFile && tokenizer is ByteTokenizer:
+                if let source = try Self.mapped(file.path) {
+                    assembly.add(source, bounds: [0, source.tokenCount])
+                }
+            case .text, .compressedText:
+                let collector = TokenCollector(
+                    vocabularySize: tokenizer.vocabularySize, path: file.path)
+                try encode(file, tokenizer: tokenizer, sink: collector)
+                if let (source, bounds) = collector.finish() { assembly.add(source, bounds: bounds) }
+            }
+        }
+        return try TokenStream(
+            like: tokenizer, sources: assembly.sources, parts: assembly.parts, counts: assembly.counts,
+            paths: files.map(\.path))
+    }
+
+    /// Writes the tokens of the whole corpus into one token file; throws `TextError` or `StorageError`.
+    ///
+    /// The memory needed does not depend on the size of the corpus, only on the number of documents.
+    public func writeTokenFile(tokenizer: any Tokenizer, to path: String) throws {
+        try writeTokenFile(tokenizer: tokenizer, to: path, sourceSignature: 0)
+    }
+
+    private struct Assembly {
+        var sources: [TokenSource] = []
+        var parts: [TokenStream.Part] = []
+        var counts: [Int] = []
+
+        mutating func add(_ source: TokenSource, bounds: [Int]) {
+            for (start, end) in zip(bounds, bounds.dropFirst()) {
+                parts.append(TokenStream.Part(source: sources.count, start: start))
+                counts.append(end - start)
+            }
+            sources.append(source)
+        }
+    }
+
+    private func writeTokenFile(
+        tokenizer: any Tokenizer, to path: String, sourceSignature: UInt32
+    ) throws {
+        do {
+            try TokenFileWriter.write(
+                to: path, tokenizer: tokenizer, sourceSignature: sourceSignature
+            ) { writer in
+                for file in files { try encode(file, tokenizer: tokenizer, sink: writer) }
+            }
+        } catch TextError.emptyCorpus {
+            throw TextError.emptyCorpus(paths: files.map(\.path))
+        }
+    }
+
+    private func cachedStream(tokenizer: any Tokenizer, cache: String) throws -> TokenStream {
+        let signature = try sourceSignature()
+        if FileManager.default.fileExists(atPath: cache) {
+            // Whatever is wrong with an old cache, a new one mends it; other files are not overwritten.
+            guard try CorpusFile(path: cache).content == .tokens else {
+                throw TextError.invalidTokenFile(
+                    path: cache, byteOffset: 0, reason: "it is to be the cache but holds something else")
+            }
+            if let old = try? TokenFile(path: cache), old.sourceSignature == signature,
+                (try? old.check(madeWith: tokenizer)) != nil
+            {
+                return try Corpus(path: cache).tokenStream(tokenizer: tokenizer)
+            }
+        }
+        try writeTokenFile(tokenizer: tokenizer, to: cache, sourceSignature: signature)
+        return try Corpus(path: cache).tokenStream(tokenizer: tokenizer)
+    }
+
+    /// A number that changes when a file of the corpus or the way of cutting it does.
+    private func sourceSignature() throws -> UInt32 {
+        var text = separator.identity
+        for file in files {
+            let attributes = try FileManager.default.attributesOfItem(atPath: file.path)
+            let time = (attributes[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+            text += "\n\(file.path)\n\(file.byteCount) \(time.bitPattern)"
+        }
+        let value = Array(text.utf8).withUnsafeBytes { Checksum.crc32($0) }
+        // Zero marks files that are no caches.
+        return value == 0 ? 1 : value
+    }
+
+    private func encode(_ file: CorpusFile, tokenizer: any Tokenizer, sink: any TokenSink) throws {
+        guard file.content != .tokens else { return try copyTokens(file, tokenizer: tokenizer, to: sink) }
+        let encoder = DocumentEncoder(tokenizer: tokenizer, sink: sink)
+        let splitter = DocumentSplitter(separator: separator, consumer: encoder)
+        try TextFileReader.read(file.path, isCompressed: file.content == .compressedText) {
+            try splitter.feed($0)
+        }
+        try splitter.finish()
+    }
+
+    private func copyTokens(_ file: CorpusFile, tokenizer: any Tokenizer, to sink: any TokenSink) throws {
+        let tokens = try TokenFile(path: file.path)
+        try tokens.check(madeWith: tokenizer)
+        let step = 1 << 18
+        for (start, end) in zip(tokens.bounds, tokens.bounds.dropFirst()) {
+            for first in stride(from: start, to: end, by: step) {
+                let range = first..<min(first + step, end)
+                let piece = try [Int32](unsafeUninitializedCapacity: range.count) { buffer, count in
+                    guard let target = buffer.baseAddress else { return }
+                    try tokens.source.copy(range, into: target, vocabularySize: tokens.vocabularySize)
+                    count = range.count
+                }
+                try sink.append(piece)
+            }
+            try sink.endDocument()
+        }
+    }
+
+    /// The bytes of a plain text file as tokens, or `nil` if there are none.
+    private static func mapped(_ path: String) throws -> TokenSource? {
+        let file = try MappedFile(path: path)
+        return try file.withUnsafeBytes { bytes in
+            if let byteOffset = UTF8Validator.firstInvalidOffset(in: bytes) {
+                throw TextError.notUTF8(path: path, byteOffset: byteOffset)
+            }
+            let markByteCount = bytes.starts(with: TextFileReader.byteOrderMark) ? 3 : 0
+            let text = UnsafeRawBufferPointer(rebasing: bytes[markByteCount...])
+            guard !text.isEmpty else { return nil }
+            return TokenSource(
+                path: path, width: .one, tokenCount: text.count, crc32: Checksum.crc32(text),
+                storage: .mapped(file, byteOffset: markByteCount))
+        }
+    }
+}

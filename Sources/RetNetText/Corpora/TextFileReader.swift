@@ -1,0 +1,60 @@
+import RetNetStorage
+
+/// Reads text files piece by piece, plain or compressed, and checks that they are UTF-8.
+enum TextFileReader {
+    private static let pieceByteCount = 1 << 20
+    static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
+    /// Hands over the text of a file without its byte-order mark.
+    static func read(
+        _ path: String, isCompressed: Bool, _ consume: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        var checker = Checker(path: path)
+        if isCompressed {
+            try Gzip.decompress(file: path) { try checker.feed($0, consume) }
+        } else {
+            let file = try MappedFile(path: path)
+            try file.withUnsafeBytes { bytes in
+                for start in stride(from: 0, to: bytes.count, by: pieceByteCount) {
+                    let end = min(start + pieceByteCount, bytes.count)
+                    try checker.feed(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), consume)
+                }
+            }
+        }
+        try checker.finish(consume)
+    }
+
+    private struct Checker {
+        let path: String
+        var validator = UTF8Validator()
+        /// The first bytes, until it is known whether they are a byte-order mark; then `nil`.
+        var head: [UInt8]? = []
+
+        init(path: String) {
+            self.path = path
+        }
+
+        mutating func feed(
+            _ bytes: UnsafeRawBufferPointer, _ consume: (UnsafeRawBufferPointer) throws -> Void
+        ) throws {
+            if let byteOffset = validator.feed(bytes) {
+                throw TextError.notUTF8(path: path, byteOffset: byteOffset)
+            }
+            guard var start = head else { return try consume(bytes) }
+            let used = min(byteOrderMark.count - start.count, bytes.count)
+            start.append(contentsOf: bytes[..<used])
+            head = start
+            guard start.count == byteOrderMark.count else { return }
+            head = nil
+            if start != byteOrderMark { try start.withUnsafeBytes(consume) }
+            try consume(UnsafeRawBufferPointer(rebasing: bytes[used...]))
+        }
+
+        mutating func finish(_ consume: (UnsafeRawBufferPointer) throws -> Void) throws {
+            if let byteOffset = validator.finish() {
+                throw TextError.notUTF8(path: path, byteOffset: byteOffset)
+            }
+            try head?.withUnsafeBytes(consume)
+        }
+    }
+}

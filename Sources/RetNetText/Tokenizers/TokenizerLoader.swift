@@ -1,0 +1,146 @@
+import Foundation
+import RetNetStorage
+
+/// Makes the tokenizer that a model folder describes, or that a name means.
+public enum TokenizerLoader {
+    /// The name of the file that says which tokenizer a folder uses.
+    public static let fileName = "tokenizer_config.json"
+    private static let maximumByteCount = 1 << 24
+    /// Classes of other projects that use a SentencePiece model as it is.
+    private static let knownClasses = [
+        "T5Tokenizer", "MT5Tokenizer", "LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer",
+    ]
+
+    /// The tokenizer of a model folder; throws `TextError` or `StorageError`.
+    ///
+    /// The folder may be one of this package, or one of other projects with a SentencePiece model (`spiece.model`
+    /// or `tokenizer.model`). T5's sentinels are added where the model file has none.
+    public static func load(folder: String) throws -> any Tokenizer {
+        let path = folder + "/" + fileName
+        let model = SentencePieceTokenizer.modelPath(in: folder)
+        if let model, !FileManager.default.fileExists(atPath: path) {
+            return try SentencePieceTokenizer(
+                path: model, sentinelCount: isT5(folder) ? SentencePieceTokenizer.usualSentinelCount : 0)
+        }
+        let configuration = try read(path, hasModel: model != nil)
+        let tokenizer: any Tokenizer
+        switch configuration.kind {
+        case ByteTokenizer.kind: tokenizer = ByteTokenizer()
+        case SentinelByteTokenizer.kind: tokenizer = SentinelByteTokenizer()
+        case SentencePieceTokenizer.kind:
+            guard let model else {
+                throw TextError.invalidTokenizer(
+                    path: path,
+                    reason: "its model file, \(SentencePieceTokenizer.sentinelFileName) or "
+                        + "\(SentencePieceTokenizer.plainFileName), is missing")
+            }
+            tokenizer = try SentencePieceTokenizer(
+                path: model, sentinelCount: configuration.sentinelCount ?? 0)
+        default:
+            throw TextError.unknownTokenizerKind(
+                path: path, kind: configuration.kind,
+                known: [ByteTokenizer.kind, SentinelByteTokenizer.kind, SentencePieceTokenizer.kind])
+        }
+        try check(configuration, describes: tokenizer, path: path)
+        return tokenizer
+    }
+
+    /// The tokenizer that a name means: `byte`, `byte-sentinel`, a SentencePiece model file, or a model folder.
+    ///
+    /// `sentinelCount` sentinels are added to a model file that has none. Throws `TextError` or `StorageError`.
+    public static func load(named name: String, sentinelCount: Int = 0) throws -> any Tokenizer {
+        switch name {
+        case ByteTokenizer.kind: return ByteTokenizer()
+        case SentinelByteTokenizer.kind: return SentinelByteTokenizer()
+        default: break
+        }
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: name, isDirectory: &isFolder) else {
+            throw TextError.invalidArgument(
+                name: "tokenizer",
+                reason: "'\(name)' is neither \(ByteTokenizer.kind), \(SentinelByteTokenizer.kind), a "
+                    + "SentencePiece model file nor a model folder")
+        }
+        return isFolder.boolValue
+            ? try load(folder: name) : try SentencePieceTokenizer(path: name, sentinelCount: sentinelCount)
+    }
+
+    /// Writes a configuration into a folder, in one step.
+    static func write(_ configuration: TokenizerConfiguration, to folder: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        var data = try encoder.encode(configuration)
+        data.append(0x0A)
+        try AtomicFile.write(data, to: folder + "/" + fileName)
+    }
+
+    private static func read(_ path: String, hasModel: Bool) throws -> TokenizerConfiguration {
+        let (data, fields) = try object(path)
+        guard fields["kind"] != nil else { return try foreign(fields, path: path, hasModel: hasModel) }
+        do {
+            return try JSONDecoder().decode(TokenizerConfiguration.self, from: data)
+        } catch {
+            throw TextError.invalidTokenizer(path: path, reason: "a value is of the wrong type")
+        }
+    }
+
+    /// What a configuration of another project says, which names a class instead.
+    private static func foreign(
+        _ fields: [String: Any], path: String, hasModel: Bool
+    ) throws -> TokenizerConfiguration {
+        let className = fields["tokenizer_class"] as? String
+        let name = className.map { $0.hasSuffix("Fast") ? String($0.dropLast(4)) : $0 }
+        guard hasModel, name.map(knownClasses.contains) ?? true else {
+            let naming = className.map { "; it names the class \"\($0)\"" } ?? ""
+            throw TextError.invalidTokenizer(path: path, reason: "the key \"kind\" is missing\(naming)")
+        }
+        var configuration = TokenizerConfiguration(kind: SentencePieceTokenizer.kind)
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        let usual = name == "T5Tokenizer" || (name == nil && isT5(folder))
+        configuration.sentinelCount =
+            fields["extra_ids"] as? Int ?? (usual ? SentencePieceTokenizer.usualSentinelCount : 0)
+        return configuration
+    }
+
+    /// Whether the folder's model is a T5, by its `config.json`.
+    private static func isT5(_ folder: String) -> Bool {
+        (try? object(folder + "/config.json"))?.fields["model_type"] as? String == "t5"
+    }
+
+    private static func object(_ path: String) throws -> (data: Data, fields: [String: Any]) {
+        let file = try MappedFile(path: path)
+        guard file.byteCount <= maximumByteCount else {
+            throw TextError.invalidTokenizer(
+                path: path, reason: "it is larger than \(maximumByteCount) bytes")
+        }
+        let data = file.withUnsafeBytes { Data($0) }
+        let object: Any
+        do {
+            object = try JSONSerialization.jsonObject(with: data)
+        } catch {
+            throw TextError.invalidTokenizer(path: path, reason: "it is not JSON")
+        }
+        guard let fields = object as? [String: Any] else {
+            throw TextError.invalidTokenizer(path: path, reason: "it is not a JSON object")
+        }
+        return (data, fields)
+    }
+
+    private static func check(
+        _ configuration: TokenizerConfiguration, describes tokenizer: any Tokenizer, path: String
+    ) throws {
+        var faults: [String] = []
+        func compare<T: Equatable>(_ key: String, _ found: T?, _ expected: T?) {
+            guard let found, found != expected else { return }
+            faults.append("\(key) is \(found), not \(expected.map { "\($0)" } ?? "absent")")
+        }
+        compare("identity", configuration.identity, tokenizer.identity)
+        compare("vocab_size", configuration.vocabularySize, tokenizer.vocabularySize)
+        compare("bos_token_id", configuration.beginTokenID, tokenizer.beginToken)
+        compare("eos_token_id", configuration.endTokenID, tokenizer.endToken)
+        compare("pad_token_id", configuration.paddingTokenID, tokenizer.paddingToken)
+        guard faults.isEmpty else {
+            throw TextError.invalidTokenizer(path: path, reason: faults.joined(separator: ", "))
+        }
+    }
+}

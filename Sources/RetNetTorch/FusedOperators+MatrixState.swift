@@ -1,0 +1,67 @@
+import CRetNetTorch
+
+extension FusedOperators {
+    /// Whether the operators for matrix states have kernels for tensors of this type and device.
+    public static func hasMatrixStateKernels(_ type: ElementType, on device: Device) -> Bool {
+        device == .cpu && [.float32, .float64, .bfloat16].contains(type)
+    }
+
+    /// S = a S + kᵀ v, o = q S in chunks, with a gate a head and position.
+    ///
+    /// q, k [B, G, T, K] are shared by the H / G heads of a group; v [B, H, T, V], ln a [B, H, T], state
+    /// [B, H, K, V] or nil. Returns [B, H, T, V] in the type of v and the last state in float32 or float64.
+    public static func gatedRetention(
+        query: Tensor, key: Tensor, value: Tensor, logGates: Tensor, state: Tensor?, chunkLength: Int
+    ) throws -> (output: Tensor, state: Tensor) {
+        try pair {
+            ct_gated_retention(
+                $0, $1, query.handle, key.handle, value.handle, logGates.handle, state?.handle,
+                Int64(chunkLength))
+        }
+    }
+
+    /// S = diag(a) S + kᵀ v, o = q S in chunks of at most 16, with a gate a key channel: ln a [B, H, T, K].
+    public static func channelGatedRetention(
+        query: Tensor, key: Tensor, value: Tensor, logGates: Tensor, state: Tensor?, chunkLength: Int
+    ) throws -> (output: Tensor, state: Tensor) {
+        try pair {
+            ct_channel_gated_retention(
+                $0, $1, query.handle, key.handle, value.handle, logGates.handle, state?.handle,
+                Int64(chunkLength))
+        }
+    }
+
+    /// S = a S + β kᵀ (v - a k S), o = q S in chunks of at most 64; ln a [B, H, T] or nil, β [B, H, T].
+    public static func deltaRule(
+        query: Tensor, key: Tensor, value: Tensor, logGates: Tensor?, beta: Tensor, state: Tensor?,
+        chunkLength: Int
+    ) throws -> (output: Tensor, state: Tensor) {
+        try pair {
+            ct_delta_rule(
+                $0, $1, query.handle, key.handle, value.handle, logGates?.handle, beta.handle,
+                state?.handle, Int64(chunkLength))
+        }
+    }
+
+    /// Any of the three position by position without gradients; overwrites `state`, which must be contiguous.
+    public static func matrixRecurrence(
+        query: Tensor, key: Tensor, value: Tensor, logGates: Tensor?, beta: Tensor?, state: Tensor
+    ) throws -> Tensor {
+        try Tensor.make {
+            ct_matrix_recurrence(
+                $0, query.handle, key.handle, value.handle, logGates?.handle, beta?.handle, state.handle)
+        }
+    }
+
+    private static func pair(
+        _ body: (UnsafeMutablePointer<ct_tensor?>, UnsafeMutablePointer<ct_tensor?>) -> ct_status
+    ) throws -> (output: Tensor, state: Tensor) {
+        var out: ct_tensor?
+        var next: ct_tensor?
+        try check(body(&out, &next))
+        guard let out, let next else {
+            throw TorchError(kind: .other, message: "the operator returned no tensor")
+        }
+        return (Tensor(owning: out), Tensor(owning: next))
+    }
+}

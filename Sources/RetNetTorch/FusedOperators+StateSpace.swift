@@ -1,0 +1,111 @@
+import CRetNetTorch
+
+extension FusedOperators {
+    /// How ``longConvolution(_:taps:skip:starts:length:method:)`` computes its sums.
+    public enum ConvolutionMethod: Int32, Sendable {
+        /// Whichever is faster at the given sizes.
+        case automatic = 0
+        /// Sums as they are written.
+        case direct
+        /// Products of spectra, padded so that nothing wraps around.
+        case spectral
+    }
+
+    /// Causal depthwise convolution of x [B, M, C] with long filters [L, C]: outputs [B, T, C] for T = `length`.
+    ///
+    /// The outputs of row b are those of positions `starts[b]` and the following; what x holds after them is not
+    /// read. With `skip` [C], x times skip is added. Sums are float32 (float64 for float64), differentiable.
+    public static func longConvolution(
+        _ x: Tensor, taps: Tensor, skip: Tensor? = nil, starts: [Int]? = nil, length: Int? = nil,
+        method: ConvolutionMethod = .automatic
+    ) throws -> Tensor {
+        guard x.rank == 3 else {
+            throw TorchError(kind: .value, message: "a long convolution needs x [B, M, C], found \(x.shape)")
+        }
+        return try withSizes(starts ?? [Int](repeating: 0, count: x.size(0))) { starts, rows in
+            try Tensor.make {
+                ct_long_convolution(
+                    $0, x.handle, taps.handle, skip?.handle, starts, rows, Int64(length ?? x.size(1)),
+                    method.rawValue)
+            }
+        }
+    }
+
+    /// The tables by which a diagonal state space acts on chunks of rows; M complex modes a head as 2M numbers.
+    public struct DiagonalTables {
+        /// K_l [H, N] for chunks of N rows, with D in K_0.
+        public var taps: Tensor
+        /// (2 Re, -2 Im) of C Ā^(r+1), [H, R, 2M].
+        public var read: Tensor
+        /// (Re, Im) of Ā^l B̄, [H, R, 2M].
+        public var write: Tensor
+        /// (Re, Im) of Ā^e, [H, R+1, 2M].
+        public var power: Tensor
+
+        /// All four.
+        public init(taps: Tensor, read: Tensor, write: Tensor, power: Tensor) {
+            self.taps = taps
+            self.read = read
+            self.write = write
+            self.power = power
+        }
+    }
+
+    /// ((Q Kᵀ) ⊙ Toeplitz(taps)) V inside chunks with a diagonal state between them: q, k, v [B, T, H·P].
+    ///
+    /// The state [B, H, 2M, P·P] (nil: zeros) holds M complex modes for each pair of channels. Returns
+    /// [B, T, H·P] in the type of q and the next state. Differentiable; for the CPU only.
+    public static func diagonalHeads(
+        query: Tensor, key: Tensor, value: Tensor, tables: DiagonalTables, state: Tensor?
+    ) throws -> (output: Tensor, state: Tensor) {
+        var out: ct_tensor?
+        var next: ct_tensor?
+        try check(
+            ct_diagonal_heads(
+                &out, &next, query.handle, key.handle, value.handle, tables.taps.handle, tables.read.handle,
+                tables.write.handle, tables.power.handle, state?.handle))
+        guard let out, let next else {
+            throw TorchError(kind: .other, message: "the diagonal heads returned no tensor")
+        }
+        return (Tensor(owning: out), Tensor(owning: next))
+    }
+
+    /// One step of diagonal heads without gradients: q, k, v [B, H·P]; the state [B, H, 2M, P·P] is overwritten.
+    ///
+    /// `alpha` is Ā - 1, `input` B̄ and `readout` C as (Re, Im), [H, 2M]; `skip` [H]. For the CPU only.
+    public static func diagonalHeadsStep(
+        query: Tensor, key: Tensor, value: Tensor, state: Tensor, alpha: Tensor, input: Tensor,
+        readout: Tensor, skip: Tensor
+    ) throws -> Tensor {
+        try Tensor.make {
+            ct_diagonal_heads_step(
+                $0, query.handle, key.handle, value.handle, state.handle, alpha.handle, input.handle,
+                readout.handle, skip.handle)
+        }
+    }
+
+    /// One step of C independent state spaces without gradients: u [B, C] → 2 Re(C x) [B, C].
+    ///
+    /// The state [B, C, 2, M] is overwritten with x + `alpha` x + `input` u; tables are [C, 2, M]. For the CPU only.
+    public static func diagonalStep(
+        _ u: Tensor, state: Tensor, alpha: Tensor, input: Tensor, readout: Tensor
+    ) throws -> Tensor {
+        try Tensor.make {
+            ct_diagonal_step($0, u.handle, state.handle, alpha.handle, input.handle, readout.handle)
+        }
+    }
+}
+
+extension Tensor {
+    /// The angle of x + iy in radians, where this tensor is y.
+    public func angle(over x: Tensor) throws -> Tensor {
+        try Tensor.make { ct_atan2($0, handle, x.handle) }
+    }
+
+    /// A number that changes whenever a byte of the tensors does, at the speed of memory; for the CPU only.
+    public static func fingerprint(of tensors: [Tensor]) throws -> UInt64 {
+        var value: UInt64 = 0
+        try withHandles(tensors) { try check(ct_fingerprint(&value, $0, Int32(tensors.count))) }
+        return value
+    }
+}

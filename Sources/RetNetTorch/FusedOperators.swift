@@ -1,0 +1,89 @@
+import CRetNetTorch
+
+/// The native operators of retention: differentiable, one pass over memory each.
+///
+/// On the CPU they are this package's own kernels; on other devices they run as chains of LibTorch
+/// operations with the same results.
+public enum FusedOperators {
+    /// Activations that the fused operators know.
+    public enum Activation: Int32, Sendable {
+        case none = 0
+        case swish, gelu, relu
+        /// GELU by its tanh approximation, as in T5 v1.1 (`gelu_new`).
+        case geluTanh
+    }
+
+    /// Norms over one row.
+    public enum NormKind: Int32, Sendable {
+        case rms = 1
+        case layer = 2
+    }
+
+    /// Rotates channel pairs of x [B, T, H, A] and moves it to [B, H, T, A], times `scale`.
+    ///
+    /// Cosines and sines are [B or 1, T, A/2]; nil leaves the channels as they are.
+    public static func rotateHeads(
+        _ x: Tensor, cosine: Tensor?, sine: Tensor?, interleaved: Bool, scale: Double
+    ) throws -> Tensor {
+        try Tensor.make { ct_rotate_heads($0, x.handle, cosine?.handle, sine?.handle, interleaved, scale) }
+    }
+
+    /// Chunkwise retention: q, k [B, H, T, A], v [B, H, T, V], state [B, H, A, V] or nil.
+    ///
+    /// Returns outputs [B, H, T, V] in the type of v and the state after the last position in float32 (float64
+    /// for float64 inputs). Source: RetNet (arXiv 2307.08621), Eq. 7, with its gradients.
+    public static func retention(
+        query: Tensor, key: Tensor, value: Tensor, state: Tensor?, logGammas: [Double], chunkLength: Int
+    ) throws -> (output: Tensor, state: Tensor) {
+        var out: ct_tensor?
+        var next: ct_tensor?
+        try check(
+            ct_retention_chunkwise(
+                &out, &next, query.handle, key.handle, value.handle, state?.handle, logGammas,
+                Int32(logGammas.count), Int64(chunkLength)))
+        guard let out, let next else {
+            throw TorchError(kind: .other, message: "retention returned no tensor")
+        }
+        return (Tensor(owning: out), Tensor(owning: next))
+    }
+
+    /// One recurrent step without gradients: q, k [B, H, A], v [B, H, V] and a float32 state [B, H, A, V].
+    ///
+    /// With `inPlace` the given state is overwritten and returned. Source: RetNet, Eq. 6.
+    public static func retentionStep(
+        query: Tensor, key: Tensor, value: Tensor, state: Tensor, logGammas: [Double], inPlace: Bool
+    ) throws -> (output: Tensor, state: Tensor) {
+        var out: ct_tensor?
+        var next: ct_tensor?
+        try check(
+            ct_retention_step(
+                &out, &next, query.handle, key.handle, value.handle, state.handle, logGammas,
+                Int32(logGammas.count), inPlace))
+        guard let out else { throw TorchError(kind: .other, message: "retention returned no tensor") }
+        return (Tensor(owning: out), next.map { Tensor(owning: $0) } ?? state)
+    }
+
+    /// Norm of every row of x [B, H, T, V], then weight and bias [H·V], then the gate [B, T, H·V].
+    ///
+    /// `epsilons` is float32 [B or 1, H, T], or a single one. Returns [B, T, H·V].
+    public static func headNormGate(
+        _ x: Tensor, gate: Tensor?, epsilons: Tensor, weight: Tensor?, bias: Tensor?, kind: NormKind,
+        activation: Activation
+    ) throws -> Tensor {
+        try Tensor.make {
+            ct_head_norm_gate(
+                $0, x.handle, gate?.handle, epsilons.handle, weight?.handle, bias?.handle, kind.rawValue,
+                activation.rawValue)
+        }
+    }
+
+    /// RMS norm over the last axis.
+    public static func rmsNorm(_ x: Tensor, weight: Tensor?, epsilon: Double) throws -> Tensor {
+        try Tensor.make { ct_rms_norm($0, x.handle, weight?.handle, epsilon) }
+    }
+
+    /// activation(a) · b, or activation(a) alone.
+    public static func gatedActivation(_ a: Tensor, _ b: Tensor?, activation: Activation) throws -> Tensor {
+        try Tensor.make { ct_gated_activation($0, a.handle, b?.handle, activation.rawValue) }
+    }
+}

@@ -1,0 +1,54 @@
+import CRetNetTorch
+
+/// Fused optimiser steps over lists of tensors.
+public enum OptimizerKernels {
+    /// One AdamW step in place, with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101).
+    ///
+    /// All lists are parallel; `step` counts from 1. Tensors are float32 or float64.
+    public static func adamW(
+        parameters: [Tensor], gradients: [Tensor], firstMoments: [Tensor], secondMoments: [Tensor], step: Int,
+        learningRate: Double, beta1: Double, beta2: Double, weightDecay: Double, epsilon: Double
+    ) throws {
+        guard !parameters.isEmpty else { return }
+        try withHandles(parameters) { p in
+            try withHandles(gradients) { g in
+                try withHandles(firstMoments) { m in
+                    try withHandles(secondMoments) { v in
+                        try check(
+                            ct_adamw(
+                                p, g, m, v, Int32(parameters.count), Int64(step), learningRate, beta1, beta2,
+                                weightDecay, epsilon))
+                    }
+                }
+            }
+        }
+    }
+
+    /// One Adafactor step in place (Shazeer and Stern, arXiv 1804.04235), without momentum.
+    ///
+    /// `moments` are those of rows [M] and columns [N] of a matrix [M, N], or one of the parameter's own shape.
+    public static func adafactor(
+        parameter: Tensor, gradient: Tensor, moments: [Tensor], beta: Double, learningRate: Double,
+        clipThreshold: Double, scalesByParameter: Bool, weightDecay: Double
+    ) throws {
+        try check(
+            ct_adafactor(
+                parameter.handle, gradient.handle, moments.first?.handle,
+                moments.count > 1 ? moments[1].handle : nil, beta, learningRate, clipThreshold,
+                scalesByParameter, weightDecay))
+    }
+
+    /// The Euclidean norm over all elements of all tensors.
+    public static func globalNorm(_ tensors: [Tensor]) throws -> Double {
+        guard !tensors.isEmpty else { return 0 }
+        var norm = 0.0
+        try withHandles(tensors) { try check(ct_global_norm(&norm, $0, Int32(tensors.count))) }
+        return norm
+    }
+
+    /// Multiplies every tensor in place.
+    public static func scale(_ tensors: [Tensor], by factor: Double) throws {
+        guard !tensors.isEmpty else { return }
+        try withHandles(tensors) { try check(ct_scale_all($0, Int32(tensors.count), factor)) }
+    }
+}

@@ -1,0 +1,84 @@
+import CRetNetTorch
+
+/// A multi-dimensional array on a device, with automatic differentiation by LibTorch.
+///
+/// A tensor is a reference to native storage: views share memory with the tensor they come from. It is not
+/// `Sendable`; work on a model stays in one isolation domain. Every operation can throw ``TorchError``.
+public final class Tensor {
+    let handle: ct_tensor
+
+    /// Takes ownership of a native handle.
+    init(owning handle: ct_tensor) {
+        self.handle = handle
+    }
+
+    deinit {
+        ct_tensor_free(handle)
+    }
+
+    /// Runs a native call that writes one tensor.
+    @inline(__always)
+    static func make(_ body: (UnsafeMutablePointer<ct_tensor?>) -> ct_status) throws -> Tensor {
+        var out: ct_tensor?
+        try check(body(&out))
+        guard let out else { throw TorchError(kind: .other, message: "the native call returned no tensor") }
+        return Tensor(owning: out)
+    }
+
+    /// The size of every axis.
+    public var shape: [Int] {
+        let rank = Int(ct_rank(handle))
+        return [Int](unsafeUninitializedCapacity: rank) { buffer, count in
+            buffer.withMemoryRebound(to: Int64.self) { ct_shape(handle, $0.baseAddress) }
+            count = rank
+        }
+    }
+
+    /// The number of axes.
+    public var rank: Int { Int(ct_rank(handle)) }
+    /// The number of elements.
+    public var elementCount: Int { Int(ct_element_count(handle)) }
+    /// The type of the elements.
+    public var elementType: ElementType { ElementType(code: ct_dtype_of(handle)) }
+    /// Bytes of all elements.
+    public var byteCount: Int { elementCount * elementType.byteCount }
+    /// Whether elements lie in row-major order without gaps.
+    public var isContiguous: Bool { ct_is_contiguous(handle) }
+    /// Where the elements live.
+    public var device: Device {
+        var kind: Int32 = 0
+        var index: Int32 = 0
+        ct_device_of(handle, &kind, &index)
+        return Device(kind: kind, index: index)
+    }
+
+    /// The size of one axis, which must exist; negative axes count from the end.
+    public func size(_ axis: Int) -> Int {
+        let shape = shape
+        return shape[axis < 0 ? shape.count + axis : axis]
+    }
+}
+
+extension Tensor: CustomStringConvertible {
+    /// Shape, type and device; not the elements.
+    public var description: String { "Tensor\(shape) \(elementType.rawValue) \(device)" }
+}
+
+/// Lends the handles of several tensors (nil stays NULL) to a native call.
+@inline(__always)
+func withHandles<R>(_ tensors: [Tensor?], _ body: (UnsafePointer<ct_tensor?>?) throws -> R) rethrows -> R {
+    let handles = tensors.map { $0?.handle }
+    return try withExtendedLifetime(tensors) {
+        try handles.withUnsafeBufferPointer { try body($0.baseAddress) }
+    }
+}
+
+/// Lends sizes as the native 64-bit integers.
+@inline(__always)
+func withSizes<R>(_ sizes: [Int], _ body: (UnsafePointer<Int64>?, Int32) throws -> R) rethrows -> R {
+    try sizes.withUnsafeBufferPointer { buffer in
+        try buffer.withMemoryRebound(to: Int64.self) {
+            try body($0.baseAddress, Int32(clamping: sizes.count))
+        }
+    }
+}

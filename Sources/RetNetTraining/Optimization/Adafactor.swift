@@ -1,0 +1,74 @@
+import Foundation
+import RetNetLayers
+import RetNetTorch
+
+/// Adafactor without momentum: second moments of matrices kept as one number a row and one a column.
+///
+/// With t counted from 0, β = 1 - (t + 1)^-0.8 and G² = gradient² + 1e-30:
+///
+///     matrices:  R ← βR + (1-β) mean_columns G²    C ← βC + (1-β) mean_rows G²    y = g / √(R ⊗ C / mean R)
+///     others:    v ← βv + (1-β) G²                                               y = g / √v
+///     θ ← θ - lr · max(1e-3, rms θ) · y / max(1, rms(y) / threshold)
+///
+/// Source: Shazeer and Stern, arXiv 1804.04235, as T5X configures it. Matrices are factored where both sizes reach
+/// ``OptimizerConfiguration/factoredSize``; parameters of more than two axes are not.
+public final class Adafactor: Optimizer {
+    private struct Slot {
+        let name: String
+        let parameter: Tensor
+        /// R and C, or v alone.
+        let moments: [Tensor]
+        let decays: Bool
+        let maximumLearningRate: Double?
+    }
+
+    /// The settings in use.
+    public let configuration: OptimizerConfiguration
+    /// How many updates have been made.
+    public var stepCount = 0
+    private let slots: [Slot]
+
+    /// An optimiser of the given parameters, all moments zero.
+    public init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
+        self.configuration = configuration
+        slots = try parameters.entries.map { entry in
+            let tensor = entry.tensor
+            let factored = tensor.rank == 2 && tensor.shape.allSatisfy { $0 >= configuration.factoredSize }
+            let shapes = factored ? tensor.shape.map { [$0] } : [tensor.shape]
+            return Slot(
+                name: entry.name, parameter: tensor,
+                moments: try shapes.map { try Tensor.zeros($0, tensor.elementType, on: tensor.device) },
+                decays: entry.decays, maximumLearningRate: entry.maximumLearningRate)
+        }
+    }
+
+    /// The parameters that are trained.
+    public var parameters: [Tensor] { slots.map(\.parameter) }
+
+    /// The moments, named `row_moment.`, `column_moment.` or `second_moment.` and the parameter's name.
+    public var state: [(name: String, tensor: Tensor)] {
+        slots.flatMap { slot in
+            slot.moments.count == 1
+                ? [("second_moment." + slot.name, slot.moments[0])]
+                : [
+                    ("row_moment." + slot.name, slot.moments[0]),
+                    ("column_moment." + slot.name, slot.moments[1]),
+                ]
+        }
+    }
+
+    /// Updates every parameter that has a gradient; gradients stay as they are.
+    public func step(learningRate: Double) throws {
+        stepCount += 1
+        let beta = 1 - pow(Double(stepCount), -configuration.decayExponent)
+        for slot in slots {
+            guard let gradient = try slot.parameter.gradient() else { continue }
+            try OptimizerKernels.adafactor(
+                parameter: slot.parameter, gradient: gradient, moments: slot.moments, beta: beta,
+                learningRate: min(learningRate, slot.maximumLearningRate ?? learningRate),
+                clipThreshold: configuration.clipThreshold,
+                scalesByParameter: configuration.scalesByParameter,
+                weightDecay: slot.decays ? configuration.weightDecay : 0)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import RetNetModels
+import Testing
+
+@testable import RetNetExperiments
+
+@Suite struct ContenderTests {
+    @Test(
+        "Every contender keeps the budget of 12 d² a block within two per cent", arguments: [128, 256, 1024])
+    func budget(width: Int) throws {
+        for architecture in ComparedArchitecture.allCases {
+            let size =
+                width < 1024
+                ? ModelSize.small(width: width, layerCount: 3) : ModelSize(width: width, layerCount: 16)
+            let contender = Contender(architecture, size, length: 256)
+            let parameters = try ModelAccounting(contender.configuration).parameters
+            let count = Double(parameters.mixers + parameters.feedForwards)
+            let budget = Double(12 * width * width * size.layerCount)
+            #expect(abs(count / budget - 1) < 0.02, "\(contender.name) has \(count) of \(budget)")
+        }
+    }
+
+    @Test("Ablations keep the budget too, and differ from the model")
+    func ablations() throws {
+        let base = Contender(.retnet, .small(width: 128, layerCount: 3), length: 256).configuration
+        let budget = Double(try ModelAccounting(base).blockMatrixParameterCount)
+        for ablation in RetNetAblation.allCases {
+            let model = try ablation.applied(to: base)
+            #expect(model != base)
+            #expect(abs(Double(try ModelAccounting(model).blockMatrixParameterCount) / budget - 1) < 0.001)
+        }
+    }
+
+    @Test("Every ablation has a published row")
+    func rows() {
+        for ablation in RetNetAblation.allCases {
+            #expect(RetNetPaper.ablations.rows.contains { $0.name == ablation.title })
+            #expect(RetNetPaper.laterAblations.rows.contains { $0.name == ablation.title })
+        }
+    }
+
+    @Test("Unknown, repeated and missing contenders are refused with those that there are")
+    func names() throws {
+        for asked in [["retnets"], ["retnet", "retnet"], []] {
+            do {
+                _ = try Contender.architectures(asked, otherwise: [.retnet])
+                Issue.record("\(asked) was accepted")
+            } catch {
+                #expect("\(error)".contains("retnet"))
+            }
+        }
+        #expect(try Contender.architectures(nil, otherwise: [.retnet]) == [.retnet])
+        #expect(try Contender.architectures(["retnet"], otherwise: []) == [.retnet])
+    }
+
+    @Test("Models with other parts have other fingerprints")
+    func fingerprints() {
+        let size = ModelSize.small(width: 128, layerCount: 3)
+        let prints = ComparedArchitecture.allCases.map { Contender($0, size, length: 256).fingerprint }
+        #expect(Set(prints).count == prints.count)
+        #expect(prints == ComparedArchitecture.allCases.map { Contender($0, size, length: 256).fingerprint })
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import Testing
+
+@testable import RetNetReporting
+
+@Suite("JSON lines log")
+struct JSONLinesLogTests {
+    @Test("Records keep the order of their keys and are on disk at once")
+    func append() throws {
+        let folder = try TemporaryFolder()
+        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        try log.append(["step": 1, "loss": 2.5, "tags": ["a", 1, true, .null]])
+        #expect(try folder.text("log.jsonl") == "{\"step\":1,\"loss\":2.5,\"tags\":[\"a\",1,true,null]}\n")
+        try log.append([("z", .int(1)), ("a", .bool(false)), ("z", .int(2))])
+        #expect(try folder.text("log.jsonl").hasSuffix("\n{\"z\":2,\"a\":false}\n"))
+    }
+
+    @Test("Numbers that are not finite survive as strings")
+    func nonFinite() throws {
+        let folder = try TemporaryFolder()
+        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        try log.append(["a": .double(.nan), "b": .double(.infinity), "c": .double(-.infinity)])
+        #expect(try folder.text("log.jsonl") == "{\"a\":\"NaN\",\"b\":\"Infinity\",\"c\":\"-Infinity\"}\n")
+        let record = try #require(try JSONLinesLog.records(at: log.path).first)
+        #expect(record["a"]?.doubleValue?.isNaN == true)
+        #expect(record["b"]?.doubleValue == .infinity)
+        #expect(record["c"]?.doubleValue == -.infinity)
+    }
+
+    @Test("Values come back as they were written")
+    func roundTrip() throws {
+        let folder = try TemporaryFolder()
+        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        let text = "quote \" slash \\ line\nfeed \u{2028} bell \u{7} \u{1F600}"
+        try log.append([
+            "i": .int(Int.min), "d": 0.1, "e": 1e-300, "t": .string(text), "b": true, "n": .null,
+        ])
+        #expect(try folder.text("log.jsonl").split(separator: "\n").count == 1)
+        let record = try #require(try JSONLinesLog.records(at: log.path).first)
+        #expect(record["i"] == .int(Int.min))
+        #expect(record["d"] == .double(0.1))
+        #expect(record["e"] == .double(1e-300))
+        #expect(record["t"] == .string(text))
+        #expect(record["b"] == .bool(true))
+        #expect(record["n"] == .null)
+    }
+
+    @Test("Truncation removes newer records and appending goes on")
+    func truncate() throws {
+        let folder = try TemporaryFolder()
+        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        try log.append(["config": "x"])
+        for step in 1...5 { try log.append(["step": .int(step)]) }
+        try log.truncate(afterStep: 3)
+        try log.append(["step": 4, "again": true])
+        let records = try JSONLinesLog.records(at: log.path)
+        #expect(records.compactMap { $0["step"]?.intValue } == [1, 2, 3, 4])
+        #expect(records.count == 5)
+        #expect(records.last?["again"] == .bool(true))
+    }
+
+    @Test("A torn last line is dropped, a complete one without newline kept")
+    func tornLine() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("{\"step\":1}\n{\"step\":2,\"lo", to: "torn.jsonl")
+        let torn = try JSONLinesLog(path: folder.file("torn.jsonl"))
+        try torn.append(["step": 2])
+        #expect(try folder.text("torn.jsonl") == "{\"step\":1}\n{\"step\":2}\n")
+        try folder.write("{\"step\":1}", to: "whole.jsonl")
+        let whole = try JSONLinesLog(path: folder.file("whole.jsonl"))
+        try whole.append(["step": 2])
+        #expect(try folder.text("whole.jsonl") == "{\"step\":1}\n{\"step\":2}\n")
+    }
+
+    @Test("Readers skip a torn last line and objects but report other faults")
+    func reading() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("{\"step\":1,\"o\":{\"k\":1}}\n\n{\"st", to: "a.jsonl")
+        #expect(try JSONLinesLog.records(at: folder.file("a.jsonl")) == [["step": 1]])
+        try folder.write("{\"step\":1}\noops\n{\"step\":2}\n", to: "b.jsonl")
+        let path = folder.file("b.jsonl")
+        #expect(throws: ReportingError.malformedRecord(path: path, line: 2)) {
+            try JSONLinesLog.records(at: path)
+        }
+    }
+
+    @Test("Closed logs and missing folders are reported")
+    func failures() throws {
+        let folder = try TemporaryFolder()
+        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        log.close()
+        #expect(throws: ReportingError.closed(path: log.path)) { try log.append(["a": 1]) }
+        #expect(throws: ReportingError.self) { try JSONLinesLog(path: folder.file("no/such/log")) }
+        #expect(throws: ReportingError.self) { try JSONLinesLog.records(at: folder.file("none")) }
+    }
+}

@@ -1,0 +1,79 @@
+import Foundation
+import Testing
+
+@testable import RetNetReporting
+
+@Suite("TensorBoard log")
+struct TensorBoardLogTests {
+    @Test("CRC-32C agrees with its published vectors")
+    func checksum() {
+        #expect(CRC32C.checksum(Array("123456789".utf8)) == 0xE306_9283)
+        #expect(CRC32C.checksum([UInt8]()) == 0)
+        // RFC 3720, appendix B.4.
+        #expect(CRC32C.checksum([UInt8](repeating: 0, count: 32)) == 0x8A91_36AA)
+        #expect(CRC32C.checksum([UInt8](repeating: 0xFF, count: 32)) == 0x62A8_AB43)
+        #expect(CRC32C.checksum(Array(UInt8(0)..<32)) == 0x46DD_794E)
+    }
+
+    @Test("An independent decoder reads scalars and text back")
+    func decode() throws {
+        let folder = try TemporaryFolder()
+        let log = try TensorBoardLog(directory: folder.file("tb/run"))
+        try log.scalar("loss", 1.5, step: 7, wallTime: 1000.25)
+        try log.scalars([("lr", 3e-4), ("bad", .nan)], step: -1, wallTime: 1001)
+        try log.text("config", "**bold**", step: 0, wallTime: 1002)
+        log.close()
+        let name = try #require(log.path.split(separator: "/").last)
+        #expect(name.hasPrefix("events.out.tfevents."))
+
+        let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: log.path)))
+        let events = try EventFileDecoder.records(of: bytes).map(EventFileDecoder.fields)
+        #expect(events.count == 4)
+        #expect(events[0].map(\.number) == [1, 3])
+        #expect(events[0][1].text == "brain.Event:2")
+
+        #expect(events[1][0].double == 1000.25)
+        #expect(events[1][1].varint == 7)
+        let value = try events[1][2].fields()[0].fields()
+        #expect(value[0].text == "loss")
+        #expect(value[1].number == 2)
+        #expect(value[1].float == 1.5)
+
+        #expect(Int64(bitPattern: events[2][1].varint) == -1)
+        let values = try events[2][2].fields()
+        #expect(values.count == 2)
+        #expect(try values[1].fields()[1].float.isNaN)
+
+        let text = try events[3][2].fields()[0].fields()
+        #expect(text.map(\.number) == [1, 8, 9])
+        let tensor = try text[1].fields()
+        #expect(tensor[0].varint == 7)
+        #expect(tensor[2].text == "**bold**")
+        #expect(try text[2].fields()[0].fields()[0].text == "text")
+    }
+
+    @Test("A resumed run tells where older values end")
+    func resumed() throws {
+        let folder = try TemporaryFolder()
+        let log = try TensorBoardLog(directory: folder.path, resumedStep: 100)
+        let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: log.path)))
+        let events = try EventFileDecoder.records(of: bytes).map(EventFileDecoder.fields)
+        #expect(events[1].map(\.number) == [1, 2, 7])
+        #expect(events[1][1].varint == 101)
+        #expect(try events[1][2].fields()[0].varint == 1)
+    }
+
+    @Test("Each log has a file of its own, and closed ones refuse records")
+    func files() throws {
+        let folder = try TemporaryFolder()
+        let first = try TensorBoardLog(directory: folder.path)
+        let second = try TensorBoardLog(directory: folder.path)
+        #expect(first.path != second.path)
+        first.close()
+        #expect(throws: ReportingError.closed(path: first.path)) {
+            try first.scalar("a", 1, step: 1)
+        }
+        try folder.write("", to: "file")
+        #expect(throws: ReportingError.self) { try TensorBoardLog(directory: folder.file("file")) }
+    }
+}

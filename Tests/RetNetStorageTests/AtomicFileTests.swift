@@ -1,0 +1,134 @@
+import Foundation
+import Testing
+
+@testable import RetNetStorage
+
+@Suite struct AtomicFileTests {
+    @Test func `a file is made and replaced whole, with size and checksum`() throws {
+        try withTemporaryFolder { folder throws in
+            let path = folder + "/a.bin"
+            try AtomicFile.write(Data("old".utf8), to: path)
+            #expect(try contents(path) == Data("old".utf8))
+            let data = randomData(1_000_000, seed: 7)
+            try AtomicFile.write(to: path) { sink in
+                var rest = data[...]
+                var generator = SplitMix64(seed: 8)
+                while !rest.isEmpty {
+                    let piece = rest.prefix(Int.random(in: 1...400_000, using: &generator))
+                    try sink.write(piece)
+                    rest = rest.dropFirst(piece.count)
+                }
+                try sink.write("end")
+                #expect(sink.byteCount == 1_000_003)
+                #expect(sink.crc32 == Checksum.crc32(data + Data("end".utf8)))
+                #expect(try contents(path) == Data("old".utf8))
+            }
+            #expect(try contents(path) == data + Data("end".utf8))
+            #expect(try names(folder) == ["a.bin"])
+        }
+    }
+
+    @Test func `a full disk is reported and leaves the old file and no temporary`() throws {
+        guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
+        try withTemporaryFolder { folder throws in
+            let path = folder + "/a.bin"
+            try put("old", at: path)
+            for byteCount in [1, 3_000_000] {
+                expectStorageError("No space left", "after 0 bytes", "earlier version kept", "Free some") {
+                    try AtomicFile.write(to: path, opening: openFull) { sink in
+                        try sink.write(randomData(byteCount, seed: 9))
+                    }
+                }
+                #expect(try contents(path) == Data("old".utf8))
+                #expect(try names(folder) == ["a.bin"])
+            }
+        }
+    }
+
+    @Test func `a failed write stays failed even if the closure hides it`() throws {
+        guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
+        try withTemporaryFolder { folder throws in
+            expectStorageError("No space left") {
+                try AtomicFile.write(to: folder + "/a", opening: openFull) { sink in
+                    try? sink.write(randomData(500_000, seed: 10))
+                }
+            }
+            #expect(try names(folder) == [])
+        }
+    }
+
+    @Test func `a device is written directly and its lack of space reported`() throws {
+        guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
+        try AtomicFile.write(Data("x".utf8), to: "/dev/null")
+        expectStorageError("Cannot write /dev/full", "No space left") {
+            try AtomicFile.write(Data("x".utf8), to: "/dev/full")
+        }
+    }
+
+    @Test func `an error of the closure passes through and changes nothing`() throws {
+        struct Stop: Error {}
+        try withTemporaryFolder { folder throws in
+            try put("old", at: folder + "/a")
+            #expect(throws: Stop.self) {
+                try AtomicFile.write(to: folder + "/a") { sink in
+                    try sink.write("new")
+                    throw Stop()
+                }
+            }
+            #expect(try contents(folder + "/a") == Data("old".utf8))
+            #expect(try names(folder) == ["a"])
+        }
+    }
+
+    @Test func `a sink that escapes its closure refuses to write`() throws {
+        try withTemporaryFolder { folder throws in
+            var escaped: FileSink?
+            try AtomicFile.write(to: folder + "/a") { escaped = $0 }
+            let sink = try #require(escaped)
+            expectThrows(StorageError.sinkClosed(path: folder + "/a")) { try sink.write("late") }
+            #expect(try contents(folder + "/a").isEmpty)
+        }
+    }
+
+    @Test func `permissions and symbolic links are kept`() throws {
+        try withTemporaryFolder { folder throws in
+            try put("old", at: folder + "/real")
+            #expect(chmod(folder + "/real", 0o640) == 0)
+            #expect(symlink("real", folder + "/link") == 0)
+            try AtomicFile.write(Data("new".utf8), to: folder + "/link")
+            #expect(try contents(folder + "/real") == Data("new".utf8))
+            #expect(Posix.permissions(of: folder + "/real") == 0o640)
+            #expect(try Posix.kind(of: folder + "/link", followingLinks: false) == .link)
+        }
+    }
+
+    @Test func `impossible targets are refused`() throws {
+        try withTemporaryFolder { folder throws in
+            expectThrows(StorageError.isFolder(path: folder)) {
+                try AtomicFile.write(Data(), to: folder)
+            }
+            expectStorageError("Cannot create the temporary file", "folder above") {
+                try AtomicFile.write(Data(), to: folder + "/none/a")
+            }
+            expectStorageError("does not end in a name") { _ = try TargetPath(folder + "/..") }
+            expectStorageError("does not end in a name") { _ = try TargetPath("//") }
+            expectStorageError("it is empty") { try AtomicFile.write(Data(), to: "") }
+            let long = folder + "/" + String(repeating: "a", count: 250)
+            expectStorageError("shorter name") { try AtomicFile.write(Data(), to: long) }
+        }
+    }
+
+    @Test func `paths are split like the system does`() throws {
+        #expect(try TargetPath("a").folder == ".")
+        #expect(try TargetPath("/a").folder == "/")
+        #expect(try TargetPath("/a").sibling("b") == "/b")
+        #expect(try TargetPath("x/y/a//").name == "a")
+        #expect(try TargetPath("x/y/a//").folder == "x/y")
+        #expect(try TargetPath("x/\u{301}a").folder == "x")
+    }
+
+    private func openFull(_ temporaryPath: String) throws -> CInt {
+        try put(Data(), at: temporaryPath)
+        return open("/dev/full", O_WRONLY)
+    }
+}

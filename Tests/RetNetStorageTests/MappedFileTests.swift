@@ -1,0 +1,72 @@
+import Foundation
+import Testing
+
+@testable import RetNetStorage
+
+@Suite struct MappedFileTests {
+    @Test func `a mapped file gives the bytes of the file`() throws {
+        try withTemporaryFolder { folder throws in
+            let data = randomData(100_003, seed: 1)
+            try put(data, at: folder + "/a")
+            let file = try MappedFile(path: folder + "/a")
+            #expect(file.byteCount == data.count)
+            #expect(file.path == folder + "/a")
+            #expect(file.withUnsafeBytes { Data($0) } == data)
+        }
+    }
+
+    @Test func `an empty file can be mapped`() throws {
+        try withTemporaryFolder { folder throws in
+            try put(Data(), at: folder + "/empty")
+            let file = try MappedFile(path: folder + "/empty")
+            #expect(file.byteCount == 0)
+            #expect(file.withUnsafeBytes { $0.count } == 0)
+        }
+    }
+
+    @Test func `a mapped file outlives its replacement`() throws {
+        try withTemporaryFolder { folder throws in
+            try put("old", at: folder + "/a")
+            let file = try MappedFile(path: folder + "/a")
+            try AtomicFile.write(Data("newer".utf8), to: folder + "/a")
+            #expect(file.withUnsafeBytes { Data($0) } == Data("old".utf8))
+        }
+    }
+
+    @Test func `what is no file is refused with its own reason`() throws {
+        try withTemporaryFolder { folder throws in
+            expectThrows(StorageError.notFound(path: folder + "/none")) {
+                try MappedFile(path: folder + "/none")
+            }
+            expectThrows(StorageError.isFolder(path: folder)) { try MappedFile(path: folder) }
+            expectThrows(StorageError.notRegularFile(path: "/dev/null")) {
+                try MappedFile(path: "/dev/null")
+            }
+            expectStorageError("it is empty") { _ = try MappedFile(path: "") }
+            expectStorageError("NUL byte") { _ = try MappedFile(path: "a\0b") }
+            try put("x", at: folder + "/file")
+            expectStorageError("Cannot open", "/file/below") {
+                _ = try MappedFile(path: folder + "/file/below")
+            }
+        }
+    }
+
+    @Test func `a pipe does not make opening wait`() throws {
+        try withTemporaryFolder { folder throws in
+            #expect(mkfifo(folder + "/pipe", 0o600) == 0)
+            expectThrows(StorageError.notRegularFile(path: folder + "/pipe")) {
+                try MappedFile(path: folder + "/pipe")
+            }
+        }
+    }
+
+    @Test func `an unreadable file is refused`() throws {
+        // The superuser may read everything.
+        guard geteuid() != 0 else { return }
+        try withTemporaryFolder { folder throws in
+            try put("x", at: folder + "/secret")
+            #expect(chmod(folder + "/secret", 0) == 0)
+            expectStorageError("secret", "permissions") { _ = try MappedFile(path: folder + "/secret") }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+import Foundation
+import RetNetStorage
+import Testing
+
+@testable import RetNetText
+
+@Suite struct CorpusTests {
+    let tokenizer = ByteTokenizer()
+
+    private func documents(_ stream: TokenStream) throws -> [String] {
+        try (0..<stream.documentCount).map { index in
+            try tokenizer.decode(stream.tokens(in: stream.range(ofDocument: index)))
+        }
+    }
+
+    @Test func `plain, compressed and token files of a folder become documents in the order of their paths`()
+        throws
+    {
+        try withTemporaryFolder { folder in
+            try put("second", at: folder + "/b.txt")
+            try put(Gzip.compress(Data("first".utf8)), at: folder + "/a/x.txt.gz")
+            try put("third", at: folder + "/c.MD")
+            try put("no", at: folder + "/d.csv")
+            try put(Gzip.compress(Data("no".utf8)), at: folder + "/d.csv.gz")
+            try put("no", at: folder + "/.hidden/e.txt")
+            try put("", at: folder + "/empty.txt")
+            try put("tokens", at: folder + "/t")
+            try Corpus(path: folder + "/t").writeTokenFile(tokenizer: tokenizer, to: folder + "/t.rtok")
+            let corpus = try Corpus(path: folder)
+            #expect(corpus.files.map(\.content) == [.compressedText, .text, .text, .text, .tokens])
+            let stream = try corpus.tokenStream(tokenizer: tokenizer)
+            #expect(try documents(stream) == ["first", "second", "third", "tokens"])
+            #expect(try stream.allTokens.filter { $0 == 255 }.count == 4)
+        }
+    }
+
+    @Test func `a byte-order mark is skipped in plain and compressed files`() throws {
+        try withTemporaryFolder { folder in
+            let data = Data([0xEF, 0xBB, 0xBF] + Array("text".utf8))
+            try put(data, at: folder + "/a.txt")
+            try put(Gzip.compress(data), at: folder + "/b.gz")
+            for separator in [DocumentSeparator.wholeFile, .blankLines(1)] {
+                let corpus = try Corpus(path: folder, separator: separator)
+                #expect(try documents(corpus.tokenStream(tokenizer: tokenizer)) == ["text", "text"])
+            }
+        }
+    }
+
+    @Test func `text that is not UTF-8 is refused with its path and byte`() throws {
+        try withTemporaryFolder { folder in
+            let data = Data(Array("Grüße".utf8) + [0xFF, 0x41])
+            let plain = try put(data, at: folder + "/a.txt")
+            let compressed = try put(Gzip.compress(data), at: folder + "/b.gz")
+            for path in [plain, compressed] {
+                expectTextError(path, "byte 7") {
+                    _ = try Corpus(path: path).tokenStream(tokenizer: tokenizer)
+                }
+            }
+            expectTextError("byte 7") {
+                _ = try Corpus(path: plain, separator: .blankLines(1)).tokenStream(tokenizer: tokenizer)
+            }
+            expectTextError("byte 7") {
+                try Corpus(path: plain).writeTokenFile(tokenizer: tokenizer, to: folder + "/x.rtok")
+            }
+            #expect(!FileManager.default.fileExists(atPath: folder + "/x.rtok"))
+        }
+    }
+
+    @Test func `nothing to read is an error`() throws {
+        try withTemporaryFolder { folder in
+            expectTextError("no .txt") { _ = try Corpus(path: folder) }
+            expectTextError("no file or folder") { _ = try Corpus(paths: []) }
+            let path = try put("", at: folder + "/a.txt")
+            expectTextError("no text in", path) {
+                _ = try Corpus(path: path).tokenStream(tokenizer: tokenizer)
+            }
+            expectTextError("no text in", path) {
+                try Corpus(path: path).writeTokenFile(tokenizer: tokenizer, to: folder + "/x.rtok")
+            }
+            #expect(throws: StorageError.self) { try Corpus(path: folder + "/missing") }
+            expectTextError("empty") { _ = try Corpus(path: path, separator: .text("")) }
+            expectTextError("0 blank lines") { _ = try Corpus(path: path, separator: .blankLines(0)) }
+        }
+    }
+
+    @Test func `text, its compressed form, its token file and its cache are the same stream`() throws {
+        try withTemporaryFolder { folder in
+            let text = "One.\n\nTwo, Grüße.\n\n\nThree.\n"
+            try put(text, at: folder + "/1/a.txt")
+            try put("More", at: folder + "/1/b.txt")
+            try put(Gzip.compress(Data(text.utf8)), at: folder + "/2/a.txt.gz")
+            try put(Gzip.compress(Data("More".utf8)), at: folder + "/2/b.txt.gz")
+            for separator in [DocumentSeparator.wholeFile, .blankLines(1), .text(".")] {
+                let plain = try Corpus(path: folder + "/1", separator: separator)
+                let expected = try plain.tokenStream(tokenizer: tokenizer)
+                try plain.writeTokenFile(tokenizer: tokenizer, to: folder + "/c.rtok")
+                let cache = folder + "/cache-\(separator.identity)"
+                let others = [
+                    try Corpus(path: folder + "/2", separator: separator).tokenStream(tokenizer: tokenizer),
+                    try Corpus(path: folder + "/c.rtok").tokenStream(tokenizer: tokenizer),
+                    try plain.tokenStream(tokenizer: tokenizer, cache: cache),
+                    try plain.tokenStream(tokenizer: tokenizer, cache: cache),
+                ]
+                for other in others {
+                    #expect(other.fingerprint == expected.fingerprint)
+                    #expect(other.starts == expected.starts)
+                    #expect(try other.allTokens == expected.allTokens)
+                }
+            }
+        }
+    }
+
+    @Test func `a cache is renewed when the text changes and never replaces another file`() throws {
+        try withTemporaryFolder { folder in
+            let path = try put("old", at: folder + "/a.txt")
+            let cache = folder + "/cache"
+            let old = try Corpus(path: path).tokenStream(tokenizer: tokenizer, cache: cache)
+            try put("newer", at: path)
+            let new = try Corpus(path: path).tokenStream(tokenizer: tokenizer, cache: cache)
+            #expect(try documents(old) == ["old"])
+            #expect(try documents(new) == ["newer"])
+            let other = OffsetTokenizer()
+            #expect(
+                try Corpus(path: path).tokenStream(tokenizer: other, cache: cache).vocabularySize == 1_000)
+            expectTextError("something else") {
+                _ = try Corpus(path: path).tokenStream(tokenizer: tokenizer, cache: path)
+            }
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == "newer")
+        }
+    }
+
+    @Test func `a large compressed document gives the same tokens as a plain one`() throws {
+        try withTemporaryFolder { folder in
+            var generator = StoryGenerator(seed: 1)
+            let text = String(repeating: generator.corpus(byteCount: 60_000).text, count: 80)
+            let plain = try put(text, at: folder + "/a.txt")
+            let compressed = try put(Gzip.compress(Data(text.utf8)), at: folder + "/a.gz")
+            let first = try Corpus(path: plain).tokenStream(tokenizer: tokenizer)
+            let second = try Corpus(path: compressed).tokenStream(tokenizer: tokenizer)
+            #expect(first.tokenCount == text.utf8.count + 1)
+            #expect(first.fingerprint == second.fingerprint)
+            // Around the seam of two chunks in memory.
+            let range = ((4 << 20) - 50)..<((4 << 20) + 50)
+            #expect(try first.tokens(in: range) == second.tokens(in: range))
+        }
+    }
+
+    @Test(arguments: ["one line\nand another\n\nlast", "without lines: Grüße, 世界!", ""])
+    func `long documents are encoded in pieces that depend on the text alone`(text: String) throws {
+        func encode(readByteCount: Int) throws -> [Int32] {
+            let collector = TokenCollector(vocabularySize: 1_000, path: "text")
+            // Each piece is marked by the tokenizer, so that the cuts show.
+            let encoder = DocumentEncoder(tokenizer: MarkingTokenizer(), sink: collector, pieceByteCount: 12)
+            let bytes = Array(text.utf8)
+            for start in stride(from: 0, to: bytes.count, by: readByteCount) {
+                let piece = Array(bytes[start..<min(start + readByteCount, bytes.count)])
+                try piece.withUnsafeBytes { try encoder.consume($0) }
+            }
+            try encoder.endDocument()
+            guard let (source, _) = collector.finish() else { return [] }
+            return try [Int32](unsafeUninitializedCapacity: source.tokenCount) { buffer, count in
+                let target = try #require(buffer.baseAddress)
+                try source.copy(0..<source.tokenCount, into: target, vocabularySize: 1_000)
+                count = source.tokenCount
+            }
+        }
+        let whole = try encode(readByteCount: 1_000)
+        #expect(whole.filter { $0 < 256 } == text.utf8.map { Int32($0) })
+        #expect(try encode(readByteCount: 1) == whole)
+        #expect(try encode(readByteCount: 5) == whole)
+    }
+}
+
+/// A tokenizer that puts a mark before everything it encodes.
+private struct MarkingTokenizer: Tokenizer {
+    var vocabularySize: Int { 1_000 }
+    var beginToken: Int32? { nil }
+    var endToken: Int32? { nil }
+    var paddingToken: Int32? { nil }
+    var identity: String { "marking" }
+
+    func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32] { [999] + bytes.map { Int32($0) } }
+    func bytes(of token: Int32) -> [UInt8] { [] }
+    func save(to folder: String) throws {}
+}

@@ -1,0 +1,147 @@
+import RetNetLayers
+import RetNetMixers
+import RetNetModels
+import RetNetText
+import RetNetTorch
+import RetNetTraining
+import Testing
+
+@Suite struct TrainerTests {
+    private func options(_ change: (inout Trainer.Options) -> Void = { _ in }) -> Trainer.Options {
+        var options = Trainer.Options()
+        options.optimizer.learningRate = 1e-2
+        options.schedule.warmupStepCount = 2
+        options.stepCount = 20
+        change(&options)
+        return options
+    }
+
+    @Test func `Twenty steps lower the loss and two runs are equal bit for bit`() throws {
+        func run() throws -> [Double] {
+            let source = try ShuffledWindows(stream: Tiny.stream(), rowCount: 4, length: 32, seed: 3)
+            let trainer = try Trainer(
+                Tiny.build(Tiny.model(dropout: 0.1)), source: source, options: options())
+            return try (0..<20).map { _ in try trainer.makeStep().loss }
+        }
+        let (first, second) = (try run(), try run())
+        #expect(first == second)
+        #expect(abs(first[0] - 5.55) < 0.7)
+        #expect(first.suffix(3).reduce(0, +) / 3 < first[0] - 1)
+    }
+
+    @Test func `Accumulated micro-batches equal one large batch`() throws {
+        // Windows at the end of the stream are padded, so that micro-batches count differently many targets.
+        let stream = try Tiny.stream(byteCount: 500)
+        func run(rows: Int, accumulation: Int) throws -> ([Double], LanguageModel) {
+            let source = try ShuffledWindows(stream: stream, rowCount: rows, length: 40, seed: 3)
+            let model = try Tiny.build(type: .float64)
+            let trainer = try Trainer(
+                model, source: source, options: options { $0.accumulationCount = accumulation })
+            return (try (0..<6).map { _ in try trainer.makeStep().loss }, model)
+        }
+        let (large, first) = try run(rows: 6, accumulation: 1)
+        let (small, second) = try run(rows: 2, accumulation: 3)
+        for (a, b) in zip(large, small) { #expect(abs(a - b) < 1e-10) }
+        for (a, b) in zip(first.parameters.tensors, second.parameters.tensors) {
+            #expect(try (a - b).abs().max().item() < 1e-9)
+        }
+    }
+
+    @Test func `Contiguous windows see what one long sequence sees`() throws {
+        let stream = try TokenStream(
+            texts: [String(repeating: "a b, c. Abracadabra! ", count: 20)], tokenizer: ByteTokenizer())
+        let model = try Tiny.build(type: .float64)
+        let source = try ContiguousWindows(stream: stream, rowCount: 1, length: 16, seed: 0)
+        let trainer = try Trainer(
+            model, source: source,
+            options: options {
+                $0.carriesState = true
+                // So small a rate that the weights stay what they are.
+                $0.optimizer.learningRate = 1e-30
+                $0.optimizer.weightDecay = 0
+            })
+        let losses = try (0..<5).map { _ in try trainer.makeStep().loss }
+        let tokens = try stream.tokens(in: 0..<81).map(Int64.init)
+        let whole = try withoutGradients {
+            try model.tokenLosses(
+                Tensor.from(Array(tokens.dropLast()), [1, 80]),
+                targets: Tensor.from(Array(tokens.dropFirst()), [1, 80]),
+                form: .parallel
+            ).losses.doubles()
+        }
+        for (index, loss) in losses.enumerated() {
+            let part = whole[index * 16..<(index + 1) * 16].reduce(0, +) / 16
+            #expect(abs(loss - part) < 1e-10)
+        }
+        #expect(trainer.carriedState?.positions.first?.count == 80)
+    }
+
+    @Test func `Recomputing activations changes nothing but memory`() throws {
+        func run(recomputes: Bool) throws -> [Double] {
+            let model = try Tiny.build(Tiny.model(dropout: 0.2))
+            model.recomputesActivations = recomputes
+            let source = try ContiguousWindows(stream: Tiny.stream(), rowCount: 2, length: 24, seed: 3)
+            let trainer = try Trainer(
+                model, source: source,
+                options: options {
+                    $0.carriesState = true
+                    $0.form = .chunkwise(8)
+                })
+            return try (0..<4).map { _ in try trainer.makeStep().loss }
+        }
+        #expect(try run(recomputes: false) == run(recomputes: true))
+    }
+
+    @Test func `A model with blocks and experts learns, and its auxiliary losses are noted and pull`() throws
+    {
+        var configuration = Tiny.model()
+        configuration.altUp = AltUpConfiguration()
+        configuration.feedForward.experts = ExpertsConfiguration(count: 4, balanceLoss: 0.1)
+        func run(_ configuration: LanguageModelConfiguration, recomputes: Bool, accumulation: Int = 1) throws
+            -> [TrainingStep]
+        {
+            let source = try ShuffledWindows(stream: Tiny.stream(), rowCount: 4, length: 32, seed: 3)
+            let model = try Tiny.build(configuration)
+            model.recomputesActivations = recomputes
+            let trainer = try Trainer(
+                model, source: source, options: options { $0.accumulationCount = accumulation })
+            return try (0..<12).map { _ in try trainer.makeStep() }
+        }
+        let steps = try run(configuration, recomputes: false)
+        #expect(steps[11].loss < steps[0].loss - 0.5)
+        #expect(steps[0].auxiliary.keys.sorted() == ["balance_loss", "dropped_share", "router_z_loss"])
+        // Two layers, each at least at the coefficient.
+        #expect(try #require(steps[0].auxiliary["balance_loss"]) > 0.19)
+        #expect(try run(configuration, recomputes: false).map(\.loss) == steps.map(\.loss))
+        for (a, b) in zip(try run(configuration, recomputes: true), steps) {
+            #expect(abs(a.loss - b.loss) < 1e-4)
+            for (name, value) in b.auxiliary { #expect(abs(value - (a.auxiliary[name] ?? -1)) < 1e-3) }
+        }
+        var free = configuration
+        free.feedForward.experts?.balanceLoss = 0
+        #expect(try run(free, recomputes: false).map(\.loss) != steps.map(\.loss))
+        let accumulated = try run(configuration, recomputes: false, accumulation: 2)
+        #expect(try #require(accumulated[0].auxiliary["balance_loss"]) < 0.5)
+    }
+
+    @Test func `Updates from losses that are not finite leave the weights alone`() throws {
+        let model = try Tiny.build()
+        let source = try ContiguousWindows(stream: Tiny.stream(), rowCount: 2, length: 16, seed: 1)
+        let trainer = try Trainer(
+            model, source: source,
+            options: options {
+                $0.carriesState = true
+                $0.lossGuard.maximumSkipped = 1
+            })
+        _ = try trainer.makeStep()
+        let weight = try #require(model.parameters["final_norm.weight"])
+        try withoutGradients { try weight.scale(by: .nan) }
+        let other = try #require(model.parameters["embedding.weight"])
+        let before = try other.doubles()
+        let step = try trainer.makeStep()
+        #expect(step.skipReason != nil)
+        #expect(try other.doubles() == before)
+        #expect(trainer.carriedState == nil)
+        #expect(throws: TrainingError.self) { try trainer.makeStep() }
+    }
+}
