@@ -32,14 +32,14 @@ extension T5Model {
         return try withoutGradients {
             var next = state
             let x = try embedded(tokens.reshaped([-1, 1]), nil, "tokens", .inference)
-            let call = call(decoderBias(), segments: nil, memory: nil, .inference)
-            let bias = try call.bias.last(count: state.position + 1)
+            let pass = self.pass(decoderBias(), segments: nil, memory: nil, .inference)
+            let bias = try pass.bias.last(count: state.position + 1)
             let y = try decoderStack(x, layerCount: decoderLayers.count) { index, x, _ in
                 try decoderLayers[index].step(
-                    x, bias: bias, cache: &next.layers[index], memorySegments: state.memorySegments, call)
+                    x, bias: bias, cache: &next.layers[index], memorySegments: state.memorySegments, pass)
             }
             next.position += 1
-            let hidden = try finished(y, call)
+            let hidden = try finished(y, pass)
             return (try hidden.linear(state.head).reshaped([state.rowCount, -1]), next)
         }
     }
