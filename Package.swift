@@ -47,6 +47,8 @@ let package = Package(
         .target(name: "RetNetSettings", dependencies: ["Yams"], swiftSettings: strict),
         .target(name: "RetNetText", dependencies: ["RetNetStorage", "CRetNetZlib"], swiftSettings: strict),
         .target(name: "RetNetReporting", dependencies: ["RetNetStorage"], swiftSettings: strict),
+        .target(
+            name: "RetNetPlots", dependencies: ["RetNetReporting", "RetNetStorage"], swiftSettings: strict),
 
         // Tensors, layers, models.
         .target(name: "CRetNetTorch", cxxSettings: torchCompilerFlags, linkerSettings: torchLinkerFlags),
@@ -86,7 +88,7 @@ let package = Package(
             dependencies: [
                 "RetNetCheckpoints", "RetNetEvaluation", "RetNetGeneration", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch", "RetNetText",
-                "RetNetReporting",
+                "RetNetReporting", "RetNetPlots",
                 "RetNetStorage", "RetNetSettings",
             ], swiftSettings: strict),
         .target(
@@ -94,7 +96,7 @@ let package = Package(
             dependencies: [
                 "RetNetTraining", "RetNetGeneration", "RetNetEvaluation", "RetNetCheckpoints", "RetNetModels",
                 "RetNetMixers", "RetNetLayers", "RetNetTorch",
-                "RetNetText", "RetNetReporting", "RetNetStorage", "RetNetSettings",
+                "RetNetText", "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings",
             ], swiftSettings: strict),
         .executableTarget(
             name: "retnet",
@@ -103,7 +105,7 @@ let package = Package(
                 "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch",
                 "RetNetText",
-                "RetNetReporting", "RetNetStorage", "RetNetSettings",
+                "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 
@@ -111,6 +113,7 @@ let package = Package(
         .testTarget(name: "RetNetSettingsTests", dependencies: ["RetNetSettings"]),
         .testTarget(name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStorage"]),
         .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetReporting", "RetNetStorage"]),
+        .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTorch"]),
         .testTarget(name: "RetNetLayersTests", dependencies: ["RetNetLayers", "RetNetTorch"]),
         .testTarget(

@@ -111,7 +111,7 @@ public enum Format {
     }
 
     /// Removes the zeros after the point which carry no information.
-    static func trimmed(_ text: String) -> String {
+    package static func trimmed(_ text: String) -> String {
         guard text.contains(".") else { return text }
         var result = text
         while result.hasSuffix("0") { result.removeLast() }

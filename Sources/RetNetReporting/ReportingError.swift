@@ -1,6 +1,6 @@
 import Foundation
 
-/// A failure to write or read a log, a table or a picture.
+/// A failure to write or read a log.
 public enum ReportingError: Error, Equatable, CustomStringConvertible, LocalizedError {
     /// A system call failed on the file or folder at `path`; `reason` is the system's own text.
     case fileOperation(String, path: String, reason: String)
@@ -8,10 +8,6 @@ public enum ReportingError: Error, Equatable, CustomStringConvertible, Localized
     case closed(path: String)
     /// A line of a log, counted from one, holds no JSON object.
     case malformedRecord(path: String, line: Int)
-    /// A picture of this many pixels is larger than the encoder makes.
-    case pictureTooLarge(width: Double, height: Double)
-    /// The file name of a picture ends in something other than `.svg` or `.png`.
-    case unknownPictureFormat(path: String)
 
     /// What went wrong, where, and what to do about it.
     public var description: String {
@@ -23,11 +19,6 @@ public enum ReportingError: Error, Equatable, CustomStringConvertible, Localized
             "cannot write to the log '\(path)': it was closed; open it again to append to it"
         case .malformedRecord(let path, let line):
             "line \(line) of '\(path)' is not a JSON object; remove or repair this line"
-        case .pictureTooLarge(let width, let height):
-            "a picture of \(Format.number(width)) x \(Format.number(height)) pixels is too large "
-                + "or has no valid size; use a smaller size or scale"
-        case .unknownPictureFormat(let path):
-            "cannot tell the picture format of '\(path)'; use a file name which ends in .svg or .png"
         }
     }
 

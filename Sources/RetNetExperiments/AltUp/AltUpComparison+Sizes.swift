@@ -1,3 +1,4 @@
+import RetNetPlots
 import RetNetReporting
 
 extension AltUpComparison {

@@ -1,4 +1,4 @@
-import RetNetReporting
+import RetNetPlots
 
 extension AltUpComparison {
     /// Everything that a comparison of variants at one size reports: bars, scores, latency.

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetPlots
 import RetNetReporting
 import RetNetStorage
 

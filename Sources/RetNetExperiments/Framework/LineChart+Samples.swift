@@ -1,4 +1,4 @@
-import RetNetReporting
+import RetNetPlots
 
 extension LineChart.Series {
     /// A line of means with a band of one standard deviation to both sides.

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetLayers
 import RetNetModels
+import RetNetPlots
 import RetNetReporting
 import RetNetText
 import RetNetTorch

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetModels
+import RetNetPlots
 import RetNetReporting
 
 /// Memory, throughput and latency of generation against length and batch (Figures 1 and 6).

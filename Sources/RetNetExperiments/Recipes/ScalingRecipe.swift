@@ -1,5 +1,6 @@
 import Foundation
 import RetNetModels
+import RetNetPlots
 import RetNetReporting
 
 /// RetNet and the Transformer at three sizes on the same tokens (Figure 5).

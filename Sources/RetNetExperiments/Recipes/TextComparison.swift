@@ -1,5 +1,6 @@
 import Foundation
 import RetNetModels
+import RetNetPlots
 import RetNetReporting
 import RetNetStorage
 

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetModels
+import RetNetPlots
 import RetNetReporting
 
 /// Speed and memory of training against length: Transformer plain and in tiles, RetNet (Table 4).

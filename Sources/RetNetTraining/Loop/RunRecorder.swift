@@ -1,4 +1,5 @@
 import Foundation
+import RetNetPlots
 import RetNetReporting
 
 /// Writes what happens in a run into its folder: metrics, TensorBoard events and the loss curve.

@@ -4,6 +4,7 @@ import RetNetEvaluation
 import RetNetGeneration
 import RetNetLayers
 import RetNetModels
+import RetNetPlots
 import RetNetReporting
 import RetNetStorage
 import RetNetText

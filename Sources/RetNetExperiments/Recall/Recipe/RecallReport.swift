@@ -1,4 +1,5 @@
 import Foundation
+import RetNetPlots
 import RetNetReporting
 
 /// The report of the recall recipe.
