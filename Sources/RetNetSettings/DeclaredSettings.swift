@@ -131,6 +131,15 @@ public struct Setting<Root> {
         return setting
     }
 
+    /// The same setting, written only where it applies; it can be given everywhere.
+    public func writtenWhen(_ holds: @escaping (Root) -> Bool) -> Setting {
+        var setting = Setting(
+            key, values: values, help, nestedRows: nestedRows, read: readValue,
+            write: { holds($0) ? writeValue($0) : nil })
+        (setting.isRequired, setting.condition) = (isRequired, condition)
+        return setting
+    }
+
     func read(_ reader: SettingsReader, _ root: inout Root) {
         if let condition, !condition.holds(root) {
             if let refusal = condition.refusal, reader.has(key) { reader.reportContradiction(key, refusal) }
@@ -356,5 +365,44 @@ extension Setting {
         Setting(
             key, values: values, help, read: { $1[keyPath: path] = read($0) ?? $1[keyPath: path] },
             write: { $0[keyPath: path].map(tree) })
+    }
+}
+
+// MARK: Parts
+
+extension Setting where Root: DeclaredSettings {
+    /// An object whose settings belong to `Root` itself.
+    public static func group(_ key: String, _ settings: [Setting]) -> Setting {
+        Setting(
+            key, values: "an object", "", nestedRows: settings.flatMap { $0.rows(Root.standard) },
+            read: { reader, root in
+                guard let inner = reader.optionalObject(key) else { return }
+                for setting in settings { setting.read(inner, &root) }
+            },
+            write: { root in
+                var object = SettingsObject()
+                for setting in settings {
+                    if let value = setting.write(root) { object[setting.key] = value }
+                }
+                return .object(object)
+            })
+    }
+}
+
+extension Setting {
+    /// The settings of a part, under their own names among those of `Root`.
+    public static func inline<Part: DeclaredSettings>(_ path: WritableKeyPath<Root, Part>) -> [Setting] {
+        Part.declarations.map { inner in
+            var setting = Setting(
+                inner.key, values: inner.values, inner.help, nestedRows: inner.nestedRows,
+                read: { inner.readValue($0, &$1[keyPath: path]) },
+                write: { inner.writeValue($0[keyPath: path]) })
+            setting.isRequired = inner.isRequired
+            if let condition = inner.condition {
+                setting = setting.when(
+                    condition.text, { condition.holds($0[keyPath: path]) }, otherwise: condition.refusal)
+            }
+            return setting
+        }
     }
 }

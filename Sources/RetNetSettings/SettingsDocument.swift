@@ -66,6 +66,12 @@ public struct SettingsDocument: Sendable {
         forgetPositions(under: dottedPath)
     }
 
+    /// Gives one setting a value; see ``SettingsTree/set(_:to:)``.
+    public mutating func set(_ dottedPath: String, to value: SettingsTree) throws {
+        try tree.set(dottedPath, to: value)
+        forgetPositions(under: dottedPath)
+    }
+
     /// Applies `path=value`, the text of one `--set` option.
     public mutating func apply(assignment: String) throws {
         let (path, value) = try SettingsTree.split(assignment: assignment)

@@ -5,9 +5,13 @@ extension SettingsTree {
     /// the way that do not exist are made; an index may be one past the end of a list, which adds an element.
     /// Throws ``SettingsError`` if the path does not fit the tree or the value is not YAML.
     public mutating func set(_ dottedPath: String, _ yamlText: String) throws {
-        let value: SettingsTree
+        try set(dottedPath, to: Self.value(of: dottedPath, yaml: yamlText))
+    }
+
+    /// Reads the text of one setting's value as YAML; throws ``SettingsError``.
+    static func value(of dottedPath: String, yaml text: String) throws -> SettingsTree {
         do {
-            value = try SettingsTree(yaml: yamlText)
+            return try SettingsTree(yaml: text)
         } catch let error as SettingsError {
             let reason = error.problems.first?.allowed ?? "it is not YAML"
             throw SettingsError([
@@ -17,7 +21,6 @@ extension SettingsTree {
                 )
             ])
         }
-        try set(dottedPath, to: value)
     }
 
     /// Gives one setting a value; see ``set(_:_:)``.

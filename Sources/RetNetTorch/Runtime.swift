@@ -40,6 +40,15 @@ public enum Runtime {
     /// Whether the processor multiplies bfloat16 matrices natively (AVX512-BF16 or AMX).
     public static var hasFastBFloat16: Bool { ct_supports_bfloat16() }
 
+    /// The fastest element type of passes on a device: bfloat16 where it is multiplied natively, else float32.
+    public static func fastElementType(on device: Device) -> ElementType {
+        switch device {
+        case .cpu: hasFastBFloat16 ? .bfloat16 : .float32
+        case .cuda: .bfloat16
+        case .mps: .float32
+        }
+    }
+
     /// How many threads one operation uses.
     public static var threadCount: Int { Int(ct_threads()) }
 

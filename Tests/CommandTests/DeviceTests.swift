@@ -2,6 +2,14 @@ import Foundation
 import RetNetStorage
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// The device to test, if one is named that is not the CPU.
 private let accelerator: String? = ProcessInfo.processInfo.environment["RETNET_TEST_DEVICE"].flatMap {
     $0.isEmpty || $0 == "cpu" ? nil : $0
@@ -75,24 +83,33 @@ struct DeviceTests {
         #expect(texts[0] == texts[1])
     }
 
-    @Test("A training run killed on the device goes on exactly")
+    @Test("A training run killed on the device and resumed equals one that was never interrupted")
     func resuming() throws {
         let folder = try TemporaryFolder()
-        func arguments(_ run: String, _ steps: Int) throws -> [String] {
-            var arguments = try TinyModel.arguments(in: folder, steps: steps, checkpointInterval: 5, run: run)
+        let steps = 400
+        func arguments(_ run: String) throws -> [String] {
+            var arguments = try TinyModel.arguments(
+                in: folder, steps: steps, checkpointInterval: 20, run: run)
             let place = try #require(arguments.firstIndex(of: "--device"))
             arguments[place + 1] = device
             return arguments
         }
-        try succeed(arguments("whole", 20))
-        try succeed(arguments("parted", 10))
-        try succeed(arguments("parted", 20) + ["--resume"])
-        // The learning rate's course depends on the number of steps, so only the first half must agree.
-        let (whole, parted) = (
-            try losses(ofRun: folder.path("whole")), try losses(ofRun: folder.path("parted"))
+        try succeed(arguments("whole"))
+        let command = try RunningCommand(arguments("killed"))
+        // Killed between checkpoints: after the first, and long before the end.
+        for _ in 0..<6000 where command.isRunning && !folder.exists("killed/checkpoints/step-00000020") {
+            Thread.sleep(forTimeInterval: 0.01)
+        }
+        command.signal(SIGKILL)
+        #expect(try command.wait().status == -SIGKILL)
+        let resumed = try succeed(arguments("killed") + ["--resume"]).errors
+        let start = try #require((1..<steps).last { resumed.contains("after step \($0) of") })
+        let (whole, killed) = (
+            try losses(ofRun: folder.path("whole")), try losses(ofRun: folder.path("killed"))
         )
-        #expect(whole.count == 20 && parted.count == 20)
-        #expect((1...5).allSatisfy { whole[$0] == parted[$0] })
+        #expect(whole.count == steps && killed.count == steps)
+        #expect((start + 1...steps).allSatisfy { whole[$0] == killed[$0] }, "resumed after step \(start)")
+        #expect(try weights(ofRun: folder.path("whole")) == weights(ofRun: folder.path("killed")))
     }
 
     @Test("Every benchmark runs on the device", arguments: ["train", "prefill", "decode"])

@@ -63,7 +63,7 @@ import Testing
         let tuned = folder.path("tuned")
         let outcome = try succeed([
             "t5", "finetune", "--model", folder.path("run"), "--task", "sst2=\(sst2)", "--task",
-            "boolq=\(boolq)", "--validation", "sst2=\(sst2)", "--validation", "boolq=\(boolq)", "--out",
+            "boolq=\(boolq)", "--validation-data", "sst2=\(sst2)", "--validation", "boolq=\(boolq)", "--out",
             tuned,
             "--steps", "4", "--set", "data.input_length=64", "--set", "data.target_length=24", "--set",
             "model.dropout=0.1", "--evaluation-limit", "6", "--dtype", "float32",
@@ -71,6 +71,7 @@ import Testing
         for text in ["sst2", "boolq", "accuracy", "finished after step 4", "token accuracy"] {
             #expect(outcome.output.contains(text), "\(outcome.output)")
         }
+        #expect(outcome.errors.contains("warning: --validation is now called --validation-data"))
         let file = try JSONSerialization.jsonObject(with: Data(folder.text("tuned/evaluation.json").utf8))
         let figures = try #require((file as? [String: Any])?["tasks"] as? [[String: Any]])
         #expect(figures.map { $0["task"] as? String } == ["sst2", "boolq"])
@@ -147,7 +148,7 @@ import Testing
             ["t5", "finetune", "--model", folder.path("none"), "--task", "sst2=\(sst2)"] + out, "none")
         try refused(["t5", "finetune", "--model", "m", "--task", "sst3=\(sst2)"] + out, "sst3")
         try refused(
-            ["t5", "finetune", "--model", "m", "--task", "sst2=\(sst2)", "--validation", "cola=y"] + out,
+            ["t5", "finetune", "--model", "m", "--task", "sst2=\(sst2)", "--validation-data", "cola=y"] + out,
             "cola")
         try succeed(["t5", "create", "--preset", "t5-2m", "--bytes", "--output", folder.path("model")])
         try folder.write("{\"sentence\": 5}", to: "bad.jsonl")

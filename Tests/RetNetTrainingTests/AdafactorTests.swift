@@ -10,7 +10,7 @@ import Testing
         let store = ParameterStore(source: .random(seed: 1), elementType: .float64)
         let p = try store.root.parameter("p", [2, 2], .values([1, 0, 0, 1]))
         var configuration = OptimizerConfiguration.adafactor
-        configuration.factoredSize = factoredSize
+        configuration.adafactor.factoredSize = factoredSize
         let optimizer = try Adafactor(store, configuration)
         try p.setGradient(Tensor.from([1.0, 2, 3, 4], [2, 2]))
         try optimizer.step(learningRate: 0.01)
@@ -114,16 +114,17 @@ import Testing
             optimizer: {kind: adafactor, clip_threshold: 2}
             schedule: {kind: inverse_square_root, warmup_steps: 100}
             """
-        let configuration = try TrainingConfiguration(SettingsDocument(yaml: text))
-        #expect(configuration.optimizer.kind == .adafactor)
-        #expect(configuration.optimizer.clipThreshold == 2)
-        let again = try TrainingConfiguration(SettingsDocument(yaml: configuration.yamlText))
+        let configuration = try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: text))
+        #expect(configuration.training.optimizer.kind == .adafactor)
+        #expect(configuration.training.optimizer.adafactor.clipThreshold == 2)
+        let again = try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: configuration.yamlText))
         #expect(again == configuration)
         #expect(throws: SettingsError.self) {
-            _ = try TrainingConfiguration(
-                SettingsDocument(yaml: text), assignments: ["optimizer.betas=[0.9, 0.95]"])
+            _ = try RunConfiguration<LanguageModelTask>(
+                SettingsDocument(yaml: text),
+                assignments: [SettingsAssignment(parsing: "optimizer.betas=[0.9, 0.95]")])
         }
-        let schedule = LearningRateSchedule(peak: 0.01, stepCount: 1000, configuration.schedule)
+        let schedule = LearningRateSchedule(peak: 0.01, stepCount: 1000, configuration.training.schedule)
         #expect(schedule.learningRate(step: 1) == 0.01)
         #expect(schedule.learningRate(step: 100) == 0.01)
         #expect(abs(schedule.learningRate(step: 400) - 0.005) < 1e-12)

@@ -23,8 +23,8 @@ import Testing
     /// A model that was trained for a few steps, so that nothing is zero as some first values are.
     private func trained(_ architecture: ComparedArchitecture, _ folder: URL) throws -> LanguageModel {
         var settings = try Tiny.configuration(in: folder, steps: 6)
-        settings.model = configuration(architecture)
-        settings.optimizer.learningRate = 3e-3
+        settings.task.model = configuration(architecture)
+        settings.training.optimizer.learningRate = 3e-3
         let path = folder.appendingPathComponent("run").path
         _ = try TrainingRun(settings, folder: path).run()
         return try ModelFolder.load(
@@ -38,8 +38,8 @@ import Testing
     ) throws {
         try withFolder { folder in
             var settings = try Tiny.configuration(in: folder, steps: 8)
-            settings.model = configuration(architecture)
-            settings.optimizer.learningRate = 5e-3
+            settings.task.model = configuration(architecture)
+            settings.training.optimizer.learningRate = 5e-3
             let expected = Recorder()
             let whole = folder.appendingPathComponent("whole").path
             _ = try TrainingRun(settings, folder: whole).run(observers: [expected])

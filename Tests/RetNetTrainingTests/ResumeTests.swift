@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct ResumeTests {
     struct Variant: Sendable, CustomTestStringConvertible {
-        var mode: DataConfiguration.Mode
+        var mode: TextDataConfiguration.Mode
         var resets: Bool
         var accumulation: Int
         var hasBlocksAndExperts = false
@@ -18,22 +18,24 @@ import Testing
         }
     }
 
-    private func configuration(_ variant: Variant, in folder: URL) throws -> TrainingConfiguration {
+    private func configuration(_ variant: Variant, in folder: URL) throws -> RunConfiguration<
+        LanguageModelTask
+    > {
         var configuration = try Tiny.configuration(in: folder, steps: 10)
-        configuration.model = Tiny.model(dropout: 0.15)
+        configuration.task.model = Tiny.model(dropout: 0.15)
         if variant.hasBlocksAndExperts {
-            configuration.model.altUp = AltUpConfiguration(
+            configuration.task.model.altUp = AltUpConfiguration(
                 kind: .recycled, sequence: SequenceReductionConfiguration(stride: 3, lastLayer: 1))
-            configuration.model.feedForward.experts = ExpertsConfiguration(count: 3)
+            configuration.task.model.feedForward.experts = ExpertsConfiguration(count: 3)
         }
-        configuration.data.mode = variant.mode
-        configuration.data.resetsAtDocuments = variant.resets
-        configuration.accumulationCount = variant.accumulation
-        configuration.lossGuard.spikeZScore = 3
-        configuration.lossGuard.window = 8
+        configuration.task.data.mode = variant.mode
+        configuration.task.data.resetsAtDocuments = variant.resets
+        configuration.training.accumulationCount = variant.accumulation
+        configuration.training.lossGuard.spikeZScore = 3
+        configuration.training.lossGuard.window = 8
         // Samples draw random numbers too, which must not disturb the run.
-        configuration.monitoring.sampleInterval = 5
-        configuration.monitoring.sampleTokenCount = 3
+        configuration.training.monitoring.sampleInterval = 5
+        configuration.training.monitoring.sampleTokenCount = 3
         return configuration
     }
 
@@ -135,11 +137,11 @@ import Testing
             let path = folder.path + "/run"
             _ = try TrainingRun(configuration, folder: path).run()
             #expect(try TrainingRun(configuration, folder: path, resume: true).run().loss == nil)
-            configuration.duration = .steps(5)
-            configuration.monitoring.logInterval = 2
+            configuration.training.duration = .steps(5)
+            configuration.training.monitoring.logInterval = 2
             let outcome = try TrainingRun(configuration, folder: path, resume: true).run()
             #expect(outcome.step == 5)
-            #expect(try TrainingConfiguration(runFolder: path).duration == .steps(5))
+            #expect(try RunConfiguration<LanguageModelTask>(runFolder: path).training.duration == .steps(5))
         }
     }
 
@@ -148,9 +150,9 @@ import Testing
             var configuration = try Tiny.configuration(in: folder, steps: 2)
             let path = folder.path + "/run"
             _ = try TrainingRun(configuration, folder: path).run()
-            configuration.optimizer.learningRate = 5e-3
-            configuration.data.batchSize = 2
-            configuration.monitoring.checkpointInterval = 100
+            configuration.training.optimizer.learningRate = 5e-3
+            configuration.task.data.batchSize = 2
+            configuration.training.monitoring.checkpointInterval = 100
             #expect(
                 throws: TrainingError.configurationChanged(keys: [
                     "data.batch_size", "optimizer.learning_rate",
@@ -166,7 +168,7 @@ import Testing
             let configuration = try Tiny.configuration(in: folder, steps: 2)
             let path = folder.path + "/run"
             _ = try TrainingRun(configuration, folder: path).run()
-            let text = try #require(configuration.data.paths.first)
+            let text = try #require(configuration.task.data.paths.first)
             let contents = try String(contentsOfFile: text, encoding: .utf8)
             try ("X" + contents.dropFirst()).write(toFile: text, atomically: true, encoding: .utf8)
             #expect(throws: TextError.self) { try TrainingRun(configuration, folder: path, resume: true) }

@@ -8,9 +8,9 @@ import Testing
     @Test func `A run leaves a complete folder whose model loads by any of its paths`() throws {
         try withFolder { folder in
             var configuration = try Tiny.configuration(in: folder, steps: 6)
-            configuration.monitoring.sampleInterval = 3
-            configuration.monitoring.samplePrompt = "Once"
-            configuration.monitoring.sampleTokenCount = 8
+            configuration.training.monitoring.sampleInterval = 3
+            configuration.training.monitoring.samplePrompt = "Once"
+            configuration.training.monitoring.sampleTokenCount = 8
             let recorder = Recorder()
             let outcome = try TrainingRun(configuration, folder: folder.path + "/run/").run(observers: [
                 recorder
@@ -28,7 +28,7 @@ import Testing
             #expect(recorder.samples.allSatisfy { $0.hasPrefix("Once") })
             for path in [run.path, run.checkpointPath(step: 3), run.modelLinkPath] {
                 let model = try ModelFolder.load(try RunFolder.modelPath(for: path), verifies: true)
-                #expect(model.configuration == configuration.model)
+                #expect(model.configuration == configuration.task.model)
                 #expect(model.model.parameters.elementType == .float32)
             }
             #expect(throws: TrainingError.noModel(path: folder.path)) {
@@ -40,8 +40,8 @@ import Testing
     @Test func `Only the newest checkpoints are kept`() throws {
         try withFolder { folder in
             var configuration = try Tiny.configuration(in: folder, steps: 11)
-            configuration.monitoring.checkpointInterval = 2
-            configuration.monitoring.keptCheckpointCount = 2
+            configuration.training.monitoring.checkpointInterval = 2
+            configuration.training.monitoring.keptCheckpointCount = 2
             let path = folder.path + "/run"
             _ = try TrainingRun(configuration, folder: path).run()
             #expect(RunFolder(path: path).checkpoints().map(\.step) == [11, 10])

@@ -9,43 +9,43 @@ import Testing
 
 @Suite struct T5RunTests {
     private func configuration(in folder: URL, altUp: AltUpConfiguration? = nil, tasks: Bool = false) throws
-        -> T5TrainingConfiguration
+        -> RunConfiguration<EncoderDecoderTask>
     {
-        var configuration = T5TrainingConfiguration(model: TinyT5.configuration(altUp: altUp, dropout: 0.1))
-        configuration.data.inputLength = 32
-        configuration.data.batchSize = 2
+        var configuration = RunConfiguration(model: TinyT5.configuration(altUp: altUp, dropout: 0.1))
+        configuration.task.data.inputLength = 32
+        configuration.task.data.batchSize = 2
         if tasks {
             let lines = (0..<20).map { index in
                 "{\"sentence\": \"word \(index * 37 % 11)\", \"label\": \(index % 2)}"
             }.joined(separator: "\n")
             let path = folder.appendingPathComponent("task.jsonl").path
             try lines.write(toFile: path, atomically: true, encoding: .utf8)
-            configuration.data.tasks = [
-                T5TaskConfiguration(task: .sst2, path: path, validationPath: path),
-                T5TaskConfiguration(task: .cola, path: path),
+            configuration.task.data.tasks = [
+                TextToTextDataConfiguration.TaskFiles(task: .sst2, path: path, validationPath: path),
+                TextToTextDataConfiguration.TaskFiles(task: .cola, path: path),
             ]
-            configuration.data.inputLength = 64
-            configuration.data.targetLength = 32
+            configuration.task.data.inputLength = 64
+            configuration.task.data.targetLength = 32
         } else {
             let path = folder.appendingPathComponent("text.txt").path
             var generator = StoryGenerator(seed: 5)
             try generator.corpus(byteCount: 3000).text.write(
                 toFile: path, atomically: true, encoding: .utf8)
-            configuration.data.paths = [path]
-            configuration.data.validationFraction = 0.1
+            configuration.task.data.paths = [path]
+            configuration.task.data.validationFraction = 0.1
         }
-        configuration.precision = .float32
-        configuration.schedule.warmupStepCount = 3
-        configuration.duration = .steps(8)
-        configuration.accumulationCount = 2
-        configuration.monitoring.logInterval = 1
-        configuration.monitoring.evaluationInterval = 4
-        configuration.monitoring.evaluationBatchCount = 2
-        configuration.monitoring.sampleInterval = 3
-        configuration.monitoring.samplePrompt = "once"
-        configuration.monitoring.sampleTokenCount = 3
-        configuration.monitoring.checkpointInterval = 3
-        configuration.monitoring.keptCheckpointCount = 0
+        configuration.training.precision = .float32
+        configuration.training.schedule.warmupStepCount = 3
+        configuration.training.duration = .steps(8)
+        configuration.training.accumulationCount = 2
+        configuration.training.monitoring.logInterval = 1
+        configuration.training.monitoring.evaluationInterval = 4
+        configuration.training.monitoring.evaluationBatchCount = 2
+        configuration.training.monitoring.sampleInterval = 3
+        configuration.training.monitoring.samplePrompt = "once"
+        configuration.training.monitoring.sampleTokenCount = 3
+        configuration.training.monitoring.checkpointInterval = 3
+        configuration.training.monitoring.keptCheckpointCount = 0
         return configuration
     }
 
@@ -65,7 +65,7 @@ import Testing
             let configuration = try configuration(in: folder, altUp: TinyT5.kinds[kind], tasks: tasks)
             let whole = folder.appendingPathComponent("whole").path
             let expected = Recorder()
-            let outcome = try T5TrainingRun(configuration, folder: whole).run(observers: [expected])
+            let outcome = try TrainingRun(configuration, folder: whole).run(observers: [expected])
             #expect(outcome.reason == .finished && expected.losses.count == 8)
             #expect(outcome.validation?.accuracy != nil && outcome.validation?.bitsPerByte == nil)
             #expect(expected.samples.count == 2 && expected.samples.allSatisfy { $0.hasPrefix("once\n") })
@@ -74,11 +74,11 @@ import Testing
             for stop in [2, 5] {
                 let flag = InterruptFlag()
                 recorder.stop = (stop, flag)
-                let run = try T5TrainingRun(configuration, folder: path, resume: stop > 2)
+                let run = try TrainingRun(configuration, folder: path, resume: stop > 2)
                 #expect(try run.run(interrupt: flag, observers: [recorder]).reason == .interrupted)
             }
             recorder.stop = nil
-            let last = try T5TrainingRun(configuration, folder: path, resume: true)
+            let last = try TrainingRun(configuration, folder: path, resume: true)
             #expect(last.resumedStep == 5)
             _ = try last.run(observers: [recorder])
             #expect(recorder.losses == expected.losses)
@@ -86,7 +86,7 @@ import Testing
             expectSameFiles(whole, path, step: 8)
             // A checkpoint is a model folder that knows its stacks and its tokenizer.
             let loaded = try T5Folder.load(RunFolder.modelPath(for: path))
-            #expect(loaded.configuration == configuration.model)
+            #expect(loaded.configuration == configuration.task.model)
             #expect(try loaded.tokenizer.identity == SentinelByteTokenizer().identity)
         }
     }
@@ -97,26 +97,26 @@ import Testing
         try withFolder { folder in
             let first = try configuration(in: folder)
             let path = folder.path + "/first"
-            _ = try T5TrainingRun(first, folder: path).run()
+            _ = try TrainingRun(first, folder: path).run()
             let base: SettingsTree = [
                 "initial_model": .string(path),
                 "data": ["tasks": [["task": .string("sst2"), "path": .string(folder.path + "/task.jsonl")]]],
                 "model": ["dropout": .double(0.25)],
             ]
             _ = try configuration(in: folder, tasks: true)
-            var second = try T5TrainingConfiguration(SettingsDocument(base))
-            #expect(second.model.dropout == 0.25 && second.optimizer.learningRate == 1e-3)
-            #expect(second.schedule.kind == .constant && second.data.isPacked)
-            second.duration = .steps(1)
-            let run = try T5TrainingRun(second, folder: folder.path + "/second")
+            var second = try RunConfiguration<EncoderDecoderTask>(SettingsDocument(base))
+            #expect(second.task.model.dropout == 0.25 && second.training.optimizer.learningRate == 1e-3)
+            #expect(second.training.schedule.kind == .constant && second.task.data.isPacked)
+            second.training.duration = .steps(1)
+            let run = try TrainingRun(second, folder: folder.path + "/second")
             let loaded = try T5Folder.load(RunFolder.modelPath(for: path))
             for entry in loaded.model.parameters.entries {
-                let own = try #require(run.trainer.model.parameters[entry.name])
+                let own = try #require(run.trainer.task.model.parameters[entry.name])
                 #expect(try own.detached().doubles() == entry.tensor.doubles(), "\(entry.name)")
             }
-            second.model.hiddenSize = 32
+            second.task.model.hiddenSize = 32
             #expect(throws: (any Error).self) {
-                try T5TrainingRun(second, folder: folder.path + "/third")
+                try TrainingRun(second, folder: folder.path + "/third")
             }
             #expect(!FileManager.default.fileExists(atPath: folder.path + "/third"))
         }
@@ -129,15 +129,19 @@ import Testing
             optimizer: {kind: adamw, learning_rate: 0.001}
             epochs: 2
             """
-        let configuration = try T5TrainingConfiguration(
-            SettingsDocument(yaml: text), assignments: ["data.batch_size=4", "model.altup.blocks=4"])
-        #expect(configuration.model.altUp?.blockCount == 4 && configuration.data.batchSize == 4)
-        #expect(configuration.optimizer.kind == .adamW && configuration.optimizer.beta1 == 0.9)
+        let configuration = try RunConfiguration<EncoderDecoderTask>(
+            SettingsDocument(yaml: text),
+            assignments: ["data.batch_size=4", "model.altup.blocks=4"].map(SettingsAssignment.init(parsing:)))
+        #expect(configuration.task.model.altUp?.blockCount == 4 && configuration.task.data.batchSize == 4)
         #expect(
-            try T5TrainingConfiguration(SettingsDocument(yaml: configuration.yamlText)) == configuration)
+            configuration.training.optimizer.kind == .adamW
+                && configuration.training.optimizer.adamW.beta1 == 0.9)
+        #expect(
+            try RunConfiguration<EncoderDecoderTask>(SettingsDocument(yaml: configuration.yamlText))
+                == configuration)
         func problems(_ text: String) throws -> [String] {
             let error = try #require(throws: SettingsError.self) {
-                try T5TrainingConfiguration(SettingsDocument(yaml: text))
+                try RunConfiguration<EncoderDecoderTask>(SettingsDocument(yaml: text))
             }
             return error.problems.map(\.path)
         }
@@ -154,16 +158,16 @@ import Testing
         try withFolder { folder in
             var configuration = try configuration(in: folder)
             let path = folder.path + "/run"
-            configuration.model.endToken = 254
+            configuration.task.model.endToken = 254
             #expect(throws: TrainingError.self) {
                 // Bytes without sentinels.
-                try T5TrainingRun(configuration, folder: path, tokenizer: ByteTokenizer())
+                try TrainingRun(configuration, folder: path, tokenizer: ByteTokenizer())
             }
-            configuration.model.endToken = 5
-            #expect(throws: TrainingError.self) { try T5TrainingRun(configuration, folder: path) }
-            configuration.model.endToken = 1
-            configuration.data.paths = []
-            #expect(throws: TrainingError.noDataPaths) { try T5TrainingRun(configuration, folder: path) }
+            configuration.task.model.endToken = 5
+            #expect(throws: TrainingError.self) { try TrainingRun(configuration, folder: path) }
+            configuration.task.model.endToken = 1
+            configuration.task.data.paths = []
+            #expect(throws: TrainingError.noDataPaths) { try TrainingRun(configuration, folder: path) }
             #expect(!FileManager.default.fileExists(atPath: path))
         }
     }

@@ -66,8 +66,8 @@ struct FixedPairs: TextToTextSource {
     ) {
         try model.parameters.clearGradients()
         try model.parameters.setRequiresGradient(true)
-        let objective = T5Objective(model, source: FixedPairs(batches), zLoss: zLoss)
-        let loss = try objective.accumulateGradients(
+        let task = EncoderDecoderTask(model, source: FixedPairs(batches), zLoss: zLoss)
+        let loss = try task.accumulateGradients(
             passCount: batches.count, generator: Generator(seed: 0, device: .cpu))
         return (loss, try model.parameters.entries.flatMap { try $0.tensor.gradient()?.doubles() ?? [] })
     }
@@ -135,14 +135,14 @@ struct FixedPairs: TextToTextSource {
     @Test(arguments: TinyT5.kinds)
     func `A T5 learns its examples by heart, plain and with AltUp`(altUp: AltUpConfiguration?) throws {
         let model = try TinyT5.build(TinyT5.configuration(altUp: altUp))
-        var options = StepOptions()
+        var options = TrainingConfiguration()
         options.optimizer = .adafactor
         options.optimizer.learningRate = 0.03
-        options.optimizer.factoredSize = 16
+        options.optimizer.adafactor.factoredSize = 16
         options.schedule.kind = .constant
         options.schedule.warmupStepCount = 0
-        let trainer = try T5Trainer(
-            model, source: FixedPairs([TextToTextBatch(TinyT5.pairs(6))]), options: options)
+        let trainer = try Trainer(
+            EncoderDecoderTask(model, source: FixedPairs([TextToTextBatch(TinyT5.pairs(6))])), options)
         let first = try trainer.makeStep()
         for _ in 0..<150 { _ = try trainer.makeStep() }
         let last = try trainer.makeStep()
@@ -161,12 +161,13 @@ struct FixedPairs: TextToTextSource {
                 source: tokenizer.encode($0.input), target: tokenizer.encode($0.target), endToken: 1,
                 sourceLength: 40, targetLength: 12)
         }
-        var options = StepOptions()
+        var options = TrainingConfiguration()
         options.optimizer.learningRate = 1e-2
         options.optimizer.weightDecay = 0
         options.schedule.kind = .constant
         options.schedule.warmupStepCount = 0
-        let trainer = try T5Trainer(model, source: FixedPairs([TextToTextBatch(pairs)]), options: options)
+        let trainer = try Trainer(
+            EncoderDecoderTask(model, source: FixedPairs([TextToTextBatch(pairs)])), options)
         let evaluator = TaskEvaluator(
             model, tokenizer: tokenizer, inputLength: 40, targetLength: 12, batchSize: 2)
         let before = try evaluator.evaluate(.sst2, examples)

@@ -7,11 +7,12 @@ import RetNetTraining
 import Testing
 
 @Suite struct TrainerTests {
-    private func options(_ change: (inout Trainer.Options) -> Void = { _ in }) -> Trainer.Options {
-        var options = Trainer.Options()
+    private func options(_ change: (inout TrainingConfiguration) -> Void = { _ in }) -> TrainingConfiguration
+    {
+        var options = TrainingConfiguration()
         options.optimizer.learningRate = 1e-2
         options.schedule.warmupStepCount = 2
-        options.stepCount = 20
+        options.duration = .steps(20)
         change(&options)
         return options
     }
@@ -20,7 +21,7 @@ import Testing
         func run() throws -> [Double] {
             let source = try ShuffledWindows(stream: Tiny.stream(), rowCount: 4, length: 32, seed: 3)
             let trainer = try Trainer(
-                Tiny.build(Tiny.model(dropout: 0.1)), source: source, options: options())
+                LanguageModelTask(Tiny.build(Tiny.model(dropout: 0.1)), source: source), options())
             return try (0..<20).map { _ in try trainer.makeStep().loss }
         }
         let (first, second) = (try run(), try run())
@@ -36,7 +37,7 @@ import Testing
             let source = try ShuffledWindows(stream: stream, rowCount: rows, length: 40, seed: 3)
             let model = try Tiny.build(type: .float64)
             let trainer = try Trainer(
-                model, source: source, options: options { $0.accumulationCount = accumulation })
+                LanguageModelTask(model, source: source), options { $0.accumulationCount = accumulation })
             return (try (0..<6).map { _ in try trainer.makeStep().loss }, model)
         }
         let (large, first) = try run(rows: 6, accumulation: 1)
@@ -53,9 +54,8 @@ import Testing
         let model = try Tiny.build(type: .float64)
         let source = try ContiguousWindows(stream: stream, rowCount: 1, length: 16, seed: 0)
         let trainer = try Trainer(
-            model, source: source,
-            options: options {
-                $0.carriesState = true
+            LanguageModelTask(model, source: source, carriesState: true),
+            options {
                 // So small a rate that the weights stay what they are.
                 $0.optimizer.learningRate = 1e-30
                 $0.optimizer.weightDecay = 0
@@ -73,7 +73,7 @@ import Testing
             let part = whole[index * 16..<(index + 1) * 16].reduce(0, +) / 16
             #expect(abs(loss - part) < 1e-10)
         }
-        #expect(trainer.carriedState?.positions.first?.count == 80)
+        #expect(trainer.task.carriedState?.positions.first?.count == 80)
     }
 
     @Test func `Recomputing activations changes nothing but memory`() throws {
@@ -82,11 +82,7 @@ import Testing
             model.recomputesActivations = recomputes
             let source = try ContiguousWindows(stream: Tiny.stream(), rowCount: 2, length: 24, seed: 3)
             let trainer = try Trainer(
-                model, source: source,
-                options: options {
-                    $0.carriesState = true
-                    $0.form = .chunkwise(8)
-                })
+                LanguageModelTask(model, source: source, form: .chunkwise(8), carriesState: true), options())
             return try (0..<4).map { _ in try trainer.makeStep().loss }
         }
         #expect(try run(recomputes: false) == run(recomputes: true))
@@ -104,7 +100,7 @@ import Testing
             let model = try Tiny.build(configuration)
             model.recomputesActivations = recomputes
             let trainer = try Trainer(
-                model, source: source, options: options { $0.accumulationCount = accumulation })
+                LanguageModelTask(model, source: source), options { $0.accumulationCount = accumulation })
             return try (0..<12).map { _ in try trainer.makeStep() }
         }
         let steps = try run(configuration, recomputes: false)
@@ -128,9 +124,8 @@ import Testing
         let model = try Tiny.build()
         let source = try ContiguousWindows(stream: Tiny.stream(), rowCount: 2, length: 16, seed: 1)
         let trainer = try Trainer(
-            model, source: source,
-            options: options {
-                $0.carriesState = true
+            LanguageModelTask(model, source: source, carriesState: true),
+            options {
                 $0.lossGuard.maximumSkipped = 1
             })
         _ = try trainer.makeStep()
@@ -141,7 +136,7 @@ import Testing
         let step = try trainer.makeStep()
         #expect(step.skipReason != nil)
         #expect(try other.doubles() == before)
-        #expect(trainer.carriedState == nil)
+        #expect(trainer.task.carriedState == nil)
         #expect(throws: TrainingError.self) { try trainer.makeStep() }
     }
 }

@@ -30,28 +30,28 @@ enum Tiny {
     }
 
     /// A configuration that trains for `steps` steps on stories in the folder and logs every one.
-    static func configuration(in folder: URL, steps: Int) throws -> TrainingConfiguration {
+    static func configuration(in folder: URL, steps: Int) throws -> RunConfiguration<LanguageModelTask> {
         let text = folder.appendingPathComponent("stories.txt")
         if !FileManager.default.fileExists(atPath: text.path) {
             var generator = StoryGenerator(seed: 5)
             try generator.corpus(byteCount: 6000).text.write(to: text, atomically: true, encoding: .utf8)
         }
-        var configuration = TrainingConfiguration(model: model())
-        configuration.data.paths = [text.path]
-        configuration.data.separator = .blankLines(1)
-        configuration.data.length = 24
-        configuration.data.batchSize = 3
-        configuration.data.validationFraction = 0.1
-        configuration.precision = .float32
-        configuration.optimizer.learningRate = 1e-2
-        configuration.schedule.warmupStepCount = 3
-        configuration.duration = .steps(steps)
-        configuration.monitoring.logInterval = 1
-        configuration.monitoring.evaluationInterval = 4
-        configuration.monitoring.evaluationBatchCount = 2
-        configuration.monitoring.sampleInterval = 0
-        configuration.monitoring.checkpointInterval = 3
-        configuration.monitoring.keptCheckpointCount = 0
+        var configuration = RunConfiguration(model: model())
+        configuration.task.data.paths = [text.path]
+        configuration.task.data.separator = .blankLines(1)
+        configuration.task.data.length = 24
+        configuration.task.data.batchSize = 3
+        configuration.task.data.validationFraction = 0.1
+        configuration.training.precision = .float32
+        configuration.training.optimizer.learningRate = 1e-2
+        configuration.training.schedule.warmupStepCount = 3
+        configuration.training.duration = .steps(steps)
+        configuration.training.monitoring.logInterval = 1
+        configuration.training.monitoring.evaluationInterval = 4
+        configuration.training.monitoring.evaluationBatchCount = 2
+        configuration.training.monitoring.sampleInterval = 0
+        configuration.training.monitoring.checkpointInterval = 3
+        configuration.training.monitoring.keptCheckpointCount = 0
         return configuration
     }
 }

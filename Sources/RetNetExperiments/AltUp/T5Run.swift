@@ -117,14 +117,14 @@ struct T5Run {
         let source = try ObjectiveWindows(
             stream: training, objective: .spanCorruption(Self.corruption), rowCount: settings.batch,
             inputLength: settings.sourceLength, seed: UInt64(seed))
-        var options = StepOptions()
+        var options = TrainingConfiguration()
         options.optimizer = settings.optimizer(learningRate: learningRate)
         options.schedule.kind = settings.schedule
         options.schedule.warmupStepCount = settings.warmup
-        options.stepCount = settings.steps
+        options.duration = .steps(settings.steps)
         options.accumulationCount = settings.accumulation
-        options.dropoutSeed = UInt64(seed) ^ 0x5eed
-        let trainer = try T5Trainer(model, source: source, options: options)
+        let trainer = try Trainer(
+            EncoderDecoderTask(model, source: source), options, dropoutSeed: UInt64(seed) ^ 0x5eed)
         var losses: [Double] = []
         for step in 1...settings.steps {
             let result = try trainer.makeStep()
@@ -173,14 +173,14 @@ struct T5Run {
             }, shares: MixtureRates.shares(sizes: tasks.map(\.size)), rowCount: tuning.batch,
             inputLength: tuning.sourceLength, targetLength: tuning.targetLength, isPacked: false,
             seed: UInt64(seed))
-        var options = StepOptions()
+        var options = TrainingConfiguration()
         options.optimizer = settings.optimizer(learningRate: tuning.learningRate)
         options.schedule.kind = .constant
         options.schedule.warmupStepCount = 0
-        options.stepCount = tuning.steps
+        options.duration = .steps(tuning.steps)
         options.accumulationCount = tuning.accumulation
-        options.dropoutSeed = UInt64(seed) ^ 0xf17e
-        let trainer = try T5Trainer(model, source: source, options: options)
+        let trainer = try Trainer(
+            EncoderDecoderTask(model, source: source), options, dropoutSeed: UInt64(seed) ^ 0xf17e)
         let names = tasks.map(\.title).joined(separator: ", ")
         for step in 1...tuning.steps {
             let result = try trainer.makeStep()

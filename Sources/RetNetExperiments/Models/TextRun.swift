@@ -51,18 +51,17 @@ struct TextRun {
         try configuration.validate()
         let store = ParameterStore(source: .random(seed: UInt64(seed)), device: context.device)
         let model = try LanguageModel(configuration, parameters: store, computeType: context.computeType)
-        var options = Trainer.Options()
-        options.optimizer.learningRate = learningRate ?? settings.learningRate
-        options.schedule.warmupStepCount = settings.warmupStepCount
-        options.stepCount = settings.steps
-        options.accumulationCount = settings.accumulation
-        options.form = configuration.trainingForm
-        options.dropoutSeed = UInt64(seed) ^ 0x5eed
+        var training = TrainingConfiguration()
+        training.optimizer.learningRate = learningRate ?? settings.learningRate
+        training.schedule.warmupStepCount = settings.warmupStepCount
+        training.duration = .steps(settings.steps)
+        training.accumulationCount = settings.accumulation
         model.recomputesActivations = settings.recomputes
         let source = try ShuffledWindows(
             stream: context.texts.training, rowCount: settings.batch, length: settings.length,
             seed: UInt64(seed))
-        let trainer = try Trainer(model, source: source, options: options)
+        let task = try LanguageModelTask(model, source: source, form: configuration.trainingForm)
+        let trainer = try Trainer(task, training, dropoutSeed: UInt64(seed) ^ 0x5eed)
         var losses: [Double] = []
         let start = ContinuousClock.now
         for step in 1...settings.steps {

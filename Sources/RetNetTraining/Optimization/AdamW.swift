@@ -1,11 +1,49 @@
 import RetNetLayers
+import RetNetSettings
 import RetNetTorch
 
-/// AdamW with decoupled weight decay, in groups of parameters that are treated alike.
+/// AdamW with decoupled weight decay, in groups of parameters with equal treatment.
 ///
-/// Parameters may be free of weight decay and may bear only smaller learning rates than the others.
+/// Parameters may be exempt from weight decay and may have an upper limit of their learning rate.
 /// Source: Loshchilov and Hutter, arXiv 1711.05101. Moments have the type and device of their parameter.
 public final class AdamW: Optimizer {
+    /// The settings that only AdamW has.
+    public struct Configuration: DeclaredSettings, Sendable, Equatable {
+        /// Decay of the mean of the gradients; 0.9 as in the RetNet paper.
+        public var beta1 = 0.9
+        /// Decay of the mean of their squares; 0.98 as in the RetNet paper.
+        public var beta2 = 0.98
+        /// Term added to the root of the second moment; 1e-8, for the paper states none.
+        public var epsilon = 1e-8
+
+        /// The paper's settings.
+        public init() {}
+
+        /// Both decays, the first moment's first.
+        public var betas: [Double] {
+            get { [beta1, beta2] }
+            set { if newValue.count == 2 { (beta1, beta2) = (newValue[0], newValue[1]) } }
+        }
+
+        /// The paper's settings.
+        public static let standard = Configuration()
+
+        /// `betas` and `epsilon`.
+        public static var declarations: [Setting<Self>] {
+            [
+                .doubles(
+                    "betas", \.betas, in: SettingsRange.belowOne, count: 2...2,
+                    "Decays of the first and second moment."),
+                .double(
+                    "epsilon", \.epsilon, in: SettingsRange.positive,
+                    "Term added to the root of the second moment."),
+            ]
+        }
+    }
+
+    /// The RetNet paper's settings.
+    public static var standard: OptimizerConfiguration { OptimizerConfiguration() }
+
     /// One parameter with its moments.
     private struct Slot {
         let name: String
@@ -15,7 +53,7 @@ public final class AdamW: Optimizer {
         let group: Group
     }
 
-    /// What parameters of one group have in common.
+    /// The treatment that parameters of one group have in common.
     private struct Group: Hashable {
         let decays: Bool
         let maximumLearningRate: Double?
@@ -23,12 +61,12 @@ public final class AdamW: Optimizer {
 
     /// The settings in use.
     public let configuration: OptimizerConfiguration
-    /// How many updates have been made.
+    /// Updates made so far.
     public var stepCount = 0
     private let slots: [Slot]
     private let groups: [Group]
 
-    /// An optimiser of the given parameters, all moments zero.
+    /// An optimizer of the given parameters, all moments zero.
     public init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
         self.configuration = configuration
         slots = try parameters.entries.map { entry in
@@ -63,13 +101,11 @@ public final class AdamW: Optimizer {
             try OptimizerKernels.adamW(
                 parameters: parameters, gradients: gradients, firstMoments: first, secondMoments: second,
                 step: stepCount, learningRate: min(learningRate, group.maximumLearningRate ?? learningRate),
-                beta1: configuration.beta1,
-                beta2: configuration.beta2, weightDecay: group.decays ? configuration.weightDecay : 0,
-                epsilon: configuration.epsilon)
+                beta1: configuration.adamW.beta1, beta2: configuration.adamW.beta2,
+                weightDecay: group.decays ? configuration.weightDecay : 0,
+                epsilon: configuration.adamW.epsilon)
         }
     }
-
-    // MARK: State
 
     /// The moments, named `first_moment.` or `second_moment.` and the parameter's name.
     public var state: [(name: String, tensor: Tensor)] {

@@ -1,4 +1,47 @@
 import Foundation
+import RetNetSettings
+
+/// The course of the learning rate: `schedule` in a run's configuration.
+public struct ScheduleConfiguration: DeclaredSettings, Sendable, Equatable {
+    /// The shape of the decay after the warm-up.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// A straight line, as in the RetNet paper.
+        case linear
+        /// Half a period of the cosine.
+        case cosine
+        /// No decay.
+        case constant
+        /// The peak during the warm-up too, then peak · √(warm-up / step): T5's schedule.
+        case inverseSquareRoot = "inverse_square_root"
+    }
+
+    /// Shape of the decay; linear as in the paper.
+    public var kind = Kind.linear
+    /// Updates until the peak is reached; 375 as in the paper.
+    public var warmupStepCount = 375
+    /// Share of the peak that the decay ends at; 0, for the paper states none.
+    public var minimumRatio = 0.0
+
+    /// The paper's settings.
+    public init() {}
+
+    /// The paper's settings.
+    public static let standard = ScheduleConfiguration()
+
+    /// `kind`, `warmup_steps` and `minimum_ratio`.
+    public static var declarations: [Setting<Self>] {
+        [
+            .choice(
+                "kind", \.kind,
+                "Decay after the warm-up. `inverse_square_root`: the peak until the end of the warm-up, then falling"
+                    + " with the root of the step."),
+            .int("warmup_steps", \.warmupStepCount, in: 0...1_000_000_000, "Updates until the peak."),
+            .double(
+                "minimum_ratio", \.minimumRatio, in: SettingsRange.fraction,
+                "Share of the peak that the decay ends at."),
+        ]
+    }
+}
 
 /// The learning rate of every update: a linear warm-up, then a decay to a share of the peak.
 public struct LearningRateSchedule: Sendable, Equatable {
@@ -18,8 +61,8 @@ public struct LearningRateSchedule: Sendable, Equatable {
 
     /// The learning rate of an update, counted from 1.
     ///
-    /// Update s of w warm-up updates gets s / w of the peak (all of it with the inverse square root); the decay then runs from the peak at update w + 1
-    /// towards the final share, which updates beyond the end get.
+    /// Update s of w warm-up updates gets s / w of the peak (all of it with the inverse square root); the decay then
+    /// runs from the peak at update w + 1 towards the final share, which updates beyond the end get.
     public func learningRate(step: Int) -> Double {
         let warmup = max(0, configuration.warmupStepCount)
         if configuration.kind == .inverseSquareRoot {

@@ -1,8 +1,40 @@
-import Foundation
+import RetNetSettings
 
-/// Keeps bad steps out of the weights: updates whose loss or gradients are not finite, and loss spikes.
+/// Conditions under which an update is skipped: `guard` in a run's configuration.
+public struct GuardConfiguration: DeclaredSettings, Sendable, Equatable {
+    /// Standard deviations above recent losses from which a loss is skipped; 0, the default, lets spikes pass.
+    ///
+    /// Losses and gradients that are not finite are always skipped.
+    public var spikeZScore = 0.0
+    /// Recent losses that a spike is compared with.
+    public var window = 128
+    /// Updates in a row that may be skipped before the run stops.
+    public var maximumSkipped = 10
+
+    /// Skips only losses and gradients that are not finite.
+    public init() {}
+
+    /// Skips only losses and gradients that are not finite.
+    public static let standard = GuardConfiguration()
+
+    /// `spike_z_score`, `window` and `max_skipped`.
+    public static var declarations: [Setting<Self>] {
+        [
+            .double(
+                "spike_z_score", \.spikeZScore, in: SettingsRange.nonNegative,
+                "Standard deviations above recent losses from which a loss is skipped; 0 lets spikes pass. Losses and"
+                    + " gradients that are not finite are always skipped."),
+            .int("window", \.window, in: 8...100_000, "Recent losses that a spike is compared with."),
+            .int(
+                "max_skipped", \.maximumSkipped, in: 0...1_000_000,
+                "Updates in a row that may be skipped before the run stops."),
+        ]
+    }
+}
+
+/// Skips unsound updates: those whose loss or gradients are not finite, and loss spikes.
 public struct LossGuard: Sendable, Equatable {
-    /// What is to be done with an update.
+    /// The decision about an update.
     public enum Verdict: Sendable, Equatable {
         /// The update is sound.
         case apply
@@ -10,22 +42,22 @@ public struct LossGuard: Sendable, Equatable {
         case skip(reason: String)
     }
 
-    /// What the guard remembers between steps; saved with every checkpoint.
+    /// The guard's state between steps; saved with every checkpoint.
     public struct Statistics: Sendable, Equatable, Codable {
         /// The most recent sound losses, oldest first.
         public var recentLosses: [Double] = []
-        /// How many updates in a row have been skipped.
+        /// Updates skipped in a row.
         public var skippedInRow = 0
-        /// How many updates have been skipped in the whole run.
+        /// Updates skipped in the whole run.
         public var skippedInAll = 0
 
-        /// Nothing seen yet.
+        /// The state before the first step.
         public init() {}
     }
 
     /// The settings in use.
     public let configuration: GuardConfiguration
-    /// What has been seen so far.
+    /// The state after the steps so far.
     public var statistics: Statistics
 
     /// A guard that continues from the given statistics.

@@ -1,23 +1,30 @@
 import RetNetLayers
+import RetNetSettings
 import RetNetTorch
 
-/// Changes parameters by their gradients, and keeps what it needs for that in tensors.
+/// A rule that changes parameters by their gradients, with the tensors that it keeps between updates.
 public protocol Optimizer: AnyObject {
+    /// The settings of a run with this rule, unless others are given.
+    static var standard: OptimizerConfiguration { get }
+
     /// The settings in use.
     var configuration: OptimizerConfiguration { get }
-    /// How many updates have been made.
+    /// Updates made so far.
     var stepCount: Int { get set }
     /// The parameters that are trained.
     var parameters: [Tensor] { get }
-    /// What is kept between updates, by names that say to which parameter it belongs.
+    /// Tensors kept between updates, by names that end with the parameter's.
     var state: [(name: String, tensor: Tensor)] { get }
+
+    /// An optimizer of the given parameters, before the first update.
+    init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws
 
     /// Updates every parameter that has a gradient; gradients stay as they are.
     func step(learningRate: Double) throws
 }
 
 extension Optimizer {
-    /// The Euclidean norm over the accumulated gradients of all parameters.
+    /// Returns the Euclidean norm over the accumulated gradients of all parameters.
     public func gradientNorm() throws -> Double {
         try OptimizerKernels.globalNorm(parameters.compactMap { try $0.gradient() })
     }
@@ -31,7 +38,7 @@ extension Optimizer {
         try OptimizerKernels.scale(parameters.compactMap { try $0.gradient() }, by: limit / norm)
     }
 
-    /// Continues from saved tensors and the number of updates that they belong to.
+    /// Restores saved tensors and the number of updates that they belong to.
     ///
     /// Throws ``TrainingError/checkpointMismatch(path:reason:)`` when one is missing or has another shape.
     public func restore(stepCount: Int, from path: String, tensor: (_ name: String) throws -> Tensor?) throws
@@ -53,12 +60,77 @@ extension Optimizer {
     }
 }
 
-extension OptimizerConfiguration {
-    /// The optimiser that these settings describe.
-    public func makeOptimizer(_ parameters: ParameterStore) throws -> any Optimizer {
-        switch kind {
-        case .adamW: try AdamW(parameters, self)
-        case .adafactor: try Adafactor(parameters, self)
+/// The settings of the optimizer: `optimizer` in a run's configuration.
+///
+/// A new rule is a class with its own settings in a file of its own, a case of ``Kind`` and a property here.
+public struct OptimizerConfiguration: DeclaredSettings, Sendable, Equatable {
+    /// The rule of updates.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// AdamW, as in the RetNet paper.
+        case adamW = "adamw"
+        /// Adafactor, as T5 is trained.
+        case adafactor
+
+        /// The implementation of the rule.
+        public var implementation: any Optimizer.Type {
+            switch self {
+            case .adamW: AdamW.self
+            case .adafactor: Adafactor.self
+            }
         }
+    }
+
+    /// Rule of updates.
+    public var kind = Kind.adamW
+    /// Peak learning rate; the paper's 6e-4 for 1.3 billion parameters by default.
+    public var learningRate = 6e-4
+    /// Weight decay of matrices, not of norms, biases and embeddings; the paper's 0.05 by default.
+    public var weightDecay = 0.05
+    /// Largest global norm of the gradients, the paper's 2 by default; 0 switches clipping off.
+    public var clipNorm = 2.0
+    /// Settings of AdamW.
+    public var adamW = AdamW.Configuration()
+    /// Settings of Adafactor.
+    public var adafactor = Adafactor.Configuration()
+
+    /// AdamW with the RetNet paper's settings.
+    public init() {}
+
+    /// The settings of a rule that hold by default.
+    public init(_ kind: Kind) { self = kind.implementation.standard }
+
+    /// Adafactor as T5X configures it: a rate of 0.01, no weight decay, no clipping of the global norm.
+    public static var adafactor: OptimizerConfiguration { Adafactor.standard }
+
+    /// AdamW with the RetNet paper's settings.
+    public static let standard = OptimizerConfiguration()
+
+    /// The rule; another one brings its own defaults.
+    private var selectedKind: Kind {
+        get { kind }
+        set { if newValue != kind { self = OptimizerConfiguration(newValue) } }
+    }
+
+    /// Settings of every rule, then those of the selected one.
+    public static var declarations: [Setting<Self>] {
+        [
+            .choice(
+                "kind", \.selectedKind,
+                "Rule of updates. Adafactor has T5's defaults: rate 0.01, no weight decay, no clipping."),
+            .double("learning_rate", \.learningRate, in: SettingsRange.positive, "Peak learning rate."),
+            .double(
+                "weight_decay", \.weightDecay, in: SettingsRange.nonNegative,
+                "Weight decay of matrices; not of norms, biases and embeddings."),
+            .double(
+                "clip_norm", \.clipNorm, in: SettingsRange.nonNegative,
+                "Largest global norm of the gradients; 0 switches clipping off."),
+        ]
+            + Setting.inline(\.adamW).map { $0.when("kind: adamw", { $0.kind == .adamW }) }
+            + Setting.inline(\.adafactor).map { $0.when("kind: adafactor", { $0.kind == .adafactor }) }
+    }
+
+    /// Makes the optimizer that these settings describe, for the given parameters.
+    public func makeOptimizer(_ parameters: ParameterStore) throws -> any Optimizer {
+        try kind.implementation.init(parameters, self)
     }
 }

@@ -6,7 +6,7 @@
     import Darwin
 #endif
 
-/// A request to stop at the next good moment, raised by a signal or by the program.
+/// A request to stop at the next opportunity, raised by a signal or by the program.
 public final class InterruptFlag: @unchecked Sendable {
     // Sendable: one machine word that only ever goes from 0 to 1.
     private let word: UnsafeMutablePointer<sig_atomic_t>
@@ -28,7 +28,7 @@ public final class InterruptFlag: @unchecked Sendable {
         if isOwner { word.deallocate() }
     }
 
-    /// The flag that SIGINT (Ctrl-C) and SIGTERM raise from now on.
+    /// Returns the flag that SIGINT (Ctrl-C) and SIGTERM raise from now on.
     ///
     /// Only the first signal is caught: a second one has its default effect and ends the process at once. All
     /// flags made here are one.
@@ -40,7 +40,7 @@ public final class InterruptFlag: @unchecked Sendable {
         return flag
     }
 
-    /// Lets SIGINT and SIGTERM reach this thread and those it starts.
+    /// Unblocks SIGINT and SIGTERM in this thread and those it starts.
     ///
     /// A parent may have started the process from a thread that blocks signals, and the mask is inherited.
     public static func unblockSignals() {
@@ -50,14 +50,14 @@ public final class InterruptFlag: @unchecked Sendable {
         pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 
-    /// Whether a stop was asked for.
+    /// True if a stop was requested.
     public var isRaised: Bool { word.pointee != 0 }
 
-    /// Asks for a stop.
+    /// Requests a stop.
     public func raise() { word.pointee = 1 }
 }
 
-/// The word that the signal handler writes: a handler can reach nothing but global memory.
+/// The word that the signal handler writes, in global memory because a handler can reach nothing else.
 private enum SignalWord {
     nonisolated(unsafe) static let pointer: UnsafeMutablePointer<sig_atomic_t> = {
         let pointer = UnsafeMutablePointer<sig_atomic_t>.allocate(capacity: 1)

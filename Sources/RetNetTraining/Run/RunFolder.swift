@@ -1,7 +1,15 @@
 import Foundation
 import RetNetStorage
 
-/// The places of everything in the folder of one training run.
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// The folder of one training run, with the paths of its files.
 ///
 ///     config.yaml   metrics.jsonl   loss.svg   loss.png   tensorboard/   run.lock   model → newest checkpoint
 ///     checkpoints/step-00001000/    checkpoints/latest
@@ -18,7 +26,7 @@ public struct RunFolder: Sendable, Equatable {
 
     /// The resolved configuration of the run.
     public var configurationPath: String { path + "/config.yaml" }
-    /// One JSON object a line: the metrics of every logged step.
+    /// One JSON object per line: the metrics of every logged step.
     public var metricsPath: String { path + "/metrics.jsonl" }
     /// The folder of TensorBoard event files.
     public var tensorBoardPath: String { path + "/tensorboard" }
@@ -35,18 +43,18 @@ public struct RunFolder: Sendable, Equatable {
     /// The file whose lock a training process holds.
     public var lockPath: String { path + "/run.lock" }
 
-    /// Where the checkpoint of a step is kept.
+    /// Returns the path of the checkpoint of a step.
     public func checkpointPath(step: Int) -> String {
         checkpointsPath + "/" + Self.checkpointName(step: step)
     }
 
-    /// `step-00001000` for step 1000.
+    /// Returns `step-00001000` for step 1000.
     static func checkpointName(step: Int) -> String {
         let digits = String(max(0, step))
         return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
     }
 
-    /// The step of a checkpoint's name, or nil where the name is not one.
+    /// Returns the step of a checkpoint's name, or nil where the name is not one.
     static func step(ofCheckpointNamed name: String) -> Int? {
         guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), step >= 0,
             checkpointName(step: step) == name
@@ -54,7 +62,7 @@ public struct RunFolder: Sendable, Equatable {
         return step
     }
 
-    /// The checkpoints that are there, whole or not, newest first.
+    /// Returns all checkpoints in the folder, whole or not, newest first.
     public func checkpoints() -> [(step: Int, path: String)] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpointsPath)) ?? []
         return names.compactMap { name in
@@ -62,9 +70,9 @@ public struct RunFolder: Sendable, Equatable {
         }.sorted { $0.step > $1.step }
     }
 
-    /// The newest checkpoint whose files all have their recorded checksums, or nil where there is none at all.
+    /// Returns the newest checkpoint whose files all have their recorded checksums, or nil without any checkpoint.
     ///
-    /// Broken ones are told to `warn` and passed over. Throws
+    /// Broken ones are reported to `warn` and passed over. Throws
     /// ``TrainingError/noWholeCheckpoint(path:reasons:)`` when there are checkpoints but none is whole.
     public func newestWholeCheckpoint(warn: (String) -> Void = { _ in }) throws -> (step: Int, path: String)?
     {
@@ -85,14 +93,14 @@ public struct RunFolder: Sendable, Equatable {
         return nil
     }
 
-    /// Whether something is at the path that is not an empty folder.
+    /// True if the path exists and is not an empty folder.
     public var isOccupied: Bool {
         guard FileManager.default.fileExists(atPath: path) else { return false }
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else { return true }
         return !names.isEmpty
     }
 
-    /// The folder of the model that a path means: a model folder, a checkpoint, or a run's newest checkpoint.
+    /// Returns the folder of the model that a path means: a model folder, a checkpoint, or a run's newest checkpoint.
     ///
     /// Throws ``TrainingError`` when there is no model; broken checkpoints are passed over.
     public static func modelPath(for path: String, warn: (String) -> Void = { _ in }) throws -> String {
@@ -104,4 +112,98 @@ public struct RunFolder: Sendable, Equatable {
         }
         return newest.path
     }
+}
+
+// MARK: Upkeep
+
+extension RunFolder {
+    /// Throws unless a run can begin, or be resumed, at the path; nothing is made.
+    func check(resume: Bool) throws {
+        if resume {
+            guard FileManager.default.fileExists(atPath: path) else {
+                throw TrainingError.nothingToResume(path: path)
+            }
+        } else if isOccupied {
+            throw TrainingError.runExists(path: path)
+        }
+    }
+
+    /// Makes the folders of the run and locks it; throws ``TrainingError``.
+    func open() throws -> RunLock {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: checkpointsPath, withIntermediateDirectories: true)
+        } catch {
+            throw TrainingError.fileOperation(
+                "create the folder", path: checkpointsPath, reason: error.localizedDescription)
+        }
+        return try RunLock(folder: self)
+    }
+
+    /// Removes the remains of interrupted saves; must be called with the run's lock held.
+    func removeLeftovers() throws {
+        _ = try AtomicFolder.removeLeftovers(beside: latestPath)
+        _ = try AtomicFolder.removeLeftovers(beside: configurationPath)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpointsPath)) ?? []
+        for name in names where name.hasPrefix(".step-") {
+            let stem = name.dropFirst().prefix { $0 != "." }
+            guard Self.step(ofCheckpointNamed: String(stem)) != nil else { continue }
+            _ = try AtomicFolder.removeLeftovers(beside: checkpointsPath + "/" + stem)
+        }
+    }
+
+    /// Points `checkpoints/latest` and the link `model` at the checkpoint of a step, atomically each.
+    func publish(step: Int) throws {
+        let name = Self.checkpointName(step: step)
+        try AtomicFile.write(Data((name + "\n").utf8), to: latestPath)
+        // The link is for other tools: this package finds checkpoints by their names and checksums.
+        let temporary = path + "/.model.\(ProcessInfo.processInfo.processIdentifier)"
+        let files = FileManager.default
+        try? files.removeItem(atPath: temporary)
+        guard
+            (try? files.createSymbolicLink(atPath: temporary, withDestinationPath: "checkpoints/" + name))
+                != nil
+        else { return }
+        if rename(temporary, modelLinkPath) != 0 { try? files.removeItem(atPath: temporary) }
+    }
+
+    /// Removes all but the newest `count` whole checkpoints; 0 keeps all.
+    func removeOldCheckpoints(keeping count: Int) throws {
+        guard count > 0 else { return }
+        var kept = 0
+        for checkpoint in checkpoints() {
+            if kept < count {
+                if AtomicFolder.isComplete(checkpoint.path) { kept += 1 }
+                continue
+            }
+            do {
+                try FileManager.default.removeItem(atPath: checkpoint.path)
+            } catch {
+                throw TrainingError.fileOperation(
+                    "remove the old checkpoint", path: checkpoint.path, reason: error.localizedDescription)
+            }
+        }
+    }
+}
+
+/// The exclusive right to write a run folder; ends with the object or the process, however that ends.
+final class RunLock: Sendable {
+    private let descriptor: Int32
+
+    /// Takes the lock of a run folder; throws ``TrainingError/runInUse(path:)`` when another holds it.
+    init(folder: RunFolder) throws {
+        let path = folder.lockPath
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw TrainingError.fileOperation(
+                "open the lock", path: path, reason: String(cString: strerror(errno)))
+        }
+        // File systems without locks report other errors: there, nothing protects and nothing refuses.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
+            close(descriptor)
+            throw TrainingError.runInUse(path: folder.path)
+        }
+    }
+
+    deinit { close(descriptor) }
 }

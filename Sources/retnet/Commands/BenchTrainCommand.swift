@@ -35,10 +35,9 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
         let model = try options.makeModel(forTraining: true)
         model.recomputesActivations = recompute
         let form = form ?? chunk.map { .chunkwise($0) } ?? model.configuration.trainingForm
-        var settings = Trainer.Options()
-        settings.form = form
-        settings.stepCount = 1_000_000
-        let trainer = try Trainer(model, source: try source(), options: settings)
+        var training = TrainingConfiguration()
+        training.duration = .steps(1_000_000)
+        let trainer = try Trainer(LanguageModelTask(model, source: source(), form: form), training)
         let timings = try options.measure(on: model.device) { _ = try trainer.makeStep() }
         let tokenCount = options.batch * length
         let flops = Double(try ModelAccounting(model.configuration).trainingFLOPsPerToken)

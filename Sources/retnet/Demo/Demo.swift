@@ -54,7 +54,7 @@ struct Demo {
         try showTraining(run, outcome)
         if tellsStories { try showRecall(loaded) }
         title(tellsStories ? "4. Generated stories" : "3. Generated text")
-        try showTexts(loaded, run.trainer.model.configuration.trainingLength, paths, interrupt)
+        try showTexts(loaded, run.trainer.task.model.configuration.trainingLength, paths, interrupt)
         title(tellsStories ? "5. The cost of decoding" : "4. The cost of decoding")
         try showDecoding(loaded.model)
         showFiles(outcome)
@@ -82,28 +82,28 @@ struct Demo {
         return [folder.storiesPath]
     }
 
-    private func trainingConfiguration(_ paths: [String]) throws -> TrainingConfiguration {
-        var configuration = TrainingConfiguration(preset: preset)
-        configuration.seed = UInt64(seed)
-        configuration.precision = elementType == .bfloat16 ? .bfloat16 : .float32
-        configuration.data.paths = paths
-        configuration.data.length = Self.length
-        configuration.data.batchSize = Self.batchSize
+    private func trainingConfiguration(_ paths: [String]) throws -> RunConfiguration<LanguageModelTask> {
+        var configuration = RunConfiguration(preset: preset)
+        configuration.training.seed = UInt64(seed)
+        configuration.training.precision = elementType == .bfloat16 ? .bfloat16 : .float32
+        configuration.task.data.paths = paths
+        configuration.task.data.length = Self.length
+        configuration.task.data.batchSize = Self.batchSize
         if tellsStories {
-            configuration.data.separator = .blankLines(1)
+            configuration.task.data.separator = .blankLines(1)
         } else {
-            configuration.data.validationFraction = 0.05
+            configuration.task.data.validationFraction = 0.05
         }
         let count = try steps ?? measuredStepCount(configuration)
-        configuration.duration = .steps(count)
-        configuration.schedule.warmupStepCount = max(1, min(100, count / 10))
-        configuration.monitoring.logInterval = max(1, min(10, count / 50))
-        configuration.monitoring.evaluationInterval = max(1, count / 6)
-        configuration.monitoring.evaluationBatchCount = 16
-        configuration.monitoring.sampleInterval = max(1, count / 3)
-        configuration.monitoring.sampleTokenCount = 160
-        configuration.monitoring.checkpointInterval = max(1, count / 2)
-        configuration.monitoring.keptCheckpointCount = 1
+        configuration.training.duration = .steps(count)
+        configuration.training.schedule.warmupStepCount = max(1, min(100, count / 10))
+        configuration.training.monitoring.logInterval = max(1, min(10, count / 50))
+        configuration.training.monitoring.evaluationInterval = max(1, count / 6)
+        configuration.training.monitoring.evaluationBatchCount = 16
+        configuration.training.monitoring.sampleInterval = max(1, count / 3)
+        configuration.training.monitoring.sampleTokenCount = 160
+        configuration.training.monitoring.checkpointInterval = max(1, count / 2)
+        configuration.training.monitoring.keptCheckpointCount = 1
         let parameters = try ModelAccounting(preset.configuration).parameterCount
         Console.result(
             "\(preset.name), \(Format.count(parameters)) parameters, \(elementType.rawValue) on \(device) with"
@@ -113,8 +113,8 @@ struct Demo {
     }
 
     /// As many updates as this machine makes in the time given, by the time of a few of them.
-    private func measuredStepCount(_ configuration: TrainingConfiguration) throws -> Int {
-        let resolved = try configuration.resolved()
+    private func measuredStepCount(_ configuration: RunConfiguration<LanguageModelTask>) throws -> Int {
+        let resolved = try configuration.task.resolved()
         let parameters = ParameterStore(source: .random(seed: 0), device: device)
         let model = try LanguageModel(resolved.model, parameters: parameters, computeType: elementType)
         var generator = StoryGenerator(seed: 0)
@@ -122,9 +122,8 @@ struct Demo {
         let source = try ShuffledWindows(
             stream: TokenStream(texts: [corpus.text], tokenizer: ByteTokenizer()), rowCount: Self.batchSize,
             length: Self.length, seed: 0)
-        var options = Trainer.Options()
-        options.form = resolved.form ?? .chunkwise(128)
-        let trainer = try Trainer(model, source: source, options: options)
+        let trainer = try Trainer(
+            LanguageModelTask(model, source: source, form: resolved.form ?? .chunkwise(128)))
         for _ in 0..<2 { _ = try trainer.makeStep() }
         var timings = Timings()
         for _ in 0..<6 {
@@ -140,7 +139,7 @@ struct Demo {
 
     // MARK: Results
 
-    private func showTraining(_ run: TrainingRun, _ outcome: TrainingOutcome) throws {
+    private func showTraining(_ run: TrainingRun<LanguageModelTask>, _ outcome: TrainingOutcome) throws {
         for ending in ["svg", "png"] {
             let source = ending == "svg" ? run.folder.lossCurveSVGPath : run.folder.lossCurvePNGPath
             if FileManager.default.fileExists(atPath: source) {

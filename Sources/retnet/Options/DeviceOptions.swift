@@ -55,10 +55,6 @@ struct DeviceOptions: ParsableArguments {
 
     private func elementType(_ preference: ComputePreference, on device: Device) -> ElementType {
         if let named = ElementType(rawValue: elementTypeName) { return named }
-        switch (preference, device) {
-        case (.exact, _), (_, .mps): return .float32
-        case (.fast, .cuda): return .bfloat16
-        case (.fast, .cpu): return Runtime.hasFastBFloat16 ? .bfloat16 : .float32
-        }
+        return preference == .fast ? Runtime.fastElementType(on: device) : .float32
     }
 }

@@ -49,11 +49,7 @@ struct DataOptions: ParsableArguments {
     func corpus() throws -> Corpus { try Corpus(paths: data, separator: separator) }
 
     private static func separator(_ text: String) throws -> DocumentSeparator {
-        if text == "file" { return .wholeFile }
-        if text.hasPrefix("text:"), text.utf8.count > 5 { return .text(String(text.dropFirst(5))) }
-        if text.hasPrefix("blank_lines:"), let count = Int(text.dropFirst(12)), count > 0 {
-            return .blankLines(count)
-        }
+        if let separator = DocumentSeparator(parsing: text) { return separator }
         throw ValidationError("'\(text)' is not file, blank_lines:N or text:SEPARATOR")
     }
 }

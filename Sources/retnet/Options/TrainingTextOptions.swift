@@ -1,7 +1,8 @@
 import ArgumentParser
 import RetNetSettings
+import RetNetText
 
-/// The text that a run learns from, and how it is cut into tokens.
+/// The text of a training run and its tokenizer.
 struct TrainingTextOptions: ParsableArguments {
     @Option(
         parsing: .upToNextOption,
@@ -12,24 +13,35 @@ struct TrainingTextOptions: ParsableArguments {
     @Option(
         name: .customLong("validation-data"), parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Text that is never trained on (default: a hundredth of --data is kept apart).", valueName: "path"
+            "Text that is never trained on (default: a hundredth of --data).", valueName: "path"
         ))
     var validationData: [String] = []
 
     @Option(
         name: .customLong("document-separator"),
-        help: "What separates documents in a file: file (nothing), blank_lines:N or text:SEPARATOR.")
+        help: "Separator of the documents in a file: file (none), blank_lines:N or text:SEPARATOR.")
     var separator: String?
 
     @OptionGroup var tokenizer: TokenizerOptions
 
-    /// What is given, under the names of the setting `data`.
-    var settings: SettingsObject {
-        var result = SettingsObject()
-        if !data.isEmpty { result["paths"] = .array(data.map { .string($0) }) }
-        if !validationData.isEmpty { result["validation_paths"] = .array(validationData.map { .string($0) }) }
-        if let separator { result["document_separator"] = .string(separator) }
-        if let name = tokenizer.name { result["tokenizer"] = .string(name) }
+    /// The options as settings.
+    var assignments: [SettingsAssignment] {
+        var result: [SettingsAssignment] = []
+        if !data.isEmpty { result.append(SettingsAssignment("data.paths", .array(data.map { .string($0) }))) }
+        if !validationData.isEmpty {
+            result.append(
+                SettingsAssignment("data.validation_paths", .array(validationData.map { .string($0) })))
+        }
+        if let separator { result.append(SettingsAssignment("data.document_separator", .string(separator))) }
+        if let name = tokenizer.name { result.append(SettingsAssignment("data.tokenizer", .string(name))) }
         return result
+    }
+
+    /// Returns a preset as settings, with the vocabulary that the tokenizer needs: presets are made for bytes.
+    func assignments(preset: String, vocabularySize: Int, tokenizer: (any Tokenizer)?) -> [SettingsAssignment]
+    {
+        let named = SettingsAssignment("model.preset", .string(preset))
+        guard let needed = tokenizer?.vocabularySize, needed > vocabularySize else { return [named] }
+        return [named, SettingsAssignment("model.vocabulary_size", .int(needed))]
     }
 }

@@ -9,7 +9,7 @@ import RetNetTraining
 final class BenchSubject {
     let name: String
     let configuration: LanguageModelConfiguration
-    let trainer: Trainer
+    let trainer: Trainer<LanguageModelTask>
     private(set) var training = Timings()
     private(set) var decoding = Timings()
     private(set) var stateByteCount = 0
@@ -31,11 +31,11 @@ final class BenchSubject {
         let model = try withoutGradients {
             try LanguageModel(configuration, parameters: store, computeType: type)
         }
-        var settings = Trainer.Options()
-        settings.form = configuration.trainingForm
-        settings.stepCount = 1_000_000
-        trainer = try Trainer(
-            model, source: try Self.madeUpText(batch: batch, length: length), options: settings)
+        var training = TrainingConfiguration()
+        training.duration = .steps(1_000_000)
+        let task = try LanguageModelTask(
+            model, source: Self.madeUpText(batch: batch, length: length), form: configuration.trainingForm)
+        trainer = try Trainer(task, training)
     }
 
     var parameterCount: Int { store.parameterCount }

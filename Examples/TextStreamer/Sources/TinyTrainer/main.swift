@@ -8,10 +8,10 @@ guard CommandLine.arguments.count == 3 else {
     exit(64)
 }
 do {
-    var configuration = TrainingConfiguration(preset: try Preset.named("retnet-1m"))
-    configuration.data.paths = [CommandLine.arguments[1]]
-    configuration.data.length = 128
-    configuration.duration = .steps(100)
+    var configuration = RunConfiguration(preset: try Preset.named("retnet-1m"))
+    configuration.task.data.paths = [CommandLine.arguments[1]]
+    configuration.task.data.length = 128
+    configuration.training.duration = .steps(100)
     let run = try TrainingRun(configuration, folder: CommandLine.arguments[2])
     let outcome = try run.run(observers: [ProgressObserver()])
     print("the model is in \(outcome.checkpointPath)")

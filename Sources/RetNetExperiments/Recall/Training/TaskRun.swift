@@ -45,7 +45,8 @@ public struct TaskRun: Sendable {
         let store = ParameterStore(source: .random(seed: seed), device: device)
         let model = try LanguageModel(configuration, parameters: store, computeType: .float32)
         let source = SyntheticBatches(task, rowCount: settings.batchSize, seed: seed)
-        let trainer = try Trainer(model, source: source, options: options(seed))
+        let learner = try LanguageModelTask(model, source: source, form: configuration.trainingForm)
+        let trainer = try Trainer(learner, trainingConfiguration, dropoutSeed: seed)
         var outcome = TaskOutcome(
             accuracies: [], validation: 0, stepsToGoal: nil, stepCount: 0,
             learningRate: settings.learningRate,
@@ -72,17 +73,15 @@ public struct TaskRun: Sendable {
         return outcome
     }
 
-    private func options(_ seed: UInt64) -> Trainer.Options {
-        var options = Trainer.Options()
+    private var trainingConfiguration: TrainingConfiguration {
+        var options = TrainingConfiguration()
         options.optimizer.learningRate = settings.learningRate
         options.optimizer.weightDecay = settings.weightDecay
         options.optimizer.clipNorm = 1
         options.schedule.kind = .cosine
         options.schedule.warmupStepCount = min(settings.warmupStepCount, settings.stepCount / 10)
         options.schedule.minimumRatio = 0.05
-        options.stepCount = settings.stepCount
-        options.form = configuration.trainingForm
-        options.dropoutSeed = seed
+        options.duration = .steps(settings.stepCount)
         return options
     }
 

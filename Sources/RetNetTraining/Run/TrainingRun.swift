@@ -1,0 +1,204 @@
+import Foundation
+import RetNetGeneration
+import RetNetStorage
+import RetNetText
+import RetNetTorch
+
+/// A training run in a folder: steps, validations, samples, metrics and checkpoints.
+///
+/// Nothing is lost when the process dies at any moment: the run resumes bit for bit from its newest whole checkpoint,
+/// which is a model folder.
+public final class TrainingRun<Task: TrainingTask> {
+    /// The folder of the run.
+    public let folder: RunFolder
+    /// The configuration with every automatic choice made.
+    public let configuration: RunConfiguration<Task>
+    /// The trainer, with the task and its model.
+    public let trainer: Trainer<Task>
+    /// The tokenizer of the run.
+    public let tokenizer: any Tokenizer
+    /// The step that the run was resumed at; nil for a new run.
+    public let resumedStep: Int?
+
+    private let lock: RunLock
+    private let recorder: RunRecorder
+    private var observers: [any TrainingObserver] = []
+    private var bestValidation: ValidationRecord?
+    private var lastValidation: ValidationRecord?
+
+    private var monitoring: MonitoringConfiguration { configuration.training.monitoring }
+
+    /// Begins a run in a new folder, or resumes the one in it.
+    ///
+    /// Without a tokenizer, that of the checkpoint, of `data.tokenizer` or the task's standard one is taken. `warn` gets
+    /// a message for each broken checkpoint that is passed over. Throws ``TrainingError``, `SettingsError`, `TextError`,
+    /// `EvaluationError`, `CheckpointError`, `StorageError` and `TorchError`; earlier contents of the folder are then
+    /// untouched.
+    public init(
+        _ configuration: RunConfiguration<Task>, folder path: String, resume: Bool = false,
+        tokenizer: (any Tokenizer)? = nil, device: Device = .cpu, warn: (String) -> Void = { _ in }
+    ) throws {
+        folder = RunFolder(path: path)
+        let resolved = try configuration.resolved(on: device)
+        self.configuration = resolved
+        try folder.check(resume: resume)
+        var lock: RunLock?
+        var checkpoint: String?
+        if resume {
+            lock = try folder.open()
+            try folder.removeLeftovers()
+            try resolved.checkResumable(in: folder)
+            let newest = try folder.newestWholeCheckpoint(warn: warn)
+            checkpoint = newest?.path
+            resumedStep = newest?.step
+        } else {
+            resumedStep = nil
+        }
+        // Mistakes in the data or the model must be found before a folder is made.
+        self.tokenizer = try tokenizer ?? resolved.task.tokenizer(checkpoint: checkpoint)
+        let task = try Task(resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device)
+        trainer = try Trainer(task, resolved.training)
+        self.lock = try lock ?? folder.open()
+        if let checkpoint {
+            let progress = try Checkpoint.restore(trainer, from: checkpoint)
+            bestValidation = progress.bestValidation
+            lastValidation = progress.lastValidation
+        }
+        // Last, so that a run that cannot be resumed keeps its configuration.
+        try AtomicFile.write(Data(resolved.yamlText.utf8), to: folder.configurationPath)
+        // A run that died before its first checkpoint starts again, and so do its logs.
+        recorder = try RunRecorder(folder: folder, resumedStep: resume ? resumedStep ?? 0 : nil)
+    }
+
+    /// Trains until the last step or until a stop is requested, then saves.
+    ///
+    /// The flag is read after every step. Throws errors of training, saving and observers; the run can then be resumed
+    /// from its last checkpoint.
+    public func run(interrupt: InterruptFlag = InterruptFlag(), observers: [any TrainingObserver] = []) throws
+        -> TrainingOutcome
+    {
+        self.observers = observers
+        defer { self.observers = [] }
+        try notify { try $0.trainingDidStart(startStep: trainer.step, stepCount: trainer.stepCount) }
+        var meter = ThroughputMeter(step: trainer.step)
+        var lastSavedStep = resumedStep
+        var loss: Double?
+        if !interrupt.isRaised {
+            try trainer.makeSteps { result in
+                meter.add(seconds: result.seconds, tokenCount: result.tokenCount)
+                loss = result.loss
+                try report(result, &meter)
+                if isDue(result.step, every: monitoring.evaluationInterval) { _ = try validate() }
+                if isDue(result.step, every: monitoring.sampleInterval) { try writeSample() }
+                if isDue(result.step, every: monitoring.checkpointInterval) {
+                    try save()
+                    lastSavedStep = result.step
+                }
+                return !interrupt.isRaised
+            }
+        }
+        let isFinished = trainer.step >= trainer.stepCount
+        // The validation belongs into the last checkpoint.
+        if isFinished, lastValidation?.step != trainer.step, try validate() { lastSavedStep = nil }
+        if lastSavedStep != trainer.step { try save() }
+        try recorder.drawLossCurve(final: true)
+        let outcome = TrainingOutcome(
+            reason: isFinished ? .finished : .interrupted, step: trainer.step, loss: loss,
+            validation: lastValidation, checkpointPath: folder.checkpointPath(step: trainer.step))
+        try notify { try $0.trainingDidEnd(outcome) }
+        return outcome
+    }
+
+    private func isDue(_ step: Int, every interval: Int) -> Bool { interval > 0 && step % interval == 0 }
+
+    private func notify(_ body: (any TrainingObserver) throws -> Void) throws {
+        for observer in observers { try body(observer) }
+    }
+
+    // MARK: Reporting
+
+    /// Notifies observers of a step, and writes its metrics when they are due.
+    private func report(_ result: TrainingStep, _ meter: inout ThroughputMeter) throws {
+        try notify { try $0.trainingDidStep(result) }
+        if let reason = result.skipReason {
+            try recorder.write(skippedStep: result.step, reason: reason)
+            try notify { try $0.trainingDidWarn("step \(result.step): update skipped because \(reason)") }
+        }
+        let stepCount = trainer.stepCount
+        guard result.step % max(1, monitoring.logInterval) == 0 || result.step == stepCount else { return }
+        let speed = meter.take(step: result.step, stepsLeft: stepCount - result.step)
+        let metrics = TrainingMetrics(
+            step: result.step, time: Date().timeIntervalSince1970, tokenCount: result.totalTokenCount,
+            loss: result.loss, accuracy: result.accuracy,
+            bitsPerByte: trainer.task.bitsPerByte(loss: result.loss), learningRate: result.learningRate,
+            gradientNorm: result.gradientNorm, tokensPerSecond: speed.tokensPerSecond,
+            peakMemoryByteCount: ProcessMemory.peakByteCount, secondsLeft: speed.secondsLeft,
+            skippedCount: trainer.lossGuard.statistics.skippedInAll, auxiliary: result.auxiliary)
+        try recorder.write(metrics)
+        try notify { try $0.trainingDidLog(metrics) }
+    }
+
+    /// Measures the validation data; returns false where there is none.
+    private func validate() throws -> Bool {
+        guard let record = try trainer.task.validate(step: trainer.step) else { return false }
+        guard record.loss.isFinite else {
+            try notify {
+                try $0.trainingDidWarn("step \(record.step): the validation loss is \(record.loss)")
+            }
+            return true
+        }
+        let isBest = bestValidation.map { record.loss < $0.loss } ?? true
+        if isBest { bestValidation = record }
+        lastValidation = record
+        try recorder.write(record)
+        try notify { try $0.trainingDidValidate(record, isBest: isBest) }
+        return true
+    }
+
+    private func writeSample() throws {
+        let step = trainer.step
+        do {
+            guard let text = try trainer.task.sample() else { return }
+            try recorder.write(sample: text, step: step)
+            try notify { try $0.trainingDidSample(step: step, text: text) }
+        } catch let error as GenerationError {
+            // A prompt that cannot be continued must not end the run.
+            try notify { try $0.trainingDidWarn("step \(step): no sample: \(error)") }
+        }
+    }
+
+    /// Saves a checkpoint, points at it, draws the loss curve, and only then removes old checkpoints.
+    private func save() throws {
+        var progress = try trainer.progress()
+        progress.bestValidation = bestValidation
+        progress.lastValidation = lastValidation
+        let path = folder.checkpointPath(step: trainer.step)
+        try Checkpoint.save(trainer, progress: progress, to: path)
+        try folder.publish(step: trainer.step)
+        try folder.removeOldCheckpoints(keeping: monitoring.keptCheckpointCount)
+        try recorder.drawLossCurve(final: false)
+        try notify { try $0.trainingDidSave(step: trainer.step, path: path) }
+    }
+}
+
+extension TaskConfiguration {
+    /// Returns the tokenizer of a checkpoint, else the named one, else the standard one.
+    ///
+    /// Throws ``TrainingError/checkpointMismatch(path:reason:)`` if checkpoint and configuration name different ones,
+    /// `TextError` and `StorageError`.
+    func tokenizer(checkpoint: String?) throws -> any Tokenizer {
+        let named = Result {
+            try tokenizerName.map { try TokenizerLoader.load(named: $0, sentinelCount: sentinelCount) }
+        }
+        guard let checkpoint, let own = try? TokenizerLoader.load(folder: checkpoint) else {
+            return try named.get() ?? standardTokenizer()
+        }
+        // The file may be gone: a checkpoint has all that is needed.
+        if case .success(let named?) = named, named.identity != own.identity {
+            throw TrainingError.checkpointMismatch(
+                path: checkpoint,
+                reason: "its tokenizer is \(own.identity), but data.tokenizer means \(named.identity)")
+        }
+        return own
+    }
+}

@@ -1,0 +1,127 @@
+import RetNetLayers
+import RetNetSettings
+import RetNetText
+import RetNetTorch
+
+/// A model with its data and its loss: the part of a training run that depends on the kind of model.
+///
+/// A ``Trainer`` needs the parameters, the gradients and the state of the data; a ``TrainingRun`` also makes the task
+/// from a configuration, validates it, and writes its model.
+public protocol TrainingTask: AnyObject {
+    /// The task's part of a run's configuration.
+    associatedtype Configuration: TaskConfiguration
+
+    // MARK: Steps
+
+    /// The parameters that are trained.
+    var parameters: ParameterStore { get }
+    /// Tokens of one pass, which durations in tokens count.
+    var tokensPerPass: Int { get }
+
+    /// Returns the steps, not rounded, of the given number of passes over the data.
+    ///
+    /// Throws ``TrainingError/unknownEpochLength`` for data without end.
+    func stepCount(epochs: Double, passesPerStep: Int) throws -> Double
+
+    /// Takes the next batches and adds the gradients of their mean loss to the parameters.
+    ///
+    /// Losses of passes are weighted by their targets, so that several passes equal one large batch.
+    func accumulateGradients(passCount: Int, generator: Generator) throws -> StepLoss
+
+    // MARK: State
+
+    /// The place in the data.
+    var dataState: BatchSourceState { get }
+    /// True if the next batch continues from a state of the model.
+    var hasCarriedState: Bool { get }
+
+    /// Moves to a saved place in the data; throws `TextError.stateMismatch`.
+    func restoreData(_ state: BatchSourceState) throws
+    /// Drops the state that the next batch would continue from.
+    func forgetCarriedState()
+    /// Writes that state into the folder of a checkpoint.
+    func writeCarriedState(into folder: String) throws
+    /// Reads that state from the folder of a checkpoint.
+    func readCarriedState(from folder: String) throws
+
+    // MARK: Runs in a folder
+
+    /// Makes the task of a run: reads the data, and makes the model or loads that of a checkpoint.
+    ///
+    /// Throws ``TrainingError`` where configuration, data, tokenizer and model do not fit each other.
+    init(
+        _ configuration: RunConfiguration<Self>, tokenizer: any Tokenizer, checkpoint: String?,
+        device: Device) throws
+
+    /// Measures data that is never trained on, after the given step; nil where there is none.
+    func validate(step: Int) throws -> ValidationRecord?
+    /// Converts a loss in nats per token to bits per byte; nil where targets are not a text from start to end.
+    func bitsPerByte(loss: Double) -> Double?
+    /// Generates a text, the same for the same weights, without effect on the course of the run.
+    func sample() throws -> String?
+    /// Writes the files of a model folder.
+    func writeModel(into folder: String) throws
+}
+
+extension TrainingTask {
+    /// False: every batch starts from an empty state.
+    public var hasCarriedState: Bool { false }
+    /// Does nothing.
+    public func forgetCarriedState() {}
+    /// Does nothing.
+    public func writeCarriedState(into folder: String) throws {}
+    /// Does nothing.
+    public func readCarriedState(from folder: String) throws {}
+    /// Nil.
+    public func bitsPerByte(loss: Double) -> Double? { nil }
+}
+
+/// The task's part of a run's configuration: the model, the data and the loss.
+///
+/// Its settings stand at the root of the configuration file, with those of ``TrainingConfiguration``.
+public protocol TaskConfiguration: DeclaredSettings, Sendable, Equatable {
+    /// Settings, or beginnings of their paths, that may change when a run is resumed.
+    static var changeableKeys: [String] { get }
+
+    /// Returns the settings that those of `model` are laid over; nil where the architecture is written out.
+    ///
+    /// Throws `SettingsError` with the place of a name that is not known.
+    static func baseModel(of document: SettingsDocument) throws -> SettingsTree?
+    /// Returns the configuration that the settings of a document are laid over.
+    static func defaults(for document: SettingsDocument) throws -> (
+        task: Self, training: TrainingConfiguration
+    )
+
+    /// The tokenizer that the configuration names; nil for the standard one.
+    var tokenizerName: String? { get }
+    /// Sentinels that a SentencePiece tokenizer gets.
+    var sentinelCount: Int { get }
+    /// Returns the tokenizer of a run whose configuration names none.
+    func standardTokenizer() throws -> any Tokenizer
+    /// Returns the configuration with absolute paths and every automatic choice made.
+    ///
+    /// Throws `SettingsError` when the model is not sound.
+    func resolved() throws -> Self
+}
+
+/// The loss of one step over all its passes.
+public struct StepLoss: Sendable, Equatable {
+    /// Mean cross entropy in nats per target.
+    public var mean: Double
+    /// Targets that counted.
+    public var targetCount: Int
+    /// Share of targets that had the largest logit; nil where that is not counted.
+    public var accuracy: Double?
+    /// Terms added to the loss and other measurements of the layers, by name.
+    public var auxiliary: [String: Double]
+
+    /// The given figures.
+    public init(
+        mean: Double, targetCount: Int, accuracy: Double? = nil, auxiliary: [String: Double] = [:]
+    ) {
+        self.mean = mean
+        self.targetCount = targetCount
+        self.accuracy = accuracy
+        self.auxiliary = auxiliary
+    }
+}

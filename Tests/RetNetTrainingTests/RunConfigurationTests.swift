@@ -1,0 +1,117 @@
+import Foundation
+import RetNetMixers
+import RetNetModels
+import RetNetSettings
+import RetNetTraining
+import Testing
+
+@Suite struct RunConfigurationTests {
+    @Test func `A configuration survives being written and read`() throws {
+        var configuration = RunConfiguration(model: Tiny.model(dropout: 0.1))
+        configuration.task.data.paths = ["a.txt", "b c.txt"]
+        configuration.task.data.separator = .text("<|end|>")
+        configuration.task.data.mode = .contiguous
+        configuration.training.duration = .epochs(1.5)
+        configuration.task.form = .chunkwise(64)
+        configuration.training.seed = 7
+        configuration.training.monitoring.samplePrompt = "Once: \"upon\"\n"
+        let read = try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: configuration.yamlText))
+        #expect(read == configuration)
+        let resolved = try configuration.resolved()
+        #expect(
+            try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: resolved.yamlText)) == resolved)
+    }
+
+    @Test func `A preset gives model and recipe, and everything can be overridden`() throws {
+        let document = try SettingsDocument(
+            yaml: "model: {preset: retnet-1m, layer_count: 3}\noptimizer: {learning_rate: 0.5}\n")
+        let configuration = try RunConfiguration<LanguageModelTask>(
+            document,
+            assignments: ["model.hidden_size=64", "steps=12", "optimizer.betas[1]=0.99", "data.paths=x"]
+                .map(SettingsAssignment.init(parsing:)))
+        let preset = try Preset.named("retnet-1m")
+        #expect(configuration.task.model.layerCount == 3)
+        #expect(configuration.task.model.hiddenSize == 64)
+        #expect(configuration.task.model.mixer == preset.configuration.mixer)
+        #expect(configuration.training.optimizer.learningRate == 0.5)
+        #expect(configuration.training.duration == .steps(12))
+        #expect(configuration.task.data.paths == ["x"])
+        #expect(configuration.training.optimizer.adamW.betas == [preset.recipe.betas[0], 0.99])
+        #expect(configuration.training.schedule.warmupStepCount == preset.recipe.warmupSteps)
+    }
+
+    @Test func `Recipes of every preset become whole micro-batches`() {
+        for preset in Preset.all {
+            let configuration = RunConfiguration(preset: preset)
+            let tokens =
+                configuration.task.data.batchSize * configuration.task.data.length
+                * configuration.training.accumulationCount
+            #expect(tokens <= preset.recipe.tokensPerStep)
+            #expect(tokens + configuration.task.data.length > preset.recipe.tokensPerStep)
+            #expect(configuration.training.optimizer.learningRate == preset.recipe.peakLearningRate)
+        }
+    }
+
+    @Test func `All problems are listed at once with their places`() throws {
+        let yaml = """
+            model: {preset: retnet-1m}
+            data: {length: 0, mode: random, document_separator: commas}
+            optimizer: {learning_rate: -1, beta: [1, 2]}
+            schedule: {kind: square}
+            steps: 5
+            tokens: 10
+            form: recurrent
+            sede: 3
+            """
+        let error = #expect(throws: SettingsError.self) {
+            try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: yaml, sourceName: "run.yaml"))
+        }
+        let paths = Set(error?.problems.map(\.path) ?? [])
+        #expect(
+            paths == [
+                "data.length", "data.mode", "data.document_separator", "optimizer.learning_rate",
+                "optimizer.beta",
+                "schedule.kind", "tokens", "form", "sede",
+            ])
+        #expect(error?.description.contains("'seed'") == true)
+    }
+
+    @Test func `An unknown preset is answered with the one that was meant`() throws {
+        let error = #expect(throws: SettingsError.self) {
+            try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: "model: {preset: retnet-3n}"))
+        }
+        #expect(error?.description.contains("retnet-3m") == true)
+    }
+
+    @Test func `A list index beyond its end is refused before anything is read`() throws {
+        #expect(throws: SettingsError.self) {
+            try RunConfiguration<LanguageModelTask>(
+                SettingsDocument(yaml: "model: {preset: retnet-1m}"),
+                assignments: [SettingsAssignment(parsing: "a b")])
+        }
+    }
+
+    @Test func `A model that can only run in parallel trains in parallel`() throws {
+        var configuration = RunConfiguration(model: Tiny.model())
+        #expect(try configuration.resolved().task.form == .chunkwise(128))
+        configuration.task.model.mixer = .retention(
+            RetentionConfiguration(headCount: 2, keySize: 8, valueSize: 8, normalization: .decaySumAbs))
+        #expect(try configuration.resolved().task.form == .parallel)
+        configuration.task.form = .chunkwise(8)
+        let error = #expect(throws: SettingsError.self) {
+            try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: configuration.yamlText))
+        }
+        #expect(error?.problems.map(\.path) == ["form"])
+    }
+
+    @Test func `Tokens and epochs become steps`() throws {
+        try withFolder { folder in
+            var configuration = try Tiny.configuration(in: folder, steps: 1)
+            configuration.training.accumulationCount = 2
+            configuration.training.duration = .tokens(24 * 3 * 2 * 4 + 1)
+            #expect(try TrainingRun(configuration, folder: folder.path + "/tokens").trainer.stepCount == 5)
+            configuration.training.duration = .epochs(1e-9)
+            #expect(try TrainingRun(configuration, folder: folder.path + "/epochs").trainer.stepCount == 1)
+        }
+    }
+}
