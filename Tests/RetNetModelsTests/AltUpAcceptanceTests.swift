@@ -5,7 +5,7 @@ import RetNetModels
 import RetNetTorch
 import Testing
 
-/// What AltUp promises of whole models, beside the tests of its parts.
+/// Properties of whole models with AltUp.
 @Suite struct AltUpAcceptanceTests {
     @Test(arguments: [2, 3]) func `Gradients of Sequence-AltUp are finite differences`(stride: Int) throws {
         // Five tokens: the last group is short.
@@ -28,7 +28,7 @@ import Testing
     ) throws {
         for change in [{ _ in }, AltUpModelTests.attention()] as [(inout LanguageModelConfiguration) -> Void]
         {
-            let altUp = AltUpConfiguration(kind: kind, blockCount: k)
+            let altUp = AltUpConfiguration(kind: kind, streamCount: k)
             let model = try AltUpModelTests.model(AltUpModelTests.configuration(altUp, change))
             let tokens = try LanguageModelTests.tokens(2, 9)
             let whole = try model(tokens, form: .parallel)
@@ -61,7 +61,7 @@ import Testing
     @Test func `Gemma's cell equals its formulas, number by number`() throws {
         let (k, d) = (3, 4)
         let store = ParameterStore(source: .random(seed: 6), elementType: .float64)
-        var configuration = AltUpConfiguration(kind: .gemma, blockCount: k)
+        var configuration = AltUpConfiguration(kind: .gemma, streamCount: k)
         configuration.coefficientClip = 0.9
         let stack = try AltUpStack(
             configuration, hiddenSize: d, layerCount: 1, scope: store.root,
@@ -80,8 +80,8 @@ import Testing
         let (p, c) = (
             limited(try values("prediction_coefficients")), limited(try values("correction_coefficients"))
         )
-        let blocks = try (0..<k).map { _ in try generator.normal([1, 1, d], .float64) }
-        let x = try blocks.map { try $0.doubles() }
+        let streams = try (0..<k).map { _ in try generator.normal([1, 1, d], .float64) }
+        let x = try streams.map { try $0.doubles() }
         func modalities(_ x: [Double]) -> [Double] {
             let scale = (x.reduce(0) { $0 + $1 * $1 } / Double(d) + 1e-6).squareRoot()
             return (0..<k).map { i in
@@ -104,11 +104,11 @@ import Testing
             let factor = 1 + (0..<k).reduce(0) { $0 + c[i * k + $1] * n[$1] }
             return (0..<d).map { predicted[i][$0] + factor * (output[$0] - predicted[0][$0]) }
         }
-        let found = try stack.layer(0, blocks) { input, _ in try input * 3 + 1 }
-        for (block, numbers) in zip(found, expected) {
-            #expect(relativeDifference(try block.doubles(), numbers) < 1e-12)
+        let found = try stack.layer(0, streams) { input, _ in try input * 3 + 1 }
+        for (stream, numbers) in zip(found, expected) {
+            #expect(relativeDifference(try stream.doubles(), numbers) < 1e-12)
         }
-        // The way out: projections of the magnitude of the first block, and their mean.
+        // The collapse: projections of the magnitude of the first stream, and their mean.
         let parts = try (1..<k).map { i in
             let weight = try #require(store["altup.collapse.\(i).weight"]).doubles()
             let y = (0..<d).map { row in (0..<d).reduce(0) { $0 + weight[row * d + $1] * x[i][$1] } }
@@ -118,16 +118,16 @@ import Testing
         let mean = (0..<d).map { channel in
             ([x[0]] + parts).reduce(0) { $0 + $1[channel] } / Double(k)
         }
-        #expect(relativeDifference(try stack.collapse(blocks).doubles(), mean) < 1e-12)
+        #expect(relativeDifference(try stack.collapse(streams).doubles(), mean) < 1e-12)
     }
 }
 
 /// Packed rows of T5 with AltUp.
 @Suite struct AltUpPackingTests {
     static let variants: [(altUp: AltUpConfiguration, stride: Int)] = [
-        (AltUpConfiguration(blockCount: 1), 1), (AltUpConfiguration(), 1),
-        (AltUpConfiguration(blockCount: 4), 1), (AltUpConfiguration(kind: .recycled), 1),
-        (AltUpConfiguration(kind: .gemma, blockCount: 3), 1),
+        (AltUpConfiguration(streamCount: 1), 1), (AltUpConfiguration(), 1),
+        (AltUpConfiguration(streamCount: 4), 1), (AltUpConfiguration(kind: .recycled), 1),
+        (AltUpConfiguration(kind: .gemma, streamCount: 3), 1),
         (.sequence(SequenceReductionConfiguration(stride: 3, firstLayer: 0, lastLayer: 1)), 3),
         (.sequence(SequenceReductionConfiguration(mode: .skip, stride: 5, firstLayer: 0, lastLayer: 1)), 5),
         (.sequence(SequenceReductionConfiguration(mode: .pool, stride: 5)), 5),

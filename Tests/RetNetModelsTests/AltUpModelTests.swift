@@ -5,7 +5,7 @@ import RetNetSettings
 import RetNetTorch
 import Testing
 
-/// Whole models with several blocks: forms, states, recomputation, conversion, accounting.
+/// Whole models with several streams: forms, states, recomputation, conversion, accounting.
 @Suite struct AltUpModelTests {
     static func configuration(
         _ altUp: AltUpConfiguration?, _ change: (inout LanguageModelConfiguration) -> Void = { _ in }
@@ -21,7 +21,7 @@ import Testing
         { $0.mixer = .attention(AttentionConfiguration(headCount: 2, headSize: 8, xPosScaleBase: xPos)) }
     }
 
-    /// A model whose mixes are not at their first values, where blocks would be equal.
+    /// A model with mixes away from their initial values, at which streams would be equal.
     static func model(
         _ c: LanguageModelConfiguration, type: ElementType = .float64, compute: ElementType? = nil
     ) throws -> LanguageModel {
@@ -37,11 +37,11 @@ import Testing
     }
 
     static let variants: [(String, LanguageModelConfiguration)] = [
-        ("K = 1", configuration(AltUpConfiguration(blockCount: 1))),
+        ("K = 1", configuration(AltUpConfiguration(streamCount: 1))),
         ("K = 2", configuration(AltUpConfiguration())),
-        ("K = 4", configuration(AltUpConfiguration(blockCount: 4))),
+        ("K = 4", configuration(AltUpConfiguration(streamCount: 4))),
         (
-            "same block, predicted input",
+            "same stream, predicted input",
             configuration(AltUpConfiguration(selection: .same, layerInput: .predicted))
         ),
         (
@@ -53,21 +53,21 @@ import Testing
         ),
         (
             "recycled, K = 4, mean, layer norms",
-            configuration(AltUpConfiguration(kind: .recycled, blockCount: 4, reduction: .mean)) {
+            configuration(AltUpConfiguration(kind: .recycled, streamCount: 4, reduction: .mean)) {
                 $0.norm.kind = .layer
                 $0.embeddingNorm = true
             }
         ),
         (
             "wide, tied, with sinusoids and an embedding norm",
-            configuration(AltUpConfiguration(blockCount: 3)) {
+            configuration(AltUpConfiguration(streamCount: 3)) {
                 $0.tiedOutput = true
                 $0.positionEmbedding = .sinusoidal
                 $0.embeddingNorm = true
             }
         ),
-        ("sum", configuration(AltUpConfiguration(kind: .sum, blockCount: 3))),
-        ("gemma", configuration(AltUpConfiguration(kind: .gemma, blockCount: 4))),
+        ("sum", configuration(AltUpConfiguration(kind: .sum, streamCount: 3))),
+        ("gemma", configuration(AltUpConfiguration(kind: .gemma, streamCount: 4))),
         ("sequence", configuration(.sequence(SequenceReductionConfiguration(stride: 3)))),
         (
             "sequence by anchors, with convolutions",
@@ -77,14 +77,14 @@ import Testing
         ),
         ("skip", configuration(.sequence(SequenceReductionConfiguration(mode: .skip, stride: 4)))),
         ("attention, K = 2", configuration(AltUpConfiguration(), attention())),
-        ("attention, K = 4", configuration(AltUpConfiguration(kind: .recycled, blockCount: 4), attention())),
+        ("attention, K = 4", configuration(AltUpConfiguration(kind: .recycled, streamCount: 4), attention())),
         (
             "attention, sequence",
             configuration(
                 AltUpConfiguration(sequence: SequenceReductionConfiguration(stride: 3)), attention(xPos: 4))
         ),
         (
-            "blocks and sequence",
+            "streams and sequence",
             configuration(AltUpConfiguration(sequence: SequenceReductionConfiguration(stride: 2)))
         ),
     ]
@@ -204,11 +204,11 @@ import Testing
         compare(try Self.gradients(model, .parallel, dropout: true), dropped)
     }
 
-    @Test func `One block with p = 1 and g = 1 is the dense model bit for bit`() throws {
+    @Test func `One stream with p = 1 and g = 1 is the dense model bit for bit`() throws {
         for type in [ElementType.float32, .bfloat16] {
             let dense = try LanguageModelTests.model(Self.configuration(nil), type: .float32, compute: type)
             let one = try LanguageModelTests.model(
-                Self.configuration(AltUpConfiguration(blockCount: 1)), type: .float32, compute: type)
+                Self.configuration(AltUpConfiguration(streamCount: 1)), type: .float32, compute: type)
             let tokens = try LanguageModelTests.tokens(2, 17)
             for form in [MixerForm.parallel, .recurrent] {
                 let (a, b) = try (dense(tokens, form: form).logits, one(tokens, form: form).logits)
@@ -218,7 +218,7 @@ import Testing
         let first = try Self.gradients(
             LanguageModelTests.model(Self.configuration(nil), type: .float32), .parallel)
         let model = try LanguageModelTests.model(
-            Self.configuration(AltUpConfiguration(blockCount: 1)), type: .float32)
+            Self.configuration(AltUpConfiguration(streamCount: 1)), type: .float32)
         let second = try Self.gradients(model, .parallel)
         let shared = zip(model.parameters.entries, second).filter { !$0.0.name.contains("altup") }.map(\.1)
         #expect(shared == first)
@@ -236,10 +236,10 @@ import Testing
             let tokens = try LanguageModelTests.tokens(2, 17)
             let expected = try dense(tokens, form: .parallel).logits
             for altUp in [
-                AltUpConfiguration(kind: .recycled, blockCount: k, reduction: .mean),
-                AltUpConfiguration(kind: .recycled, blockCount: k),
-                AltUpConfiguration(blockCount: k),
-                AltUpConfiguration(blockCount: k, initialization: .averaging),
+                AltUpConfiguration(kind: .recycled, streamCount: k, reduction: .mean),
+                AltUpConfiguration(kind: .recycled, streamCount: k),
+                AltUpConfiguration(streamCount: k),
+                AltUpConfiguration(streamCount: k, initialization: .averaging),
             ] {
                 let converted = try AltUpConversion.convert(dense, to: altUp)
                 let found = try converted(tokens, form: .chunkwise(4)).logits
@@ -254,7 +254,7 @@ import Testing
         }
     }
 
-    @Test func `Recycled with a mean of two blocks is exact, and its blocks part in training`() throws {
+    @Test func `Recycled with a mean of two streams is exact, and its streams diverge in training`() throws {
         let dense = try LanguageModelTests.model(Self.configuration(nil), type: .float32)
         let recycled = try AltUpConversion.convert(
             dense, to: AltUpConfiguration(kind: .recycled, reduction: .mean))
@@ -277,7 +277,7 @@ import Testing
             #expect(throws: AltUpConversionError.self) { try AltUpConversion.convert(dense, to: altUp) }
         }
         let wide = try LanguageModelTests.model(Self.configuration(AltUpConfiguration()))
-        #expect(throws: AltUpConversionError.hasBlocksAlready) {
+        #expect(throws: AltUpConversionError.hasAltUpAlready) {
             try AltUpConversion.convert(wide, to: AltUpConfiguration())
         }
     }
@@ -286,7 +286,7 @@ import Testing
         let dense = try ModelAccounting(Self.configuration(nil))
         for k in [1, 2, 4] {
             for kind in [AltUpConfiguration.Kind.standard, .recycled, .gemma] {
-                let c = Self.configuration(AltUpConfiguration(kind: kind, blockCount: k))
+                let c = Self.configuration(AltUpConfiguration(kind: kind, streamCount: k))
                 #expect(
                     try ModelAccounting(c).stateElementCount(tokenCount: 9)
                         == dense.stateElementCount(tokenCount: 9))
@@ -305,13 +305,13 @@ import Testing
         let (v, d, layers) = (256, 512, 6)
         for k in [1, 2, 4] {
             let scalars = layers * (k * k + k)
-            #expect(try added(AltUpConfiguration(kind: .recycled, blockCount: k)) == scalars)
+            #expect(try added(AltUpConfiguration(kind: .recycled, streamCount: k)) == scalars)
             // Table, output matrix and final norm.
-            #expect(try added(AltUpConfiguration(blockCount: k)) == scalars + (k - 1) * (2 * v * d + d))
-            #expect(try added(AltUpConfiguration(kind: .sum, blockCount: k)) == (k - 1) * v * d)
+            #expect(try added(AltUpConfiguration(streamCount: k)) == scalars + (k - 1) * (2 * v * d + d))
+            #expect(try added(AltUpConfiguration(kind: .sum, streamCount: k)) == (k - 1) * v * d)
             let cell = k * k * k + k * k + k * d + d
             #expect(
-                try added(AltUpConfiguration(kind: .gemma, blockCount: k)) == layers * cell + 2 * (k - 1) * d
+                try added(AltUpConfiguration(kind: .gemma, streamCount: k)) == layers * cell + 2 * (k - 1) * d
                     * d)
         }
         #expect(try added(.sequence(SequenceReductionConfiguration())) == 4 * 3)
@@ -332,7 +332,7 @@ import Testing
 
     @Test func `Gemma's mix with coefficients of zero passes the same innovation to all`() throws {
         let store = ParameterStore(source: .random(seed: 1), elementType: .float64)
-        let configuration = AltUpConfiguration(kind: .gemma, blockCount: 4)
+        let configuration = AltUpConfiguration(kind: .gemma, streamCount: 4)
         let stack = try AltUpStack(
             configuration, hiddenSize: 6, layerCount: 1, scope: store.root,
             layerScope: { store.root.scope("layers.\($0)") })
@@ -342,14 +342,14 @@ import Testing
             }
         }
         let x = try Generator(seed: 3).normal([2, 3, 6], .float64)
-        let blocks = try stack.expand(x)
+        let streams = try stack.expand(x)
         func size(_ x: Tensor) throws -> Tensor { try (x * x).mean([-1]) }
-        for block in blocks { #expect(try AltUpTests.error(size(block), size(x)) < 1e-4) }
-        let mixed = try stack.layer(0, blocks) { input, _ in
+        for stream in streams { #expect(try AltUpTests.error(size(stream), size(x)) < 1e-4) }
+        let mixed = try stack.layer(0, streams) { input, _ in
             #expect(try AltUpTests.error(input, x) < 1e-14)
             return try input * 3 + 1
         }
-        for (before, after) in zip(blocks, mixed) {
+        for (before, after) in zip(streams, mixed) {
             #expect(try AltUpTests.error(after - before, x * 2 + 1) < 1e-13)
         }
     }

@@ -6,7 +6,7 @@ import Testing
 
 /// AltUp around the layers of T5: exact sizes, decoding step by step, padding.
 @Suite struct AltUpT5Tests {
-    /// Totals of the fact sheet for v1.1 with two blocks: a doubled table and head, wide cross-attention.
+    /// Totals of the fact sheet for v1.1 with two streams: a doubled table and head, wide cross-attention.
     @Test(arguments: [
         ("t5-v1.1-small", 113_007_072, 76_961_248), ("t5-v1.1-base", 311_083_920, 247_578_000),
         ("t5-v1.1-large", 899_282_208, 783_150_368), ("t5-v1.1-xl", 3_182_684_448, 2_849_757_472),
@@ -26,8 +26,8 @@ import Testing
     }
 
     static let variants: [AltUpConfiguration] = [
-        AltUpConfiguration(blockCount: 1), AltUpConfiguration(), AltUpConfiguration(blockCount: 4),
-        AltUpConfiguration(kind: .recycled), AltUpConfiguration(kind: .gemma, blockCount: 3),
+        AltUpConfiguration(streamCount: 1), AltUpConfiguration(), AltUpConfiguration(streamCount: 4),
+        AltUpConfiguration(kind: .recycled), AltUpConfiguration(kind: .gemma, streamCount: 3),
         AltUpConfiguration(layerInput: .predicted),
         .sequence(SequenceReductionConfiguration(stride: 2, firstLayer: 0, lastLayer: 1)),
         AltUpConfiguration(
@@ -56,7 +56,7 @@ import Testing
         try expectStepsAndPaddingChangeNothing(model)
     }
 
-    @Test func `One block is the plain model, and so is a recycled one at first`() throws {
+    @Test func `One stream is the plain model, and so is a recycled one initially`() throws {
         let c = tinyT5()
         func model(_ stacks: T5Stacks?) throws -> T5Model {
             try T5Model(
@@ -65,20 +65,20 @@ import Testing
         }
         let batch = try T5Batch(sources: goldenSources, targets: goldenTargets, configuration: c)
         let plain = try model(nil)(batch).doubles()
-        #expect(try model(.altUp(AltUpConfiguration(blockCount: 1), c))(batch).doubles() == plain)
+        #expect(try model(.altUp(AltUpConfiguration(streamCount: 1), c))(batch).doubles() == plain)
         let recycled = try model(.altUp(AltUpConfiguration(kind: .recycled), c))(batch).doubles()
         #expect(relativeDifference(recycled, plain) < 1e-5)
     }
 
-    @Test func `Averages shorten the memory`() throws {
+    @Test func `Averages shorten the encoder output`() throws {
         let c = tinyT5()
         let altUp = AltUpConfiguration.sequence(SequenceReductionConfiguration(mode: .pool, stride: 4))
         let model = try T5Model(
             c, parameters: ParameterStore(source: .random(seed: 2)), computeType: .float32,
             stacks: .altUp(altUp, c))
         let batch = try T5Batch(sources: goldenSources, targets: goldenTargets, configuration: c)
-        let memory = try model.encode(batch.source, segments: batch.sourceSegments)
-        #expect(memory.hidden.shape == [2, 3, 8])
+        let encoded = try model.encode(batch.source, segments: batch.sourceSegments)
+        #expect(encoded.hidden.shape == [2, 3, 8])
         #expect(try model(batch).allFinite())
     }
 
@@ -118,7 +118,7 @@ import Testing
         #expect(refused(.sequence(anchors)) == ["altup.sequence.positions"])
     }
 
-    @Test(arguments: [true, false]) func `A dense T5 becomes one with blocks of the same function`(
+    @Test(arguments: [true, false]) func `A dense T5 becomes one with several streams and the same function`(
         gated: Bool
     ) throws {
         let dense = try madeUpT5(tinyT5(gated: gated))
@@ -126,15 +126,15 @@ import Testing
             sources: goldenSources, targets: goldenTargets, configuration: dense.configuration)
         let expected = try dense(batch).doubles()
         for altUp in [
-            AltUpConfiguration(), AltUpConfiguration(blockCount: 4), AltUpConfiguration(kind: .recycled),
+            AltUpConfiguration(), AltUpConfiguration(streamCount: 4), AltUpConfiguration(kind: .recycled),
             AltUpConfiguration(kind: .recycled, reduction: .mean),
             AltUpConfiguration(initialization: .averaging),
         ] {
             let converted = try AltUpConversion.convert(dense, to: altUp)
             #expect(converted.configuration.altUp == altUp)
-            // The norms' epsilon weighs less beside a sum.
+            // The norms' epsilon has less effect next to a sum.
             #expect(relativeDifference(try converted(batch).doubles(), expected) < 1e-5, "\(altUp)")
-            #expect(throws: AltUpConversionError.hasBlocksAlready) {
+            #expect(throws: AltUpConversionError.hasAltUpAlready) {
                 try AltUpConversion.convert(converted, to: altUp)
             }
         }

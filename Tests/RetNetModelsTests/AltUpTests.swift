@@ -3,7 +3,7 @@ import RetNetModels
 import RetNetTorch
 import Testing
 
-/// The mix of blocks around one layer: hand-computed numbers, gradients, precision.
+/// The mix of streams around one layer: hand-computed numbers, gradients, precision.
 @Suite struct AltUpTests {
     static func error(_ a: Tensor, _ b: Tensor) throws -> Double {
         let (x, y) = (try a.detached().to(.float64), try b.detached().to(.float64))
@@ -12,18 +12,18 @@ import Testing
     }
 
     @Test func `The example computed by hand`() throws {
-        let blocks = try [Tensor.from([1.0, 2], [1, 1, 2]), Tensor.from([3.0, 4], [1, 1, 2])]
+        let streams = try [Tensor.from([1.0, 2], [1, 1, 2]), Tensor.from([3.0, 4], [1, 1, 2])]
         let p = try Tensor.from([1.0, 0.5, -0.5, 2], [2, 2])
         let g = try Tensor.from([0.5, 0.25])
         func layer(_ x: Tensor) throws -> Tensor { try x * 2 + 1 }
-        let written = try AltUp.definition(blocks, prediction: p, correction: g, active: 1, layer)
+        let written = try AltUp.definition(streams, prediction: p, correction: g, active: 1, layer)
         let fused = try FusedOperators.altUpMix(
-            blocks, layerOutput: layer(blocks[1]), prediction: p, correction: g, active: 1)
+            streams, layerOutput: layer(streams[1]), prediction: p, correction: g, active: 1)
         for result in [written, fused] {
             #expect(try result[0].doubles() == [3.25, 5])
             #expect(try result[1].doubles() == [5.875, 7.5])
         }
-        let predicted = try FusedOperators.altUpPrediction(blocks, prediction: p, active: 1)
+        let predicted = try FusedOperators.altUpPrediction(streams, prediction: p, active: 1)
         #expect(try predicted.doubles() == [5.5, 7])
     }
 
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func `Gradients of p, g and the blocks are finite differences`() throws {
+    @Test func `Gradients of p, g and the streams are finite differences`() throws {
         let generator = try Generator(seed: 8)
         let inputs =
             try [generator.normal([2, 2], .float64), generator.normal([2], .float64)]
@@ -80,7 +80,7 @@ import Testing
     }
 
     @Test(arguments: [ElementType.float32, .bfloat16])
-    func `With p = I and g = 1 equal blocks stay equal and become the layer's output, bit for bit`(
+    func `With p = I and g = 1 equal streams stay equal and become the layer's output, bit for bit`(
         type: ElementType
     ) throws {
         let generator = try Generator(seed: 4)
@@ -91,18 +91,18 @@ import Testing
             let mixed = try FusedOperators.altUpMix(
                 [Tensor](repeating: x, count: k), layerOutput: y, prediction: p,
                 correction: Tensor.ones([k]), active: k - 1)
-            for block in mixed { #expect(try block.doubles() == y.doubles()) }
+            for stream in mixed { #expect(try stream.doubles() == y.doubles()) }
         }
     }
 
     @Test func `Gradients of p and g are the same bit for bit with any number of threads`() throws {
         let generator = try Generator(seed: 6)
-        let blocks = try (0..<3).map { _ in try generator.normal([8, 64, 129]) }
+        let streams = try (0..<3).map { _ in try generator.normal([8, 64, 129]) }
         let p = try generator.normal([2, 2]).requiringGradient()
         let g = try generator.normal([2]).requiringGradient()
         func gradients() throws -> [[Double]] {
             let mixed = try FusedOperators.altUpMix(
-                [blocks[0], blocks[1]], layerOutput: blocks[2], prediction: p, correction: g, active: 1)
+                [streams[0], streams[1]], layerOutput: streams[2], prediction: p, correction: g, active: 1)
             let loss = try (mixed[0] * mixed[1]).sum()
             return try Tensor.gradients(of: [loss], seeds: [nil], withRespectTo: [p, g])
                 .map { try $0?.doubles() ?? [] }
@@ -111,7 +111,7 @@ import Testing
         for _ in 0..<3 { #expect(try gradients() == first) }
     }
 
-    @Test func `Blocks of different shapes are refused`() throws {
+    @Test func `Streams of different shapes are refused`() throws {
         let (a, b) = (try Tensor.ones([1, 2, 3]), try Tensor.ones([1, 2, 4]))
         let (p, g) = (try Tensor.ones([2, 2]), try Tensor.ones([2]))
         #expect(throws: TorchError.self) {
@@ -128,8 +128,8 @@ import Testing
     @Test func `A stack of plain layers takes every kind`() throws {
         let d = 8
         for configuration in [
-            AltUpConfiguration(), AltUpConfiguration(kind: .recycled, blockCount: 4),
-            AltUpConfiguration(kind: .sum, blockCount: 3), AltUpConfiguration(kind: .gemma, blockCount: 4),
+            AltUpConfiguration(), AltUpConfiguration(kind: .recycled, streamCount: 4),
+            AltUpConfiguration(kind: .sum, streamCount: 3), AltUpConfiguration(kind: .gemma, streamCount: 4),
             AltUpConfiguration(selection: .same, layerInput: .predicted, initialization: .averaging),
             .sequence(SequenceReductionConfiguration(stride: 2)),
             AltUpConfiguration(sequence: SequenceReductionConfiguration(mode: .skip, stride: 3)),
@@ -140,10 +140,10 @@ import Testing
                 layerScope: { store.root.scope("layers.\($0)") })
             let generator = try Generator(seed: 2)
             let x = try generator.normal([2, 7, configuration.embeddingWidth(hiddenSize: d)])
-            var blocks = try stack.expand(x)
+            var streams = try stack.expand(x)
             var lengths: [Int] = []
             for layer in 0..<3 {
-                blocks = try stack.layer(layer, blocks) { x, stride in
+                streams = try stack.layer(layer, streams) { x, stride in
                     lengths.append(x.size(1))
                     #expect(x.size(1) == (7 + stride - 1) / stride && x.size(2) == d && x.isContiguous)
                     return try x + x.tanh()
@@ -151,7 +151,7 @@ import Testing
             }
             let stride = configuration.sequence?.stride ?? 1
             #expect(lengths == [7, (7 + stride - 1) / stride, 7])
-            let output = try stack.collapse(blocks)
+            let output = try stack.collapse(streams)
             #expect(output.shape == [2, 7, configuration.outputWidth(hiddenSize: d)])
             #expect(try output.allFinite())
             let declared = store.entries.map { "\($0.name) \($0.tensor.shape)" }

@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    /// Any cut into pieces, with groups that go on from piece to piece.
+    /// All ways of cutting into pieces, with groups that continue from piece to piece.
     @Test(arguments: [[11], [1, 10], [4, 1, 6], [2, 2, 2, 5], [Int](repeating: 1, count: 11)])
     func `Pieces give what the whole gives, in values and gradients`(lengths: [Int]) throws {
         let generator = try Generator(seed: 9)
@@ -68,7 +68,7 @@ import Testing
         let found = try Tensor.concatenated(outputs, axis: 1)
         let expected = try AltUp.sequenceDefinition(x, stride: stride, coefficients: c, layer)
         #expect(try AltUpTests.error(found, expected) < 1e-12)
-        // Of the carried values too, which go on after the last piece.
+        // The carried values after the last piece have the same gradients too.
         let tail = try #require(carried)
         func loss(_ y: Tensor, _ anchor: Tensor, _ innovation: Tensor) throws -> Tensor {
             try (y.sin() * y).sum() + (anchor * innovation).sum()

@@ -83,12 +83,12 @@ import Testing
                 Tensor.from(
                     [Int32](repeating: 1, count: 4) + [Int32](repeating: 0, count: padding),
                     [1, row.count]))
-            let memory = try withoutGradients {
+            let encoded = try withoutGradients {
                 try model.encode(
                     Tensor.from(row, [1, row.count]), segments: segments, context: context)
             }
             return (
-                try losses.summary().map(\.value), try memory.hidden.sliced(1, 0..<4).doubles()
+                try losses.summary().map(\.value), try encoded.hidden.sliced(1, 0..<4).doubles()
             )
         }
         let (alone, padded) = (try losses(0), try losses(9))

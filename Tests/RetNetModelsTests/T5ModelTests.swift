@@ -68,14 +68,14 @@ struct T5ModelTests {
         let (tokens, segments) = try T5Batch.encoderInput(goldenSources, configuration: configuration)
         let limit: [ElementType: Double] = [.float64: 1e-12, .float32: 3e-6, .bfloat16: 4e-2]
         try withoutGradients {
-            let memory = try model.encode(tokens, segments: segments)
+            let encoded = try model.encode(tokens, segments: segments)
             // Longer than what is reserved at first; rows of one source differ.
             let length = 40
             func token(_ row: Int, _ time: Int) -> Int64 {
                 time == 0 ? 0 : Int64((time * 7 + row * 5) % 32)
             }
             let rows: [[Int64]] = (0..<4).map { row in (0..<length).map { token(row, $0) } }
-            var state = try model.startDecoding(memory, groupSize: 2)
+            var state = try model.startDecoding(encoded, groupSize: 2)
             #expect(state.sourceCount == 2 && state.groupSize == 2)
             var steps: [Tensor] = []
             for time in 0..<length {
@@ -86,7 +86,7 @@ struct T5ModelTests {
             let whole = try model.logits(
                 model.decode(
                     Tensor.from(rows.flatMap { $0 }, [4, length]),
-                    memory: memory.selecting(rows: [0, 0, 1, 1])))
+                    encoderOutput: encoded.selecting(rows: [0, 0, 1, 1])))
             let found = try Tensor.stacked(steps, axis: 1).doubles()
             #expect(relativeDifference(found, try whole.doubles()) < (try #require(limit[type])))
             #expect(state.position == length)
@@ -103,8 +103,8 @@ struct T5ModelTests {
             let (logits, next) = try model.cachedStep(Tensor.from(tokens), state: state)
             return (try logits.doubles(), next)
         }
-        let memory = try model.encode(tokens, segments: segments)
-        let (_, first) = try step([0, 0], model.startDecoding(memory))
+        let encoded = try model.encode(tokens, segments: segments)
+        let (_, first) = try step([0, 0], model.startDecoding(encoded))
         let (a, _) = try step([5, 6], first)
         let (b, _) = try step([9, 9], first)
         let (again, _) = try step([5, 6], first)
@@ -309,7 +309,7 @@ struct T5ModelTests {
     }
 
     @Test func `Layers can see every few positions with their own distances`() throws {
-        /// Every second token goes through the layers, the others drop out: a shortened memory.
+        /// Every second token goes through the layers, the others drop out: a shortened output.
         struct Strided: T5LayerStack {
             let width: Int
             var embeddingSize: Int { width }
@@ -329,9 +329,9 @@ struct T5ModelTests {
                 encoder: { _ in Strided(width: 8) }, decoder: { _ in PlainT5Stack(width: 8) }))
         let batch = try T5Batch(
             sources: [[5, 9, 3, 17, 22], [7, 2, 1]], targets: goldenTargets, configuration: configuration)
-        let memory = try model.encode(batch.source, segments: batch.sourceSegments)
-        #expect(memory.hidden.shape == [2, 3, 8])
-        #expect(try #require(memory.segments).values.values(as: Int32.self) == [1, 1, 1, 1, 1, 0])
+        let encoded = try model.encode(batch.source, segments: batch.sourceSegments)
+        #expect(encoded.hidden.shape == [2, 3, 8])
+        #expect(try #require(encoded.segments).values.values(as: Int32.self) == [1, 1, 1, 1, 1, 0])
         let logits = try model(batch)
         let alone = try T5Batch(
             sources: [[7, 2, 1]], targets: [goldenTargets[1]], configuration: configuration)

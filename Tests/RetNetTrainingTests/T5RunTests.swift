@@ -132,7 +132,7 @@ import Testing
         let configuration = try RunConfiguration<EncoderDecoderTask>(
             SettingsDocument(yaml: text),
             assignments: ["data.batch_size=4", "model.altup.blocks=4"].map(SettingsAssignment.init(parsing:)))
-        #expect(configuration.task.model.altUp?.blockCount == 4 && configuration.task.data.batchSize == 4)
+        #expect(configuration.task.model.altUp?.streamCount == 4 && configuration.task.data.batchSize == 4)
         #expect(
             configuration.training.optimizer.kind == .adamW
                 && configuration.training.optimizer.adamW.beta1 == 0.9)

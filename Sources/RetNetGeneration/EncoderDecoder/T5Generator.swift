@@ -42,7 +42,9 @@ public struct T5Generator {
 
     // MARK: Greedy
 
-    private func greedy(_ memory: T5Memory, _ parameters: BeamSearchParameters, _ isCancelled: () -> Bool)
+    private func greedy(
+        _ memory: T5EncoderOutput, _ parameters: BeamSearchParameters, _ isCancelled: () -> Bool
+    )
         throws -> [[BeamHypothesis]]
     {
         let ends = endTokens(parameters)
@@ -80,7 +82,9 @@ public struct T5Generator {
 
     // MARK: Beams
 
-    private func beams(_ memory: T5Memory, _ parameters: BeamSearchParameters, _ isCancelled: () -> Bool)
+    private func beams(
+        _ memory: T5EncoderOutput, _ parameters: BeamSearchParameters, _ isCancelled: () -> Bool
+    )
         throws -> [[BeamHypothesis]]
     {
         let ends = endTokens(parameters)

@@ -1,22 +1,22 @@
 import RetNetLayers
 import RetNetTorch
 
-/// AltUp around the layers of any stack: the way in, the mix around each layer, the way out.
+/// AltUp around the layers of any stack: expansion into streams, the mix around each layer, collapse into one.
 ///
-///     var blocks = try altUp.expand(embedded)
+///     var streams = try altUp.expand(embedded)
 ///     for layer in layers.indices {
-///         blocks = try altUp.layer(layer, blocks) { x, stride in try layers[layer](x) }
+///         streams = try altUp.layer(layer, streams) { x, stride in try layers[layer](x) }
 ///     }
-///     let hidden = try altUp.collapse(blocks)
+///     let hidden = try altUp.collapse(streams)
 ///
-/// Blocks are separate contiguous tensors [B, T, d], so that a layer reads its block without a copy. Layers map
-/// [B, T, d] → [B, T, d] with their own residual sums inside.
+/// Streams are separate contiguous tensors [B, T, d], so that a layer reads its stream without a copy. Layers map
+/// [B, T, d] → [B, T, d] with their residual sums inside.
 public struct AltUpStack {
-    /// The choices.
+    /// The kind of AltUp and its parameters.
     public let configuration: AltUpConfiguration
-    /// d.
+    /// Width d of one stream.
     public let hiddenSize: Int
-    private let mixes: [any BlockMix]
+    private let mixes: [any StreamMix]
     private let reductions: [SequenceAltUp?]
     private let ends: GemmaEnds?
 
@@ -50,14 +50,14 @@ public struct AltUpStack {
             ? try GemmaEnds(scope.scope("altup"), configuration, hiddenSize: hiddenSize) : nil
     }
 
-    /// The reduction of a layer that sees only some of the tokens; nil for those that see all.
+    /// Returns the reduction of a layer that sees only some of the tokens; nil for layers that see all.
     public func reduction(layer: Int) -> SequenceAltUp? {
         reductions.indices.contains(layer) ? reductions[layer] : nil
     }
 
-    /// The blocks of embedded tokens [B, T, embeddingWidth]: one with the kinds that do not mix, otherwise K.
+    /// Returns the streams of embedded tokens [B, T, embeddingWidth]: one for kinds without mixing, otherwise K.
     public func expand(_ x: Tensor) throws -> [Tensor] {
-        let k = configuration.blockCount
+        let k = configuration.streamCount
         switch configuration.kind {
         case .standard, .sum:
             let parts = try (0..<k).map {
@@ -68,47 +68,47 @@ public struct AltUpStack {
         case .recycled:
             return [Tensor](repeating: x, count: k)
         case .gemma:
-            return try ends?.blocks(of: x) ?? [x]
+            return try ends?.streams(of: x) ?? [x]
         case .none:
             return [x]
         }
     }
 
-    /// What the stack hands on, [B, T, outputWidth].
-    public func collapse(_ blocks: [Tensor]) throws -> Tensor {
-        guard blocks.count > 1 else { return blocks[0] }
+    /// Returns the output of the stack, [B, T, outputWidth].
+    public func collapse(_ streams: [Tensor]) throws -> Tensor {
+        guard streams.count > 1 else { return streams[0] }
         switch configuration.kind {
         case .standard:
-            return try Tensor.concatenated(blocks, axis: -1)
+            return try Tensor.concatenated(streams, axis: -1)
         case .gemma:
-            return try ends?.one(of: blocks) ?? blocks[0]
+            return try ends?.one(of: streams) ?? streams[0]
         case .recycled, .sum, .none:
-            let factor = configuration.reduction == .sum ? 1 : 1 / Double(blocks.count)
+            let factor = configuration.reduction == .sum ? 1 : 1 / Double(streams.count)
             return try FusedOperators.combine(
-                blocks, weights: [[Double](repeating: factor, count: blocks.count)])[0]
+                streams, weights: [[Double](repeating: factor, count: streams.count)])[0]
         }
     }
 
-    /// The blocks after a layer that maps the active block; what else it returns is passed on.
+    /// Returns the streams after a layer that maps the active stream, and the layer's second result.
     ///
-    /// Sequence reductions are the caller's here: for layers with a state.
+    /// Sequence reductions are left to the caller, as layers with a state require.
     public func mix<Rest>(
-        _ layer: Int, _ blocks: [Tensor], _ body: (Tensor) throws -> (Tensor, Rest)
+        _ layer: Int, _ streams: [Tensor], _ body: (Tensor) throws -> (Tensor, Rest)
     ) throws -> ([Tensor], Rest) {
         guard mixes.indices.contains(layer) else {
-            let (output, rest) = try body(blocks[0])
+            let (output, rest) = try body(streams[0])
             return ([output], rest)
         }
-        return try mixes[layer](blocks, body)
+        return try mixes[layer](streams, body)
     }
 
-    /// The blocks after a layer without a state, which may see only every `stride`-th token.
+    /// Returns the streams after a layer without a state, which may see only every `stride`-th token.
     ///
-    /// The body gets [B, ⌈T/stride⌉, d] and the stride, 1 for layers that see all tokens.
-    public func layer(_ layer: Int, _ blocks: [Tensor], _ body: (Tensor, Int) throws -> Tensor) throws
+    /// The body maps [B, ⌈T/stride⌉, d], given the stride: 1 for layers that see all tokens.
+    public func layer(_ layer: Int, _ streams: [Tensor], _ body: (Tensor, Int) throws -> Tensor) throws
         -> [Tensor]
     {
-        try mix(layer, blocks) { x in
+        try mix(layer, streams) { x in
             guard let reduction = reduction(layer: layer) else { return (try body(x, 1), ()) }
             return (try reduction(x) { try body($0, reduction.stride) }, ())
         }.0

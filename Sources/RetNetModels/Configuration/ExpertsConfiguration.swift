@@ -4,38 +4,38 @@ import RetNetTorch
 
 /// A sparse mixture of experts in place of a feed-forward.
 public struct ExpertsConfiguration: Sendable, Equatable {
-    /// Which experts a token reaches.
+    /// The assignment of tokens to experts.
     public enum Routing: String, Sendable, CaseIterable {
-        /// The most probable expert, places in order of positions (Switch, arXiv 2101.03961).
+        /// The most probable expert, places in order of position (Switch, arXiv 2101.03961).
         case `switch`
-        /// The two most probable, gates made to sum to 1, places in order of positions (GShard, arXiv 2006.16668).
+        /// The two most probable, gates normalized to sum to 1, places in order of position (GShard, arXiv 2006.16668).
         case top2 = "top_2"
-        /// The most probable few, places to the most certain tokens first (V-MoE, arXiv 2106.05974).
+        /// The most probable ones, places to tokens of highest probability first (V-MoE, arXiv 2106.05974).
         case prioritized
-        /// Experts choose tokens, which needs all tokens at once (arXiv 2202.09368).
+        /// Experts choose tokens among all tokens of a batch (arXiv 2202.09368).
         case expertChoice = "expert_choice"
-        /// The whole feed-forward for all, and one tiny expert beside it (AltUp, arXiv 2301.13310).
+        /// The whole feed-forward for all tokens, plus one tiny expert per token (AltUp, arXiv 2301.13310).
         case partial
     }
 
-    /// Which experts a token reaches.
+    /// Assignment of tokens to experts.
     public var routing: Routing
-    /// The number of experts.
+    /// Number of experts.
     public var count: Int
-    /// How many experts a token chooses: 1 with `switch` and `partial`, 2 with `top_2`.
+    /// Experts per token: 1 with `switch` and `partial`, 2 with `top_2`.
     public var choices: Int
-    /// Places of an expert in training as a multiple of an equal share; nil for no limit.
+    /// Capacity of an expert in training as a multiple of an equal share; nil for no limit.
     public var capacityFactor: Double?
-    /// The coefficient of the balance loss.
+    /// Coefficient of the balance loss.
     public var balanceLoss: Double
-    /// The coefficient of the loss that keeps the router's logits small.
+    /// Coefficient of the z-loss, which keeps the router's logits small.
     public var zLoss: Double
-    /// By how much router inputs are changed at random in training, as a fraction.
+    /// Random change of router inputs in training, as a fraction.
     public var jitter: Double
-    /// The inner width of an expert beside a whole feed-forward; otherwise experts have the feed-forward's.
+    /// Inner width of the experts with `partial`; otherwise experts have that of the feed-forward.
     public var innerSize: Int?
 
-    /// Experts with the usual coefficients, unless told otherwise.
+    /// Experts, by default with the usual coefficients.
     public init(
         routing: Routing = .switch, count: Int, choices: Int? = nil, capacityFactor: Double? = 1.25,
         balanceLoss: Double = 0.01, zLoss: Double = 1e-3, jitter: Double = 0.01, innerSize: Int? = nil
@@ -50,29 +50,30 @@ public struct ExpertsConfiguration: Sendable, Equatable {
         self.innerSize = innerSize
     }
 
-    /// Why a causal model cannot have the routing, or nil when it can.
-    public var causalObstacle: String? {
+    /// The reason why a causal model cannot have the routing; nil if it can.
+    public var unsupportedReasonInCausalModels: String? {
         guard routing == .expertChoice else { return nil }
-        return "with expert choice the tokens that come later decide whether an expert takes a token, which a"
-            + " causal model must not see: take switch, top_2, prioritized or partial"
+        return
+            "with expert choice the experts of a token depend on later tokens, which a causal model excludes:"
+            + " use switch, top_2, prioritized or partial"
     }
 
-    /// Experts that one token passes on average, as a fraction of all; what FLOPs depend on.
+    /// Fraction of all experts that one token passes on average.
     var activeShare: Double {
         let perToken = routing == .expertChoice ? min(capacityFactor ?? 1, Double(count)) : Double(choices)
         return perToken / Double(count)
     }
 
-    /// Whether a whole feed-forward stays beside the experts.
+    /// True if the whole feed-forward is kept in addition to the experts.
     var keepsFeedForward: Bool { routing == .partial }
 
-    /// The inner width of one expert.
+    /// Returns the inner width of one expert.
     func expertInnerSize(_ feedForward: Int) -> Int { routing == .partial ? innerSize ?? 16 : feedForward }
 }
 
 extension ExpertsConfiguration {
-    /// The layer's options, given those of the feed-forward that it stands for.
-    func options(beside feedForward: FeedForward.Options) -> MixtureOfExperts.Options {
+    /// Returns the options of the layer, given those of the feed-forward that it replaces or extends.
+    func options(for feedForward: FeedForward.Options) -> MixtureOfExperts.Options {
         var expert = feedForward
         expert.innerSize = expertInnerSize(feedForward.innerSize)
         expert.subNorm = nil
@@ -85,7 +86,7 @@ extension ExpertsConfiguration {
 }
 
 extension ExpertsConfiguration.Routing {
-    /// The number of choices that the routing fixes.
+    /// Experts per token where the routing determines them.
     var choices: Int? {
         switch self {
         case .switch, .partial, .expertChoice: 1
@@ -104,9 +105,9 @@ extension ExpertsConfiguration.Routing {
 }
 
 extension ExpertsConfiguration: SettingsRepresentable {
-    /// Reads `count`, and everything else with the defaults of the initialiser; `capacity_factor` 0 is no limit.
+    /// Reads `count`, and all other settings with the defaults of the initializer; `capacity_factor` 0 is no limit.
     ///
-    /// Without it, partial experts take every token, and experts that choose take two a token on average.
+    /// By default partial experts have no limit, and experts that choose take two per token on average.
     public init(reading reader: SettingsReader) {
         let standard = ExpertsConfiguration(count: 2)
         let routing = reader.enumeration("routing", default: standard.routing)
@@ -127,21 +128,23 @@ extension ExpertsConfiguration: SettingsRepresentable {
             innerSize: reader.optionalInt("inner_size", in: 1...1 << 22))
         guard !reader.hasProblems else { return }
         if let fixed = routing.choices, let choices, choices != fixed {
-            reader.reportContradiction("choices", "'\(routing.rawValue)' is \(fixed) a token")
+            reader.reportContradiction("choices", "'\(routing.rawValue)' has \(fixed) per token")
         }
         if self.choices > count {
             reader.reportContradiction("choices", "there are only \(count) experts")
         }
         if innerSize != nil, routing != .partial {
             reader.reportContradiction(
-                "inner_size", "experts of '\(routing.rawValue)' have the feed-forward's own")
+                "inner_size", "experts of '\(routing.rawValue)' have that of the feed-forward")
         }
         if routing == .expertChoice, capacity == 0 {
-            reader.reportContradiction("capacity_factor", "experts that choose need a number of places")
+            reader.reportContradiction(
+                "capacity_factor", "experts that choose tokens have a limited capacity: give a number above 0"
+            )
         }
     }
 
-    /// All choices under their names in configuration files.
+    /// All settings under their names in configuration files.
     public var settings: SettingsTree {
         var object: SettingsObject = [
             "routing": .string(routing.rawValue), "count": .int(count), "choices": .int(choices),

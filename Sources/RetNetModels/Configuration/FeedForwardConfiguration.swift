@@ -1,21 +1,22 @@
 import RetNetSettings
+import RetNetTorch
 
 /// The position-wise feed-forward of a block.
 public struct FeedForwardConfiguration: Sendable, Equatable {
-    /// How many matrices the feed-forward has.
+    /// The matrices of the feed-forward.
     public enum Kind: String, Sendable, CaseIterable {
         /// Two: down(act(up x)).
         case plain
         /// Three: down(act(up x) · gate x).
         case gated
-        /// Nothing: the block is its mixer alone.
+        /// No feed-forward: the block is its mixer alone.
         case none
     }
 
-    /// No feed-forward at all.
+    /// No feed-forward.
     public static let none = FeedForwardConfiguration(kind: .none, innerSize: 0)
 
-    /// The function after `up`.
+    /// The activation after `up`.
     public enum Activation: String, Sendable, CaseIterable {
         /// x · Φ(x), exact.
         case gelu
@@ -25,20 +26,20 @@ public struct FeedForwardConfiguration: Sendable, Equatable {
         case relu
     }
 
-    /// How many matrices there are.
+    /// Matrices of the feed-forward.
     public var kind: Kind
-    /// The function after `up`.
+    /// Activation after `up`.
     public var activation: Activation
-    /// The width between `up` and `down`.
+    /// Width between `up` and `down`.
     public var innerSize: Int
-    /// Whether the inner values are normalised before `down`, by a norm with weights of the model's kind.
+    /// True for a norm before `down`, with weights and of the model's kind.
     public var subNorm: Bool
-    /// Whether the matrices have biases.
+    /// True for matrices with biases.
     public var biases: Bool
-    /// Several of it, of which a token passes a few; nil for one that every token passes.
+    /// Several feed-forwards, of which a token passes a few; nil for one for all tokens.
     public var experts: ExpertsConfiguration?
 
-    /// The feed-forward of the paper, down(gelu(up x)), unless told otherwise.
+    /// By default the feed-forward of the paper, down(gelu(up x)).
     public init(
         kind: Kind = .plain, activation: Activation = .gelu, innerSize: Int, subNorm: Bool = false,
         biases: Bool = false, experts: ExpertsConfiguration? = nil
@@ -53,7 +54,7 @@ public struct FeedForwardConfiguration: Sendable, Equatable {
 }
 
 extension FeedForwardConfiguration: SettingsRepresentable {
-    /// Reads `inner_size`, and everything else with the defaults of the initialiser.
+    /// Reads `inner_size`, and all other settings with the defaults of the initializer.
     public init(reading reader: SettingsReader) {
         let standard = FeedForwardConfiguration(innerSize: 1)
         let kind = reader.enumeration("kind", default: standard.kind)
@@ -73,7 +74,7 @@ extension FeedForwardConfiguration: SettingsRepresentable {
         }
     }
 
-    /// All choices under their names in configuration files.
+    /// All settings under their names in configuration files.
     public var settings: SettingsTree {
         guard kind != .none else { return ["kind": .string(kind.rawValue)] }
         var object: SettingsObject = [
@@ -82,5 +83,16 @@ extension FeedForwardConfiguration: SettingsRepresentable {
         ]
         if let experts { object["experts"] = experts.settings }
         return .object(object)
+    }
+}
+
+extension FeedForwardConfiguration.Activation {
+    /// The same activation under the name of the fused operators.
+    var fused: FusedOperators.Activation {
+        switch self {
+        case .gelu: .gelu
+        case .swish: .swish
+        case .relu: .relu
+        }
     }
 }

@@ -1,8 +1,11 @@
+import Foundation
+import RetNetLayers
+import RetNetMixers
 import RetNetSettings
 
-/// How the first values of all parameters are drawn.
+/// The distributions of the initial values of all parameters.
 ///
-/// Norms start at weight 1 and bias 0, other biases at 0 unless the scheme says otherwise.
+/// Norms start at weight 1 and bias 0, other biases at 0 except where a scheme gives another value.
 public enum InitializationScheme: Sendable, Equatable {
     /// torchscale since November 2023.
     ///
@@ -13,11 +16,11 @@ public enum InitializationScheme: Sendable, Equatable {
     ///
     /// With sub-norms, value, output, up and down are multiplied by √(ln 2L).
     case torchscale2023
-    /// What the paper probably did: as ``torchscale``, with value, output, up and down times (8L)^(-1/4).
+    /// Probably the paper's: as ``torchscale``, with value, output, up and down times (8L)^(-1/4).
     ///
-    /// It says only that initialisation follows DeepNet.
+    /// The paper states only that initialization follows DeepNet.
     case paper
-    /// N(0, σ²) for every matrix; fla takes σ = 0.02.
+    /// N(0, σ²) for every matrix; fla has σ = 0.02.
     case normal(standardDeviation: Double)
 
     /// The names of the schemes in configuration files.
@@ -57,9 +60,54 @@ extension InitializationScheme: SettingsRepresentable {
         }
     }
 
-    /// The scheme as configuration files have it.
+    /// All settings under their names in configuration files.
     public var settings: SettingsTree {
         guard case .normal(let deviation) = self else { return ["kind": .string(kind.rawValue)] }
         return ["kind": .string(kind.rawValue), "standard_deviation": .double(deviation)]
+    }
+}
+
+/// Initializers of every kind of parameter, for one scheme and depth.
+///
+/// Base distributions (torchscale `retnet.py`, HEAD 4d1e0e8): feed-forward matrices PyTorch's default, embedding
+/// and output N(0, 1/d); mixers have their own. Depth factors apply to values and outputs of mixers and to the
+/// feed-forward's up and down: torchscale matches names, so gates are never scaled.
+struct ModelInitializers {
+    let mixer: MixerInitialization
+    let feedForward: Initializer
+    let feedForwardGate: Initializer
+    let embedding: Initializer
+    let output: Initializer
+
+    init(_ configuration: LanguageModelConfiguration) {
+        let depth = Double(configuration.layerCount)
+        var outputGain: Double?
+        var depthFactor = configuration.deepNorm ? pow(8 * depth, -0.25) : 1
+        switch configuration.initialization {
+        case .normal(let deviation):
+            let normal = Initializer.normal(standardDeviation: deviation)
+            mixer = MixerInitialization(override: normal)
+            feedForward = normal
+            feedForwardGate = normal
+            embedding = normal
+            output = normal
+            return
+        case .torchscale:
+            break
+        case .torchscale2023:
+            // July 2023: W_O with gain 1, and the sub-LN factor √ln(2L), which later releases dropped.
+            outputGain = 1
+            if configuration.pattern.contains(where: \.feedForward.subNorm) {
+                depthFactor *= log(2 * depth).squareRoot()
+            }
+        case .paper:
+            // The paper follows DeepNet, with a plain residual: β = (8L)^-¼ (inferred; it gives no formula).
+            depthFactor = pow(8 * depth, -0.25)
+        }
+        mixer = MixerInitialization(depthFactor: depthFactor, retentionOutputGain: outputGain)
+        feedForward = .fanInUniform(scale: depthFactor)
+        feedForwardGate = .fanInUniform(scale: 1)
+        embedding = .normal(standardDeviation: pow(Double(configuration.hiddenSize), -0.5))
+        output = .normal(standardDeviation: pow(Double(configuration.outputWidth), -0.5))
     }
 }

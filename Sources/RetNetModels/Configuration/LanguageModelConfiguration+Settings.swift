@@ -1,16 +1,17 @@
+import Foundation
 import RetNetSettings
 
 extension LanguageModelConfiguration: SettingsRepresentable {
     /// The value of `model_type` in configuration files.
     public static let modelType = "retnet"
-    /// The version of configuration files that this package writes and reads.
+    /// The version of configuration files.
     public static let formatVersion = 1
 
-    /// Reads the sizes, the blocks, and everything else with the defaults of the initialiser.
+    /// Reads the sizes, the blocks, and all other settings with the defaults of the initializer.
     ///
-    /// Equal blocks have `mixer`, `feed_forward` and `short_convolution` here; blocks of several kinds stand in the
-    /// list `layer_pattern`, whose entries have these settings and may have `repeat`.
-    /// `model_type` and `format_version` may be there, as they are in `config.json`.
+    /// Equal blocks have `mixer`, `feed_forward` and `short_convolution` here; blocks of several kinds are in the
+    /// list `layer_pattern`, whose entries have these settings and optionally `repeat`.
+    /// `model_type` and `format_version` are allowed, as in `config.json`.
     public init(reading reader: SettingsReader) {
         Self.checkHeader(reader)
         let pattern = Self.pattern(reader)
@@ -57,7 +58,7 @@ extension LanguageModelConfiguration: SettingsRepresentable {
         }
     }
 
-    /// The blocks as settings: beside the others for equal blocks, as a list with repetitions otherwise.
+    /// The blocks as settings: next to the others for equal blocks, otherwise as a list with repetitions.
     private var patternSettings: SettingsTree {
         guard pattern.count > 1 else { return pattern[0].settings }
         var runs: [(layer: LayerConfiguration, count: Int)] = []
@@ -71,7 +72,7 @@ extension LanguageModelConfiguration: SettingsRepresentable {
         return ["layer_pattern": .array(runs.map { $0.layer.settings.merging(["repeat": .int($0.count)]) })]
     }
 
-    /// All choices under their names in configuration files, without `model_type` and `format_version`.
+    /// All settings under their names in configuration files, without `model_type` and `format_version`.
     public var settings: SettingsTree {
         var object: SettingsObject = [
             "vocabulary_size": .int(vocabularySize), "hidden_size": .int(hiddenSize),
@@ -115,5 +116,87 @@ extension LanguageModelConfiguration: SettingsRepresentable {
             tokenReader.reportContradiction(
                 name, "the vocabulary has only the ids from 0 to \(vocabularySize - 1)")
         }
+    }
+
+    private func reportAltUpContradictions(to reader: SettingsReader) {
+        guard let altUp, let own = reader.optionalObject("altup") else { return }
+        if altUp.kind == .sum, tiedOutput {
+            own.reportContradiction(
+                "kind",
+                "the summed embedding of width \(embeddingWidth) cannot be the output matrix too:"
+                    + " take tied_output: false")
+        }
+        guard let sequence = altUp.sequence, let place = own.optionalObject("sequence") else { return }
+        if let reason = sequence.unsupportedReasonInCausalModels { place.reportContradiction("mode", reason) }
+        if let last = sequence.lastLayer, last >= layerCount {
+            place.reportContradiction("last_layer", "the last layer of \(layerCount) is \(layerCount - 1)")
+        }
+        guard sequence.positions == .tokens, sequence.stride > 1 else { return }
+        for layer in sequence.layers(of: layerCount).map(Array.init) ?? [] {
+            let mixer = self.layer(layer).mixer
+            guard !mixer.architecture.honoursPositionStride else { continue }
+            place.reportContradiction(
+                "positions", "'\(mixer.kind.rawValue)' counts only what it sees: take positions: anchors")
+            return
+        }
+    }
+
+    private func reportExpertContradictions(to reader: SettingsReader) {
+        for layer in pattern {
+            guard let reason = layer.feedForward.experts?.unsupportedReasonInCausalModels else { continue }
+            let place = reader.has("layer_pattern") ? "layer_pattern" : "feed_forward"
+            reader.reportContradiction(place, reason)
+            return
+        }
+    }
+}
+
+extension LanguageModelConfiguration {
+    /// Reads a `config.json`; throws `SettingsError` with all problems.
+    public init(contentsOf url: URL) throws {
+        try self.init(file: try SettingsDocument(contentsOf: url))
+    }
+
+    /// Reads the text of a `config.json`; throws `SettingsError` with all problems.
+    public init(json text: String, sourceName: String? = nil) throws {
+        try self.init(file: try SettingsDocument(json: text, sourceName: sourceName))
+    }
+
+    /// Returns the text of `config.json`: `model_type`, `format_version`, then ``settings``.
+    ///
+    /// Throws `SettingsError` if the configuration is invalid.
+    public func jsonText() throws -> String {
+        try validate()
+        let head: SettingsTree = [
+            "model_type": .string(Self.modelType), "format_version": .int(Self.formatVersion),
+        ]
+        return try head.merging(settings).jsonText()
+    }
+
+    /// Writes `config.json`, replacing an existing file atomically.
+    public func write(to url: URL) throws {
+        try Data(try jsonText().utf8).write(to: url, options: .atomic)
+    }
+
+    /// Returns true if a tree is a `config.json` of this package, not of another project with its `model_type`.
+    public static func recognizes(_ tree: SettingsTree) -> Bool {
+        tree.value(at: "model_type") == .string(modelType) && tree.value(at: "format_version") != nil
+    }
+
+    private init(file document: SettingsDocument) throws {
+        guard Self.recognizes(document.tree) else {
+            let type = document.tree.value(at: "model_type")?.string ?? "none"
+            throw SettingsError(
+                [
+                    SettingsProblem(
+                        kind: .wrongValue, path: "",
+                        found: "a configuration of the model type '\(type)'"
+                            + " without a format_version",
+                        allowed: "one that this program has written; convert models of other projects first")
+                ], sourceName: document.sourceName)
+        }
+        let reader = document.reader
+        self.init(reading: reader)
+        try reader.finish()
     }
 }

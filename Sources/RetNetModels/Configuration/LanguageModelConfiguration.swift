@@ -1,46 +1,47 @@
 import Foundation
 import RetNetMixers
+import RetNetSettings
 
-/// Everything that a language model's shape and behaviour depend on; the content of `config.json`.
+/// The complete description of a language model, which is the content of `config.json`.
 public struct LanguageModelConfiguration: Sendable, Equatable {
-    /// The number of token ids.
+    /// Number of token ids.
     public var vocabularySize: Int
-    /// d, the width of the residual stream.
+    /// Width d of the residual stream.
     public var hiddenSize: Int
-    /// L, the number of blocks.
+    /// Number L of blocks.
     public var layerCount: Int
-    /// The kinds of blocks, first block first; with fewer kinds than blocks the list starts again.
+    /// Kinds of blocks, first block first; the list repeats if it is shorter than the model.
     ///
-    /// One for most models; a hybrid is three blocks with retention and one with attention, for example.
+    /// Most models have one; a hybrid has three blocks with retention and one with attention, for example.
     public var pattern: [LayerConfiguration]
-    /// All norms of the residual stream.
+    /// Norms of the residual stream.
     public var norm: NormConfiguration
-    /// Whether norms stand before mixers and feed-forwards; otherwise they stand after the residual sums.
+    /// True for norms before mixers and feed-forwards, false for norms after the residual sums.
     public var preNorm: Bool
-    /// Whether there is a norm before the output matrix.
+    /// True for a norm before the output matrix.
     public var finalNorm: Bool
-    /// By what embeddings are multiplied.
+    /// Factor of the embeddings.
     public var embeddingScale: EmbeddingScale
-    /// Whether there is a norm after the embedding.
+    /// True for a norm after the embedding.
     public var embeddingNorm: Bool
-    /// What is added to embeddings by position.
+    /// Position embeddings, which are added to those of tokens.
     public var positionEmbedding: PositionEmbedding
-    /// Whether the output matrix is the embedding.
+    /// True if the output matrix is the embedding.
     public var tiedOutput: Bool
-    /// What is dropped while training.
+    /// Dropout in training.
     public var dropout: DropoutConfiguration
-    /// Whether residuals are multiplied by (2L)^(1/4) and the initial values of some matrices by (8L)^(-1/4).
+    /// DeepNorm: residuals times (2L)^(1/4), and the initial values of some matrices times (8L)^(-1/4).
     public var deepNorm: Bool
-    /// The first values of parameters.
+    /// Initial values of parameters.
     public var initialization: InitializationScheme
-    /// The length of training sequences in tokens; information only, for nothing here depends on it.
+    /// Length of training sequences in tokens, for information: the model does not depend on it.
     public var trainingLength: Int?
-    /// Tokens that are not text.
+    /// Special tokens.
     public var tokens: SpecialTokens
-    /// Several blocks of hidden states, or layers that see some of the tokens; nil for neither.
+    /// Several streams of hidden states, or layers that see some of the tokens; nil for neither.
     public var altUp: AltUpConfiguration?
 
-    /// A model of equal blocks with pre-norms, a final norm and a separate output matrix, unless told otherwise.
+    /// By default equal blocks with pre-norms, a final norm and a separate output matrix.
     public init(
         vocabularySize: Int, hiddenSize: Int, layerCount: Int, mixer: MixerConfiguration,
         feedForward: FeedForwardConfiguration, shortConvolution: Int? = nil,
@@ -72,35 +73,172 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         self.altUp = altUp
     }
 
-    /// The kind of one block.
+    /// Returns the kind of one block.
     public func layer(_ index: Int) -> LayerConfiguration { pattern[index % pattern.count] }
 
-    /// The mixer of the first block; setting it sets that of all blocks.
+    /// The mixer of the first block; a new value is set for all blocks.
     public var mixer: MixerConfiguration {
         get { pattern[0].mixer }
         set { for index in pattern.indices { pattern[index].mixer = newValue } }
     }
 
-    /// The feed-forward of the first block; setting it sets that of all blocks.
+    /// The feed-forward of the first block; a new value is set for all blocks.
     public var feedForward: FeedForwardConfiguration {
         get { pattern[0].feedForward }
         set { for index in pattern.indices { pattern[index].feedForward = newValue } }
     }
 
-    /// Why the model cannot run in a form, or nil when all its mixers can.
+    /// Returns the reason why the model cannot run in a form; nil if all its mixers can.
     public func unsupportedReason(for form: MixerForm) -> String? {
         pattern.lazy.compactMap { $0.mixer.architecture.unsupportedReason(for: form) }.first
     }
 
-    /// Whether the state grows with the tokens seen.
+    /// True if the state grows with the number of tokens.
     public var stateGrows: Bool { pattern.contains { $0.mixer.architecture.stateGrows } }
 
-    /// The form in which training is fastest: that of the first mixer, if all can run in it, else parallel.
+    /// The fastest form for training: that of the first mixer if all mixers can run in it, otherwise parallel.
     public var trainingForm: MixerForm {
         let form = pattern[0].mixer.architecture.trainingForm
         return unsupportedReason(for: form) == nil ? form : .parallel
     }
 
-    /// By what residuals are multiplied before a branch is added: (2L)^(1/4) with DeepNorm, otherwise 1.
+    /// Factor of residuals before a branch is added: (2L)^(1/4) with DeepNorm, otherwise 1.
     public var residualScale: Double { deepNorm ? pow(2 * Double(layerCount), 0.25) : 1 }
+}
+
+extension LanguageModelConfiguration {
+    /// Width of the embedding: that of the residual stream, or of all streams of AltUp.
+    public var embeddingWidth: Int { altUp?.embeddingWidth(hiddenSize: hiddenSize) ?? hiddenSize }
+
+    /// Width of the input of the final norm and of the output matrix.
+    public var outputWidth: Int { altUp?.outputWidth(hiddenSize: hiddenSize) ?? hiddenSize }
+
+    /// Returns the distance between two tokens that a layer sees.
+    func sequenceStride(layer: Int) -> Int {
+        altUp?.sequence?.stride(layer: layer, layerCount: layerCount) ?? 1
+    }
+
+    /// Returns the distance between two tokens that a layer sees in the layer's own unit of positions.
+    func positionStride(layer: Int) -> Int {
+        altUp?.sequence?.positions == .tokens ? sequenceStride(layer: layer) : 1
+    }
+
+    /// The same model with one stream: without AltUp.
+    public var withoutAltUp: LanguageModelConfiguration {
+        var result = self
+        result.altUp = nil
+        return result
+    }
+
+    /// Returns the model with a wider residual stream, and unchanged widths within mixers and feed-forwards.
+    ///
+    /// With a factor of 2 this is AltUp's baseline Dense2X.
+    public func widened(by factor: Int) -> LanguageModelConfiguration {
+        var result = self
+        result.hiddenSize = hiddenSize * max(1, factor)
+        return result
+    }
+}
+
+/// The factor of embeddings before the first block.
+public enum EmbeddingScale: String, Sendable, CaseIterable {
+    /// 1.
+    case none
+    /// The square root of the model width: fairseq's default, which scales embeddings of variance 1/d to variance 1.
+    case squareRoot = "square_root"
+
+    /// Returns the factor for a model width.
+    public func factor(hiddenSize: Int) -> Double {
+        switch self {
+        case .none: 1
+        case .squareRoot: Double(hiddenSize).squareRoot()
+        }
+    }
+}
+
+/// The absolute positions that are added to embeddings; mixers with rotation or decay need none.
+public enum PositionEmbedding: String, Sendable, CaseIterable {
+    /// Nothing is added.
+    case none
+    /// sin(p θⱼ) in the first half of the channels and cos(p θⱼ) in the second, θⱼ = 10000^(-2j/d).
+    ///
+    /// Source: Vaswani et al., arXiv 1706.03762, with the channels in halves.
+    case sinusoidal
+}
+
+/// Dropout probabilities in training.
+public struct DropoutConfiguration: Sendable, Equatable {
+    /// Dropout after the embedding.
+    public var embedding: Double
+    /// Dropout after each mixer and each feed-forward, before the residual sum.
+    public var residual: Double
+    /// Dropout after the activation within a feed-forward.
+    public var activation: Double
+    /// Probability of dropping whole branches in the last layer; grows linearly with depth from 0 in the first.
+    public var dropPath: Double
+
+    /// Probabilities, 0 by default.
+    public init(embedding: Double = 0, residual: Double = 0, activation: Double = 0, dropPath: Double = 0) {
+        self.embedding = embedding
+        self.residual = residual
+        self.activation = activation
+        self.dropPath = dropPath
+    }
+}
+
+extension DropoutConfiguration: SettingsRepresentable {
+    /// Reads `embedding`, `residual`, `activation` and `drop_path`, each 0 by default.
+    public init(reading reader: SettingsReader) {
+        func probability(_ key: String) -> Double {
+            reader.double(key, in: SettingsRange.belowOne, default: 0)
+        }
+        self.init(
+            embedding: probability("embedding"), residual: probability("residual"),
+            activation: probability("activation"), dropPath: probability("drop_path"))
+    }
+
+    /// All settings under their names in configuration files.
+    public var settings: SettingsTree {
+        [
+            "embedding": .double(embedding), "residual": .double(residual), "activation": .double(activation),
+            "drop_path": .double(dropPath),
+        ]
+    }
+}
+
+/// Ids of the special tokens of a vocabulary.
+public struct SpecialTokens: Sendable, Equatable {
+    /// Token before every sequence.
+    public var begin: Int?
+    /// Token after every text.
+    public var end: Int?
+    /// Padding token.
+    public var padding: Int?
+
+    /// Given ids, none by default.
+    public init(begin: Int? = nil, end: Int? = nil, padding: Int? = nil) {
+        self.begin = begin
+        self.end = end
+        self.padding = padding
+    }
+}
+
+extension SpecialTokens: SettingsRepresentable {
+    /// Reads `begin`, `end` and `padding`, all of them optional.
+    public init(reading reader: SettingsReader) {
+        self.init(
+            begin: reader.optionalInt("begin", in: 0...Int.max),
+            end: reader.optionalInt("end", in: 0...Int.max),
+            padding: reader.optionalInt("padding", in: 0...Int.max))
+    }
+
+    /// All given ids under their names in configuration files.
+    public var settings: SettingsTree {
+        var object = SettingsObject()
+        for (name, id) in named { object[name] = id.map { .int($0) } }
+        return .object(object)
+    }
+
+    /// All ids with their names in configuration files.
+    var named: [(name: String, id: Int?)] { [("begin", begin), ("end", end), ("padding", padding)] }
 }

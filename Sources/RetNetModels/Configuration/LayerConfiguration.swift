@@ -4,14 +4,14 @@ import RetNetSettings
 
 /// One kind of block: its mixer and its feed-forward.
 public struct LayerConfiguration: Sendable, Equatable {
-    /// The token mixer.
+    /// Token mixer.
     public var mixer: MixerConfiguration
-    /// The position-wise feed-forward.
+    /// Position-wise feed-forward.
     public var feedForward: FeedForwardConfiguration
-    /// The width of a depthwise causal convolution before the mixer; nil for none.
+    /// Width of a depthwise causal convolution before the mixer; nil for none.
     public var shortConvolution: Int?
 
-    /// A block, without a convolution unless told otherwise.
+    /// A block, by default without a convolution.
     public init(
         mixer: MixerConfiguration, feedForward: FeedForwardConfiguration, shortConvolution: Int? = nil
     ) {
@@ -20,7 +20,7 @@ public struct LayerConfiguration: Sendable, Equatable {
         self.shortConvolution = shortConvolution
     }
 
-    /// The parameters of mixer and convolution with their names within the block.
+    /// Returns the parameters of mixer and convolution, with their names within the block.
     func mixerParameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
         let convolution = shortConvolution.map {
             [("short_convolution.weight", [hiddenSize, $0]), ("short_convolution.bias", [hiddenSize])]
@@ -31,7 +31,7 @@ public struct LayerConfiguration: Sendable, Equatable {
             }
     }
 
-    /// The mixer, behind the convolution where there is one, with its parameters declared in the block's scope.
+    /// Returns the mixer, preceded by the convolution if there is one, with parameters declared in the block's scope.
     func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
         guard let width = shortConvolution else {
             return try mixer.architecture.makeMixer(scope.scope("mixer"), context)
@@ -42,7 +42,7 @@ public struct LayerConfiguration: Sendable, Equatable {
             convolution: convolution, mixer: try mixer.architecture.makeMixer(scope.scope("mixer"), context))
     }
 
-    /// Numbers in the state of one sequence after so many tokens.
+    /// Returns the number of values in the state of one sequence after `tokenCount` tokens.
     func stateElementCount(hiddenSize: Int, tokenCount: Int) -> Int {
         mixer.architecture.stateElementCount(tokenCount: tokenCount)
             + hiddenSize * ((shortConvolution ?? 1) - 1)
@@ -50,7 +50,7 @@ public struct LayerConfiguration: Sendable, Equatable {
 }
 
 extension LayerConfiguration: SettingsRepresentable {
-    /// Reads `mixer`, `feed_forward` and, where it is given, `short_convolution`.
+    /// Reads `mixer`, `feed_forward` and, optionally, `short_convolution`.
     public init(reading reader: SettingsReader) {
         self.init(
             mixer: MixerConfiguration(reading: reader.object("mixer")),
@@ -58,7 +58,7 @@ extension LayerConfiguration: SettingsRepresentable {
             shortConvolution: reader.optionalInt("short_convolution", in: 2...64))
     }
 
-    /// All choices under their names in configuration files.
+    /// All settings under their names in configuration files.
     public var settings: SettingsTree {
         var object: SettingsObject = ["mixer": mixer.settings, "feed_forward": feedForward.settings]
         if let shortConvolution { object["short_convolution"] = .int(shortConvolution) }

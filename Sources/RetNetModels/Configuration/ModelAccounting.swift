@@ -1,25 +1,25 @@
 import RetNetMixers
 
-/// What a model of some configuration weighs and costs, by arithmetic alone: instant for any size.
+/// Sizes and costs of a language model, computed from its configuration without allocation.
 ///
-/// A multiply-add counts as two FLOPs. Nothing here depends on whether such a model exists or would fit.
+/// A multiply-add counts as two FLOPs.
 public struct ModelAccounting: Sendable, Equatable {
-    /// The configuration that is counted.
+    /// The configuration of the model.
     public let configuration: LanguageModelConfiguration
-    /// Parameters of the whole model by part.
+    /// Number of parameters of the whole model by part.
     public let parameters: ParameterCounts
-    /// Parameters in matrices of all blocks: the number that papers compare, 12 · d² · L for RetNet.
+    /// Number of parameters in matrices of all blocks, by which papers compare: 12 · d² · L for RetNet.
     public let blockMatrixParameterCount: Int
-    /// Parameters that take part in matrix products: those of the blocks and the output matrix, tied or not.
+    /// Number of parameters in matrix products: those of the blocks and the output matrix, tied or not.
     ///
-    /// The embedding is only looked up.
+    /// The embedding itself is a look-up.
     public let matrixParameterCount: Int
-    /// The same as one token meets them: of experts those that it passes, of layers those that see it.
+    /// The share of ``matrixParameterCount`` in the products of one token, on average.
     ///
-    /// A layer that sees every k-th token counts as one k-th.
+    /// Of experts it contains those that a token passes; a layer that sees every k-th token counts as one k-th.
     public let activeMatrixParameterCount: Int
 
-    /// Counts; throws `SettingsError` if the configuration is not sound.
+    /// Counts the parameters; throws `SettingsError` for an invalid configuration.
     public init(_ configuration: LanguageModelConfiguration) throws {
         try configuration.validate()
         self.configuration = configuration
@@ -43,34 +43,34 @@ public struct ModelAccounting: Sendable, Equatable {
 }
 
 extension ModelAccounting {
-    /// Parameters of the whole model.
+    /// Number of parameters of the whole model.
     public var parameterCount: Int { parameters.total }
 
-    /// Parameters of one block by part, the first unless told otherwise.
+    /// Returns the parameters of one block by part, by default of the first.
     public func blockParameters(layer: Int = 0) -> ParameterCounts {
         configuration.parameters(layer: layer).reduce(into: ParameterCounts()) { $0.add($1) }
     }
 
     // MARK: Work
 
-    /// Model FLOPs of a token forward: two for every matrix parameter, and the recurrent form of the mixers.
+    /// Model FLOPs per token of a forward pass: two per matrix parameter, and the recurrent form of the mixers.
     ///
-    /// Where the work of mixers grows with the tokens before, it is that in the middle of a training sequence.
+    /// Work of mixers that grows with the position is taken in the middle of a training sequence.
     public var forwardFLOPsPerToken: Int {
         decodingFLOPsPerToken(position: (configuration.trainingLength ?? 2048) / 2)
     }
 
-    /// Model FLOPs of a token in training: three times ``forwardFLOPsPerToken``, 6N + 12abhL for RetNet.
+    /// Model FLOPs per token in training: three times ``forwardFLOPsPerToken``, 6N + 12abhL for RetNet.
     ///
-    /// The base of utilisation figures, for it does not depend on how the work is done.
+    /// The basis of utilization, since it does not depend on the form of computation.
     public var trainingFLOPsPerToken: Int { 3 * forwardFLOPsPerToken }
 
-    /// FLOPs of a token forward in the chunkwise form, with full squares within chunks.
+    /// Returns the FLOPs per token of a forward pass in the chunkwise form, with full squares within chunks.
     public func hardwareForwardFLOPsPerToken(chunkLength: Int) -> Int {
         2 * activeMatrixParameterCount + mixerSum { $0.forwardFLOPsPerToken(chunkLength: chunkLength) }
     }
 
-    /// FLOPs of a token in training in the chunkwise form, with full squares within chunks.
+    /// Returns the FLOPs per token in training in the chunkwise form, with full squares within chunks.
     public func hardwareTrainingFLOPsPerToken(chunkLength: Int, recomputesStates: Bool = true) -> Int {
         6 * activeMatrixParameterCount
             + mixerSum {
@@ -79,7 +79,7 @@ extension ModelAccounting {
             }
     }
 
-    /// FLOPs of generating a token after so many others.
+    /// Returns the FLOPs of generating the token at a position.
     public func decodingFLOPsPerToken(position: Int) -> Int {
         2 * activeMatrixParameterCount
             + mixerSum { $0.recurrentFLOPs(position: max(0, min(position, 1 << 40))) }
@@ -87,10 +87,10 @@ extension ModelAccounting {
 
     // MARK: Memory
 
-    /// Whether the state grows with the tokens seen.
+    /// True if the state grows with the number of tokens.
     public var stateGrows: Bool { configuration.stateGrows }
 
-    /// Numbers in the state of one sequence after so many tokens.
+    /// Returns the number of values in the state of one sequence after `tokenCount` tokens.
     public func stateElementCount(tokenCount: Int) -> Int {
         let count = max(0, min(tokenCount, 1 << 40))
         return (0..<configuration.layerCount).reduce(0) {
@@ -104,15 +104,15 @@ extension ModelAccounting {
         }
     }
 
-    /// Bytes of the state of one sequence in float32 after so many tokens.
+    /// Returns the bytes of the state of one sequence in float32 after `tokenCount` tokens.
     public func stateByteCount(tokenCount: Int) -> Int { 4 * stateElementCount(tokenCount: tokenCount) }
 
-    /// Bytes of all weights, for 4 (float32) or 2 (bfloat16) bytes a parameter.
+    /// Returns the bytes of all weights, for 4 (float32) or 2 (bfloat16) bytes per parameter.
     public func weightByteCount(bytesPerParameter: Int) -> Int { parameterCount * bytesPerParameter }
 
-    /// Bytes of float32 weights, gradients and both moments of Adam; activations come on top.
+    /// Returns the bytes of float32 weights, gradients and both moments of Adam, activations excluded.
     ///
-    /// Mixed precision keeps a bfloat16 copy of all matrices beside the float32 weights.
+    /// Mixed precision adds a bfloat16 copy of all matrices.
     public func trainingByteCount(mixedPrecision: Bool) -> Int {
         parameterCount * 16 + (mixedPrecision ? 2 * matrixParameterCount : 0)
     }
@@ -125,6 +125,167 @@ extension ModelAccounting {
         }
     }
 
-    /// How many of the first tokens a layer sees.
+    /// Returns the number of tokens, among the first `count`, that a layer sees.
     private static func seen(_ count: Int, by stride: Int) -> Int { (count + stride - 1) / stride }
+}
+
+/// Numbers of parameters by part of the model.
+public struct ParameterCounts: Sendable, Equatable {
+    /// A part of a model.
+    public enum Part: String, Sendable, CaseIterable {
+        /// The token embedding, which is also the output matrix of a model with tied output.
+        case embedding
+        /// Projections of all mixers with their biases.
+        case mixers
+        /// Matrices of all feed-forwards with their biases, experts and routers included.
+        case feedForwards = "feed_forwards"
+        /// All norms, those of heads included.
+        case norms
+        /// The mixes, routers and projections of AltUp.
+        case altUp = "altup"
+        /// The separate output matrix.
+        case output
+    }
+
+    private var counts: [Part: Int] = [:]
+
+    /// The number of parameters of one part.
+    public subscript(part: Part) -> Int { counts[part, default: 0] }
+
+    /// The number of parameters of all parts.
+    public var total: Int { counts.values.reduce(0, +) }
+
+    /// The token embedding.
+    public var embedding: Int { self[.embedding] }
+    /// Projections of all mixers.
+    public var mixers: Int { self[.mixers] }
+    /// Matrices of all feed-forwards.
+    public var feedForwards: Int { self[.feedForwards] }
+    /// All norms.
+    public var norms: Int { self[.norms] }
+    /// The mixes of AltUp; 0 without AltUp.
+    public var altUp: Int { self[.altUp] }
+    /// The separate output matrix; 0 where the output is tied.
+    public var output: Int { self[.output] }
+
+    mutating func add(_ parameter: LanguageModelConfiguration.Parameter) {
+        counts[parameter.part, default: 0] += parameter.elementCount
+    }
+}
+
+extension LanguageModelConfiguration {
+    /// A parameter of the model.
+    struct Parameter {
+        var part: ParameterCounts.Part
+        var name: String
+        var shape: [Int]
+
+        /// The share of the values that one token meets: of experts, those that it passes.
+        var activeShare = 1.0
+
+        var elementCount: Int { shape.reduce(1, *) }
+        var isMatrix: Bool { shape.count >= 2 && part != .altUp }
+        var activeElementCount: Int {
+            activeShare == 1 ? elementCount : Int((Double(elementCount) * activeShare).rounded())
+        }
+    }
+
+    /// Every parameter with its name in files and its shape, in a fixed order; matrices are [out, in].
+    ///
+    /// `embedding.weight`, then of every layer `layers.{i}.mixer_norm`, `layers.{i}.mixer.{query, key, value,
+    /// gate, output}`, `layers.{i}.mixer.head_norm`, `layers.{i}.feed_forward_norm`,
+    /// `layers.{i}.feed_forward.{up, gate, down}`, `layers.{i}.feed_forward.sub_norm`, then `final_norm`,
+    /// `embedding_norm` and `output.weight`, each with `.weight` and, where it has one, `.bias`. Of the two inner
+    /// branches of a gated feed-forward, `up` is the activated one and `gate` the linear one.
+    public func parameterShapes() -> [(name: String, shape: [Int])] {
+        let layers = (0..<max(0, layerCount)).flatMap { layer in
+            parameters(layer: layer).map { ("layers.\(layer).\($0.name)", $0.shape) }
+        }
+        let ends = endParameters.map { ($0.name, $0.shape) }
+        return ends.prefix(1) + layers + ends.dropFirst()
+    }
+
+    /// The parameters of one block, with their names within it.
+    func parameters(layer: Int) -> [Parameter] {
+        var result = parameters(of: norm, "mixer_norm", size: hiddenSize)
+        let kind = self.layer(layer)
+        for (name, shape) in kind.mixerParameterShapes(hiddenSize: hiddenSize) {
+            let part: ParameterCounts.Part = name.contains("norm.") ? .norms : .mixers
+            result.append(Parameter(part: part, name: name, shape: shape))
+        }
+        let altUpShapes =
+            altUp?.parameterShapes(layer: layer, layerCount: layerCount, hiddenSize: hiddenSize) ?? []
+        result += altUpShapes.map { Parameter(part: .altUp, name: $0.name, shape: $0.shape) }
+        let feedForward = kind.feedForward
+        guard feedForward.kind != .none else { return result }
+        result += parameters(of: norm, "feed_forward_norm", size: hiddenSize)
+        let inner = feedForward.innerSize
+        if let experts = feedForward.experts { result += parameters(of: experts, feedForward) }
+        guard feedForward.experts.map(\.keepsFeedForward) ?? true else { return result }
+        func linear(_ name: String, from: Int, to: Int) {
+            let prefix = "feed_forward.\(name)"
+            result.append(Parameter(part: .feedForwards, name: "\(prefix).weight", shape: [to, from]))
+            guard feedForward.biases else { return }
+            result.append(Parameter(part: .feedForwards, name: "\(prefix).bias", shape: [to]))
+        }
+        linear("up", from: hiddenSize, to: inner)
+        if feedForward.kind == .gated { linear("gate", from: hiddenSize, to: inner) }
+        linear("down", from: inner, to: hiddenSize)
+        if feedForward.subNorm {
+            // Its weights are there even where other norms have none: they are the point of sub-norms.
+            let subNorm = NormConfiguration(kind: norm.kind, epsilon: norm.epsilon, affine: true)
+            result += parameters(of: subNorm, "feed_forward.sub_norm", size: inner)
+        }
+        return result
+    }
+
+    /// The router and the experts of a feed-forward.
+    private func parameters(of experts: ExpertsConfiguration, _ feedForward: FeedForwardConfiguration)
+        -> [Parameter]
+    {
+        var result = [
+            Parameter(
+                part: .feedForwards, name: "feed_forward.router.weight", shape: [experts.count, hiddenSize])
+        ]
+        let inner = experts.expertInnerSize(feedForward.innerSize)
+        func matrix(_ name: String, from: Int, to: Int) {
+            func add(_ kind: String, _ shape: [Int]) {
+                result.append(
+                    Parameter(
+                        part: .feedForwards, name: "feed_forward.experts.\(name).\(kind)",
+                        shape: [experts.count] + shape, activeShare: experts.activeShare))
+            }
+            add("weight", [to, from])
+            if feedForward.biases { add("bias", [to]) }
+        }
+        matrix("up", from: hiddenSize, to: inner)
+        if feedForward.kind == .gated, experts.routing != .partial {
+            matrix("gate", from: hiddenSize, to: inner)
+        }
+        matrix("down", from: inner, to: hiddenSize)
+        return result
+    }
+
+    /// The parameters outside the blocks, the embedding first.
+    var endParameters: [Parameter] {
+        var result = [
+            Parameter(part: .embedding, name: "embedding.weight", shape: [vocabularySize, embeddingWidth])
+        ]
+        for (name, shape) in altUp?.parameterShapes(hiddenSize: hiddenSize) ?? [] {
+            result.append(Parameter(part: .altUp, name: name, shape: shape))
+        }
+        if finalNorm { result += parameters(of: norm, "final_norm", size: outputWidth) }
+        if embeddingNorm { result += parameters(of: norm, "embedding_norm", size: embeddingWidth) }
+        if !tiedOutput {
+            result.append(
+                Parameter(part: .output, name: "output.weight", shape: [vocabularySize, outputWidth]))
+        }
+        return result
+    }
+
+    private func parameters(of norm: NormConfiguration, _ name: String, size: Int) -> [Parameter] {
+        norm.parameterShapes(size: size).map {
+            Parameter(part: .norms, name: "\(name).\($0.name)", shape: $0.shape)
+        }
+    }
 }

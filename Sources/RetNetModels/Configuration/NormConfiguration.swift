@@ -1,30 +1,32 @@
+import RetNetLayers
 import RetNetSettings
+import RetNetTorch
 
 /// The norms before (or after) mixers and feed-forwards and at the end of a model.
 public struct NormConfiguration: Sendable, Equatable {
     /// The statistics of a norm.
     public enum Kind: String, Sendable, CaseIterable {
-        /// Divided by the root mean square.
+        /// Division by the root mean square.
         case rms
-        /// Mean removed, divided by the standard deviation.
+        /// Subtraction of the mean, division by the standard deviation.
         case layer
     }
 
-    /// The statistics.
+    /// Statistics of the norms.
     public var kind: Kind
-    /// Added to the mean square or the variance.
+    /// Constant added to the mean square or the variance.
     public var epsilon: Double
-    /// Whether there are weights and, with ``Kind/layer``, biases.
+    /// True for norms with weights and, with ``Kind/layer``, biases.
     public var affine: Bool
 
-    /// A root-mean-square norm with weights, unless told otherwise.
+    /// By default a root-mean-square norm with weights.
     public init(kind: Kind = .rms, epsilon: Double = 1e-6, affine: Bool = true) {
         self.kind = kind
         self.epsilon = epsilon
         self.affine = affine
     }
 
-    /// The parameters of a norm over some width with their names within it.
+    /// Returns the parameters of a norm over a width, with their names within it.
     public func parameterShapes(size: Int) -> [(name: String, shape: [Int])] {
         guard affine else { return [] }
         return kind == .layer ? [("weight", [size]), ("bias", [size])] : [("weight", [size])]
@@ -32,7 +34,7 @@ public struct NormConfiguration: Sendable, Equatable {
 }
 
 extension NormConfiguration: SettingsRepresentable {
-    /// Reads `kind`, `epsilon` and `affine`, each with the default of the initialiser.
+    /// Reads `kind`, `epsilon` and `affine`, each with the default of the initializer.
     public init(reading reader: SettingsReader) {
         let standard = NormConfiguration()
         self.init(
@@ -41,8 +43,26 @@ extension NormConfiguration: SettingsRepresentable {
             affine: reader.bool("affine", default: standard.affine))
     }
 
-    /// All choices under their names in configuration files.
+    /// All settings under their names in configuration files.
     public var settings: SettingsTree {
         ["kind": .string(kind.rawValue), "epsilon": .double(epsilon), "affine": .bool(affine)]
+    }
+}
+
+extension Norm {
+    init(_ scope: ParameterScope, size: Int, _ configuration: NormConfiguration) throws {
+        try self.init(
+            scope, size: size, kind: configuration.kind.fused, epsilon: configuration.epsilon,
+            affine: configuration.affine)
+    }
+}
+
+extension NormConfiguration.Kind {
+    /// The same kind under the name of the fused operators.
+    var fused: FusedOperators.NormKind {
+        switch self {
+        case .rms: .rms
+        case .layer: .layer
+        }
     }
 }

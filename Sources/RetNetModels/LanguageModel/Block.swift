@@ -1,18 +1,100 @@
+import RetNetLayers
 import RetNetMixers
 import RetNetTorch
 
-/// One layer of a model with its state: what a stack of layers needs to know of it.
+/// One block of a model with its state, as ``BlockStack`` applies it.
 protocol Block {
-    /// The auxiliary losses that a pass in training adds, in order.
+    /// Names of the auxiliary losses that a training pass adds, in order.
     var auxiliaryLossNames: [String] { get }
     func unsupportedReason(for form: MixerForm) -> String?
-    /// x [B, T, D] → [B, T, D] with the residual sums inside, and the state after the last position.
+    /// Maps x [B, T, D] → [B, T, D] with the residual sums inside, and returns the state after the last position.
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState
-    /// The state with every row, which stood at the given place, moved to position 0.
+    /// Returns the state with every row moved from its given position to position 0.
     func rebased(_ state: any MixerState, from positions: [SequencePosition]) throws -> any MixerState
     func state(from tensors: [String: Tensor]) throws -> any MixerState
+}
+
+/// One block of a language model: a token mixer and a feed-forward, each with a norm and a residual.
+///
+///     Y  = X + Mixer(LN(X))
+///     X' = Y + FFN(LN(Y))                              (paper Eq. 9; the norm comes last without `preNorm`)
+struct MixerBlock {
+    let mixer: any TokenMixer
+    private let mixerNorm: Norm
+    let feedForward: (norm: Norm, layer: any FeedForwardLayer)?
+    private let residualScale: Double
+    private let preNorm: Bool
+    private let dropout: Double
+    private let dropPath: Double
+
+    init(
+        _ scope: ParameterScope, _ configuration: LanguageModelConfiguration, layer: Int,
+        _ initializers: ModelInitializers
+    ) throws {
+        let c = configuration
+        let kind = c.layer(layer)
+        func norm(_ name: String) throws -> Norm { try Norm(scope.scope(name), size: c.hiddenSize, c.norm) }
+        mixerNorm = try norm("mixer_norm")
+        let context = LayerContext(
+            hiddenSize: c.hiddenSize, layer: layer, layerCount: c.layerCount,
+            initialization: initializers.mixer, positionStride: c.positionStride(layer: layer))
+        mixer = try kind.makeMixer(scope, context)
+        feedForward =
+            kind.feedForward.kind == .none
+            ? nil
+            : (
+                try norm("feed_forward_norm"),
+                try Self.layer(scope.scope("feed_forward"), kind.feedForward, c, initializers)
+            )
+        residualScale = c.residualScale
+        preNorm = c.preNorm
+        dropout = c.dropout.residual
+        dropPath = c.layerCount > 1 ? c.dropout.dropPath * Double(layer) / Double(c.layerCount - 1) : 0
+    }
+
+    private static func layer(
+        _ scope: ParameterScope, _ feedForward: FeedForwardConfiguration, _ c: LanguageModelConfiguration,
+        _ initializers: ModelInitializers
+    ) throws -> any FeedForwardLayer {
+        let options = options(feedForward, c, initializers)
+        guard let experts = feedForward.experts else { return try FeedForward(scope, options) }
+        let mixture = try MixtureOfExperts(scope, experts.options(for: options))
+        guard experts.keepsFeedForward else { return mixture }
+        return PartialExperts(mixture, beside: try FeedForward(scope, options))
+    }
+
+    private static func options(
+        _ feedForward: FeedForwardConfiguration, _ c: LanguageModelConfiguration,
+        _ initializers: ModelInitializers
+    ) -> FeedForward.Options {
+        FeedForward.Options(
+            hiddenSize: c.hiddenSize, innerSize: feedForward.innerSize, isGated: feedForward.kind == .gated,
+            activation: feedForward.activation.fused, biases: feedForward.biases,
+            subNorm: feedForward.subNorm ? (c.norm.kind.fused, c.norm.epsilon) : nil,
+            activationDropout: c.dropout.activation, initializer: initializers.feedForward,
+            gateInitializer: initializers.feedForwardGate)
+    }
+
+    func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
+        -> (output: Tensor, state: any MixerState)
+    {
+        let (mixed, next) = try mixer(preNorm ? mixerNorm(x) : x, state: state, pass)
+        let y = try residual(x, mixed, mixerNorm, pass.context)
+        guard let (norm, layer) = feedForward else { return (y, next) }
+        let fed = try layer(preNorm ? norm(y) : y, pass.context)
+        return (try residual(y, fed, norm, pass.context), next)
+    }
+
+    private func residual(_ x: Tensor, _ branch: Tensor, _ norm: Norm, _ context: ForwardContext) throws
+        -> Tensor
+    {
+        var branch = try Dropout.apply(branch, probability: dropout, context)
+        branch = try Dropout.dropPath(branch, probability: dropPath, context)
+        let sum = try (residualScale == 1 ? x : x * residualScale) + branch
+        return preNorm ? sum : try norm(sum)
+    }
 }
 
 extension MixerBlock: Block {

@@ -2,12 +2,12 @@ import RetNetLayers
 import RetNetMixers
 import RetNetTorch
 
-/// The layers of a model, one after the other, over one stream of hidden states or over the blocks of AltUp.
+/// The blocks of a model, one after the other, over one stream of hidden states or over the streams of AltUp.
 struct BlockStack {
     let blocks: [any Block]
     private let altUp: AltUpStack?
 
-    /// Declares every layer under `layers.N`.
+    /// Declares every block under `layers.N`.
     init(_ root: ParameterScope, _ c: LanguageModelConfiguration, _ initializers: ModelInitializers) throws {
         let mixerBlocks = try (0..<c.layerCount).map {
             try MixerBlock(root.scope("layers.\($0)"), c, layer: $0, initializers)
@@ -24,7 +24,7 @@ struct BlockStack {
         self.altUp = altUp
     }
 
-    /// Embedded tokens [B, T, ·] through all layers, and the state of each after the last token.
+    /// Passes embedded tokens [B, T, ·] through all blocks; returns the output and each block's state.
     func callAsFunction(
         _ embedded: Tensor, states: [any MixerState]?, _ pass: ForwardPass, recomputes: Bool
     ) throws -> (output: Tensor, states: [any MixerState]) {
@@ -44,10 +44,9 @@ struct BlockStack {
         return (try altUp?.collapse(streams) ?? streams[0], next)
     }
 
-    private func step(_ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass)
-        throws
-        -> ([Tensor], any MixerState)
-    {
+    private func step(
+        _ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass
+    ) throws -> ([Tensor], any MixerState) {
         guard let altUp else {
             let (output, next) = try blocks[index](streams[0], state: state, pass)
             return ([output], next)
@@ -58,11 +57,11 @@ struct BlockStack {
         }
     }
 
-    /// The same, keeping nothing but the inputs for the backward pass.
+    /// Does the same, keeping only the inputs for the backward pass.
     private func recomputed(
         _ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass
     ) throws -> ([Tensor], any MixerState) {
-        // Only tensors cross the segment; names and structure are those of a state of this layer.
+        // Only tensors cross the segment; names and structure are those of a state of this block.
         let block = blocks[index]
         let template =
             try state
@@ -97,5 +96,26 @@ struct BlockStack {
 
     private static func named(_ names: [String], _ tensors: ArraySlice<Tensor>) -> [String: Tensor] {
         Dictionary(zip(names, tensors), uniquingKeysWith: { first, _ in first })
+    }
+}
+
+/// The state of the generator at the first run of a segment, for the same dropout when it is computed again.
+final class DropoutReplay {
+    private let generator: Generator?
+    private var start: [UInt8]?
+
+    init(_ generator: Generator?) { self.generator = generator }
+
+    func run<R>(_ body: () throws -> R) throws -> R {
+        guard let generator else { return try body() }
+        guard let start else {
+            start = try generator.state()
+            return try body()
+        }
+        let now = try generator.state()
+        try generator.restore(start)
+        let result = try body()
+        try generator.restore(now)
+        return result
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import RetNetLayers
 import RetNetMixers
 import RetNetTorch
@@ -6,32 +7,32 @@ import RetNetTorch
 ///
 ///     X⁰ = Embedding(tokens)        Xˡ = Blockˡ(Xˡ⁻¹), l = 1 … L        logits = Norm(Xᴸ) W_outᵀ
 ///
-/// B batch, T time, D model width, V vocabulary. A pass takes a state and returns the state after its last
-/// token, in every form; feeding a sequence whole, in pieces or token by token gives the same logits.
+/// B batch, T time, D model width, V vocabulary. A pass in any form takes a state and returns the state after its last
+/// token; a sequence as a whole, in pieces or token by token gives the same logits.
 public final class LanguageModel {
     /// The architecture.
     public let configuration: LanguageModelConfiguration
     /// All parameters by name.
     public let parameters: ParameterStore
-    /// The element type that passes compute in, whatever the type of the parameters.
+    /// The element type of computation, independent of that of the parameters.
     public var computeType: ElementType
-    /// Whether blocks keep only their inputs for the backward pass and compute everything else again.
+    /// True if blocks keep only their inputs for the backward pass and compute all else again.
     public var recomputesActivations = false
 
     private let embedding: Embedding
     private let embeddingNorm: Norm?
     let stack: BlockStack
-    private var blocks: [any Block] { stack.blocks }
+    var blocks: [any Block] { stack.blocks }
     private let finalNorm: Norm?
     private let output: Linear?
     private let embeddingScale: Double
 
-    /// Declares all parameters in the store and validates the configuration.
+    /// Declares all parameters in the store.
+    ///
+    /// Throws `SettingsError` for an invalid configuration, and `TorchError`.
     public init(
         _ configuration: LanguageModelConfiguration, parameters: ParameterStore, computeType: ElementType
-    )
-        throws
-    {
+    ) throws {
         try configuration.validate()
         let c = configuration
         let initializers = ModelInitializers(c)
@@ -55,17 +56,17 @@ public final class LanguageModel {
         self.computeType = computeType
     }
 
-    /// The device that the parameters live on.
+    /// The device of the parameters.
     public var device: Device { parameters.device }
 
-    /// Why the model cannot run in a form, or nil when every layer can.
+    /// Returns the reason why the model cannot run in a form; nil if every block can.
     public func unsupportedReason(for form: MixerForm) -> String? {
         blocks.lazy.compactMap { $0.unsupportedReason(for: form) }.first
     }
 
     // MARK: Forward
 
-    /// Hidden states [B, T, D] after the final norm for int64 tokens [B, T], and the state after the last one.
+    /// Returns hidden states [B, T, D] after the final norm for int64 tokens [B, T], and the state after the last one.
     public func hidden(
         _ tokens: Tensor, state: LanguageModelState? = nil, form: MixerForm,
         context: ForwardContext = .inference
@@ -87,7 +88,7 @@ public final class LanguageModel {
         return (x, LanguageModelState(layers: layers, positions: positions.map { $0.advanced(by: time) }))
     }
 
-    /// Logits [B, T, V] (or [B, 1, V] of the last token only) and the state after the last token.
+    /// Returns logits [B, T, V] (or [B, 1, V] of the last token only) and the state after the last token.
     public func callAsFunction(
         _ tokens: Tensor, state: LanguageModelState? = nil, form: MixerForm, lastOnly: Bool = false,
         context: ForwardContext = .inference
@@ -97,10 +98,10 @@ public final class LanguageModel {
         return (try logits(rows), next)
     }
 
-    /// Logits [..., V] of hidden states [..., D].
+    /// Returns logits [..., V] of hidden states [..., D].
     public func logits(_ hidden: Tensor) throws -> Tensor {
         if let output { return try output(hidden) }
-        // A tied table of width K d counts K times as much as one of width d.
+        // Logits from a tied table of width K d are K times as large as from one of width d.
         let ratio = Double(configuration.outputWidth) / Double(configuration.hiddenSize)
         return try embedding.logits(ratio == 1 ? hidden : hidden * (1 / ratio.squareRoot()))
     }
@@ -119,63 +120,67 @@ public final class LanguageModel {
         if let embeddingNorm { x = try embeddingNorm(x) }
         return try Dropout.apply(x, probability: configuration.dropout.embedding, context)
     }
+}
 
-    // MARK: State
+extension LanguageModel {
+    /// Largest number of logits that a loss holds at once.
+    private static var logitBudget: Int { 1 << 25 }
 
-    /// The state before the first token, for a batch.
-    public func initialState(batch: Int) throws -> LanguageModelState {
-        LanguageModelState(
-            layers: try blocks.map {
-                try $0.initialState(batch: batch, elementType: computeType, device: device)
-            },
-            positions: [SequencePosition](repeating: SequencePosition(), count: batch))
-    }
-
-    /// The state with every row's position moved to 0 and identical outputs afterwards.
+    /// Returns the summed cross entropy in nats of int64 targets [B, T], and the state after the last token.
     ///
-    /// Angles of rotation stay small however long a conversation runs, and states of different origin can be
-    /// batched. Token counts, which the normalisers use, are kept.
-    public func rebased(_ state: LanguageModelState) throws -> LanguageModelState {
-        let offsets = state.positions.map(\.position)
-        guard configuration.positionEmbedding == .none || offsets.allSatisfy({ $0 == 0 }) else {
-            throw MixerError.cannotRebase(reason: "the model adds absolute positions to its embeddings")
+    /// Targets of -100 are ignored. Large vocabularies are scored in slices whose logits are computed again in
+    /// the backward pass, which bounds the memory of the logits.
+    public func lossSum(
+        _ tokens: Tensor, targets: Tensor, state: LanguageModelState? = nil, form: MixerForm,
+        context: ForwardContext = .inference
+    ) throws -> (loss: Tensor, state: LanguageModelState) {
+        let (x, next) = try hidden(tokens, state: state, form: form, context: context)
+        let rows = try x.reshaped([-1, x.size(-1)])
+        let labels = try targets.reshaped([-1])
+        let count = rows.size(0)
+        let slice = Swift.max(1, Self.logitBudget / configuration.vocabularySize)
+        guard count > slice else {
+            return (try logits(rows).crossEntropy(labels, reduction: .sum), next)
         }
-        guard state.layers.count == blocks.count else {
-            throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(state.layers.count)")
+        var total: Tensor?
+        for start in stride(from: 0, to: count, by: slice) {
+            let range = start..<Swift.min(start + slice, count)
+            let part = try recomputing([rows.sliced(0, range)], outputCount: 1) { [self] inputs in
+                [try logits(inputs[0]).crossEntropy(labels.sliced(0, range), reduction: .sum)]
+            }[0]
+            total = try total.map { try $0 + part } ?? part
         }
-        return LanguageModelState(
-            layers: try zip(blocks, state.layers).map { try $0.rebased($1, from: state.positions) },
-            positions: state.positions.map { SequencePosition(position: 0, count: $0.count) })
+        guard let total else { throw MixerError.emptySequence }
+        return (total, next)
     }
 
-    /// One state with the rows of several, in the order given; at least one state is needed.
-    ///
-    /// Tensors that grow with the tokens seen are padded with zeros to the longest.
-    public func joined(_ states: [LanguageModelState]) throws -> LanguageModelState {
-        guard let first = states.first else { throw MixerError.emptySequence }
-        guard states.count > 1 else { return first }
-        for state in states where state.layers.count != blocks.count {
-            throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(state.layers.count)")
+    /// Returns the cross entropy in nats of every target, [B, T] float32; 0 where the target is -100.
+    public func tokenLosses(
+        _ tokens: Tensor, targets: Tensor, state: LanguageModelState? = nil, form: MixerForm
+    ) throws -> (losses: Tensor, state: LanguageModelState) {
+        let (x, next) = try hidden(tokens, state: state, form: form)
+        let rows = try x.reshaped([-1, x.size(-1)])
+        let labels = try targets.reshaped([-1])
+        let slice = Swift.max(1, Self.logitBudget / configuration.vocabularySize)
+        let parts = try stride(from: 0, to: rows.size(0), by: slice).map { start in
+            let range = start..<Swift.min(start + slice, rows.size(0))
+            return try logits(rows.sliced(0, range)).crossEntropy(labels.sliced(0, range), reduction: .none)
         }
-        let layers = try blocks.indices.map { layer in
-            try StateRows.joined(states.map { $0.layers[layer] })
-        }
-        return try state(from: layers, positions: states.flatMap(\.positions))
+        return (try Tensor.concatenated(parts, axis: 0).reshaped(tokens.shape), next)
     }
+}
 
-    /// A state read back from saved tensors, one dictionary a layer.
-    public func state(from layers: [[String: Tensor]], positions: [SequencePosition]) throws
-        -> LanguageModelState
-    {
-        guard layers.count == blocks.count else {
-            throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(layers.count)")
-        }
-        let states = try zip(blocks, layers).map { try $0.state(from: $1) }
-        for state in states {
-            for (_, tensor) in state.tensors where tensor.size(0) != positions.count {
-                throw MixerError.wrongBatch(expected: positions.count, found: tensor.size(0))
-            }
-        }
-        return LanguageModelState(layers: states, positions: positions)
+/// Sines and cosines of absolute positions, which are added to embeddings (Vaswani et al., arXiv 1706.03762).
+enum SinusoidalPositions {
+    /// Returns [B or 1, T, D] for rows that begin at `starts`: sin(p θⱼ), then cos(p θⱼ), θⱼ = 10000^(-2j/D).
+    static func table(size: Int, starts: [Int], length: Int, like x: Tensor) throws -> Tensor {
+        let half = size / 2
+        let angles = (0..<half).map { pow(10_000, -Double($0) / Double(half)) }
+        let waves = try RotaryTable.make(
+            angles: angles, starts: starts, length: length, type: x.elementType.accumulator, device: x.device)
+        let table = try Tensor.concatenated([waves[1], waves[0]], axis: -1).to(x.elementType)
+        // Embeddings of several streams: the same for each.
+        let streams = [Tensor](repeating: table, count: Swift.max(1, x.size(-1) / size))
+        return streams.count == 1 ? table : try Tensor.concatenated(streams, axis: -1)
     }
 }

@@ -1,10 +1,10 @@
 import RetNetMixers
 import RetNetTorch
 
-/// A layer that sees every k-th token of its sequence: those whose count of tokens before is a multiple of k.
+/// A block that sees every k-th token of its sequence, the anchors: those at multiples of k in the sequence.
 ///
-/// Its state is that of the dense layer, which moves on at anchors only, and with Sequence-AltUp the last anchor
-/// and what the layer did to it.
+/// Its state is that of the dense block, which advances at anchors only, and with Sequence-AltUp the last anchor
+/// and the block's update of it.
 struct ReducedBlock: Block {
     let block: MixerBlock
     let reduction: SequenceAltUp
@@ -24,7 +24,7 @@ struct ReducedBlock: Block {
         if phases.count <= 1 {
             return try piece(x, previous, pass, phase: phases.keys.first ?? 0)
         }
-        // Rows whose anchors fall on different tokens, as in a batch of conversations, run group by group.
+        // Rows with anchors at different tokens, as in a batch of conversations, run group by group.
         var order: [Int] = []
         var outputs: [Tensor] = []
         var states: [ReducedState] = []
@@ -50,7 +50,7 @@ struct ReducedBlock: Block {
         )
     }
 
-    /// A piece all of whose rows stand at the same distance from their last anchors.
+    /// Applies the block to a piece all of whose rows are at the same distance from their last anchors.
     private func piece(_ x: Tensor, _ previous: ReducedState?, _ pass: ForwardPass, phase: Int) throws
         -> (output: Tensor, state: ReducedState)
     {
@@ -61,15 +61,15 @@ struct ReducedBlock: Block {
         var inner = before.inner
         var layerOutput: Tensor?
         if let anchors = try reduction.anchors(x, first: first) {
-            let anchorCall = pass.deriving("anchors of \(stride)") { pass.positions.map(anchorPosition) }
-            let result = try block(anchors, state: previous?.inner, anchorCall)
+            let anchorPass = pass.deriving("anchors of \(stride)") { pass.positions.map(anchorPosition) }
+            let result = try block(anchors, state: previous?.inner, anchorPass)
             (layerOutput, inner) = (result.output, result.state)
         }
         let mixed = try reduction.mix(x, layerOutput: layerOutput, carry: before.carry, first: first)
         return (mixed.output, ReducedState(inner: inner, carry: mixed.carry))
     }
 
-    /// The place of the next anchor among anchors: the mixer counts nothing else.
+    /// Returns the position of the next anchor among all anchors, the only tokens that the mixer counts.
     private func anchorPosition(_ place: SequencePosition) -> SequencePosition {
         let wait = (stride - place.count % stride) % stride
         return SequencePosition(
@@ -132,7 +132,7 @@ struct ReducedBlock: Block {
     }
 }
 
-/// The state of a layer that sees some of the tokens.
+/// The state of a block that sees some of the tokens.
 struct ReducedState: MixerState {
     static let anchorName = "sequence_anchor"
     static let innovationName = "sequence_innovation"

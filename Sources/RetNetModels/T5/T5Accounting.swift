@@ -1,17 +1,17 @@
-/// What a T5 of some configuration weighs and costs, by arithmetic alone; a multiply-add counts as two FLOPs.
+/// Sizes and costs of a T5, computed from its configuration; a multiply-add counts as two FLOPs.
 public struct T5Accounting: Sendable, Equatable {
-    /// The configuration that is counted.
+    /// The configuration of the model.
     public let configuration: T5Configuration
     /// Widths outside the layers.
     public let widths: T5Widths
-    /// All parameters.
+    /// Number of all parameters.
     public let parameterCount: Int
-    /// Parameters of the embedding and of a separate output matrix.
+    /// Number of parameters of the embedding and of a separate output matrix.
     public let embeddingParameterCount: Int
-    /// Parameters of AltUp's mixes; wider matrices are not counted here.
+    /// Number of parameters of AltUp's mixes, wider matrices excluded.
     public let altUpParameterCount: Int
 
-    /// Counts; throws `SettingsError` if the configuration is not sound.
+    /// Counts the parameters; throws `SettingsError` for an invalid configuration.
     public init(_ configuration: T5Configuration, widths: T5Widths? = nil) throws {
         try configuration.validate()
         self.configuration = configuration
@@ -30,21 +30,21 @@ public struct T5Accounting: Sendable, Equatable {
         embeddingParameterCount = tables
     }
 
-    /// Parameters outside the embedding and the output matrix.
+    /// Number of parameters outside the embedding and the output matrix.
     public var otherParameterCount: Int { parameterCount - embeddingParameterCount }
 
-    /// FLOPs of one example forward: the encoder over the source, the decoder and the output over the target.
+    /// Returns the FLOPs of one forward pass: the encoder over the source, decoder and output over the target.
     public func forwardFLOPs(sourceLength: Int, targetLength: Int) -> Int {
         let c = configuration
         let (s, t) = (max(0, min(sourceLength, 1 << 20)), max(0, min(targetLength, 1 << 20)))
         let (d, inner) = (c.hiddenSize, c.attentionSize)
-        // What a layer sees: fewer tokens in a reduced one, and in all of them after pooling.
+        // Positions per layer: fewer in a reduced one, and in all of them after pooling.
         let pooling = c.altUp?.sequence.flatMap { $0.mode == .pool ? $0.stride : nil } ?? 1
-        let memory = (s + pooling - 1) / max(1, pooling)
+        let encoded = (s + pooling - 1) / max(1, pooling)
         var encoder = 0
         for layer in 0..<c.encoderLayerCount {
             let stride = c.altUp?.sequence?.stride(layer: layer, layerCount: c.encoderLayerCount) ?? 1
-            let seen = (memory + stride - 1) / max(1, stride)
+            let seen = (encoded + stride - 1) / max(1, stride)
             let fed = feedForwardProducts(layer: layer, isDecoder: false)
             encoder += seen * (4 * d * inner + fed) + 2 * seen * seen * inner
         }
@@ -52,14 +52,15 @@ public struct T5Accounting: Sendable, Equatable {
         let fed = (0..<c.decoderLayerCount).reduce(0) {
             $0 + t * feedForwardProducts(layer: $1, isDecoder: true)
         }
-        let cross = 2 * t * d * inner + 2 * memory * widths.encoderOutput * inner + 2 * t * memory * inner
+        let cross = 2 * t * d * inner + 2 * encoded * widths.encoderOutput * inner + 2 * t * encoded * inner
         let output = t * widths.decoderOutput * c.vocabularySize
         let mixes =
-            (c.altUp?.mixFLOPs(hiddenSize: d) ?? 0) * (memory * c.encoderLayerCount + t * c.decoderLayerCount)
+            (c.altUp?.mixFLOPs(hiddenSize: d) ?? 0)
+            * (encoded * c.encoderLayerCount + t * c.decoderLayerCount)
         return 2 * (encoder + c.decoderLayerCount * (own + cross) + fed + output) + mixes
     }
 
-    /// Multiply-adds of one token in what follows the attention of a layer, with the experts that it passes.
+    /// Returns the multiply-adds per token in the feed-forward of a layer, of experts those that a token reaches.
     private func feedForwardProducts(layer: Int, isDecoder: Bool) -> Int {
         let c = configuration
         let matrices = c.feedForward.isGated ? 3 : 2
@@ -71,19 +72,105 @@ public struct T5Accounting: Sendable, Equatable {
         return (keeps ? whole : 0) + experts.count * c.hiddenSize + Int(passed.rounded())
     }
 
-    /// FLOPs of one example in training: three times ``forwardFLOPs(sourceLength:targetLength:)``.
+    /// Returns the FLOPs of one example in training: three times ``forwardFLOPs(sourceLength:targetLength:)``.
     public func trainingFLOPs(sourceLength: Int, targetLength: Int) -> Int {
         3 * forwardFLOPs(sourceLength: sourceLength, targetLength: targetLength)
     }
 
-    /// Numbers in the decoder's cache of one sequence: own keys and values so far, and those of the source.
+    /// Returns the number of values in the decoder's cache of one sequence: its own keys and values, and the source's.
     public func cacheElementCount(sourceLength: Int, targetLength: Int) -> Int {
         let (s, t) = (max(0, min(sourceLength, 1 << 30)), max(0, min(targetLength, 1 << 30)))
         let stride = configuration.altUp?.sequence.flatMap { $0.mode == .pool ? $0.stride : nil } ?? 1
-        let memory = (s + stride - 1) / max(1, stride)
-        return configuration.decoderLayerCount * 2 * configuration.attentionSize * (memory + t)
+        let encoded = (s + stride - 1) / max(1, stride)
+        return configuration.decoderLayerCount * 2 * configuration.attentionSize * (encoded + t)
     }
 
-    /// Bytes of float32 weights, gradients and both moments of Adam; activations come on top.
+    /// Bytes of float32 weights, gradients and both moments of Adam, activations excluded.
     public var trainingByteCount: Int { parameterCount * 16 }
+}
+
+/// Names of T5's parameters, which are those of Hugging Face's checkpoints.
+enum T5Names {
+    static let embedding = "shared.weight"
+    static let output = "lm_head.weight"
+    /// The names under which checkpoints may hold the embedding once more.
+    static let embeddingAliases = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
+    /// A table that some old checkpoints carry and no version uses.
+    static let unused = ["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"]
+}
+
+extension T5Configuration {
+    /// Further names that a checkpoint may have: copies of the embedding, and a table that is never used.
+    public static var toleratedNames: (embeddingAliases: [String], unused: [String]) {
+        (T5Names.embeddingAliases, T5Names.unused)
+    }
+    /// Name of the embedding.
+    public static var embeddingName: String { T5Names.embedding }
+    /// Name of the output matrix, which tied models do not have.
+    public static var outputName: String { T5Names.output }
+
+    /// Returns every parameter with its name in files and its shape; matrices are [out, in].
+    ///
+    /// `widths` are those of the configuration by default; the parameters of AltUp come last.
+    public func parameterShapes(_ widths: T5Widths? = nil) -> [(name: String, shape: [Int])] {
+        let widths = widths ?? self.widths
+        var result = [(T5Names.embedding, [vocabularySize, widths.embedding])]
+        for (stack, count) in [("encoder", encoderLayerCount), ("decoder", decoderLayerCount)] {
+            let isDecoder = stack == "decoder"
+            for layer in 0..<max(0, count) {
+                let prefix = "\(stack).block.\(layer).layer."
+                result += attention("\(prefix)0.SelfAttention", memory: hiddenSize, isFirst: layer == 0)
+                result.append(("\(prefix)0.layer_norm.weight", [hiddenSize]))
+                if isDecoder {
+                    result += attention(
+                        "\(prefix)1.EncDecAttention", memory: widths.encoderOutput, isFirst: false)
+                    result.append(("\(prefix)1.layer_norm.weight", [hiddenSize]))
+                }
+                result += feedForward(
+                    "\(prefix)\(isDecoder ? 2 : 1)",
+                    experts: experts?.experts(layer: layer, isDecoder: isDecoder))
+            }
+            let width = isDecoder ? widths.decoderOutput : widths.encoderOutput
+            result.append(("\(stack).final_layer_norm.weight", [width]))
+        }
+        if !tiedOutput { result.append((T5Names.output, [vocabularySize, widths.decoderOutput])) }
+        return result + (altUp?.t5ParameterShapes(self) ?? [])
+    }
+
+    /// Widths outside the layers: those of all streams where AltUp keeps them separate.
+    public var widths: T5Widths {
+        altUp?.t5Widths(hiddenSize: hiddenSize) ?? T5Widths(hiddenSize)
+    }
+
+    private func attention(_ prefix: String, memory: Int, isFirst: Bool) -> [(String, [Int])] {
+        let inner = attentionSize
+        var result = [
+            ("\(prefix).q.weight", [inner, hiddenSize]), ("\(prefix).k.weight", [inner, memory]),
+            ("\(prefix).v.weight", [inner, memory]), ("\(prefix).o.weight", [hiddenSize, inner]),
+        ]
+        if isFirst { result.append(("\(prefix).relative_attention_bias.weight", [bucketCount, headCount])) }
+        return result
+    }
+
+    private func feedForward(_ prefix: String, experts: ExpertsConfiguration?) -> [(String, [Int])] {
+        let place = "\(prefix).DenseReluDense"
+        var result: [(String, [Int])] = []
+        if let experts {
+            let inner = experts.expertInnerSize(innerSize)
+            let isGated = feedForward.isGated && !experts.keepsFeedForward
+            result.append(("\(place).router.weight", [experts.count, hiddenSize]))
+            for name in isGated ? ["up", "gate"] : ["up"] {
+                result.append(("\(place).experts.\(name).weight", [experts.count, inner, hiddenSize]))
+            }
+            result.append(("\(place).experts.down.weight", [experts.count, hiddenSize, inner]))
+        }
+        if experts?.keepsFeedForward ?? true {
+            for name in feedForward.isGated ? ["wi_0", "wi_1"] : ["wi"] {
+                result.append(("\(place).\(name).weight", [innerSize, hiddenSize]))
+            }
+            result.append(("\(place).wo.weight", [hiddenSize, innerSize]))
+        }
+        result.append(("\(prefix).layer_norm.weight", [hiddenSize]))
+        return result
+    }
 }

@@ -1,7 +1,7 @@
 import RetNetLayers
 import RetNetTorch
 
-/// T5's attention: heads without biases or scaling of scores, over the sequence itself or over another.
+/// T5's multi-head attention, without biases and without scaling of scores, within a sequence or over another.
 public struct T5Attention {
     private let query: Tensor
     private let key: Tensor
@@ -12,8 +12,8 @@ public struct T5Attention {
     private let dropout: Double
     private let sharesDropoutMasks: Bool
 
-    /// Declares `q`, `k`, `v` and `o`; keys and values read hidden states of the width `memorySize`.
-    public init(_ scope: ParameterScope, _ configuration: T5Configuration, memorySize: Int) throws {
+    /// Declares `q`, `k`, `v` and `o`; the inputs of keys and values have the width `sourceSize`.
+    public init(_ scope: ParameterScope, _ configuration: T5Configuration, sourceSize: Int) throws {
         let c = configuration
         let (d, inner) = (c.hiddenSize, c.attentionSize)
         let initializers = T5Initializers(c)
@@ -21,9 +21,9 @@ public struct T5Attention {
             try scope.scope(name).parameter("weight", shape, initializer)
         }
         query = try weight("q", [inner, d], initializers.query)
-        let reading = initializers.keyValue(inputSize: memorySize)
-        key = try weight("k", [inner, memorySize], reading)
-        value = try weight("v", [inner, memorySize], reading)
+        let keyValue = initializers.keyValue(inputSize: sourceSize)
+        key = try weight("k", [inner, sourceSize], keyValue)
+        value = try weight("v", [inner, sourceSize], keyValue)
         output = try weight("o", [d, inner], initializers.output)
         headCount = c.headCount
         keySize = c.keySize
@@ -33,7 +33,7 @@ public struct T5Attention {
 
     // MARK: Whole sequences
 
-    /// Attention within x [B, T, d], with the biases of distances.
+    /// Applies attention within x [B, T, d], with biases [H, 2T-1] by distance.
     func within(_ x: Tensor, bias: Tensor, segments: Tensor?, causal: Bool, _ context: ForwardContext) throws
         -> Tensor
     {
@@ -45,35 +45,36 @@ public struct T5Attention {
         return try project(mixed)
     }
 
-    /// Attention of x [B, Tq, d] over another sequence [B, Tk, memory width].
+    /// Applies attention of x [B, Tq, d] over another sequence [B, Tk, source width].
     func over(
-        _ memory: T5Memory, from x: Tensor, segments: Tensor?, _ context: ForwardContext
+        _ source: T5EncoderOutput, from x: Tensor, segments: Tensor?, _ context: ForwardContext
     ) throws -> Tensor {
         let type = x.elementType
-        let packed = try memory.hidden.to(type).linear(memoryProjection(type))
+        let packed = try source.hidden.to(type).linear(sourceProjection(type))
         let keep = try keepMask(batch: x.size(0), queries: x.size(1), keys: packed.size(1), x, context)
         let mixed = try FusedOperators.biasedAttention(
             x.linear(query.to(type)), memory: packed, querySegments: segments,
-            keySegments: memory.segments?.values, keep: keep, headCount: headCount, causal: false)
+            keySegments: source.segments?.values, keep: keep, headCount: headCount, causal: false)
         return try project(mixed)
     }
 
     // MARK: Single steps
 
-    /// The weights of queries, keys and values as one matrix: one product instead of three.
+    /// Returns the weights of queries, keys and values as one matrix, for one product instead of three.
     func ownProjection(_ type: ElementType) throws -> Tensor {
         try Tensor.concatenated([query.to(type), key.to(type), value.to(type)], axis: 0)
     }
 
-    /// The query weights in an element type.
+    /// Returns the query weights in an element type.
     func queryProjection(_ type: ElementType) throws -> Tensor { try query.to(type) }
-    /// The output weights in an element type.
+
+    /// Returns the output weights in an element type.
     func outputProjection(_ type: ElementType) throws -> Tensor { try output.to(type) }
 
-    /// Keys and values [B, H, T, A] of another sequence.
-    func keysAndValues(of memory: T5Memory) throws -> (keys: Tensor, values: Tensor) {
-        let type = memory.hidden.elementType
-        let packed = try memory.hidden.linear(memoryProjection(type))
+    /// Returns the keys and values [B, H, T, A] of another sequence.
+    func keysAndValues(of source: T5EncoderOutput) throws -> (keys: Tensor, values: Tensor) {
+        let type = source.hidden.elementType
+        let packed = try source.hidden.linear(sourceProjection(type))
         let parts = try packed.reshaped([packed.size(0), packed.size(1), 2, headCount, keySize])
             .permuted([2, 0, 3, 1, 4]).contiguous()
         return (try parts.selected(0, 0), try parts.selected(0, 1))
@@ -81,7 +82,7 @@ public struct T5Attention {
 
     // MARK: Common parts
 
-    private func memoryProjection(_ type: ElementType) throws -> Tensor {
+    private func sourceProjection(_ type: ElementType) throws -> Tensor {
         try Tensor.concatenated([key.to(type), value.to(type)], axis: 0)
     }
 

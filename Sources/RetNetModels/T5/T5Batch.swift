@@ -1,25 +1,26 @@
+import Foundation
 import RetNetTorch
 
-/// Sources and targets of a training step, filled up or packed into rows.
+/// Sources and targets of a training step, padded or packed into rows.
 ///
-/// The decoder reads the targets shifted right by one, with the start token at the beginning of every segment.
+/// The inputs of the decoder are the targets shifted right by one, with the start token first in every segment.
 public struct T5Batch {
-    /// Int64 [B, Ts].
+    /// Tokens of the sources, int64 [B, Ts].
     public let source: Tensor
-    /// Segments of the sources, 0 for padding; nil where every position is a token of one source.
+    /// Segments of the sources, 0 for padding; nil if every row is one source without padding.
     public let sourceSegments: T5Segments?
-    /// What the decoder reads, int64 [B, Tt].
+    /// Inputs of the decoder, int64 [B, Tt].
     public let decoderInput: Tensor
-    /// What it must predict, int64 [B, Tt]; -100 for padding.
+    /// Tokens to predict, int64 [B, Tt]; -100 for padding.
     public let targets: Tensor
     /// Segments of the targets.
     public let targetSegments: T5Segments?
-    /// Targets that count.
+    /// Number of targets, padding excluded.
     public let targetCount: Int
-    /// Tokens of the sources, padding not counted.
+    /// Number of tokens of the sources, padding excluded.
     public let sourceCount: Int
 
-    /// One example a row, filled up with padding to the longest row or to given lengths.
+    /// One example per row, padded to the longest row or to given lengths.
     ///
     /// Throws ``T5Error`` for empty rows, tokens outside the vocabulary and rows longer than a given length.
     public init(
@@ -34,8 +35,9 @@ public struct T5Batch {
 
     /// Packed rows: several examples one after the other, numbered from 1 in `sourceSegments` and `targetSegments`.
     ///
-    /// Sources begin at multiples of `sourceAlignment`, with padding before them, as layers that see every few positions
-    /// need; rows may become longer than `sourceLength` thereby.
+    /// With `sourceAlignment` each source is moved to a multiple of that number by padding before it, as encoders
+    /// whose layers see every few positions require; rows may become longer than `sourceLength` thereby. Throws
+    /// ``T5Error`` as the unpacked form does, and where segments do not match their rows.
     public init(
         sources: [[Int32]], sourceSegments: [[Int32]], targets: [[Int32]], targetSegments: [[Int32]],
         configuration: T5Configuration, device: Device = .cpu, sourceLength: Int? = nil,
@@ -59,7 +61,7 @@ public struct T5Batch {
         sourceCount = from.tokenCount
     }
 
-    /// Sources alone as int64 [B, T] with their segments, for encoding before decoding.
+    /// Returns sources alone as int64 [B, T] with their segments, for encoding before decoding.
     public static func encoderInput(
         _ sources: [[Int32]], configuration: T5Configuration, device: Device = .cpu
     ) throws -> (tokens: Tensor, segments: T5Segments?) {
@@ -105,13 +107,13 @@ private struct Rows {
         }
         let (rows, segments) = alignment > 1 ? Self.aligned(rows, segments, alignment) : (rows, segments)
         self.length = rows.reduce(length ?? longest) { max($0, $1.count) }
-        // What belongs to no segment is padding, whatever token stands there.
+        // Positions of no segment are padding, whatever their token.
         tokens = zip(rows, segments).map { zip($0, $1).map { $1 == 0 ? -1 : Int64($0) } }
         self.segments = segments
         tokenCount = segments.reduce(0) { $0 + $1.reduce(0) { $0 + ($1 == 0 ? 0 : 1) } }
     }
 
-    /// Rows with padding before segments that do not begin at a multiple of a number.
+    /// Returns rows with padding before segments that do not begin at a multiple of a number.
     private static func aligned(
         _ rows: [[Int32]], _ segments: [[Int32]], _ alignment: Int
     ) -> ([[Int32]], [[Int32]]) {
@@ -133,7 +135,7 @@ private struct Rows {
         return result
     }
 
-    /// The rows moved right by one, with the start token first in every segment.
+    /// Returns the rows shifted right by one, with the start token first in every segment.
     func shifted(start: Int64) -> [[Int64]] {
         zip(tokens, segments).map { row, segments in
             row.indices.map { index in
@@ -158,4 +160,100 @@ private struct Rows {
         let flat = segments.flatMap { $0 + [Int32](repeating: 0, count: length - $0.count) }
         return try T5Segments(Tensor.from(flat, [segments.count, length], on: device))
     }
+}
+
+/// The examples that the positions of packed rows belong to: int32 [B, T], 0 for padding.
+///
+/// Positions attend to those of the same number only.
+public final class T5Segments {
+    /// One number per position.
+    public let values: Tensor
+    private var strided: [Int: Tensor] = [:]
+    private var places: [Int: Tensor] = [:]
+
+    /// Segments as int32 [B, T].
+    public init(_ values: Tensor) throws {
+        guard values.rank == 2 else {
+            throw T5Error.wrongShape(what: "segments", expected: "[B, T]", found: values.shape)
+        }
+        self.values = try values.to(.int32)
+    }
+
+    /// Returns the segments of every `stride`-th position, the first of its group.
+    ///
+    /// Throws ``T5Error/mixedGroup(row:position:stride:)`` where a group has positions of several segments.
+    public func every(_ stride: Int) throws -> Tensor {
+        guard stride > 1 else { return values }
+        if let found = strided[stride] { return found }
+        let (time, numbers) = (values.size(1), try values.values(as: Int32.self))
+        for (index, number) in numbers.enumerated() where number != 0 {
+            let position = index % time
+            guard numbers[index - position % stride] == number else {
+                throw T5Error.mixedGroup(row: index / time, position: position, stride: stride)
+            }
+        }
+        let result = try values.sliced(1, 0..<values.size(1), by: stride).contiguous()
+        strided[stride] = result
+        return result
+    }
+
+    /// Returns the indices, among every `stride`-th position of all rows, of those that are not padding: int64 [M].
+    ///
+    /// Throws as ``every(_:)`` does.
+    public func places(stride: Int) throws -> Tensor {
+        if let found = places[stride] { return found }
+        let numbers = try every(stride).values(as: Int32.self)
+        let kept = numbers.indices.filter { numbers[$0] != 0 }.map(Int64.init)
+        let result = try Tensor.from(kept, [kept.count], on: values.device)
+        places[stride] = result
+        return result
+    }
+}
+
+/// An error in the inputs of a T5 model.
+public enum T5Error: Error, Equatable, CustomStringConvertible, LocalizedError {
+    /// There are no rows, or a row has no tokens.
+    case emptyBatch
+    /// Lists that belong together have different lengths.
+    case countMismatch(what: String, expected: Int, found: Int)
+    /// A token is not in the vocabulary.
+    case tokenOutOfRange(token: Int, vocabularySize: Int)
+    /// A row is longer than the length to which rows are padded.
+    case rowTooLong(row: Int, length: Int, limit: Int)
+    /// The stacks of encoder and decoder have embeddings of different widths.
+    case embeddingSizes(encoder: Int, decoder: Int)
+    /// The pass of a decoder layer has no encoder output.
+    case missingEncoderOutput
+    /// A group of positions, of which a layer sees the first only, has tokens of several examples.
+    case mixedGroup(row: Int, position: Int, stride: Int)
+    /// A tensor has the wrong shape.
+    case wrongShape(what: String, expected: String, found: [Int])
+
+    /// The error in one sentence, with its remedy.
+    public var description: String {
+        switch self {
+        case .emptyBatch:
+            "the batch is empty: give at least one row with at least one token"
+        case .countMismatch(let what, let expected, let found):
+            "wrong number of \(what): expected \(expected), found \(found)"
+        case .tokenOutOfRange(let token, let size):
+            "token \(token) is outside the vocabulary of \(size): use the tokenizer of the model"
+        case .rowTooLong(let row, let length, let limit):
+            "row \(row) has \(length) tokens, more than the \(limit) to which rows are padded: shorten the row or"
+                + " raise the length"
+        case .embeddingSizes(let encoder, let decoder):
+            "the shared embedding cannot have the widths \(encoder) and \(decoder) at once: make the stacks of"
+                + " encoder and decoder equally wide"
+        case .missingEncoderOutput:
+            "the pass of a decoder layer has no encoder output: encode the sources first"
+        case .mixedGroup(let row, let position, let stride):
+            "position \(position) of row \(row) is of another example than the start of its group of \(stride):"
+                + " align packed sources to multiples of \(stride) (sourceAlignment)"
+        case .wrongShape(let what, let expected, let found):
+            "wrong shape of \(what): expected \(expected), found \(found)"
+        }
+    }
+
+    /// The same text as ``description``.
+    public var errorDescription: String? { description }
 }

@@ -1,17 +1,17 @@
 import RetNetSettings
 
 extension T5Configuration {
-    /// The values of `model_type` that are read: T5 with ByT5, Flan-T5 and the like, and mT5, which is T5 v1.1.
+    /// The supported values of `model_type`: T5 with ByT5, Flan-T5 and the like, and mT5, which is T5 v1.1.
     public static let modelTypes = ["t5", "mt5"]
 
-    /// Whether a tree is the `config.json` of a T5 model in Hugging Face's form.
+    /// Returns true if a tree is the `config.json` of a T5 model in Hugging Face's form.
     public static func recognizes(_ tree: SettingsTree) -> Bool {
         tree.value(at: "model_type")?.string.map(modelTypes.contains) ?? false
     }
 
-    /// Reads the text of a `config.json` of Hugging Face's.
+    /// Reads the text of a `config.json` in Hugging Face's form.
     ///
-    /// Names that do not change the model are ignored. Throws `SettingsError` with everything that is wrong.
+    /// Names without effect on the model are ignored. Throws `SettingsError` with all problems.
     public init(huggingFaceJSON text: String, sourceName: String? = nil) throws {
         let document = try SettingsDocument(json: text, sourceName: sourceName)
         guard Self.recognizes(document.tree) else {
@@ -25,7 +25,7 @@ extension T5Configuration {
         }
         let reader = document.reader
         self.init(huggingFace: reader)
-        // Not `finish()`: these files are full of names that mean nothing here.
+        // Not `finish()`, which refuses unknown names: these files have many.
         guard reader.problems.isEmpty else { throw SettingsError(reader.problems, sourceName: sourceName) }
         try validate()
     }
@@ -34,7 +34,7 @@ extension T5Configuration {
         let plain = T5Configuration()
         let layers = reader.int("num_layers", in: 1...10_000)
         let tied = reader.bool("tie_word_embeddings", default: true)
-        // Absent or null means the public models' token.
+        // Absent or null stands for the token of the public models.
         func token(_ key: String, _ standard: Int) -> Int {
             if let list = reader.tree(key)?.array, let first = list.first?.int { return first }
             return reader.int(key, in: 0...1 << 24, default: standard)
@@ -48,7 +48,7 @@ extension T5Configuration {
             encoderLayerCount: layers,
             decoderLayerCount: reader.int("num_decoder_layers", in: 1...10_000, default: layers),
             feedForward: reader.enumeration("feed_forward_proj", default: .relu), tiedOutput: tied,
-            // Newer versions write the scaling apart from the tying.
+            // Newer versions write scaling and tying separately.
             scaledOutput: reader.bool("scale_decoder_outputs", default: tied),
             bucketCount: reader.int(
                 "relative_attention_num_buckets", in: 4...1 << 16, default: plain.bucketCount),
@@ -63,16 +63,16 @@ extension T5Configuration {
             experts: Self.own("experts", reader))
     }
 
-    /// What no other program writes: unlike all the rest, it is read strictly.
+    /// Reads an object that only this package writes: strictly, unlike all other settings here.
     private static func own<Value: SettingsRepresentable>(_ key: String, _ reader: SettingsReader) -> Value? {
         guard let own = reader.optionalObject(key) else { return nil }
         let value = Value(reading: own)
-        // What is wrong is in the reader, whose problems are looked at in the end.
+        // Problems are collected in the reader and thrown at the end.
         try? own.finish()
         return value
     }
 
-    /// The same architecture as Hugging Face's `config.json` has it; what is not plain is under `altup` and `experts`.
+    /// The configuration in the form of Hugging Face's `config.json`, with the additions `altup` and `experts`.
     public var huggingFaceTree: SettingsTree {
         var object: SettingsObject = [
             "architectures": .array([.string("T5ForConditionalGeneration")]), "model_type": .string("t5"),

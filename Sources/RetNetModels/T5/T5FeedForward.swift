@@ -1,4 +1,5 @@
 import RetNetLayers
+import RetNetSettings
 import RetNetTorch
 
 /// T5's feed-forward: wo · act(wi x), or wo · (act(wi_0 x) ⊙ wi_1 x).
@@ -32,12 +33,12 @@ public struct T5FeedForward {
         sharedAxes = other.sharedAxes
     }
 
-    /// The same with weights in an element type, for many calls in that type.
+    /// Returns the same layer with weights in an element type, for many calls in that type.
     func converted(to type: ElementType) throws -> T5FeedForward {
         T5FeedForward(self, inner: try inner.map { try $0.to(type) }, output: try output.to(type))
     }
 
-    /// x [B, T, d] → [B, T, d].
+    /// Maps x [B, T, d] → [B, T, d].
     public func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         func linear(_ x: Tensor, _ weight: Tensor) throws -> Tensor { try x.linear(weight.to(x.elementType)) }
         let gate = inner.count > 1 ? try linear(x, inner[1]) : nil
@@ -48,7 +49,7 @@ public struct T5FeedForward {
 }
 
 extension T5FeedForward {
-    /// The shape and the first values of a feed-forward, for experts that stand in its place.
+    /// Returns the shape and the initial values of a feed-forward, for experts in its place.
     static func options(_ configuration: T5Configuration) -> FeedForward.Options {
         let c = configuration
         let initializers = T5Initializers(c)
@@ -58,5 +59,139 @@ extension T5FeedForward {
             activation: c.feedForward.activation, biases: false, subNorm: nil, activationDropout: c.dropout,
             initializer: first, gateInitializer: first,
             downInitializer: initializers.feedForward(inputSize: c.innerSize))
+    }
+}
+
+/// The sublayer after attention in a layer of T5: a feed-forward, experts, or both.
+enum T5FeedForwardPart {
+    /// T5's own feed-forward.
+    case whole(T5FeedForward)
+    /// Experts in its place.
+    case experts(MixtureOfExperts)
+    /// Tiny experts whose output is added to that of the feed-forward.
+    case both(T5FeedForward, MixtureOfExperts)
+
+    /// Declares the sublayer of layer `layer` of a side, under `DenseReluDense`.
+    init(_ scope: ParameterScope, _ configuration: T5Configuration, layer: Int, isDecoder: Bool) throws {
+        let scope = scope.scope("DenseReluDense")
+        guard let kind = configuration.experts?.experts(layer: layer, isDecoder: isDecoder) else {
+            self = .whole(try T5FeedForward(scope, configuration))
+            return
+        }
+        let experts = try MixtureOfExperts(scope, kind.options(for: T5FeedForward.options(configuration)))
+        guard kind.keepsFeedForward else {
+            self = .experts(experts)
+            return
+        }
+        self = .both(try T5FeedForward(scope, configuration), experts)
+    }
+
+    /// Returns the same sublayer with weights in an element type, for the steps of decoding.
+    func converted(to type: ElementType) throws -> T5FeedForwardPart {
+        switch self {
+        case .whole(let whole): .whole(try whole.converted(to: type))
+        case .experts(let experts): .experts(try experts.converted(to: type))
+        case .both(let whole, let experts):
+            .both(try whole.converted(to: type), try experts.converted(to: type))
+        }
+    }
+
+    /// Maps x [B, T, d] → [B, T, d].
+    ///
+    /// `places` are the indices among all B · T positions of those that are not padding: padding reaches no expert.
+    func callAsFunction(_ x: Tensor, places: @autoclosure () throws -> Tensor?, _ context: ForwardContext)
+        throws -> Tensor
+    {
+        switch self {
+        case .whole(let whole): try whole(x, context)
+        case .experts(let experts): try experts(x, at: places(), context)
+        case .both(let whole, let experts): try whole(x, context) + experts(x, at: places(), context)
+        }
+    }
+}
+
+extension T5Configuration {
+    /// The feed-forward of the layers, under the names of `feed_forward_proj` in Hugging Face's configurations.
+    public enum FeedForwardKind: String, Sendable, CaseIterable {
+        /// wo · relu(wi x): T5 v1.0.
+        case relu
+        /// wo · gelu(wi x), with the exact GELU.
+        case gelu
+        /// wo · silu(wi x).
+        case silu
+        /// wo · (relu(wi_0 x) ⊙ wi_1 x).
+        case gatedRelu = "gated-relu"
+        /// wo · (gelu(wi_0 x) ⊙ wi_1 x), with GELU by its tanh approximation: T5 v1.1.
+        case gatedGelu = "gated-gelu"
+        /// wo · (silu(wi_0 x) ⊙ wi_1 x).
+        case gatedSilu = "gated-silu"
+
+        /// True if a linear branch multiplies the activated one.
+        public var isGated: Bool { rawValue.hasPrefix("gated") }
+
+        /// The activation of the first branch.
+        public var activation: FusedOperators.Activation {
+            switch self {
+            case .relu, .gatedRelu: .relu
+            case .gelu: .gelu
+            case .gatedGelu: .geluTanh
+            case .silu, .gatedSilu: .swish
+            }
+        }
+    }
+}
+
+/// Experts in the feed-forwards of a T5, in every layer or every few layers.
+public struct T5ExpertsConfiguration: Sendable, Equatable {
+    /// The sides that have experts.
+    public enum Sides: String, Sendable, CaseIterable {
+        /// Encoder and decoder.
+        case both
+        /// The encoder alone.
+        case encoder
+        /// The decoder alone.
+        case decoder
+
+        /// True if the encoder has experts.
+        var hasEncoder: Bool { self != .decoder }
+        /// True if the decoder has experts.
+        var hasDecoder: Bool { self != .encoder }
+    }
+
+    /// The experts of a feed-forward.
+    public var experts: ExpertsConfiguration
+    /// The sides that have experts.
+    public var sides: Sides
+    /// Size of the groups of layers of which the last has experts: 2 in Switch, 1 for all layers.
+    public var period: Int
+
+    /// By default experts are in every second layer of both sides, as in Switch (arXiv 2101.03961).
+    public init(_ experts: ExpertsConfiguration, sides: Sides = .both, period: Int = 2) {
+        self.experts = experts
+        self.sides = sides
+        self.period = period
+    }
+
+    /// Returns the experts of a layer of one side; nil if it has none.
+    func experts(layer: Int, isDecoder: Bool) -> ExpertsConfiguration? {
+        let hasSide = isDecoder ? sides.hasDecoder : sides.hasEncoder
+        return hasSide && (layer + 1) % max(1, period) == 0 ? experts : nil
+    }
+}
+
+extension T5ExpertsConfiguration: SettingsRepresentable {
+    /// Reads the settings of ``ExpertsConfiguration``, and `sides` and `period`.
+    public init(reading reader: SettingsReader) {
+        self.init(
+            ExpertsConfiguration(reading: reader), sides: reader.enumeration("sides", default: .both),
+            period: reader.int("period", in: 1...10_000, default: 2))
+        if let reason = experts.unsupportedReasonInCausalModels, sides.hasDecoder {
+            reader.reportContradiction("routing", reason + ", or sides: encoder")
+        }
+    }
+
+    /// All settings under their names in configuration files.
+    public var settings: SettingsTree {
+        experts.settings.merging(["sides": .string(sides.rawValue), "period": .int(period)])
     }
 }

@@ -1,10 +1,10 @@
 import RetNetSettings
 
-/// A T5 by name: a public model, or a small one of this package.
+/// A named T5 configuration: a public model, or a small one of this package.
 public struct T5Preset: Sendable, Equatable {
-    /// The name, as in `--preset t5-small`.
+    /// The name, as in `t5-small`.
     public let name: String
-    /// What it is, in one line.
+    /// A description in one line.
     public let summary: String
     /// The architecture.
     public let configuration: T5Configuration
@@ -26,7 +26,7 @@ public struct T5Preset: Sendable, Equatable {
         improved("t5-v1.1-xxl", 4096, heads: 64, layers: 24, inner: 10_240),
     ]
 
-    /// Small models of this package over bytes with sentinels, each beside the dense one that it varies.
+    /// Small models of this package over bytes with sentinels: dense ones and their variants.
     private static let bytes: [T5Preset] = ["t5-2m", "t5-9m"].flatMap { name in
         let (width, layers, inner) = name == "t5-2m" ? (128, 4, 256) : (256, 6, 512)
         let dense = T5Configuration(
@@ -48,9 +48,9 @@ public struct T5Preset: Sendable, Equatable {
         let partial = ExpertsConfiguration(routing: .partial, count: 16, capacityFactor: nil, innerSize: 16)
         return [
             T5Preset(name: name, summary: summary, configuration: dense),
-            variant("altup2", "AltUp with 2 blocks") { $0.altUp = AltUpConfiguration() },
-            variant("altup4", "AltUp with 4 blocks") { $0.altUp = AltUpConfiguration(blockCount: 4) },
-            variant("recycled2", "Recycled-AltUp with 2 blocks") {
+            variant("altup2", "AltUp with 2 streams") { $0.altUp = AltUpConfiguration() },
+            variant("altup4", "AltUp with 4 streams") { $0.altUp = AltUpConfiguration(streamCount: 4) },
+            variant("recycled2", "Recycled-AltUp with 2 streams") {
                 $0.altUp = AltUpConfiguration(kind: .recycled)
             },
             variant("sum2", "the baseline Sum: 2 embeddings added") {
@@ -63,17 +63,17 @@ public struct T5Preset: Sendable, Equatable {
             variant("skip4", "the baseline stride-and-skip with stride 4") { $0.altUp = sequence(.skip) },
             variant("pool4", "the baseline of means over 4 tokens") { $0.altUp = sequence(.pool) },
             variant("switch4", "4 experts in every second feed-forward") { $0.experts = switched },
-            variant("partial16", "16 tiny experts beside every feed-forward") {
+            variant("partial16", "16 tiny experts added to every feed-forward") {
                 $0.experts = T5ExpertsConfiguration(partial, period: 1)
             },
-            variant("switch4-altup2", "4 experts in every second feed-forward and AltUp with 2 blocks") {
+            variant("switch4-altup2", "4 experts in every second feed-forward and AltUp with 2 streams") {
                 $0.experts = switched
                 $0.altUp = AltUpConfiguration()
             },
         ]
     }
 
-    /// The preset of a name; throws ``PresetError`` with the name that was probably meant.
+    /// Returns the preset of a name; throws ``PresetError`` with the nearest name.
     public static func named(_ name: String) throws -> T5Preset {
         guard let preset = all.first(where: { $0.name == name }) else {
             let names = all.map(\.name)

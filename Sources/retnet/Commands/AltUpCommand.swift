@@ -48,7 +48,7 @@ struct AltUpCommand: ParsableCommand {
         if T5Folder.recognizes(path) { return try convertT5(path) }
         let loaded = try ModelFolder.load(path)
         let altUp = AltUpConfiguration(
-            kind: kind == .recycled ? .recycled : .standard, blockCount: blocks,
+            kind: kind == .recycled ? .recycled : .standard, streamCount: blocks,
             reduction: kind == .recycled && !loaded.model.configuration.finalNorm ? .mean : .sum)
         let converted = try AltUpConversion.convert(loaded.model, to: altUp)
         try ModelFolder.save(
@@ -60,7 +60,7 @@ struct AltUpCommand: ParsableCommand {
     private func convertT5(_ path: String) throws {
         let loaded = try T5Folder.load(path)
         let altUp = AltUpConfiguration(
-            kind: kind == .recycled ? .recycled : .standard, blockCount: blocks)
+            kind: kind == .recycled ? .recycled : .standard, streamCount: blocks)
         let converted = try AltUpConversion.convert(loaded.model, to: altUp)
         try T5Folder.save(
             converted, tokenizer: try? loaded.tokenizer, to: output,

@@ -77,7 +77,7 @@ struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
         for kind in [AltUpConfiguration.Kind.recycled, .standard] {
             for count in blocks {
                 var configuration = dense
-                configuration.altUp = AltUpConfiguration(kind: kind, blockCount: count)
+                configuration.altUp = AltUpConfiguration(kind: kind, streamCount: count)
                 try configuration.validate()
                 let name = kind == .recycled ? "Recycled-AltUp" : "AltUp"
                 result.append(("\(name), K = \(count)", configuration))

@@ -14,7 +14,7 @@ extension InfoCommand {
             "encoder, decoder")
         add("vocabulary", Format.grouped(configuration.vocabularySize))
         if let altUp = configuration.altUp, altUp.kind != .none {
-            add("blocks", Format.grouped(altUp.blockCount), altUp.kind.rawValue)
+            add("blocks", Format.grouped(altUp.streamCount), altUp.kind.rawValue)
         }
         if let experts = configuration.experts {
             let sides = experts.sides == .both ? "encoder and decoder" : experts.sides.rawValue
