@@ -94,8 +94,8 @@ let package = Package(
         .target(
             name: "RetNetExperiments",
             dependencies: [
-                "RetNetTraining", "RetNetGeneration", "RetNetEvaluation", "RetNetCheckpoints", "RetNetModels",
-                "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetTraining", "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers",
+                "RetNetTorch",
                 "RetNetText", "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings",
             ], swiftSettings: strict),
         .executableTarget(

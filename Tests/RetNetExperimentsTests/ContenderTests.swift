@@ -42,14 +42,17 @@ import Testing
     func names() throws {
         for asked in [["retnets"], ["retnet", "retnet"], []] {
             do {
-                _ = try Contender.architectures(asked, otherwise: [.retnet])
+                _ = try Small.context(contenders: asked).architectures(otherwise: [.retnet])
                 Issue.record("\(asked) was accepted")
             } catch {
                 #expect("\(error)".contains("retnet"))
             }
         }
-        #expect(try Contender.architectures(nil, otherwise: [.retnet]) == [.retnet])
-        #expect(try Contender.architectures(["retnet"], otherwise: []) == [.retnet])
+        #expect(try Small.context().architectures(otherwise: [.retnet]) == [.retnet])
+        #expect(try Small.context(contenders: ["retnet"]).architectures(otherwise: []) == [.retnet])
+        #expect(
+            try Small.context(contenders: ["all"]).architectures(otherwise: [.retnet])
+                == ComparedArchitecture.allCases)
     }
 
     @Test("Models with other parts have other fingerprints")

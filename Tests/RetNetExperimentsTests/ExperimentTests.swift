@@ -4,7 +4,7 @@ import Testing
 @testable import RetNetExperiments
 
 @Suite struct ExperimentTests {
-    @Test("A stopped experiment goes on where it was and ends with the same numbers")
+    @Test("An interrupted experiment resumes and ends with the same numbers")
     func resume() throws {
         func numbers(_ folder: URL) throws -> [[String: Double]] {
             let files = folder.appendingPathComponent("runs")
@@ -70,19 +70,19 @@ import Testing
         }
     }
 
-    @Test("Learning rates of contenders are used, told, and refused for strangers")
+    @Test("Learning rates of contenders are used, reported, and refused for other names")
     func learningRates() throws {
         var context = try Small.context(contenders: ["retnet", "transformer"])
         context.learningRates = ["transformer": 1e-3]
         try withFolder { folder in
             let report = try Small.report(ArchitecturesRecipe.self, context, in: folder)
-            #expect(report.contains("Learning rates of their own: Transformer 0.001."))
+            #expect(report.contains("Different learning rates: Transformer 0.001."))
         }
         context.learningRates = ["mamba": 1e-3]
         #expect(throws: ExperimentError.self) { try ArchitecturesRecipe(context) }
     }
 
-    @Test("A failure names the part, and unknown recipes suggest the one that was meant")
+    @Test("A failure names the unit, and unknown recipes suggest the one that was meant")
     func failures() throws {
         try withFolder { folder in
             var context = try Small.context()

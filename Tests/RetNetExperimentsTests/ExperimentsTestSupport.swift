@@ -4,7 +4,7 @@ import RetNetTorch
 
 @testable import RetNetExperiments
 
-/// Small things that the tests of this target share.
+/// Small texts, contexts and reports that the tests of this target share.
 enum Small {
     /// Stories of a few kilobytes, with two domains.
     static func texts() throws -> ExperimentTexts {
@@ -36,7 +36,7 @@ enum Small {
     }
 }
 
-/// Runs a body with the place of a folder that is not there yet, and removes it afterwards.
+/// Runs a body with the path of a folder that does not exist yet, and removes it afterwards.
 func withFolder<R>(_ body: (URL) throws -> R) throws -> R {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
         "experiments-\(UUID().uuidString)")
@@ -44,30 +44,28 @@ func withFolder<R>(_ body: (URL) throws -> R) throws -> R {
     return try body(folder)
 }
 
-/// Answers for `retnet bench`, and counts how often it was asked.
+/// Plausible figures instead of measurements, with a record of the requests.
 final class FakeBench {
-    private(set) var calls: [[String]] = []
+    private(set) var calls: [SpeedMeasurement] = []
 
-    func measure(_ arguments: [String]) throws -> [String: Any] {
-        calls.append(arguments)
-        func value(after name: String) -> String {
-            arguments.firstIndex(of: name).map { arguments[$0 + 1] } ?? ""
+    func measure(_ measurement: SpeedMeasurement) throws -> [String: Any] {
+        calls.append(measurement)
+        switch measurement {
+        case .training(let preset, _, _, let length, _):
+            let speed = preset.hasPrefix("retnet") ? 9000 : 2e6 / Double(length)
+            return ["tokens_per_second": speed, "peak_bytes": 1e9 + Double(length)]
+        case .generation(let preset, _, let positions, _, _):
+            let isRetNet = preset.hasPrefix("retnet")
+            return [
+                "parameters": 3_000_000, "peak_bytes": 1e9,
+                "results": positions.map(Double.init).map { position in
+                    [
+                        "position": position, "seconds_median": isRetNet ? 0.001 : position * 1e-6,
+                        "tokens_per_second": isRetNet ? 1000 : 1e6 / position,
+                        "state_bytes": isRetNet ? 5e5 : position * 4096,
+                    ]
+                },
+            ]
         }
-        let isRetNet = value(after: "--preset").hasPrefix("retnet")
-        guard arguments[1] == "decode" else {
-            let length = Double(value(after: "--length")) ?? 1
-            return ["tokens_per_second": isRetNet ? 9000.0 : 2e6 / length, "peak_bytes": 1e9 + length]
-        }
-        let positions = value(after: "--positions").split(separator: ",").compactMap { Double($0) }
-        return [
-            "parameters": 3_000_000, "peak_bytes": 1e9,
-            "results": positions.map { position in
-                [
-                    "position": position, "seconds_median": isRetNet ? 0.001 : position * 1e-6,
-                    "tokens_per_second": isRetNet ? 1000 : 1e6 / position,
-                    "state_bytes": isRetNet ? 5e5 : position * 4096,
-                ]
-            },
-        ]
     }
 }

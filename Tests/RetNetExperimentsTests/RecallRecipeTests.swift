@@ -16,35 +16,34 @@ import Testing
         return context
     }
 
-    private func run(learningRate: Double, steps: Int, seed: Int = 1) throws -> TaskOutcome {
+    private func train(learningRate: Double, steps: Int, seed: Int = 1) throws -> TaskOutcome {
         // Two tokens and an example this short are learnt by heart in seconds.
         let task = try InductionHead(vocabularySize: 3, length: 6, factors: [1])
         let plan = TaskPlan(
             "x", task, TaskModel(width: 16), steps: steps, learningRates: [learningRate], triesAllRates: false
         )
-        let contender = try #require(try RecallContender.named(["retention"]).first)
+        let contender = try #require(RecallContender.all.first { $0.name == "retention" })
         var settings = plan.settings
         settings.testCount = 256
-        return try TaskRun(
-            task: task, configuration: contender.configuration(plan.place, plan.model, task: task),
-            settings: settings, seed: seed
+        return try TaskTraining(
+            task: task, configuration: contender.configuration(for: plan), settings: settings, seed: seed
         ).run()
     }
 
     @Test func `A task that can be solved is solved, training ends early, and a seed gives the same again`()
         throws
     {
-        let outcome = try run(learningRate: 1e-2, steps: 800)
+        let outcome = try train(learningRate: 1e-2, steps: 800)
         #expect(outcome.accuracies.allSatisfy { $0 > 0.97 })
         #expect(outcome.stepsToGoal == outcome.stepCount)
         #expect(outcome.stepCount < 800)
-        var again = try run(learningRate: 1e-2, steps: 800)
+        var again = try train(learningRate: 1e-2, steps: 800)
         again.seconds = outcome.seconds
         #expect(again == outcome)
     }
 
-    @Test func `A run that cannot learn makes all steps and stays near the guess`() throws {
-        let outcome = try run(learningRate: 1e-9, steps: 60)
+    @Test func `A run that cannot learn makes all steps and stays near chance`() throws {
+        let outcome = try train(learningRate: 1e-9, steps: 60)
         #expect(outcome.stepsToGoal == nil && outcome.stepCount == 60)
         #expect(outcome.accuracies.allSatisfy { $0 < 0.8 })
     }
@@ -55,7 +54,7 @@ import Testing
         #expect(Set(RecallContender.all.map(\.title)).count == RecallContender.all.count)
         for plan in try TaskPlan.plans(scale) {
             for contender in RecallContender.all {
-                let configuration = contender.configuration(plan.place, plan.model, task: plan.task)
+                let configuration = contender.configuration(for: plan)
                 try configuration.validate()
                 let accounting = try ModelAccounting(configuration)
                 #expect(accounting.stateElementCount(tokenCount: 16) > 0, "\(contender.name)")
@@ -63,7 +62,7 @@ import Testing
         }
     }
 
-    @Test func `The recipe runs all units, reports them, and a report can be made again from its files`()
+    @Test func `The recipe measures all units, reports them, and a report can be made again from its files`()
         throws
     {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
@@ -85,7 +84,7 @@ import Testing
         #expect(try UnitResultFile.values(lost) == before)
     }
 
-    @Test func `An interruption ends all runs and keeps what is finished`() throws {
+    @Test func `An interruption ends all jobs and keeps finished results`() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let experiment = try Experiment(
@@ -121,7 +120,7 @@ import Testing
         #expect(scores.results(plans[1], contender).isEmpty)
     }
 
-    @Test func `Claims are judged by what was found`() throws {
+    @Test func `Claims are tested by the results`() throws {
         let plans = try TaskPlan.plans(.tiny)
         let key = RecallRecipe.Entry.accuracyKey(plans[0].task.evaluations[0])
         func verdict(_ accuracies: [Double]) -> String {

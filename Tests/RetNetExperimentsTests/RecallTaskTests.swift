@@ -3,7 +3,7 @@ import RetNetExperiments
 import RetNetText
 import Testing
 
-/// What is promised of the examples of synthetic tasks.
+/// The documented properties of the examples of synthetic tasks.
 @Suite struct RecallTaskTests {
     private func examples(_ task: any SyntheticTask, _ split: TaskSplit? = nil, count: Int = 200)
         -> [TaskExample]
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func `A source goes on exactly from a saved place and refuses that of another task`() throws {
+    @Test func `A source resumes exactly from a saved position and refuses that of another task`() throws {
         let task = try InductionHead(vocabularySize: 16, length: 32)
         var source = SyntheticBatches(task, rowCount: 4, seed: 3)
         for _ in 0..<3 { _ = try source.next() }
@@ -72,7 +72,7 @@ import Testing
 
     // MARK: MQAR
 
-    @Test func `MQAR asks for every key once, and the answer is the value that stood beside it`() throws {
+    @Test func `MQAR queries every key once, and the answer is the value after it`() throws {
         for fillers in [false, true] {
             let task = try MultiQueryRecall(
                 vocabularySize: 64, length: 40, pairCount: 10, randomFillers: fillers)
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func `MQAR refuses sizes that cannot be made`() {
+    @Test func `MQAR refuses unusable sizes`() {
         #expect(throws: ExperimentError.self) {
             try MultiQueryRecall(vocabularySize: 40, length: 31, pairCount: 4)
         }
@@ -135,7 +135,7 @@ import Testing
 
     // MARK: Others
 
-    @Test func `An induction head's answer follows the first special token, wherever that stands`() throws {
+    @Test func `An induction head's answer follows the first special token, at any position`() throws {
         let task = try InductionHead(vocabularySize: 16, length: 12)
         var places: Set<Int> = []
         for split in task.evaluations {
@@ -153,7 +153,7 @@ import Testing
         #expect(task.chance == 1.0 / 15)
     }
 
-    @Test func `Parity counts ones, and only positions beyond training are judged`() throws {
+    @Test func `Parity counts ones, and only positions beyond training are scored`() throws {
         let task = try RunningParity(lengths: 3...16, evaluationLength: 64)
         for split in [task.training] + task.evaluations {
             for example in examples(task, split) {
@@ -171,7 +171,7 @@ import Testing
         #expect(throws: ExperimentError.self) { try RunningParity(lengths: 3...40, evaluationLength: 40) }
     }
 
-    @Test func `Associative recall keeps one map an example and asks for a key that occurred`() throws {
+    @Test func `Associative recall has one map per example and queries a key that occurred`() throws {
         let task = try AssociativeRecall(vocabularySize: 12, pairLength: 20)
         for example in examples(task) {
             var map: [Int32: Int32] = [:]

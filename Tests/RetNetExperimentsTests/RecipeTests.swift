@@ -5,7 +5,7 @@ import Testing
 @testable import RetNetExperiments
 
 @Suite struct RecipeTests {
-    @Test("The comparison of architectures trains, scores and reports with gaps beside the paper's")
+    @Test("The comparison of architectures trains, scores and reports gaps next to those of the paper")
     func architectures() throws {
         try withFolder { folder in
             let context = try Small.context(contenders: ["retnet", "transformer"])
@@ -24,13 +24,13 @@ import Testing
         }
     }
 
-    @Test("The ablations report signs beside the paper's")
+    @Test("The ablations report gaps next to those of the paper")
     func ablations() throws {
         try withFolder { folder in
             let context = try Small.context()
             let report = try Small.report(AblationsRecipe.self, context, in: folder)
             for ablation in RetNetAblation.allCases { #expect(report.contains(ablation.title)) }
-            for words in ["27.84", "Table 6", "Conditions", "time of all parts"] {
+            for words in ["27.84", "Table 6", "Conditions", "time of all units"] {
                 #expect(report.contains(words), "\(words)")
             }
         }
@@ -43,7 +43,7 @@ import Testing
             let report = try Small.report(ScalingRecipe.self, context, in: folder)
             #expect(report.contains("6 models, 2 seeds each"))
             #expect(report.contains("improves with every size") || report.contains("does not improve"))
-            #expect(report.contains("less the Transformer"))
+            #expect(report.contains("minus the Transformer"))
             #expect(report.contains("reading of a figure"))
             #expect(!report.contains("12.8"))
         }
@@ -53,7 +53,7 @@ import Testing
     func context() throws {
         try withFolder { folder in
             let report = try Small.report(ContextLengthRecipe.self, Small.context(), in: folder)
-            for words in ["64 bytes", "512 bytes", "13.55", "11.98", "gain"] {
+            for words in ["64 bytes", "512 bytes", "13.55", "11.98", "improve"] {
                 #expect(report.contains(words), "\(words)")
             }
             let run = try String(contentsOfFile: folder.path + "/runs/retnet-seed1.json", encoding: .utf8)
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test("The cost of training is measured in other processes, in turns, and compared by ratios")
+    @Test("The cost of training is measured in other processes, in alternating order, and compared by ratios")
     func trainingCost() throws {
         try withFolder { folder in
             let bench = FakeBench()
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test("The cost of generation says whether it depends on the length")
+    @Test("The cost of generation reports if it depends on the length")
     func inferenceCost() throws {
         try withFolder { folder in
             let bench = FakeBench()
@@ -87,14 +87,14 @@ import Testing
             let report = try Small.report(InferenceCostRecipe.self, context, in: folder)
             #expect(bench.calls.count == 2 * 2 * 4)
             for words in [
-                "the same at every length; agrees", "15.6", "ms a step",
+                "the same at every length; agrees", "15.6", "ms per step",
             ] {
                 #expect(report.contains(words), "\(words)")
             }
         }
     }
 
-    @Test("A measurement without the numbers that are needed is named as such")
+    @Test("An error names the number that a measurement lacks")
     func brokenMeasurement() throws {
         try withFolder { folder in
             var context = try Small.context()
@@ -108,7 +108,9 @@ import Testing
         }
     }
 
-    @Test("Every recipe has units with different names at every scale, and says what the published one costs")
+    @Test(
+        "Every recipe has units with different names at every scale, and estimates the cost of the published one"
+    )
     func scales() throws {
         for recipe in Experiment.recipes {
             for scale in ExperimentScale.allCases {
@@ -129,7 +131,7 @@ import Testing
         }
     }
 
-    @Test("The published scaling curve costs what its tokens and sizes say")
+    @Test("The cost of the published scaling curve follows from its tokens and sizes")
     func paperCost() throws {
         var context = try Small.context(.paper)
         context.stepFactor = 1

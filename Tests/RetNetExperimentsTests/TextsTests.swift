@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test("Made-up stories are the same every time and say what they are")
+    @Test("Generated stories are the same every time, and their origin is stated")
     func stories() throws {
         let texts = try ExperimentTexts.stories(byteCount: 10_000)
         #expect(texts.origin.contains("No text was given"))

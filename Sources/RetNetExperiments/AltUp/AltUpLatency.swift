@@ -5,41 +5,42 @@ import RetNetModels
 import RetNetText
 import RetNetTorch
 
-/// Times the passes of several models in turns, so that all of them meet the same conditions.
+/// Times the passes of several models alternately, so that all of them are measured under the same conditions.
 ///
-/// What the weights and tokens are makes no difference to the speed, so the models are untrained and tokens random.
+/// Speed does not depend on the values of weights and tokens, so the models are untrained and the tokens random.
 struct AltUpLatency {
-    /// What is timed, with the key of its values.
+    /// A timed pass.
     enum Pass: String, CaseIterable {
-        /// One pass over a batch with logits, as in scoring.
+        /// A forward pass over a batch with logits, as in scoring.
         case forward
-        /// Forward and backward over the same batch.
+        /// A forward and a backward pass over the same batch.
         case training
-        /// Steps of generation for one sequence, from half a training length after its beginning.
+        /// Generation steps of one sequence, starting after half a training length.
         case step
 
-        /// How often the work is done within one time.
+        /// Repetitions within one timing.
         var count: Int { self == .step ? 8 : 1 }
 
-        /// The name of a model's value.
-        func key(_ row: AltUpRow) -> String { "\(rawValue) seconds \(row.slug)" }
+        /// Returns the name of a model's value.
+        func key(_ contender: AltUpContender) -> String { "\(rawValue) seconds \(contender.slug)" }
     }
 
     let context: ExperimentContext
     let plan: AltUpPlan
 
-    /// The median seconds of every pass of every model over some rounds.
+    /// Returns the median seconds of every pass of every model over some rounds.
     ///
-    /// Models of one size share a round where all together would not fit into memory.
-    func values(_ rows: [AltUpRow], seed: Int, _ progress: ExperimentUnit.Progress) throws -> [String: Double]
+    /// At the `paper` scale, rounds contain models of one size only, because all models would not fit into memory.
+    func values(_ contenders: [AltUpContender], seed: Int, _ progress: ExperimentUnit.Progress) throws
+        -> [String: Double]
     {
         let groups =
-            context.scale == .paper ? Dictionary(grouping: rows, by: \.size).map(\.value) : [rows]
+            context.scale == .paper ? Dictionary(grouping: contenders, by: \.size).map(\.value) : [contenders]
         var values: [String: Double] = [:]
         for group in groups {
             let subjects = try group.map { try subject($0, seed: seed) }
             var seconds: [String: [Double]] = [:]
-            // The first round is not counted.
+            // The first round is a warm-up.
             for round in 0...plan.roundCount {
                 let order = round % 2 == 0 ? Array(subjects.indices) : subjects.indices.reversed()
                 for index in order {
@@ -64,14 +65,14 @@ struct AltUpLatency {
 
     private typealias Work = () throws -> Void
 
-    private func subject(_ row: AltUpRow, seed: Int) throws -> [Pass: Work] {
-        switch row.architecture {
+    private func subject(_ contender: AltUpContender, seed: Int) throws -> [Pass: Work] {
+        switch contender.architecture {
         case .decoder(let configuration): try decoder(configuration, seed: seed)
         case .encoderDecoder(let configuration): try encoderDecoder(configuration, seed: seed)
         }
     }
 
-    /// A store for training, and one in the type that passes compute in.
+    /// Returns a parameter store with random values.
     private func store(_ type: ElementType) -> ParameterStore {
         ParameterStore(source: .random(seed: 1), elementType: type, device: context.device)
     }

@@ -1,8 +1,10 @@
+import Foundation
 import RetNetModels
+import RetNetStorage
 
-/// Sizes and training of the comparisons around AltUp, by scale.
+/// Sizes and training of the comparisons of AltUp by scale.
 struct AltUpPlan {
-    /// One size of the models of all families.
+    /// A size for the models of all families.
     struct Size {
         /// `S`, `M` or `L`.
         let name: String
@@ -15,13 +17,13 @@ struct AltUpPlan {
         let decoderRate: Double
         /// The learning rate of T5 in pretraining.
         let t5Rate: Double
-        /// A public model in the place of one of the width.
+        /// A public model that replaces the one of this width.
         var preset: T5Configuration?
-        /// Sizes within mixers.
+        /// Sizes of mixers.
         var sizes: ComparedSizes
         let length: Int
 
-        /// The dense decoder-only model.
+        /// Returns the dense decoder-only model.
         func decoder(_ family: AltUpFamily) -> LanguageModelConfiguration {
             let architecture: ComparedArchitecture = family == .transformer ? .transformer : .retnet
             return architecture.configuration(
@@ -45,24 +47,24 @@ struct AltUpPlan {
     /// Sizes from small to large.
     let sizes: [Size]
     /// Training of decoder-only models.
-    let decoder: TextRun.Settings
+    let decoder: TextTraining.Settings
     /// Pretraining and fine-tuning of T5.
-    let t5: T5Run.Settings
-    /// Rounds of a measurement of latency.
+    let t5: T5Training.Settings
+    /// Rounds of a latency measurement.
     let roundCount: Int
 
-    /// The variants of comparisons over sizes, with the sizes that each is trained at.
+    /// The variants of comparisons over sizes, each with its sizes.
     static let sizeVariants: [(variant: AltUpVariant, sizes: ClosedRange<Int>)] = [
         (.dense, 0...2), (.altUp, 0...2), (.recycled, 0...2), (.sum, 1...1), (.dense2x, 1...1),
     ]
 
-    /// One size alone.
+    /// Returns a single size.
     func only(_ index: Int) -> [Size] { [sizes[min(index, sizes.count - 1)]] }
 
-    /// The plan of a scale.
+    /// Plans sizes and training for the scale of a context.
     ///
-    /// Recipes with many models stay within minutes at the smallest scale by `tinyStepFactor` of the steps and by
-    /// `tunesTiny`, whether T5 is fine-tuned there.
+    /// Two parameters limit the time of recipes with many models at the smallest scale: `tinyStepFactor` is a factor on
+    /// the number of steps, and `tunesTiny` is true if T5 is fine-tuned.
     init(_ context: ExperimentContext, tinyStepFactor: Double = 1, tunesTiny: Bool = true) {
         let factor = context.scale == .tiny ? tinyStepFactor : 1
         func steps(_ count: Int) -> Int { context.steps(Int(Double(count) * factor)) }
@@ -82,8 +84,8 @@ struct AltUpPlan {
                 size("M", 96, layers: 3, t5: 3, rate: 3.5e-3, t5Rate: 0.03, length: 256),
                 size("L", 128, layers: 4, t5: 4, rate: 3e-3, t5Rate: 0.03, length: 256),
             ]
-            decoder = TextRun.Settings(steps: steps(220), batch: 8, length: 256, learningRate: 3.5e-3)
-            t5 = T5Run.Settings(
+            decoder = TextTraining.Settings(steps: steps(220), batch: 8, length: 256, learningRate: 3.5e-3)
+            t5 = T5Training.Settings(
                 steps: steps(800), batch: 8, sourceLength: 128, schedule: .linear, warmup: 20,
                 tuning: tunesTiny
                     ? .init(
@@ -96,8 +98,8 @@ struct AltUpPlan {
                 size("M", 256, layers: 6, t5: 6, rate: 2e-3, t5Rate: 0.02, length: 512),
                 size("L", 384, layers: 8, t5: 8, rate: 1.5e-3, t5Rate: 0.02, length: 512),
             ]
-            decoder = TextRun.Settings(steps: steps(1800), batch: 16, length: 512, learningRate: 2e-3)
-            t5 = T5Run.Settings(
+            decoder = TextTraining.Settings(steps: steps(1800), batch: 16, length: 512, learningRate: 2e-3)
+            t5 = T5Training.Settings(
                 steps: steps(3000), batch: 16, sourceLength: 512, schedule: .linear, warmup: 45,
                 tuning: .init(
                     steps: steps(1000), batch: 16, sourceLength: 1024, targetLength: 48, learningRate: 5e-4,
@@ -112,10 +114,10 @@ struct AltUpPlan {
                 result.sizes = ComparedSizes()
                 return result
             }
-            decoder = TextRun.Settings(
+            decoder = TextTraining.Settings(
                 steps: steps(500_000), batch: 32, length: 512, learningRate: 6e-4, accumulation: 8,
                 warmup: steps(10_000), recomputes: true)
-            t5 = T5Run.Settings(
+            t5 = T5Training.Settings(
                 steps: steps(500_000), batch: 32, sourceLength: 512, accumulation: 8,
                 schedule: .inverseSquareRoot,
                 warmup: steps(10_000),
@@ -123,6 +125,84 @@ struct AltUpPlan {
                     steps: steps(50_000), batch: 32, sourceLength: 1024, targetLength: 128,
                     learningRate: 1e-3, accumulation: 8, exampleLimit: .max, groups: TuningTask.groups))
             roundCount = max(2, steps(15))
+        }
+    }
+}
+
+/// A model of a comparison of AltUp.
+struct AltUpContender {
+    /// The configuration of the model.
+    enum Architecture {
+        case decoder(LanguageModelConfiguration)
+        case encoderDecoder(T5Configuration)
+    }
+
+    let family: AltUpFamily
+    let variant: AltUpVariant
+    /// The name of the size, `S`, `M` or `L`.
+    let size: String
+    let architecture: Architecture
+    /// The learning rate of training from initial values.
+    var learningRate: Double
+    /// True if names include the size, because the comparison has several sizes.
+    private let namesSize: Bool
+
+    /// Creates a variant of the dense model of a family and size; nil if it does not exist.
+    init?(_ family: AltUpFamily, _ variant: AltUpVariant, _ size: AltUpPlan.Size, namesSize: Bool) {
+        self.family = family
+        self.variant = variant
+        self.size = size.name
+        self.namesSize = namesSize
+        switch family {
+        case .retnet, .transformer:
+            guard let model = variant.applied(to: size.decoder(family)) else { return nil }
+            architecture = .decoder(model)
+            learningRate = size.decoderRate
+        case .t5:
+            architecture = .encoderDecoder(variant.applied(to: size.t5))
+            learningRate = size.t5Rate
+        }
+    }
+
+    /// The name in tables, `RetNet S, AltUp`.
+    var name: String { "\(group), \(variant.title)" }
+    /// The family, with the size if there are several.
+    var group: String { namesSize ? "\(family.title) \(size)" : family.title }
+    /// The name by which it is selected.
+    var key: String { "\(family.rawValue)-\(variant.rawValue)" }
+    /// The name in files and measurements.
+    var slug: String { namesSize ? "\(key)-\(size.lowercased())" : key }
+
+    /// A checksum of the model for the settings of an experiment.
+    var fingerprint: String {
+        let settings =
+            switch architecture {
+            case .decoder(let model): try? model.settings.jsonText()
+            case .encoderDecoder(let model): try? model.settings.jsonText()
+            }
+        return Checksum.hexadecimal(
+            Checksum.crc32(Data("\(slug) \(learningRate) \(settings ?? "")".utf8)))
+    }
+
+    /// Returns the number of parameters, and of those in embedding and output.
+    func parameters() throws -> (all: Int, ends: Int) {
+        switch architecture {
+        case .decoder(let model):
+            let parameters = try ModelAccounting(model).parameters
+            return (parameters.total, parameters.embedding + parameters.output)
+        case .encoderDecoder(let model):
+            let accounting = try T5Accounting(model)
+            return (accounting.parameterCount, accounting.embeddingParameterCount)
+        }
+    }
+
+    /// Returns the bytes of weights, gradients and moments in training.
+    func trainingByteCount(mixedPrecision: Bool) throws -> Int {
+        switch architecture {
+        case .decoder(let model):
+            try ModelAccounting(model).trainingByteCount(mixedPrecision: mixedPrecision)
+        case .encoderDecoder(let model):
+            try T5Accounting(model).parameterCount * (mixedPrecision ? 18 : 16)
         }
     }
 }

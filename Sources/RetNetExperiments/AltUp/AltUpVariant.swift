@@ -1,6 +1,33 @@
 import RetNetModels
 
-/// What is done to a dense model in the comparisons around AltUp.
+/// The families of models that AltUp is applied to.
+enum AltUpFamily: String, CaseIterable, Sendable {
+    /// Multi-scale retention, decoder-only.
+    case retnet
+    /// Softmax attention with rotary positions, decoder-only.
+    case transformer
+    /// T5 v1.1, encoder-decoder.
+    case t5
+
+    /// The name in tables and plots.
+    var title: String {
+        switch self {
+        case .retnet: "RetNet"
+        case .transformer: "Transformer"
+        case .t5: "T5"
+        }
+    }
+
+    /// The name of the accuracy.
+    var accuracyTitle: String {
+        self == .t5 ? "accuracy of the tokens of masked spans" : "accuracy of the next byte"
+    }
+
+    /// The unit of the loss.
+    var lossTitle: String { self == .t5 ? "nats/token" : "nats/byte" }
+}
+
+/// Changes to a dense model in the comparisons of AltUp.
 enum AltUpVariant: String, CaseIterable, Sendable {
     case dense
     case altUp = "altup"
@@ -41,30 +68,33 @@ enum AltUpVariant: String, CaseIterable, Sendable {
         }
     }
 
-    /// What it is, for the foot of a report.
+    /// A description for the report.
     var explanation: String {
         switch self {
-        case .dense: "the plain model"
+        case .dense: "the unmodified model"
         case .altUp: "2 blocks, alternating, with an embedding and an output matrix of twice the width"
-        case .recycled: "2 blocks that start as copies of one embedding and are summed at the end"
-        case .sum: "an embedding of twice the width whose halves are summed, and the plain model after it"
-        case .dense2x: "the plain model with a residual stream of twice the width, all inner widths unchanged"
-        case .altUpSame: "AltUp whose layers all compute on the first block"
+        case .recycled: "2 blocks that start as copies of one embedding and are added at the end"
+        case .sum: "an embedding of twice the width whose halves are added, followed by the unmodified model"
+        case .dense2x: "the model with a residual stream of twice the width and all inner widths unchanged"
+        case .altUpSame: "AltUp with all layers on the first block"
         case .altUpFour: "AltUp with 4 blocks"
-        case .altUpFourSame: "AltUp with 4 blocks whose layers all compute on the first"
-        case .sumFour: "an embedding of four times the width whose quarters are summed"
+        case .altUpFourSame: "AltUp with 4 blocks and all layers on the first block"
+        case .sumFour: "an embedding of four times the width whose quarters are added"
         case .sequence:
-            "all layers but the first and the last see every 4th token, and the others take over what it learnt"
-        case .skip: "the same layers see every 4th token, and the others pass unchanged"
-        case .pool: "groups of 4 tokens are averaged before the first layer of the encoder, for good"
-        case .experts: "every second feed-forward is 4 experts, of which a token passes one (Switch)"
-        case .expertsAltUp: "the same with AltUp"
-        case .partial: "tiny experts of width 16 beside every feed-forward, of which a token passes one"
-        case .partialAltUp: "the same with AltUp"
+            "all layers but the first and the last read every 4th token; the others are predicted from it and corrected by its"
+                + " update"
+        case .skip: "all layers but the first and the last read every 4th token; the others remain unchanged"
+        case .pool: "groups of 4 tokens are replaced by their mean before the first layer of the encoder"
+        case .experts:
+            "every second feed-forward network consists of 4 experts, one of which is chosen for each token (Switch)"
+        case .expertsAltUp: "experts with AltUp"
+        case .partial:
+            "experts of width 16 in addition to every feed-forward network, one of which is chosen for each token"
+        case .partialAltUp: "partial experts with AltUp"
         }
     }
 
-    /// The blocks and the tokens that layers see; nil for none of AltUp.
+    /// The configuration of AltUp; nil for variants without it.
     private var altUp: AltUpConfiguration? {
         switch self {
         case .dense, .dense2x, .experts, .partial: nil
@@ -81,16 +111,16 @@ enum AltUpVariant: String, CaseIterable, Sendable {
         }
     }
 
-    /// Experts in place of feed-forwards.
+    /// Experts in place of feed-forward networks.
     private static let sparse = ExpertsConfiguration(count: 4)
 
-    /// Experts beside feed-forwards of a model of some width.
-    private static func tiny(beside width: Int) -> ExpertsConfiguration {
+    /// Returns experts in addition to feed-forward networks, for a model of some width.
+    private static func partial(width: Int) -> ExpertsConfiguration {
         ExpertsConfiguration(
             routing: .partial, count: width < 512 ? 16 : 128, capacityFactor: nil, innerSize: 16)
     }
 
-    /// The variant of a decoder-only model; nil where there is none.
+    /// Returns the variant of a decoder-only model; nil if it does not exist.
     func applied(to dense: LanguageModelConfiguration) -> LanguageModelConfiguration? {
         guard self != .pool else { return nil }
         var result = self == .dense2x ? dense.widened(by: 2) : dense
@@ -101,14 +131,13 @@ enum AltUpVariant: String, CaseIterable, Sendable {
             var sparse = layer
             sparse.feedForward.experts = Self.sparse
             result.pattern = [layer, sparse]
-        case .partial, .partialAltUp:
-            result.feedForward.experts = Self.tiny(beside: dense.hiddenSize)
+        case .partial, .partialAltUp: result.feedForward.experts = Self.partial(width: dense.hiddenSize)
         default: break
         }
         return result
     }
 
-    /// The variant of a T5.
+    /// Returns the variant of a T5.
     func applied(to dense: T5Configuration) -> T5Configuration {
         var result = dense
         if self == .dense2x { result.hiddenSize *= 2 }
@@ -116,7 +145,7 @@ enum AltUpVariant: String, CaseIterable, Sendable {
         switch self {
         case .experts, .expertsAltUp: result.experts = T5ExpertsConfiguration(Self.sparse)
         case .partial, .partialAltUp:
-            result.experts = T5ExpertsConfiguration(Self.tiny(beside: dense.hiddenSize), period: 1)
+            result.experts = T5ExpertsConfiguration(Self.partial(width: dense.hiddenSize), period: 1)
         default: break
         }
         return result

@@ -2,7 +2,7 @@ import Foundation
 import RetNetReporting
 import RetNetSettings
 
-/// Runs a recipe in a folder: what is missing is done, and the report is written at the end.
+/// Runs a recipe in a folder: measures the units that have no result yet and writes the report.
 public struct Experiment {
     private let recipe: any Recipe
     private let type: any Recipe.Type
@@ -18,7 +18,7 @@ public struct Experiment {
         ]
     }
 
-    /// The recipe of a name; throws ``ExperimentError/unknownRecipe(_:suggestion:known:)``.
+    /// Returns the recipe of a name; throws ``ExperimentError/unknownRecipe(_:suggestion:known:)``.
     public static func recipe(named name: String) throws -> any Recipe.Type {
         guard let recipe = recipes.first(where: { $0.name == name }) else {
             let known = recipes.map { $0.name }
@@ -28,7 +28,7 @@ public struct Experiment {
         return recipe
     }
 
-    /// An experiment by its recipe.
+    /// Creates an experiment from a recipe.
     public init(_ type: any Recipe.Type, context: ExperimentContext, folder: String) throws {
         recipe = try type.init(context)
         self.type = type
@@ -36,28 +36,29 @@ public struct Experiment {
         self.folder = folder
     }
 
-    /// What the experiment would cost, where that needs thought before it starts.
+    /// Returns the cost of the experiment if it should be considered before the start.
     public func estimate() throws -> ExperimentCost? { try recipe.estimate() }
 
-    /// Does what is not done yet and writes the report; returns the path of `report.md`.
+    /// Measures the units that have no result yet and writes the report; returns the path of `report.md`.
     ///
-    /// Throws ``ExperimentError/interrupted`` soon after `isInterrupted` has become true; finished parts are kept.
+    /// Throws ``ExperimentError/interrupted`` soon after `isInterrupted` returns true; results of finished units are
+    /// kept.
     @discardableResult
     public func run(isInterrupted: @escaping () -> Bool = { false }, showsProgress: Bool = true) throws
         -> String
     {
         let settings = settings
-        let store = try RunStore(folder: folder, settings: settings)
+        let store = try ResultStore(folder: folder, settings: settings)
         let units = try recipe.units()
         var results = try units.map { try store.result($0.id) }
         let weights = units.map { max(1, Int(($0.weight * 100).rounded())) }
-        // Parts of an earlier run come first, so that only new work counts for the time left.
+        // Units with a result count as done at the start, so that only new work counts for the time left.
         var done = zip(results, weights).reduce(0) { $0 + ($1.0 == nil ? 0 : $1.1) }
         let bar =
             showsProgress ? ProgressBar(title: type.name, total: weights.reduce(0, +), startStep: done) : nil
         defer { bar?.finish() }
         for (index, unit) in units.enumerated() where results[index] == nil {
-            results[index] = try finish(unit, isInterrupted) { remark, fraction in
+            results[index] = try measure(unit, isInterrupted) { remark, fraction in
                 let part = Double(weights[index]) * min(max(fraction ?? 0, 0), 1)
                 bar?.update(step: done + Int(part), metrics: [ProgressMetric("\(unit.id) \(remark)")])
             }
@@ -72,7 +73,7 @@ public struct Experiment {
         return folder + "/report.md"
     }
 
-    /// What results depend on, for telling folders apart.
+    /// All settings that results depend on.
     private var settings: [String: String] {
         var settings = recipe.settings
         settings["recipe"] = type.name
@@ -88,7 +89,7 @@ public struct Experiment {
         return settings
     }
 
-    private func finish(
+    private func measure(
         _ unit: ExperimentUnit, _ isInterrupted: @escaping () -> Bool,
         _ show: @escaping (_ remark: String, _ fraction: Double?) -> Void
     ) throws -> UnitResult {
@@ -100,9 +101,9 @@ public struct Experiment {
         })
         let values: [String: Double]
         do {
-            values = try unit.run(progress)
+            values = try unit.measure(progress)
         } catch {
-            // Ctrl-C ends processes that measure too, and then it is no failure of theirs.
+            // Ctrl-C also ends measuring processes, whose failure is then only a consequence.
             if isInterrupted() { throw ExperimentError.interrupted }
             if error is ExperimentError { throw error }
             throw ExperimentError.failed(unit: unit.id, reason: "\(error)")
@@ -112,23 +113,60 @@ public struct Experiment {
             seconds: (ContinuousClock.now - start) / .seconds(1))
     }
 
-    /// The foot of every report: all settings, the time, and how published numbers are graded.
+    /// The end of every report: all settings, the time, and the grades of published numbers.
     private func conditions(_ settings: [String: String], _ results: [UnitResult])
         -> [ExperimentReport.Section]
     {
         var table = MarkdownTable(header: ["setting", "value"], alignments: [.left, .left])
         for (key, value) in settings.sorted(by: { $0.key < $1.key }) { table.append([key, value]) }
         table.append(["repetitions", "\(context.seeds.count)"])
-        table.append(["parts", "\(results.count)"])
+        table.append(["units", "\(results.count)"])
         table.append([
-            "time of all parts", Format.duration(seconds: results.reduce(0) { $0 + $1.seconds }),
+            "time of all units", Format.duration(seconds: results.reduce(0) { $0 + $1.seconds }),
         ])
         let grades = PublishedValue.Grade.allCases.map { "*\($0.rawValue)*: \($0.explanation)" }
         return [
             .heading("Conditions"), .table(table),
             .text(
-                "Numbers under \"published\" or \"paper\" are other people's and were not measured here. Their grades:"
-                    + " \(grades.joined(separator: "; "))."),
+                "Numbers under \"published\" or \"paper\" are those of other authors and were not measured here."
+                    + " Their grades: \(grades.joined(separator: "; "))."),
         ]
     }
+}
+
+/// An experiment that cannot be run or continued.
+public enum ExperimentError: Error, Equatable, CustomStringConvertible, LocalizedError {
+    /// No recipe has that name.
+    case unknownRecipe(String, suggestion: String?, known: [String])
+    /// The folder holds results of other settings or data.
+    case otherSettings(folder: String, differences: [String])
+    /// A result file cannot be read.
+    case unreadableResult(path: String, reason: String)
+    /// The experiment was interrupted; results of finished units are kept.
+    case interrupted
+    /// A unit of an experiment failed.
+    case failed(unit: String, reason: String)
+    /// A text or an option is not usable.
+    case unusable(String)
+
+    /// The fault and its remedy.
+    public var description: String {
+        switch self {
+        case .unknownRecipe(let name, let suggestion, let known):
+            "unknown recipe '\(name)': "
+                + (suggestion.map { "did you mean '\($0)'?" }
+                    ?? "choose one of \(known.joined(separator: ", "))")
+        case .otherSettings(let folder, let differences):
+            "'\(folder)' holds results of other settings (\(differences.joined(separator: "; "))): choose another"
+                + " folder, or use the same settings to resume"
+        case .unreadableResult(let path, let reason):
+            "'\(path)' is not a result of this experiment (\(reason)): remove it to have that unit measured again"
+        case .interrupted: "interrupted: run the same experiment again to resume it"
+        case .failed(let unit, let reason): "unit '\(unit)' failed: \(reason)"
+        case .unusable(let reason): reason
+        }
+    }
+
+    /// The same text as ``description``.
+    public var errorDescription: String? { description }
 }

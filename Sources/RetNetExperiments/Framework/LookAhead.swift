@@ -1,39 +1,38 @@
 import Foundation
 import RetNetTorch
 
-/// Runs jobs on several threads, in their order and ahead of the one who asks for results.
+/// Runs jobs on several threads in their order, a few of them ahead of the results that are requested.
 ///
-/// The models of the smallest scale are too small for several threads to share one, so each gets a thread of its own. From
-/// the first result that is asked for on, a few jobs after it are started as threads become free; those before it
-/// are left alone.
+/// The models of the smallest scale are too small to use several threads, so each one has a single thread. Jobs start with
+/// the first requested one and continue as threads become free; jobs before it are not started.
 final class LookAhead<Value: Sendable>: @unchecked Sendable {
-    /// A job; it may report remarks, and ends soon after reporting has thrown.
+    /// A job; it reports remarks and ends soon after reporting has thrown.
     typealias Job = @Sendable (_ report: (String) throws -> Void) throws -> Value
 
     private let jobs: [Job]
     private let threadCount: Int
-    // All below is guarded by the condition.
+    // The condition guards all properties below.
     private let condition = NSCondition()
-    private var asked: Int?
+    private var requested: Int?
     private var threadsRunning = 0
     private var results: [Int: Result<Value, any Error>] = [:]
     private var remarks: [Int: String] = [:]
     private var started: Set<Int> = []
     private var isCancelled = false
 
-    /// Jobs, none of which is started yet.
+    /// Creates a queue of jobs without starting any.
     init(_ jobs: [Job], threadCount: Int) {
         self.jobs = jobs
         self.threadCount = max(1, threadCount)
     }
 
-    /// The result of a job, waiting for it; `report` gets its remarks on the caller's thread.
+    /// Waits for a job and returns its result; `report` receives its remarks on the caller's thread.
     ///
-    /// When `report` throws, running jobs are told to end, and the error is thrown after they have.
+    /// If `report` throws, all jobs are ended before the error is thrown.
     func result(_ index: Int, _ report: (String) throws -> Void) throws -> Value {
         condition.lock()
         defer { condition.unlock() }
-        asked = index
+        requested = index
         startThreads()
         while results[index] == nil {
             _ = condition.wait(until: Date(timeIntervalSinceNow: 0.2))
@@ -50,7 +49,7 @@ final class LookAhead<Value: Sendable>: @unchecked Sendable {
         return try result.get()
     }
 
-    /// Tells running jobs to end and waits until they have; nothing is started afterwards.
+    /// Ends running jobs and waits for them; no job starts afterwards.
     func stop() {
         condition.lock()
         defer { condition.unlock() }
@@ -62,7 +61,7 @@ final class LookAhead<Value: Sendable>: @unchecked Sendable {
         while threadsRunning > 0 { condition.wait() }
     }
 
-    /// Starts as many threads as are missing; the condition must be locked.
+    /// Starts missing threads; the condition must be locked.
     private func startThreads() {
         guard !isCancelled, nextJob() != nil else { return }
         while threadsRunning < threadCount {
@@ -73,15 +72,16 @@ final class LookAhead<Value: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// The first job that may be started, at most twice as many ahead as there are threads; the condition must be
-    /// locked.
+    /// Returns the next job to start, at most twice the number of threads ahead of the requested one.
+    ///
+    /// The condition must be locked.
     private func nextJob() -> Int? {
-        guard let asked, asked < jobs.count else { return nil }
-        return (asked..<min(jobs.count, asked + 2 * threadCount)).first { !started.contains($0) }
+        guard let requested, requested < jobs.count else { return nil }
+        return (requested..<min(jobs.count, requested + 2 * threadCount)).first { !started.contains($0) }
     }
 
     private func work() {
-        // Not fatal: more threads than wanted only cost time.
+        // A failure is harmless: additional threads only cost time.
         try? Runtime.setThreadCount(1)
         condition.lock()
         while !isCancelled, let index = nextJob() {

@@ -90,7 +90,9 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
             scale: scale, texts: try .none(), seeds: seeds,
             contenders: contenders?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) },
             computeType: elementType, device: place)
-        context.measure = { try MeasuringProcess.run($0 + device.arguments, interrupt: interrupt) }
+        context.measure = {
+            try MeasuringProcess.run(Self.benchArguments($0) + device.arguments, interrupt: interrupt)
+        }
         for (name, rate) in learningRate { context.learningRates[name] = rate }
         // Whatever is wrong with the options must be known before texts are read.
         if let cost = try Experiment(type, context: context, folder: out).estimate() {
@@ -105,6 +107,24 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
         if type.readsTexts { context.texts = try texts.read(scale) }
         let experiment = try Experiment(type, context: context, folder: out)
         Console.result(try experiment.run(isInterrupted: { interrupt.isRaised }))
+    }
+
+    /// Returns the arguments with which this program makes a measurement.
+    private static func benchArguments(_ measurement: SpeedMeasurement) -> [String] {
+        switch measurement {
+        case .training(let preset, let form, let batch, let length, let repetitions):
+            [
+                "bench", "train", "--preset", preset, "--length", "\(length)", "--batch", "\(batch)",
+                "--form",
+                "\(form)", "--repetitions", "\(repetitions)", "--json",
+            ]
+        case .generation(let preset, let batch, let positions, let tokenCount, let repetitions):
+            [
+                "bench", "decode", "--preset", preset, "--batch", "\(batch)", "--positions",
+                positions.map(String.init).joined(separator: ","), "--tokens", "\(tokenCount)",
+                "--repetitions", "\(repetitions)", "--json",
+            ]
+        }
     }
 
     /// The FLOP a second of matrix products of this device; training reaches about half of it.

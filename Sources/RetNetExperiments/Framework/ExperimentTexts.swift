@@ -1,0 +1,184 @@
+import Foundation
+import RetNetStorage
+import RetNetText
+
+/// The texts of an experiment as bytes, for training and for scoring.
+public struct ExperimentTexts {
+    /// The training text.
+    public let training: TokenStream
+    /// Held-out text from the same sources.
+    public let validation: TokenStream
+    /// Texts of other domains by name.
+    public let domains: [(name: String, stream: TokenStream)]
+    /// The origin of the texts, in a sentence for reports.
+    public let origin: String
+    /// A folder with the fine-tuning tasks `glue`, `superglue`, `eval` and `qa`; nil for none.
+    public let taskFolder: String?
+
+    /// Creates texts from their parts.
+    public init(
+        training: TokenStream, validation: TokenStream, domains: [(name: String, stream: TokenStream)],
+        origin: String, taskFolder: String? = nil
+    ) {
+        self.training = training
+        self.validation = validation
+        self.domains = domains
+        self.origin = origin
+        self.taskFolder = taskFolder
+    }
+
+    /// Checksums that identify the texts.
+    public var fingerprint: String {
+        ([training, validation] + domains.map(\.stream)).map { String($0.fingerprint, radix: 16) }
+            .joined(separator: " ")
+    }
+
+    /// Reads text files and folders; without validation text, a tenth of the training text is held out.
+    public static func files(
+        training: [String], validation: [String], domains: [(name: String, path: String)]
+    ) throws -> ExperimentTexts {
+        let names = domains.map(\.name)
+        if let name = names.first(where: { name in names.count { $0 == name } > 1 }) {
+            throw ExperimentError.unusable("two domains have the name '\(name)': rename one of them")
+        }
+        let tokenizer = ByteTokenizer()
+        var train = try Corpus(paths: training).tokenStream(tokenizer: tokenizer)
+        let held: TokenStream
+        if validation.isEmpty {
+            (train, held) = try train.trainValidationSplit(validationFraction: 0.1)
+        } else {
+            held = try Corpus(paths: validation).tokenStream(tokenizer: tokenizer)
+        }
+        return ExperimentTexts(
+            training: train, validation: held,
+            domains: try domains.map {
+                ($0.name, try Corpus(path: $0.path).tokenStream(tokenizer: tokenizer))
+            },
+            origin: "Texts chosen by the user, as bytes"
+                + (validation.isEmpty ? ", a tenth of the training text held out." : "."))
+    }
+
+    /// Returns a placeholder for experiments that read no text.
+    public static func none() throws -> ExperimentTexts {
+        let stream = try TokenStream(texts: ["Nothing is read."], tokenizer: ByteTokenizer())
+        return ExperimentTexts(training: stream, validation: stream, domains: [], origin: "No text is read.")
+    }
+
+    /// Returns generated stories, the default without any text.
+    ///
+    /// The domains are shorter and longer stories, with fewer and more sentences between a fact and its question.
+    public static func stories(byteCount: Int = 4_000_000) throws -> ExperimentTexts {
+        func stream(seed: UInt64, bytes: Int, filler: ClosedRange<Int>? = nil) throws -> TokenStream {
+            var generator =
+                filler.map { StoryGenerator(seed: seed, fillerSentenceCount: $0) }
+                ?? StoryGenerator(seed: seed)
+            return try generator.corpus(byteCount: bytes).tokenStream(tokenizer: ByteTokenizer())
+        }
+        return ExperimentTexts(
+            training: try stream(seed: 1, bytes: byteCount),
+            validation: try stream(seed: 1_000_003, bytes: 60_000),
+            domains: [
+                ("short stories", try stream(seed: 2_000_003, bytes: 60_000, filler: 0...1)),
+                ("long stories", try stream(seed: 3_000_017, bytes: 60_000, filler: 12...20)),
+            ],
+            origin: "No text was given, so all text comes from this package's story generator, as bytes:"
+                + " it is far easier than real text, and the domains are shorter and longer stories.")
+    }
+}
+
+/// A folder of corpora: WikiText-2 and novels for training; held-out novels, meetings, reports and scripts for scoring.
+///
+///     lm/wikitext-2/{train.txt.gz, valid.txt}     lm/novels/{train, valid, test}/*.txt.gz
+///     long/{qmsum_test.jsonl.gz, govreport_leval.jsonl, summscreen_leval.jsonl}
+///
+/// The folder may also contain `glue`, `superglue`, `eval` and `qa`, the fine-tuning tasks of the recipes with T5.
+///
+/// The domains follow the out-of-domain texts of RetNet's Tables 5 and 6; the test novels replace PG22.
+public struct CorporaFolder {
+    private let folder: String
+
+    /// Creates a reference to a folder without reading it.
+    public init(_ folder: String) { self.folder = folder }
+
+    /// Reads the texts of a scale: a part of the training text for `tiny`, and a limited number of bytes of each test text.
+    public func texts(scale: ExperimentScale) throws -> ExperimentTexts {
+        let trainingLimit = scale == .tiny ? 24_000_000 : Int.max
+        let testLimit = scale == .tiny ? 60_000 : 1_000_000
+        let novels = try files("lm/novels/train")
+        var documents = [try text("lm/wikitext-2/train.txt.gz")]
+        var byteCount = documents[0].utf8.count
+        for path in novels where byteCount < trainingLimit {
+            documents.append(try Self.read(path))
+            byteCount += documents[documents.count - 1].utf8.count
+        }
+        let validation =
+            [try text("lm/wikitext-2/valid.txt")] + (try files("lm/novels/valid").map { try Self.read($0) })
+        return ExperimentTexts(
+            training: try stream(documents, limit: trainingLimit),
+            validation: try stream(validation, limit: testLimit),
+            domains: [
+                (
+                    "novels",
+                    try stream(try files("lm/novels/test").map { try Self.read($0) }, limit: testLimit)
+                ),
+                ("QMSum", try stream(try meetings(), limit: testLimit)),
+                ("GovReport", try stream(try inputs("long/govreport_leval.jsonl"), limit: testLimit)),
+                ("SummScreen", try stream(try inputs("long/summscreen_leval.jsonl"), limit: testLimit)),
+            ],
+            origin:
+                "Training text: WikiText-2 and \(documents.count - 1) novels. In domain: held-out parts of both. Out of"
+                + " domain: six other novels, QMSum, GovReport and SummScreen. All texts are read as bytes.",
+            taskFolder: folder)
+    }
+
+    /// Returns documents as bytes; each contributes an equal share of the limit.
+    private func stream(_ documents: [String], limit: Int) throws -> TokenStream {
+        let share = limit == Int.max ? Int.max : max(1, limit / documents.count)
+        return try TokenStream(
+            texts: documents.map { document in
+                document.utf8.count <= share
+                    ? document : String(decoding: document.utf8.prefix(share), as: UTF8.self)
+            }, tokenizer: ByteTokenizer())
+    }
+
+    private func files(_ name: String) throws -> [String] {
+        try Corpus(path: "\(folder)/\(name)").files.map(\.path)
+    }
+
+    private func text(_ name: String) throws -> String { try Self.read("\(folder)/\(name)") }
+
+    private func meetings() throws -> [String] {
+        try objects("long/qmsum_test.jsonl.gz").map { object in
+            let turns = object["meeting_transcripts"] as? [[String: Any]] ?? []
+            return turns.map { "\($0["speaker"] as? String ?? ""): \($0["content"] as? String ?? "")" }
+                .joined(separator: "\n")
+        }.filter { !$0.isEmpty }
+    }
+
+    private func inputs(_ name: String) throws -> [String] {
+        let texts = try objects(name).compactMap { $0["input"] as? String }
+        return texts.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    private func objects(_ name: String) throws -> [[String: Any]] {
+        // Only line feeds separate lines: texts may contain other line separators.
+        try text(name).utf8.split(separator: 0x0A).enumerated().map { index, line in
+            guard let object = try? JSONSerialization.jsonObject(with: Data(line)) as? [String: Any] else {
+                throw ExperimentError.unusable(
+                    "line \(index + 1) of '\(folder)/\(name)' is not a JSON object: expected one object per line"
+                )
+            }
+            return object
+        }
+    }
+
+    private static func read(_ path: String) throws -> String {
+        var bytes: [UInt8] = []
+        if path.hasSuffix(".gz") {
+            try Gzip.decompress(file: path) { bytes.append(contentsOf: $0) }
+        } else {
+            try MappedFile(path: path).withUnsafeBytes { bytes = Array($0) }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
