@@ -117,25 +117,16 @@ struct T5Training {
         let source = try ObjectiveWindows(
             stream: training, objective: .spanCorruption(Self.corruption), rowCount: settings.batch,
             inputLength: settings.sourceLength, seed: UInt64(seed))
-        var options = TrainingConfiguration()
-        options.optimizer = settings.optimizer(learningRate: learningRate)
-        options.schedule.kind = settings.schedule
-        options.schedule.warmupStepCount = settings.warmup
-        options.duration = .steps(settings.steps)
-        options.accumulationCount = settings.accumulation
         let trainer = try Trainer(
-            EncoderDecoderTask(model, source: source), options, dropoutSeed: UInt64(seed) ^ 0x5eed)
-        var losses: [Double] = []
-        for step in 1...settings.steps {
-            let result = try trainer.makeStep()
-            losses.append(result.loss)
+            EncoderDecoderTask(model, source: source),
+            settings.trainingConfiguration(learningRate: learningRate), dropoutSeed: UInt64(seed) ^ 0x5eed)
+        let finalLoss = try trainer.finalLoss { step in
             try progress.report(
-                "loss \(Format.fixed(result.loss, decimals: 3))",
-                fraction: share * Double(step) / Double(settings.steps))
+                "loss \(Format.fixed(step.loss, decimals: 3))",
+                fraction: share * Double(step.step) / Double(trainer.stepCount))
         }
         try store.setRequiresGradient(false)
-        let tail = losses.suffix(max(1, losses.count / 10))
-        return (model, tail.reduce(0, +) / Double(tail.count))
+        return (model, finalLoss)
     }
 
     /// Returns loss and accuracy of masked spans of the validation text, which are the same for all models.
@@ -173,20 +164,15 @@ struct T5Training {
             }, shares: MixtureRates.shares(sizes: tasks.map(\.size)), rowCount: tuning.batch,
             inputLength: tuning.sourceLength, targetLength: tuning.targetLength, isPacked: false,
             seed: UInt64(seed))
-        var options = TrainingConfiguration()
-        options.optimizer = settings.optimizer(learningRate: tuning.learningRate)
-        options.schedule.kind = .constant
-        options.schedule.warmupStepCount = 0
-        options.duration = .steps(tuning.steps)
-        options.accumulationCount = tuning.accumulation
         let trainer = try Trainer(
-            EncoderDecoderTask(model, source: source), options, dropoutSeed: UInt64(seed) ^ 0xf17e)
+            EncoderDecoderTask(model, source: source), tuning.trainingConfiguration,
+            dropoutSeed: UInt64(seed) ^ 0xf17e)
         let names = tasks.map(\.title).joined(separator: ", ")
-        for step in 1...tuning.steps {
-            let result = try trainer.makeStep()
+        try trainer.makeSteps { step in
             try progress.report(
-                "\(names): loss \(Format.fixed(result.loss, decimals: 3))",
-                fraction: done + 0.8 * share * Double(step) / Double(tuning.steps))
+                "\(names): loss \(Format.fixed(step.loss, decimals: 3))",
+                fraction: done + 0.8 * share * Double(step.step) / Double(trainer.stepCount))
+            return true
         }
         try store.setRequiresGradient(false)
         var values: [String: Double] = [:]
@@ -234,6 +220,18 @@ extension T5Training {
             /// The tasks of each fine-tuning.
             var groups: [[TextToTextTask]]
 
+            /// The configuration of fine-tuning with Adafactor.
+            var trainingConfiguration: TrainingConfiguration {
+                var result = TrainingConfiguration()
+                result.optimizer = .adafactor
+                result.optimizer.learningRate = learningRate
+                result.schedule.kind = .constant
+                result.schedule.warmupStepCount = 0
+                result.duration = .steps(steps)
+                result.accumulationCount = accumulation
+                return result
+            }
+
             /// Number of drawn examples.
             var exampleCount: Int { steps * batch * accumulation }
 
@@ -278,11 +276,16 @@ extension T5Training {
                 : "constant for \(Format.grouped(warmup)) steps and falling with their root afterwards"
         }
 
-        /// Returns the optimizer settings for a learning rate.
-        func optimizer(learningRate: Double) -> OptimizerConfiguration {
-            var configuration = OptimizerConfiguration.adafactor
-            configuration.learningRate = learningRate
-            return configuration
+        /// Returns the configuration of pretraining with Adafactor.
+        func trainingConfiguration(learningRate: Double) -> TrainingConfiguration {
+            var result = TrainingConfiguration()
+            result.optimizer = .adafactor
+            result.optimizer.learningRate = learningRate
+            result.schedule.kind = schedule
+            result.schedule.warmupStepCount = warmup
+            result.duration = .steps(steps)
+            result.accumulationCount = accumulation
+            return result
         }
 
         /// Returns FLOPs and tokens of pretraining and fine-tuning of one model.

@@ -46,22 +46,19 @@ public struct TaskTraining: Sendable {
         let model = try LanguageModel(configuration, parameters: store, computeType: .float32)
         let source = SyntheticBatches(task, rowCount: settings.batchSize, seed: seed)
         let learner = try LanguageModelTask(model, source: source, form: configuration.trainingForm)
-        let trainer = try Trainer(learner, trainingConfiguration, dropoutSeed: seed)
+        let trainer = try Trainer(learner, settings.trainingConfiguration, dropoutSeed: seed)
         var outcome = TaskOutcome(
             accuracies: [], validation: 0, stepsToGoal: nil, stepCount: 0,
             learningRate: settings.learningRate,
             diverged: false, parameterCount: store.parameterCount, seconds: 0)
         let interval = max(1, settings.evaluationInterval)
         do {
-            while outcome.stepCount < settings.stepCount {
-                _ = try trainer.makeStep()
-                outcome.stepCount += 1
-                guard outcome.stepCount % interval == 0 || outcome.stepCount == settings.stepCount else {
-                    continue
-                }
+            try trainer.makeSteps { step in
+                outcome.stepCount = step.step
+                guard step.step % interval == 0 || step.step == trainer.stepCount else { return true }
                 let reached = try validate(model, &outcome)
-                try report(outcome.stepCount, outcome.validation)
-                if reached { break }
+                try report(step.step, outcome.validation)
+                return !reached
             }
         } catch TrainingError.diverged {
             outcome.diverged = true
@@ -71,18 +68,6 @@ public struct TaskTraining: Sendable {
         }
         outcome.seconds = (ContinuousClock.now - start) / .seconds(1)
         return outcome
-    }
-
-    private var trainingConfiguration: TrainingConfiguration {
-        var options = TrainingConfiguration()
-        options.optimizer.learningRate = settings.learningRate
-        options.optimizer.weightDecay = settings.weightDecay
-        options.optimizer.clipNorm = 1
-        options.schedule.kind = .cosine
-        options.schedule.warmupStepCount = min(settings.warmupStepCount, settings.stepCount / 10)
-        options.schedule.minimumRatio = 0.05
-        options.duration = .steps(settings.stepCount)
-        return options
     }
 
     /// Scores the validation examples; returns true if training may end.
@@ -157,6 +142,19 @@ public struct TaskSettings: Sendable, Equatable {
     public init(stepCount: Int, learningRate: Double) {
         self.stepCount = stepCount
         self.learningRate = learningRate
+    }
+
+    /// The configuration of the run with AdamW and a cosine schedule.
+    var trainingConfiguration: TrainingConfiguration {
+        var result = TrainingConfiguration()
+        result.optimizer.learningRate = learningRate
+        result.optimizer.weightDecay = weightDecay
+        result.optimizer.clipNorm = 1
+        result.schedule.kind = .cosine
+        result.schedule.warmupStepCount = min(warmupStepCount, stepCount / 10)
+        result.schedule.minimumRatio = 0.05
+        result.duration = .steps(stepCount)
+        return result
     }
 }
 

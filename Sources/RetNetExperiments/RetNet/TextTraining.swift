@@ -27,6 +27,16 @@ struct TextTraining {
         var tokenCount: Int { steps * batch * length * accumulation }
         var warmupStepCount: Int { max(1, warmup ?? steps * 3 / 200) }
 
+        /// Returns the configuration of the run with AdamW.
+        func trainingConfiguration(learningRate: Double?) -> TrainingConfiguration {
+            var result = TrainingConfiguration()
+            result.optimizer.learningRate = learningRate ?? self.learningRate
+            result.schedule.warmupStepCount = warmupStepCount
+            result.duration = .steps(steps)
+            result.accumulationCount = accumulation
+            return result
+        }
+
         /// The settings in words, for the report and for telling results of different settings apart.
         var text: String {
             "\(Format.grouped(steps)) steps of \(batch * accumulation) x \(length) bytes, AdamW (0.9, 0.98), weight"
@@ -68,32 +78,25 @@ struct TextTraining {
         try configuration.validate()
         let store = ParameterStore(source: .random(seed: UInt64(seed)), device: context.device)
         let model = try LanguageModel(configuration, parameters: store, computeType: context.computeType)
-        var training = TrainingConfiguration()
-        training.optimizer.learningRate = learningRate ?? settings.learningRate
-        training.schedule.warmupStepCount = settings.warmupStepCount
-        training.duration = .steps(settings.steps)
-        training.accumulationCount = settings.accumulation
         model.recomputesActivations = settings.recomputes
         let source = try ShuffledWindows(
             stream: context.texts.training, rowCount: settings.batch, length: settings.length,
             seed: UInt64(seed))
         let task = try LanguageModelTask(model, source: source, form: configuration.trainingForm)
-        let trainer = try Trainer(task, training, dropoutSeed: UInt64(seed) ^ 0x5eed)
-        var losses: [Double] = []
+        let trainer = try Trainer(
+            task, settings.trainingConfiguration(learningRate: learningRate),
+            dropoutSeed: UInt64(seed) ^ 0x5eed)
         let start = ContinuousClock.now
-        for step in 1...settings.steps {
-            let result = try trainer.makeStep()
-            losses.append(result.loss)
+        let finalLoss = try trainer.finalLoss { step in
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            let rate = Double(result.totalTokenCount) / max(seconds, 1e-9)
+            let rate = Double(step.totalTokenCount) / max(seconds, 1e-9)
             // Scoring takes about a tenth of the time.
             try progress.report(
-                "loss \(Format.fixed(result.loss, decimals: 3))  \(Format.count(rate)) tok/s",
-                fraction: 0.9 * Double(step) / Double(settings.steps))
+                "loss \(Format.fixed(step.loss, decimals: 3))  \(Format.count(rate)) tok/s",
+                fraction: 0.9 * Double(step.step) / Double(trainer.stepCount))
         }
         try store.setRequiresGradient(false)
-        let tail = losses.suffix(max(1, losses.count / 10))
-        return (model, tail.reduce(0, +) / Double(tail.count))
+        return (model, finalLoss)
     }
 
     // MARK: Scores
@@ -126,5 +129,19 @@ struct TextTraining {
             count += batch.targetCount
         }
         return correct / Double(max(1, count))
+    }
+}
+
+extension Trainer {
+    /// Makes all steps and returns the mean loss over the last tenth of them; `report` is called after every step.
+    func finalLoss(_ report: (TrainingStep) throws -> Void) throws -> Double {
+        var losses: [Double] = []
+        try makeSteps { step in
+            losses.append(step.loss)
+            try report(step)
+            return true
+        }
+        let tail = losses.suffix(max(1, losses.count / 10))
+        return tail.reduce(0, +) / Double(tail.count)
     }
 }
