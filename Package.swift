@@ -24,6 +24,8 @@ let torchLinkerFlags: [LinkerSetting] = [
 
 let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
 
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
 let package = Package(
     name: "retnet",
     platforms: [.macOS(.v14)],
@@ -38,15 +40,21 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // Files, configurations, text and reports: these do not need LibTorch.
         .systemLibrary(name: "CRetNetZlib"),
-        .target(name: "RetNetStorage", dependencies: ["CRetNetZlib"], swiftSettings: strict),
-        .target(name: "RetNetSettings", dependencies: ["Yams"], swiftSettings: strict),
+        .target(name: "RetNetSystem", dependencies: [system], swiftSettings: strict),
+        .target(
+            name: "RetNetStorage", dependencies: ["RetNetSystem", "CRetNetZlib", system],
+            swiftSettings: strict),
+        .target(name: "RetNetSettings", dependencies: ["RetNetStorage", "Yams"], swiftSettings: strict),
         .target(name: "RetNetText", dependencies: ["RetNetStorage", "CRetNetZlib"], swiftSettings: strict),
-        .target(name: "RetNetReporting", dependencies: ["RetNetStorage"], swiftSettings: strict),
+        .target(
+            name: "RetNetReporting", dependencies: ["RetNetStorage", "RetNetSystem", system],
+            swiftSettings: strict),
         .target(
             name: "RetNetPlots", dependencies: ["RetNetReporting", "RetNetStorage"], swiftSettings: strict),
 
@@ -109,7 +117,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 
-        .testTarget(name: "RetNetStorageTests", dependencies: ["RetNetStorage"]),
+        .testTarget(name: "RetNetStorageTests", dependencies: ["RetNetStorage", system]),
         .testTarget(name: "RetNetSettingsTests", dependencies: ["RetNetSettings"]),
         .testTarget(name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStorage"]),
         .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetReporting", "RetNetStorage"]),

@@ -1,27 +1,23 @@
 import Foundation
+import RetNetSystem
+import SystemPackage
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-/// Writes files so that, whatever happens, either the whole old or the whole new one is there.
+/// Atomic writing of files: after a crash either the old or the new version is complete.
 ///
-/// The bytes go to a temporary file beside the target, which is flushed to the disk and then renamed
-/// onto it. On failure the temporary file is removed and the target is untouched. A symbolic link is
-/// followed. A device or pipe, such as `/dev/stdout`, cannot be replaced and is written directly.
+/// The bytes are written to a temporary file in the folder of the target, which is flushed to the disk and
+/// then renamed to the target. On failure the temporary file is removed and the target is unchanged. Symbolic
+/// links are followed. A device or pipe, such as `/dev/stdout`, cannot be replaced and is written directly.
 public enum AtomicFile {
     /// Writes data to the file at `path`; throws `StorageError`.
     public static func write(_ data: Data, to path: String) throws {
         try write(to: path) { try $0.write(data) }
     }
 
-    /// Writes what `body` gives to the sink to the file at `path`; throws `StorageError` or body's error.
+    /// Writes the bytes that `body` passes to the sink to the file at `path`.
+    ///
+    /// Throws `StorageError` or the error of `body`.
     public static func write(to path: String, _ body: (FileSink) throws -> Void) throws {
-        switch try Posix.kind(of: path) {
+        switch try FileAccess.kind(of: path) {
         case .folder:
             throw StorageError.isFolder(path: path)
         case .other:
@@ -31,10 +27,10 @@ public enum AtomicFile {
         }
     }
 
-    /// Writes as above with the temporary file opened by `opening`, which tests replace.
+    /// Writes atomically with a temporary file opened by `opening`, which tests replace.
     static func write(
         to path: String,
-        opening: (_ temporaryPath: String) throws -> CInt,
+        opening: (_ temporaryPath: String) throws -> FileDescriptor,
         _ body: (FileSink) throws -> Void
     ) throws {
         let target = try TargetPath(resolvingLinks(path))
@@ -43,45 +39,54 @@ public enum AtomicFile {
         var isOpen = true
         var isMoved = false
         defer {
-            if isOpen { _ = close(descriptor) }
-            if !isMoved { _ = unlink(temporary) }
+            if isOpen { try? descriptor.close() }
+            if !isMoved { try? FileSystem.removeFile(temporary) }
         }
-        // The lock tells `Leftovers` that the temporary file has a living writer.
-        _ = Posix.lock(descriptor)
-        if let permissions = Posix.permissions(of: target.path) { _ = fchmod(descriptor, permissions) }
+        // The lock marks the temporary file as having a living writer, see `AtomicFolder.removeLeftovers`.
+        _ = descriptor.tryLock()
+        if let permissions = FileAccess.permissions(of: target.path) {
+            try? descriptor.setPermissions(permissions)
+        }
         let byteCount = try fill(descriptor, path: path, body)
-        try Posix.synchronise(descriptor, path: path)
+        try FileAccess.synchronize(descriptor, path: path)
         isOpen = false
-        guard close(descriptor) == 0 || errno == EINTR else {
-            // Network file systems may find only now that there is no room.
-            let code = errno
+        do {
+            try descriptor.close()
+        } catch let code as Errno where code != .interrupted {
+            // Network file systems may report only now that there is no space.
             throw StorageError.meansNoSpace(code)
-                ? StorageError.noSpace(path: path, byteOffset: byteCount, code: code)
-                : StorageError.fromErrno(code, action: "finish writing", path: path)
-        }
-        try Posix.move(temporary, to: target.path)
+                ? StorageError.noSpace(path: path, byteOffset: byteCount, code: code.rawValue)
+                : StorageError.failed("finish writing", path, code)
+        } catch {}
+        try FileAccess.move(temporary, to: target.path)
         isMoved = true
-        try Posix.synchronise(path: target.folder)
+        try FileAccess.synchronize(path: target.folder)
     }
 
-    private static func createTemporary(_ path: String) throws -> CInt {
-        let descriptor = Posix.retry { open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
-        guard descriptor >= 0 else {
-            throw StorageError.system(action: "create the temporary file", path: path, code: errno)
+    private static func createTemporary(_ path: String) throws -> FileDescriptor {
+        do {
+            return try FileDescriptor.open(
+                path, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
+                permissions: FilePermissions(rawValue: 0o666))
+        } catch let code as Errno {
+            throw StorageError.system(action: "create the temporary file", path: path, code: code.rawValue)
         }
-        return descriptor
     }
 
     private static func writeDirectly(to path: String, _ body: (FileSink) throws -> Void) throws {
-        let descriptor = Posix.retry { open(path, O_WRONLY | O_CLOEXEC) }
-        guard descriptor >= 0 else { throw StorageError.fromErrno(errno, action: "open", path: path) }
-        defer { _ = close(descriptor) }
+        let descriptor: FileDescriptor
+        do {
+            descriptor = try FileDescriptor.open(path, .writeOnly, options: [.closeOnExec])
+        } catch let code as Errno {
+            throw StorageError.failed("open", path, code)
+        }
+        defer { try? descriptor.close() }
         _ = try fill(descriptor, path: path, body)
     }
 
-    /// Runs `body` with a sink and returns how many bytes it wrote.
+    /// Runs `body` with a sink and returns the number of bytes written.
     private static func fill(
-        _ descriptor: CInt, path: String, _ body: (FileSink) throws -> Void
+        _ descriptor: FileDescriptor, path: String, _ body: (FileSink) throws -> Void
     ) throws -> Int {
         let sink = FileSink(descriptor: descriptor, path: path)
         do {
@@ -94,13 +99,116 @@ public enum AtomicFile {
         return sink.byteCount
     }
 
-    /// The file that a chain of symbolic links leads to, so that renaming does not replace the link.
+    /// Returns the file at the end of a chain of symbolic links, so that renaming does not replace the link.
     private static func resolvingLinks(_ path: String) throws -> String {
-        guard try Posix.kind(of: path, followingLinks: false) == .link else { return path }
-        guard let resolved = realpath(path, nil) else {
-            throw StorageError.fromErrno(errno, action: "follow the link", path: path)
+        guard try FileAccess.kind(of: path, followingLinks: false) == .link else { return path }
+        return try FileAccess.typed("follow the link", path) { () throws(Errno) in
+            try FileSystem.resolvedPath(of: path)
         }
-        defer { free(resolved) }
-        return String(cString: resolved)
+    }
+}
+
+/// A file that is being written, with its size and checksum so far.
+///
+/// `AtomicFile.write` passes a sink to its closure; it is valid only inside the closure.
+public final class FileSink {
+    private static let bufferByteCount = 1 << 18
+    /// Path of the file that is replaced at the end.
+    public let path: String
+    /// Bytes written so far.
+    public private(set) var byteCount = 0
+    /// CRC-32 of the bytes written so far.
+    public private(set) var crc32: UInt32 = 0
+    private let descriptor: FileDescriptor
+    private let buffer: UnsafeMutableRawBufferPointer
+    private var bufferedByteCount = 0
+    private var flushedByteCount = 0
+    private var failure: (any Error)?
+    private var isFinished = false
+
+    /// Writes to `descriptor`, which the caller closes; `path` appears in errors.
+    init(descriptor: FileDescriptor, path: String) {
+        self.descriptor = descriptor
+        self.path = path
+        buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferByteCount, alignment: 16)
+    }
+
+    deinit {
+        buffer.deallocate()
+    }
+
+    /// Appends bytes; throws `StorageError`, possibly only on a later call because of buffering.
+    public func write(_ bytes: UnsafeRawBufferPointer) throws {
+        if let failure { throw failure }
+        guard !isFinished else { throw StorageError.sinkClosed(path: path) }
+        guard !bytes.isEmpty else { return }
+        crc32 = Checksum.crc32(bytes, continuing: crc32)
+        byteCount += bytes.count
+        if bytes.count > buffer.count - bufferedByteCount {
+            try flush()
+            if bytes.count >= buffer.count {
+                try send(bytes)
+                return
+            }
+        }
+        UnsafeMutableRawBufferPointer(rebasing: buffer[bufferedByteCount...]).copyMemory(from: bytes)
+        bufferedByteCount += bytes.count
+    }
+
+    /// Appends data.
+    public func write(_ data: Data) throws {
+        try data.withUnsafeBytes { try write($0) }
+    }
+
+    /// Appends the UTF-8 bytes of a text.
+    public func write(_ text: String) throws {
+        var text = text
+        try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Writes the buffered bytes and refuses further writing; throws an earlier failure again.
+    func finish() throws {
+        if let failure { throw failure }
+        guard !isFinished else { return }
+        isFinished = true
+        try flush()
+    }
+
+    /// Refuses further writing, after a failure elsewhere.
+    func abandon() {
+        isFinished = true
+    }
+
+    private func flush() throws {
+        guard bufferedByteCount > 0 else { return }
+        let count = bufferedByteCount
+        bufferedByteCount = 0
+        try send(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+    }
+
+    private func send(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count: Int
+            do {
+                count = try descriptor.write(UnsafeRawBufferPointer(rebasing: rest))
+                guard count > 0 else {
+                    throw StorageError.shortWrite(path: path, byteOffset: flushedByteCount)
+                }
+            } catch {
+                let typed = (error as? Errno).map(writeError) ?? error
+                // Kept so that a closure that swallows the error cannot make a partial file look complete.
+                failure = typed
+                throw typed
+            }
+            flushedByteCount += count
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    private func writeError(_ code: Errno) -> StorageError {
+        StorageError.meansNoSpace(code)
+            ? .noSpace(path: path, byteOffset: flushedByteCount, code: code.rawValue)
+            : .failed("write", path, code)
     }
 }

@@ -1,4 +1,4 @@
-/// The reason why a safetensors file is refused.
+/// A reason to refuse a safetensors file.
 ///
 /// Byte offsets count from the start of the file.
 public enum SafetensorsFault: Error, Equatable, Sendable {
@@ -45,80 +45,115 @@ public enum SafetensorsFault: Error, Equatable, Sendable {
 }
 
 extension SafetensorsFault: CustomStringConvertible {
-    /// A sentence that says what is wrong and what to do.
+    /// The cause and the remedy.
     public var description: String {
         switch self {
-        case .tooShort, .headerTooLong, .headerBeyondEnd, .notUTF8, .notJSON, .notAnObject, .trailingBytes,
-            .badMetadata:
-            return fileDescription
-        default:
-            return tensorDescription
-        }
-    }
-
-    private var fileDescription: String {
-        switch self {
         case .tooShort(let fileByteCount):
-            return "it holds \(fileByteCount) bytes, fewer than the 8 of the header length. "
-                + "Fetch the file again."
+            "it holds \(fileByteCount) bytes, fewer than the 8 of the header length; "
+                + "fetch the file again"
         case .headerTooLong(let byteCount):
-            return "its header claims \(byteCount) bytes, more than the 100000000 allowed. "
-                + "Check that it is a safetensors file."
+            "its header claims \(byteCount) bytes, more than the 100000000 allowed; "
+                + "check that it is a safetensors file"
         case .headerBeyondEnd(let byteCount, let fileByteCount):
-            return "its header claims \(byteCount) bytes after the first 8, but the file holds "
-                + "only \(fileByteCount). Fetch the file again."
+            "its header claims \(byteCount) bytes after the first 8, but the file holds "
+                + "only \(fileByteCount); fetch the file again"
         case .notUTF8(let byteOffset):
-            return "its header is not UTF-8 at byte \(byteOffset). Fetch the file again."
+            "its header is not UTF-8 at byte \(byteOffset); fetch the file again"
         case .notJSON(let byteOffset, let reason):
-            return "its header is not JSON at byte \(byteOffset): \(reason). Fetch the file again."
+            "its header is not JSON at byte \(byteOffset): \(reason); fetch the file again"
         case .notAnObject(let byteOffset):
-            return "its header is not a JSON object: no \"{\" at byte \(byteOffset). "
-                + "Check that it is a safetensors file."
+            "its header is not a JSON object: no '{' at byte \(byteOffset); "
+                + "check that it is a safetensors file"
         case .trailingBytes(let byteOffset, let byteCount):
-            return "\(byteCount) bytes from byte \(byteOffset) to the end belong to no tensor. "
-                + "Fetch or write the file again."
+            "\(byteCount) bytes from byte \(byteOffset) to the end belong to no tensor; "
+                + "fetch or write the file again"
         case .badMetadata(let byteOffset, let reason):
-            return "__metadata__ must be an object of strings: \(reason) at byte \(byteOffset). "
-                + "Write the file again with strings only."
-        default:
-            return "unexpected fault."
+            "__metadata__ must be an object of strings: \(reason) at byte \(byteOffset); "
+                + "write the file again with strings only"
+        case .duplicateName(let name):
+            "the name '\(name)' occurs twice; give each tensor its own name"
+        case .reservedName(let name):
+            "the name '\(name)' is reserved; give the tensor another name"
+        case .missingKey(let name, let key):
+            "tensor '\(name)' has no '\(key)'; write the file again"
+        case .wrongKind(let name, let key, let byteOffset, let reason):
+            "tensor '\(name)'\(key.isEmpty ? "" : ", '\(key)'") at byte \(byteOffset): \(reason); write the file again"
+        case .unknownElementType(let name, let elementType):
+            "tensor '\(name)' has the unknown element type '\(elementType)'; convert it to one of "
+                + StoredElementType.allCases.map(\.rawValue).joined(separator: ", ")
+        case .negativeDimension(let name, let byteOffset):
+            "tensor '\(name)' has a negative dimension at byte \(byteOffset); write the file again"
+        case .shapeOverflow(let name):
+            "the shape of tensor '\(name)' exceeds what 64 bits can count; write the file again"
+        case .offsetsReversed(let name, let begin, let end):
+            "tensor '\(name)' ends at \(end), before it begins at \(begin); write the file again"
+        case .dataBeyondEnd(let name, let end, let dataByteCount):
+            "tensor '\(name)' ends at data byte \(end), but the file holds only \(dataByteCount) "
+                + "data bytes, so it may be truncated; fetch it again"
+        case .byteCountMismatch(let name, let expected, let found):
+            "tensor '\(name)' has \(found) bytes, but its shape and element type need \(expected); "
+                + "write the file again"
+        case .overlap(let name, let other):
+            "tensor '\(name)' overlaps tensor '\(other)'; write the file again"
+        case .hole(let name, let byteOffset, let byteCount):
+            "\(byteCount) bytes at byte \(byteOffset), before tensor '\(name)', belong to no tensor; "
+                + "write the file again"
         }
     }
+}
 
-    private var tensorDescription: String {
+/// A reason to refuse a safetensors index.
+public enum SafetensorsIndexFault: Error, Equatable, Sendable {
+    /// The index is not UTF-8.
+    case notUTF8(byteOffset: Int)
+    /// The index is not JSON.
+    case notJSON(byteOffset: Int, reason: String)
+    /// The index is JSON but not of the expected form.
+    case wrongForm(byteOffset: Int, reason: String)
+    /// A name occurs twice in the index.
+    case duplicateName(name: String)
+    /// There is no `weight_map`.
+    case noWeightMap
+    /// A shard's name would leave the folder.
+    case unsafeShardName(shard: String)
+    /// A shard named in the index is not there.
+    case missingShard(shard: String)
+    /// A name listed in the index is absent from its shard.
+    case missingTensor(name: String, shard: String)
+    /// A shard holds a tensor that the index does not list.
+    case unlistedTensor(name: String, shard: String)
+    /// A tensor occurs in a shard other than the one the index gives.
+    case duplicateTensor(name: String, shard: String, listedShard: String)
+}
+
+extension SafetensorsIndexFault: CustomStringConvertible {
+    /// The cause and the remedy.
+    public var description: String {
         switch self {
+        case .notUTF8(let byteOffset):
+            "it is not UTF-8 at byte \(byteOffset); fetch the file again"
+        case .notJSON(let byteOffset, let reason):
+            "it is not JSON at byte \(byteOffset): \(reason); fetch the file again"
+        case .wrongForm(let byteOffset, let reason):
+            "at byte \(byteOffset), \(reason); fetch or write the file again"
         case .duplicateName(let name):
-            return "the name \"\(name)\" occurs twice. Give each tensor its own name."
-        case .reservedName(let name):
-            return "the name \"\(name)\" is reserved. Give the tensor another name."
-        case .missingKey(let name, let key):
-            return "tensor \"\(name)\" has no \"\(key)\". Write the file again."
-        case .wrongKind(let name, let key, let byteOffset, let reason):
-            let place = key.isEmpty ? "" : ", \"\(key)\""
-            return "tensor \"\(name)\"\(place) at byte \(byteOffset): \(reason). Write the file again."
-        case .unknownElementType(let name, let elementType):
-            return "tensor \"\(name)\" has the unknown element type \"\(elementType)\". Convert it to one of "
-                + StoredElementType.allCases.map(\.rawValue).joined(separator: ", ") + "."
-        case .negativeDimension(let name, let byteOffset):
-            return "tensor \"\(name)\" has a negative dimension at byte \(byteOffset). Write the file again."
-        case .shapeOverflow(let name):
-            return "the shape of tensor \"\(name)\" exceeds what 64 bits can count. Write the file again."
-        case .offsetsReversed(let name, let begin, let end):
-            return "tensor \"\(name)\" ends at \(end), before it begins at \(begin). Write the file again."
-        case .dataBeyondEnd(let name, let end, let dataByteCount):
-            return "tensor \"\(name)\" ends at data byte \(end), but the file holds only \(dataByteCount) "
-                + "data bytes. It may be truncated: fetch it again."
-        case .byteCountMismatch(let name, let expected, let found):
-            return "tensor \"\(name)\" has \(found) bytes, but its shape and element type need \(expected). "
-                + "Write the file again."
-        case .overlap(let name, let other):
-            return "tensor \"\(name)\" overlaps tensor \"\(other)\". Write the file again."
-        case .hole(let name, let byteOffset, let byteCount):
-            return
-                "\(byteCount) bytes at byte \(byteOffset), before tensor \"\(name)\", belong to no tensor. "
-                + "Write the file again."
-        default:
-            return "unexpected fault."
+            "the name '\(name)' occurs twice; write the index again"
+        case .noWeightMap:
+            "it has no 'weight_map'; check that it is a safetensors index"
+        case .unsafeShardName(let shard):
+            "the shard name '\(shard)' is not a plain file name; "
+                + "name only files of the index's own folder"
+        case .missingShard(let shard):
+            "the shard \(shard) is missing; fetch it into the same folder"
+        case .missingTensor(let name, let shard):
+            "tensor '\(name)' is listed in shard \(shard) but is not there; "
+                + "fetch the index and the shards again, together"
+        case .unlistedTensor(let name, let shard):
+            "shard \(shard) holds tensor '\(name)', which the index does not list; "
+                + "fetch the index and the shards again, together"
+        case .duplicateTensor(let name, let shard, let listedShard):
+            "tensor '\(name)' is listed in shard \(listedShard) but shard \(shard) holds one too; "
+                + "fetch the index and the shards again, together"
         }
     }
 }

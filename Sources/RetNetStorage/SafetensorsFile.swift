@@ -1,8 +1,8 @@
-/// A safetensors file mapped into memory, its header fully checked.
+/// A safetensors file mapped into memory, with a checked header.
 public final class SafetensorsFile: Sendable {
-    /// The path as given.
+    /// Path as given.
     public let path: String
-    /// The checked header.
+    /// Header of the file.
     public let header: SafetensorsHeader
     private let file: MappedFile
     private let indices: [String: Int]
@@ -22,23 +22,23 @@ public final class SafetensorsFile: Sendable {
         self.indices = indices
     }
 
-    /// The tensors in the order of their data.
+    /// Tensors in the order of their data.
     public var entries: [SafetensorsEntry] { header.entries }
 
-    /// The texts of `__metadata__`.
+    /// Texts of `__metadata__`.
     public var metadata: [String: String] { header.metadata }
 
-    /// The size of the whole file in bytes.
+    /// Size of the file in bytes.
     public var byteCount: Int { file.byteCount }
 
-    /// The tensor of this name, or `nil`.
+    /// Returns the tensor with a name, or `nil`.
     public func entry(named name: String) -> SafetensorsEntry? {
         indices[name].map { header.entries[$0] }
     }
 
-    /// Calls `body` with a tensor's bytes, little-endian, possibly unaligned, valid only during the call.
+    /// Calls `body` with the bytes of a tensor: little-endian, possibly unaligned, valid only during the call.
     ///
-    /// Throws `StorageError.unknownTensor` or what `body` throws.
+    /// Throws `StorageError.unknownTensor` or the error of `body`.
     public func withUnsafeBytes<R>(
         of name: String, _ body: (UnsafeRawBufferPointer) throws -> R
     ) throws -> R {
@@ -46,8 +46,120 @@ public final class SafetensorsFile: Sendable {
             throw StorageError.unknownTensor(name: name, path: path)
         }
         return try file.withUnsafeBytes { bytes in
-            // The header's check guarantees that the range lies within the file.
+            // The parser of the header has checked that the range lies within the file.
             try body(UnsafeRawBufferPointer(rebasing: bytes[entry.byteRange]))
         }
+    }
+}
+
+/// The checked header of a safetensors file.
+///
+/// The byte ranges of the tensors cover the data of the file without gaps and overlaps, each
+/// range fits its shape and type, and all names differ. Names are compared as Swift strings, so two
+/// that differ only in Unicode composition count as equal and are refused.
+public struct SafetensorsHeader: Equatable, Sendable {
+    /// Largest size of a header in bytes, as in the reference implementation.
+    public static let maximumByteCount = 100_000_000
+    /// Tensors in the order of their data.
+    public let entries: [SafetensorsEntry]
+    /// Texts of `__metadata__`.
+    public let metadata: [String: String]
+    /// Offset of the data of the tensors in the file.
+    public let dataOffset: Int
+
+    /// Parses the header at the start of a file.
+    ///
+    /// `bytes` are the first bytes of the file, at least those of the header; `path` appears in errors.
+    /// Throws `StorageError.invalidSafetensors` with the reason.
+    public static func parse(
+        _ bytes: UnsafeRawBufferPointer, fileByteCount: Int, path: String
+    ) throws -> SafetensorsHeader {
+        do {
+            return try SafetensorsHeaderParser(bytes, fileByteCount: fileByteCount).parse()
+        } catch let fault as SafetensorsFault {
+            throw StorageError.invalidSafetensors(path: path, fault: fault)
+        }
+    }
+}
+
+/// A tensor of a safetensors file: name, type, shape and byte range.
+public struct SafetensorsEntry: Equatable, Sendable {
+    /// Name, unique within the file.
+    public let name: String
+    /// Type of the elements.
+    public let elementType: StoredElementType
+    /// Dimensions, outermost first; empty for a scalar.
+    public let shape: [Int]
+    /// Byte range from the start of the file, possibly unaligned.
+    public let byteRange: Range<Int>
+
+    /// Describes a tensor without checks.
+    public init(name: String, elementType: StoredElementType, shape: [Int], byteRange: Range<Int>) {
+        self.name = name
+        self.elementType = elementType
+        self.shape = shape
+        self.byteRange = byteRange
+    }
+
+    /// Size of the tensor in bytes.
+    public var byteCount: Int { byteRange.count }
+
+    /// Elements of the tensor.
+    public var elementCount: Int { byteRange.count / elementType.byteCount }
+}
+
+/// The element type of a stored tensor, with the names of the safetensors format.
+public enum StoredElementType: String, Sendable, CaseIterable {
+    /// A truth value in one byte, 0 or 1.
+    case bool = "BOOL"
+    /// An unsigned 8-bit integer.
+    case uint8 = "U8"
+    /// A signed 8-bit integer.
+    case int8 = "I8"
+    /// An unsigned 16-bit integer, little-endian.
+    case uint16 = "U16"
+    /// A signed 16-bit integer, little-endian.
+    case int16 = "I16"
+    /// An unsigned 32-bit integer, little-endian.
+    case uint32 = "U32"
+    /// A signed 32-bit integer, little-endian.
+    case int32 = "I32"
+    /// An unsigned 64-bit integer, little-endian.
+    case uint64 = "U64"
+    /// A signed 64-bit integer, little-endian.
+    case int64 = "I64"
+    /// An IEEE 754 half-precision number.
+    case float16 = "F16"
+    /// A bfloat16 number: the upper half of a single-precision one.
+    case bfloat16 = "BF16"
+    /// An IEEE 754 single-precision number.
+    case float32 = "F32"
+    /// An IEEE 754 double-precision number.
+    case float64 = "F64"
+    /// An 8-bit float with 4 exponent and 3 mantissa bits.
+    case float8E4M3 = "F8_E4M3"
+    /// An 8-bit float with 5 exponent and 2 mantissa bits.
+    case float8E5M2 = "F8_E5M2"
+
+    /// Size of one element in bytes.
+    public var byteCount: Int {
+        switch self {
+        case .bool, .uint8, .int8, .float8E4M3, .float8E5M2: return 1
+        case .uint16, .int16, .float16, .bfloat16: return 2
+        case .uint32, .int32, .float32: return 4
+        case .uint64, .int64, .float64: return 8
+        }
+    }
+
+    /// Returns the size in bytes of a tensor, or `nil` if it exceeds 64 bits or a dimension is negative.
+    public func byteCount(shape: [Int]) -> Int? {
+        var total = byteCount
+        for dimension in shape {
+            guard dimension >= 0 else { return nil }
+            let (product, overflows) = total.multipliedReportingOverflow(by: dimension)
+            guard !overflows else { return nil }
+            total = product
+        }
+        return total
     }
 }

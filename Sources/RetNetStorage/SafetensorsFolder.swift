@@ -1,20 +1,20 @@
-/// The tensors of a folder: those of its index's shards, or of its `model.safetensors`.
+/// The tensors of a folder, in the shards of an index or in `model.safetensors`.
 ///
-/// If `model.safetensors.index.json` is there, it alone decides which files are read; otherwise
+/// If there is a `model.safetensors.index.json`, the files that it lists are read; otherwise
 /// `model.safetensors` is read. Other files of the folder are ignored.
 public struct SafetensorsFolder: Sendable {
-    /// The name of the index file.
+    /// Name of the index file.
     public static let indexFileName = "model.safetensors.index.json"
-    /// The name of the file that holds all tensors where there is no index.
+    /// Name of the file with all tensors if there is no index.
     public static let singleFileName = "model.safetensors"
 
-    /// The path as given.
+    /// Path as given.
     public let path: String
-    /// The open files, in the order of their names.
+    /// Open files in the order of their names.
     public let files: [SafetensorsFile]
-    /// All tensors, file by file, in the order of their data; each range counts within its own file.
+    /// Tensors of all files in the order of their data; byte ranges refer to the file of each tensor.
     public let entries: [SafetensorsEntry]
-    /// The texts of the index's metadata and of every file's; for equal keys the first file's stands.
+    /// Texts of the metadata of all files and of the index; of equal keys the first file's.
     public let metadata: [String: String]
     private let locations: [String: Location]
 
@@ -23,18 +23,18 @@ public struct SafetensorsFolder: Sendable {
         let entryIndex: Int
     }
 
-    /// Opens the folder at `path`, and checks all headers and the index against each other.
+    /// Opens the folder at `path` and checks the headers of all files against the index.
     ///
     /// Throws `StorageError`.
     public init(path: String) throws {
-        guard let kind = try Posix.kind(of: path) else { throw StorageError.notFound(path: path) }
+        guard let kind = try FileAccess.kind(of: path) else { throw StorageError.notFound(path: path) }
         guard kind == .folder else { throw StorageError.notFolder(path: path) }
         let indexPath = Self.join(path, Self.indexFileName)
         let singlePath = Self.join(path, Self.singleFileName)
-        if try Posix.kind(of: indexPath) != nil {
+        if try FileAccess.kind(of: indexPath) != nil {
             let (files, index) = try Self.openShards(folder: path, indexPath: indexPath)
             self.init(path: path, files: files, indexMetadata: index.metadata)
-        } else if try Posix.kind(of: singlePath) != nil {
+        } else if try FileAccess.kind(of: singlePath) != nil {
             self.init(path: path, files: [try SafetensorsFile(path: singlePath)], indexMetadata: [:])
         } else {
             throw StorageError.noSafetensors(folder: path)
@@ -57,19 +57,19 @@ public struct SafetensorsFolder: Sendable {
         entries = files.flatMap(\.entries)
     }
 
-    /// The tensor of this name, or `nil`.
+    /// Returns the tensor with a name, or `nil`.
     public func entry(named name: String) -> SafetensorsEntry? {
         locations[name].map { files[$0.fileIndex].entries[$0.entryIndex] }
     }
 
-    /// The file that holds the tensor of this name, or `nil`.
+    /// Returns the file with the tensor of a name, or `nil`.
     public func file(holding name: String) -> SafetensorsFile? {
         locations[name].map { files[$0.fileIndex] }
     }
 
-    /// Calls `body` with a tensor's bytes, little-endian, possibly unaligned, valid only during the call.
+    /// Calls `body` with the bytes of a tensor: little-endian, possibly unaligned, valid only during the call.
     ///
-    /// Throws `StorageError.unknownTensor` or what `body` throws.
+    /// Throws `StorageError.unknownTensor` or the error of `body`.
     public func withUnsafeBytes<R>(
         of name: String, _ body: (UnsafeRawBufferPointer) throws -> R
     ) throws -> R {
@@ -87,7 +87,7 @@ public struct SafetensorsFolder: Sendable {
             let shards = Set(index.shards.values).sorted()
             let files = try shards.map { shard in
                 let path = join(folder, shard)
-                guard try Posix.kind(of: path) != nil else {
+                guard try FileAccess.kind(of: path) != nil else {
                     throw SafetensorsIndexFault.missingShard(shard: shard)
                 }
                 return try SafetensorsFile(path: path)
@@ -103,7 +103,7 @@ public struct SafetensorsFolder: Sendable {
         _ index: SafetensorsIndex, against files: [(shard: String, file: SafetensorsFile)]
     ) throws {
         let byShard = Dictionary(files.map { ($0.shard, $0.file) }) { first, _ in first }
-        // Sorted, so that of several faults the same one is reported every time.
+        // Sorted, so that the same one of several faults is reported every time.
         for (name, shard) in index.shards.sorted(by: { $0.key < $1.key })
         where byShard[shard]?.entry(named: name) == nil {
             throw SafetensorsIndexFault.missingTensor(name: name, shard: shard)
@@ -123,5 +123,88 @@ public struct SafetensorsFolder: Sendable {
 
     static func join(_ folder: String, _ name: String) -> String {
         folder.hasSuffix("/") ? folder + name : folder + "/" + name
+    }
+}
+
+/// The contents of `model.safetensors.index.json`.
+struct SafetensorsIndex: Equatable {
+    /// Shard of each tensor.
+    let shards: [String: String]
+    /// Text values of `metadata`.
+    let metadata: [String: String]
+
+    /// Parses an index; throws `SafetensorsIndexFault`.
+    static func parse(_ bytes: UnsafeRawBufferPointer) throws -> SafetensorsIndex {
+        var shards: [String: String]?
+        var metadata: [String: String] = [:]
+        do {
+            var scanner = try JSONScanner(bytes)
+            try scanner.readObject { scanner, key in
+                switch key {
+                case "weight_map": shards = try readWeightMap(&scanner)
+                case "metadata": metadata = try readMetadata(&scanner)
+                default: try scanner.skipValue()
+                }
+            }
+            try scanner.finish()
+        } catch let fault as JSONFault {
+            throw translated(fault)
+        }
+        guard let shards else { throw SafetensorsIndexFault.noWeightMap }
+        return SafetensorsIndex(shards: shards, metadata: metadata)
+    }
+
+    /// Returns the text of an index.
+    static func text(
+        shards: [(name: String, shard: String)], totalByteCount: Int, metadata: [String: String]
+    ) -> String {
+        // The size is a number in every index in circulation, so a text under that key is dropped.
+        let texts = metadata.filter { $0.key != "total_size" }.sorted { $0.key < $1.key }
+            .map { ",\n    \($0.key.jsonQuoted): \($0.value.jsonQuoted)" }.joined()
+        let map = shards.map { "    \($0.name.jsonQuoted): \($0.shard.jsonQuoted)" }
+            .joined(separator: ",\n")
+        return "{\n  \"metadata\": {\n    \"total_size\": \(totalByteCount)\(texts)\n  },\n"
+            + "  \"weight_map\": {\n\(map)\n  }\n}\n"
+    }
+
+    private static func readWeightMap(_ scanner: inout JSONScanner) throws -> [String: String] {
+        var shards: [String: String] = [:]
+        try scanner.readObject { scanner, name in
+            let shard = try scanner.readString()
+            guard isPlainName(shard) else { throw SafetensorsIndexFault.unsafeShardName(shard: shard) }
+            shards[name] = shard
+        }
+        return shards
+    }
+
+    private static func readMetadata(_ scanner: inout JSONScanner) throws -> [String: String] {
+        var metadata: [String: String] = [:]
+        // Some writers write null for absent metadata.
+        guard scanner.peek() == UInt8(ascii: "{") else {
+            try scanner.skipValue()
+            return metadata
+        }
+        try scanner.readObject { scanner, key in
+            if scanner.peek() == UInt8(ascii: "\"") {
+                metadata[key] = try scanner.readString()
+            } else {
+                try scanner.skipValue()
+            }
+        }
+        return metadata
+    }
+
+    private static func isPlainName(_ name: String) -> Bool {
+        !name.isEmpty && name != "." && name != ".."
+            && !name.utf8.contains(UInt8(ascii: "/")) && !name.utf8.contains(0)
+    }
+
+    private static func translated(_ fault: JSONFault) -> SafetensorsIndexFault {
+        switch fault {
+        case .syntax(let offset, let reason): return .notJSON(byteOffset: offset, reason: reason)
+        case .wrongKind(let offset, let reason): return .wrongForm(byteOffset: offset, reason: reason)
+        case .notUTF8(let offset): return .notUTF8(byteOffset: offset)
+        case .duplicateName(let name, _): return .duplicateName(name: name)
+        }
     }
 }

@@ -1,4 +1,4 @@
-/// Reads and checks the header of a safetensors file; throws `SafetensorsFault`.
+/// A parser of the header of a safetensors file; throws `SafetensorsFault`.
 struct SafetensorsHeaderParser {
     private static let lengthByteCount = 8
     private let bytes: UnsafeRawBufferPointer
@@ -13,13 +13,10 @@ struct SafetensorsHeaderParser {
         let headerByteCount = try readHeaderByteCount()
         let dataOffset = Self.lengthByteCount + headerByteCount
         let text = UnsafeRawBufferPointer(rebasing: bytes[Self.lengthByteCount..<dataOffset])
-        if let offset = UTF8Text.firstInvalidOffset(text) {
-            throw SafetensorsFault.notUTF8(byteOffset: fileOffset(offset))
-        }
         var metadata: [String: String] = [:]
         var entries: [SafetensorsEntry] = []
         do {
-            var scanner = JSONScanner(text)
+            var scanner = try JSONScanner(text)
             guard scanner.peek() == UInt8(ascii: "{") else {
                 throw SafetensorsFault.notAnObject(byteOffset: fileOffset(scanner.offset))
             }
@@ -59,9 +56,9 @@ struct SafetensorsHeaderParser {
             try scanner.readObject { scanner, key in metadata[key] = try scanner.readString() }
         } catch JSONFault.wrongKind(let offset, let reason) {
             throw SafetensorsFault.badMetadata(byteOffset: fileOffset(offset), reason: reason)
-        } catch JSONFault.duplicateKey(let key, let offset) {
+        } catch JSONFault.duplicateName(let key, let offset) {
             throw SafetensorsFault.badMetadata(
-                byteOffset: fileOffset(offset), reason: "the key \"\(key)\" occurs twice")
+                byteOffset: fileOffset(offset), reason: "the key '\(key)' occurs twice")
         }
         return metadata
     }
@@ -87,7 +84,7 @@ struct SafetensorsHeaderParser {
         } catch JSONFault.wrongKind(let offset, let reason) {
             throw SafetensorsFault.wrongKind(
                 name: name, key: key, byteOffset: fileOffset(offset), reason: reason)
-        } catch JSONFault.duplicateKey(let key, let offset) {
+        } catch JSONFault.duplicateName(let key, let offset) {
             throw SafetensorsFault.wrongKind(
                 name: name, key: key, byteOffset: fileOffset(offset), reason: "the key occurs twice")
         }
@@ -145,11 +142,11 @@ struct SafetensorsHeaderParser {
         guard end <= dataByteCount else {
             throw SafetensorsFault.dataBeyondEnd(name: name, end: end, dataByteCount: dataByteCount)
         }
-        // Cannot overflow: both ends lie within the file.
+        // Cannot overflow: both ends are within the file.
         return (dataOffset + begin)..<(dataOffset + end)
     }
 
-    /// The entries in the order of their data, which they must cover without gaps or overlaps.
+    /// Returns the entries in the order of their data, which they must cover without gaps or overlaps.
     private func checkedTiling(_ entries: [SafetensorsEntry], dataOffset: Int) throws -> [SafetensorsEntry] {
         let sorted = entries.enumerated().sorted { left, right in
             let (a, b) = (left.element.byteRange, right.element.byteRange)
@@ -178,8 +175,10 @@ struct SafetensorsHeaderParser {
         switch fault {
         case .syntax(let offset, let reason), .wrongKind(let offset, let reason):
             return .notJSON(byteOffset: fileOffset(offset), reason: reason)
-        case .duplicateKey(let key, _):
-            return .duplicateName(name: key)
+        case .notUTF8(let offset):
+            return .notUTF8(byteOffset: fileOffset(offset))
+        case .duplicateName(let name, _):
+            return .duplicateName(name: name)
         }
     }
 

@@ -1,21 +1,21 @@
 import Foundation
 
-/// Writes safetensors files atomically, one tensor at a time.
+/// An atomic writer of safetensors files, one tensor at a time.
 ///
-/// Within a file the tensors are laid out by decreasing element size, otherwise in the order given, so
+/// The tensors of a file are sorted by decreasing element size, otherwise in the order given, so
 /// that each is aligned to its element. The header is padded with spaces to a multiple of eight bytes.
 public struct SafetensorsWriter {
-    /// One tensor to be written.
+    /// A tensor to be written.
     public struct Tensor {
-        /// The tensor's name.
+        /// Name, unique within the file.
         public let name: String
-        /// The type of the elements.
+        /// Type of the elements.
         public let elementType: StoredElementType
-        /// The dimensions, outermost first; empty for a scalar.
+        /// Dimensions, outermost first; empty for a scalar.
         public let shape: [Int]
         let provide: (FileSink) throws -> Void
 
-        /// Describes a tensor whose little-endian bytes `provide` writes to the sink when asked.
+        /// Describes a tensor whose little-endian bytes `provide` writes to the sink.
         public init(
             name: String, elementType: StoredElementType, shape: [Int],
             provide: @escaping (FileSink) throws -> Void
@@ -32,12 +32,12 @@ public struct SafetensorsWriter {
         }
     }
 
-    /// The tensors to be written.
+    /// Tensors to be written.
     public let tensors: [Tensor]
-    /// The texts for `__metadata__`; left out of the file when empty.
+    /// Texts for `__metadata__`, which is omitted if there are none.
     public let metadata: [String: String]
 
-    /// Prepares a writer; the tensors are checked when written.
+    /// Creates a writer; the tensors are checked by ``write(to:)``.
     public init(_ tensors: [Tensor], metadata: [String: String] = [:]) {
         self.tensors = tensors
         self.metadata = metadata
@@ -45,9 +45,9 @@ public struct SafetensorsWriter {
 
     /// Writes all tensors to one file at `path`, atomically.
     ///
-    /// Throws `StorageError`, `invalidSafetensors` among them if a name occurs twice or is reserved, a
-    /// shape is impossible, or a tensor's bytes are not as many as its shape and type need; then nothing
-    /// is left behind and an earlier file is untouched.
+    /// Throws `StorageError`, for example `invalidSafetensors` if a name occurs twice or is reserved, a
+    /// shape is impossible, or the bytes of a tensor do not fit its shape and type; then no temporary
+    /// files remain and an earlier file is unchanged.
     public func write(to path: String) throws {
         do {
             try Self.checkNames(tensors)
@@ -108,7 +108,7 @@ public struct SafetensorsWriter {
         var members: [String] = []
         if !metadata.isEmpty {
             let texts = metadata.sorted { $0.key < $1.key }
-                .map { UTF8Text.quoted($0.key) + ":" + UTF8Text.quoted($0.value) }
+                .map { $0.key.jsonQuoted + ":" + $0.value.jsonQuoted }
             members.append("\"__metadata__\":{" + texts.joined(separator: ",") + "}")
         }
         var begin = 0
@@ -117,7 +117,7 @@ public struct SafetensorsWriter {
             guard !overflows else { throw SafetensorsFault.shapeOverflow(name: tensor.name) }
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             members.append(
-                UTF8Text.quoted(tensor.name)
+                tensor.name.jsonQuoted
                     + ":{\"dtype\":\"\(tensor.elementType.rawValue)\",\"shape\":[\(shape)],"
                     + "\"data_offsets\":[\(begin),\(end)]}")
             begin = end
@@ -129,5 +129,77 @@ public struct SafetensorsWriter {
         }
         let length = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Data($0) }
         return length + text
+    }
+}
+
+extension SafetensorsWriter {
+    /// Writes the tensors to shards in an existing folder, then the index; returns the names of the files.
+    ///
+    /// Tensors fill the shards in the order given; a shard holds at most `maximumShardByteCount` bytes of
+    /// data unless a single tensor is larger. The index is written last, and an earlier one is removed first,
+    /// so that an interrupted call never leaves an index that mixes two versions. To keep an earlier
+    /// version until the new one is complete, write to an `AtomicFolder`. Throws `StorageError`.
+    @discardableResult
+    public func writeShards(in folder: String, maximumShardByteCount: Int) throws -> [String] {
+        guard maximumShardByteCount > 0 else {
+            throw StorageError.invalidArgument(
+                name: "maximumShardByteCount", reason: "\(maximumShardByteCount) is not positive")
+        }
+        guard let kind = try FileAccess.kind(of: folder) else { throw StorageError.notFound(path: folder) }
+        guard kind == .folder else { throw StorageError.notFolder(path: folder) }
+        let indexPath = SafetensorsFolder.join(folder, SafetensorsFolder.indexFileName)
+        let groups: [[Tensor]]
+        let totalByteCount: Int
+        do {
+            try Self.checkNames(tensors)
+            (groups, totalByteCount) = try grouped(maximumShardByteCount: maximumShardByteCount)
+        } catch let fault as SafetensorsFault {
+            throw StorageError.invalidSafetensors(path: folder, fault: fault)
+        }
+        try FileAccess.removeFileIfPresent(indexPath)
+        var names: [String] = []
+        var map: [(name: String, shard: String)] = []
+        for (index, group) in groups.enumerated() {
+            let shard = Self.shardName(index + 1, of: groups.count)
+            try SafetensorsWriter(group, metadata: metadata)
+                .write(to: SafetensorsFolder.join(folder, shard))
+            names.append(shard)
+            map += group.map { ($0.name, shard) }
+        }
+        try AtomicFile.write(to: indexPath) { sink in
+            try sink.write(
+                SafetensorsIndex.text(shards: map, totalByteCount: totalByteCount, metadata: metadata))
+        }
+        return names + [SafetensorsFolder.indexFileName]
+    }
+
+    /// Returns the name of a shard as in published models: `model-00001-of-00003.safetensors`.
+    static func shardName(_ number: Int, of count: Int) -> String {
+        "model-\(padded(number))-of-\(padded(count)).safetensors"
+    }
+
+    private static func padded(_ number: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+    }
+
+    private func grouped(maximumShardByteCount: Int) throws -> ([[Tensor]], Int) {
+        var groups: [[Tensor]] = []
+        var groupByteCount = 0
+        var totalByteCount = 0
+        for tensor in tensors {
+            let byteCount = try Self.byteCount(of: tensor)
+            let (total, overflows) = totalByteCount.addingReportingOverflow(byteCount)
+            guard !overflows else { throw SafetensorsFault.shapeOverflow(name: tensor.name) }
+            totalByteCount = total
+            if groups.isEmpty || byteCount > maximumShardByteCount - groupByteCount {
+                groups.append([])
+                groupByteCount = 0
+            }
+            groups[groups.count - 1].append(tensor)
+            // Cannot overflow: it is part of the total. It exceeds the maximum only for one large tensor.
+            groupByteCount += byteCount
+        }
+        return (groups, totalByteCount)
     }
 }

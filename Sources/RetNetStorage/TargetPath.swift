@@ -1,16 +1,16 @@
-/// A path split into its folder and name, and the temporary names beside it.
+/// A path split into folder and name, with the names of its temporaries.
 struct TargetPath {
-    /// The path without trailing slashes.
+    /// Path without trailing slashes.
     let path: String
-    /// The folder that holds the entry; "." for a bare name.
+    /// Folder of the entry; "." for a path without slashes.
     let folder: String
-    /// The entry's own name.
+    /// Name of the entry.
     let name: String
 
-    /// Splits `path`; refuses those that name no entry of a folder, such as "/" and "..".
+    /// Splits a path; refuses paths that do not end in a name, such as "/" and "..".
     init(_ path: String) throws {
-        try Posix.check(path)
-        // Bytes, not characters: a slash followed by a combining mark is still a slash to the system.
+        try FileAccess.check(path)
+        // Bytes, not characters: to the system, a slash followed by a combining mark is a slash.
         let separator = UInt8(ascii: "/")
         var trimmed = path.utf8[...]
         while trimmed.count > 1, trimmed.last == separator { trimmed.removeLast() }
@@ -28,27 +28,27 @@ struct TargetPath {
         }
     }
 
-    /// A fresh name for a version that is being written: `.name.tmp-` and 16 random digits.
+    /// Returns a new path for a version that is being written: `.name.tmp-` and 16 random digits.
     func newTemporaryPath() -> String {
         sibling(temporaryPrefix + Self.randomDigits())
     }
 
-    /// A fresh name for an old version that is being replaced: `.name.old-` and 16 random digits.
+    /// Returns a new path for an old version that is being replaced: `.name.old-` and 16 random digits.
     func newAsidePath() -> String {
         sibling(asidePrefix + Self.randomDigits())
     }
 
-    /// Whether a name beside the target is that of one of its temporary versions.
+    /// Returns true if a name in the folder is that of a temporary version.
     func isTemporary(_ sibling: String) -> Bool {
         Self.matches(sibling, prefix: temporaryPrefix)
     }
 
-    /// Whether a name beside the target is that of one of its old versions, moved aside.
+    /// Returns true if a name in the folder is that of an old version.
     func isAside(_ sibling: String) -> Bool {
         Self.matches(sibling, prefix: asidePrefix)
     }
 
-    /// The path of an entry of the same folder.
+    /// Returns the path of an entry of the same folder.
     func sibling(_ name: String) -> String {
         folder.hasSuffix("/") ? folder + name : folder + "/" + name
     }

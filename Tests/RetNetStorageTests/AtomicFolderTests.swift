@@ -82,10 +82,10 @@ import Testing
             expectStorageError("neither a regular file nor a folder", "link") {
                 try AtomicFolder.create(at: folder + "/x") { _ = symlink("a", $0 + "/link") }
             }
-            expectStorageError("checksums.json already exists") {
+            expectStorageError("checksums.json' already exists") {
                 try AtomicFolder.create(at: folder + "/x") { try put("{}", at: $0 + "/checksums.json") }
             }
-            expectStorageError("Cannot create the folder", "folder above it exist") {
+            expectStorageError("cannot create the folder", "folder above it exist") {
                 try AtomicFolder.create(at: folder + "/none/x") { _ in }
             }
             #expect(try names(folder) == [])
@@ -106,7 +106,7 @@ import Testing
             }
             #expect(AtomicFolder.isComplete(path))
             try put(good.dropLast(), at: file)
-            expectStorageError(file, "holds 499999 bytes, 500000 were recorded") {
+            expectStorageError(file, "has 499999 bytes, the recorded size is 500000") {
                 try AtomicFolder.verify(path)
             }
             #expect(!AtomicFolder.isComplete(path))
@@ -128,11 +128,11 @@ import Testing
     @Test(arguments: [
         ("", "the text ends where an object should be"),
         ("[]", "expected an object"),
-        ("{\"version\":1}", "no \"files\""),
-        ("{\"files\":{}}", "no \"version\""),
+        ("{\"version\":1}", "no 'files'"),
+        ("{\"files\":{}}", "no 'version'"),
         ("{\"version\":2,\"files\":{}}", "version is 2"),
-        ("{\"version\":1,\"files\":{\"../x\":{}}}", "would leave the folder"),
-        ("{\"version\":1,\"files\":{\"/x\":{}}}", "would leave the folder"),
+        ("{\"version\":1,\"files\":{\"../x\":{}}}", "is outside the folder"),
+        ("{\"version\":1,\"files\":{\"/x\":{}}}", "is outside the folder"),
         ("{\"version\":1,\"files\":{\"x\":{}}}", "lacks a valid byteCount"),
         ("{\"version\":1,\"files\":{\"x\":{\"byteCount\":-1,\"crc32\":\"00000000\"}}}", "lacks a valid"),
         ("{\"version\":1,\"files\":{\"x\":{\"byteCount\":1,\"crc32\":\"+0000000\"}}}", "eight hexadecimal"),

@@ -45,7 +45,7 @@ import Testing
             expectStorageError("it is empty") { _ = try MappedFile(path: "") }
             expectStorageError("NUL byte") { _ = try MappedFile(path: "a\0b") }
             try put("x", at: folder + "/file")
-            expectStorageError("Cannot open", "/file/below") {
+            expectStorageError("cannot open", "/file/below") {
                 _ = try MappedFile(path: folder + "/file/below")
             }
         }

@@ -91,12 +91,12 @@ import Testing
                 }
             }
             try SafetensorsWriter(list).write(to: folder + "/" + second)
-            refuse("tensor \"t0\" is listed in shard \(shard) but shard \(second) holds one too")
+            refuse("tensor 't0' is listed in shard \(shard) but shard \(second) holds one too")
             let other = Tensor(name: "x", elementType: .uint8, shape: [1], data: Data([1]))
             try SafetensorsWriter([list[1], other]).write(to: folder + "/" + second)
-            refuse("holds tensor \"x\", which the index does not list")
+            refuse("holds tensor 'x', which the index does not list")
             try SafetensorsWriter([other]).write(to: folder + "/" + second)
-            refuse("tensor \"t1\" is listed in shard \(second) but is not there")
+            refuse("tensor 't1' is listed in shard \(second) but is not there")
             try FileManager.default.removeItem(atPath: folder + "/" + second)
             refuse("the shard \(second) is missing")
             try put("rubbish", at: folder + "/" + second)
@@ -109,16 +109,16 @@ import Testing
     @Test(arguments: [
         ("", "not JSON at byte 0"),
         ("[]", "at byte 0, expected an object"),
-        ("{}", "no \"weight_map\""),
+        ("{}", "no 'weight_map'"),
         ("{\"weight_map\":[]}", "expected an object"),
         ("{\"weight_map\":{\"a\":1}}", "expected a text"),
         ("{\"weight_map\":{\"a\":\"../b\"}}", "not a plain file name"),
         ("{\"weight_map\":{\"a\":\"\"}}", "not a plain file name"),
         ("{\"weight_map\":{\"a\":\"..\"}}", "not a plain file name"),
         ("{\"weight_map\":{\"a\":\"x\\u0000y\"}}", "not a plain file name"),
-        ("{\"weight_map\":{\"a\":\"b\",\"a\":\"b\"}}", "the name \"a\" occurs twice"),
+        ("{\"weight_map\":{\"a\":\"b\",\"a\":\"b\"}}", "the name 'a' occurs twice"),
         ("{\"weight_map\":{}} {", "something follows"),
-        ("{\"weight_map\":{\"a\":\"b\"}", "\",\" or \"}\" is missing"),
+        ("{\"weight_map\":{\"a\":\"b\"}", "',' or '}' is missing"),
         ("{\"weight_map\":{\"a\":\"b\"}}", "the shard b is missing"),
     ]) func `a bad index is refused with its reason`(text: String, reason: String) throws {
         try withTemporaryFolder { folder throws in
@@ -144,7 +144,7 @@ import Testing
 
     @Test func `folders without weights and bad arguments are refused`() throws {
         try withTemporaryFolder { folder throws in
-            expectStorageError("holds neither") { _ = try SafetensorsFolder(path: folder) }
+            expectStorageError("contains neither") { _ = try SafetensorsFolder(path: folder) }
             expectStorageError("does not exist") { _ = try SafetensorsFolder(path: folder + "/x") }
             expectStorageError("maximumShardByteCount", "0 is not positive") {
                 try SafetensorsWriter([]).writeShards(in: folder, maximumShardByteCount: 0)

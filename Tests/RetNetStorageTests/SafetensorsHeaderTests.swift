@@ -39,36 +39,36 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         MalformedFile(file: Data([3, 0, 0, 0, 0, 0, 0, 0, 0x7B, 0x7D]), "the file holds only 10"),
         MalformedFile(file: safetensorsData(header: Data([0x7B, 0x22, 0xFF])), "not UTF-8 at byte 10"),
         MalformedFile(file: safetensorsData(header: Data([0x7B, 0xED, 0xA0, 0x80])), "not UTF-8 at byte 9"),
-        MalformedFile("", "not a JSON object: no \"{\" at byte 8"),
-        MalformedFile("[]", "not a JSON object: no \"{\" at byte 8"),
+        MalformedFile("", "not a JSON object: no '{' at byte 8"),
+        MalformedFile("[]", "not a JSON object: no '{' at byte 8"),
         MalformedFile("\u{FEFF}{}", "not a JSON object"),
-        MalformedFile("{", "not JSON at byte 9: a key in quotes is missing"),
+        MalformedFile("{", "not JSON at byte 9: a name in double quotes is missing"),
         MalformedFile("{}x", "not JSON at byte 10: something follows"),
         MalformedFile("{}\0", "something follows"),
-        MalformedFile("{\"a\":1,}", "tensor \"a\" at byte 13: expected an object"),
-        MalformedFile("{\"a\" 1}", "\":\" is missing"),
-        MalformedFile("{\"a\":{\"dtype\":\"F32\",}}", "a key in quotes is missing"),
-        MalformedFile("{\"a\nb\":1}", "a control character in a text"),
+        MalformedFile("{\"a\":1,}", "tensor 'a' at byte 13: expected an object"),
+        MalformedFile("{\"a\" 1}", "':' is missing"),
+        MalformedFile("{\"a\":{\"dtype\":\"F32\",}}", "a name in double quotes is missing"),
+        MalformedFile("{\"a\nb\":1}", "a text contains a control character"),
         MalformedFile("{\"\\x\":1}", "an unknown escape"),
         MalformedFile("{\"\\uD800\":1}", "half of a surrogate pair"),
         MalformedFile("{\"\\uD800\\u0041\":1}", "half of a surrogate pair"),
         MalformedFile("{\"\\u12G4\":1}", "four hexadecimal digits"),
-        MalformedFile("{\"__metadata__\":{},\"__metadata__\":{}}", "\"__metadata__\" occurs twice"),
+        MalformedFile("{\"__metadata__\":{},\"__metadata__\":{}}", "'__metadata__' occurs twice"),
         MalformedFile("{\"__metadata__\":{\"a\":1}}", "__metadata__ must be an object of strings"),
         MalformedFile("{\"__metadata__\":{\"a\":null}}", "__metadata__ must be an object of strings"),
         MalformedFile("{\"__metadata__\":\"a\"}", "expected an object at byte 24"),
-        MalformedFile("{\"__metadata__\":{\"a\":\"1\",\"a\":\"1\"}}", "the key \"a\" occurs twice"),
+        MalformedFile("{\"__metadata__\":{\"a\":\"1\",\"a\":\"1\"}}", "the key 'a' occurs twice"),
         MalformedFile(
             "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},"
                 + "\"\\u0061\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
-            "the name \"a\" occurs twice"),
-        MalformedFile("{\"a\":{}}", "has no \"dtype\""),
-        MalformedFile("{\"a\":{\"dtype\":\"F32\"}}", "has no \"shape\""),
-        MalformedFile("{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", "has no \"data_offsets\""),
+            "the name 'a' occurs twice"),
+        MalformedFile("{\"a\":{}}", "has no 'dtype'"),
+        MalformedFile("{\"a\":{\"dtype\":\"F32\"}}", "has no 'shape'"),
+        MalformedFile("{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", "has no 'data_offsets'"),
         MalformedFile("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\"}}", "the key occurs twice"),
-        .tensor(dtype: "\"F33\"", "the unknown element type \"F33\""),
-        .tensor(dtype: "7", "\"dtype\" at byte 22: expected a text"),
-        .tensor(shape: "2", "\"shape\" at byte 36: expected an array"),
+        .tensor(dtype: "\"F33\"", "the unknown element type 'F33'"),
+        .tensor(dtype: "7", "'dtype' at byte 22: expected a text"),
+        .tensor(shape: "2", "'shape' at byte 36: expected an array"),
         .tensor(shape: "[-2]", "negative dimension at byte 37"),
         .tensor(shape: "[2.0]", "expected an integer"),
         .tensor(shape: "[2e0]", "expected an integer"),
@@ -88,19 +88,19 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         .tensor(offsets: "[4,12]", "ends at data byte 12, but the file holds only 8"),
         .tensor(offsets: "[9223372036854775799,9223372036854775807]", "the file holds only 8"),
         .tensor(shape: "[1]", offsets: "[0,4]", "4 bytes from byte 66 to the end belong to no tensor"),
-        .tensor(shape: "[1]", offsets: "[4,8]", "4 bytes at byte 62, before tensor \"a\""),
+        .tensor(shape: "[1]", offsets: "[4,8]", "4 bytes at byte 62, before tensor 'a'"),
         MalformedFile(
             "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
                 + "\"b\":{\"dtype\":\"U8\",\"shape\":[5],\"data_offsets\":[3,8]}}",
-            "tensor \"b\" overlaps tensor \"a\"", dataByteCount: 8),
+            "tensor 'b' overlaps tensor 'a'", dataByteCount: 8),
         MalformedFile("{}", "1 bytes from byte 10 to the end", dataByteCount: 1),
         MalformedFile("{\"a\":" + String(repeating: "[", count: 100_000), "expected an object"),
-        MalformedFile("{\"a\":{\"x\":" + String(repeating: "[", count: 100_000), "nested too deeply"),
+        MalformedFile("{\"a\":{\"x\":" + String(repeating: "[", count: 100_000), "nested more than 64 deep"),
     ]
 
     @Test(arguments: malformedFiles)
     func `each malformed header is refused with its own reason`(malformed: MalformedFile) {
-        expectStorageError("t is not a valid safetensors file", malformed.reason) {
+        expectStorageError("'t' is not a valid safetensors file", malformed.reason) {
             _ = try parse(malformed.file)
         }
     }

@@ -33,7 +33,7 @@ import Testing
                 #expect(file.entry(named: entry.name) == entry)
             }
             #expect(file.entry(named: "none") == nil)
-            expectStorageError("no tensor named \"none\"") {
+            expectStorageError("no tensor named 'none'") {
                 try file.withUnsafeBytes(of: "none") { _ in }
             }
             let first = try contents(path)

@@ -1,6 +1,47 @@
-/// The contents of a `checksums.json`: the size and CRC-32 of every file of a folder.
+import CRetNetZlib
+import Foundation
+
+/// CRC-32 checksums, as in zlib, gzip and PNG (polynomial 0xEDB88320).
+public enum Checksum {
+    /// Returns the CRC-32 of a buffer; `previous` is the checksum of the data before it.
+    public static func crc32(_ bytes: UnsafeRawBufferPointer, continuing previous: UInt32 = 0) -> UInt32 {
+        guard let base = bytes.baseAddress, !bytes.isEmpty else { return previous }
+        let value = crc32_z(uLong(previous), base.assumingMemoryBound(to: Bytef.self), z_size_t(bytes.count))
+        return UInt32(truncatingIfNeeded: value)
+    }
+
+    /// Returns the CRC-32 of data; `previous` is the checksum of the data before it.
+    public static func crc32(_ data: Data, continuing previous: UInt32 = 0) -> UInt32 {
+        data.withUnsafeBytes { crc32($0, continuing: previous) }
+    }
+
+    /// Returns the CRC-32 of a file.
+    public static func crc32(file path: String) throws -> UInt32 {
+        try measure(file: path).crc32
+    }
+
+    /// Returns the size in bytes and the CRC-32 of a file.
+    public static func measure(file path: String) throws -> (byteCount: Int, crc32: UInt32) {
+        let source = try FileSource(path: path)
+        var byteCount = 0
+        var value: UInt32 = 0
+        while let bytes = try source.next() {
+            byteCount += bytes.count
+            value = crc32(bytes, continuing: value)
+        }
+        return (byteCount, value)
+    }
+
+    /// Returns the eight lower-case hexadecimal digits of a CRC-32.
+    public static func hexadecimal(_ value: UInt32) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+    }
+}
+
+/// The contents of `checksums.json`: the size and CRC-32 of every file of a folder.
 struct ChecksumList: Equatable {
-    /// What is recorded of one file.
+    /// Size and checksum of one file.
     struct Record: Equatable {
         let byteCount: Int
         let crc32: UInt32
@@ -13,13 +54,13 @@ struct ChecksumList: Equatable {
     }
 
     private static let version = 1
-    /// The records by the file's path within the folder.
+    /// Records by path within the folder.
     let records: [String: Record]
 
-    /// The text of the list, the same for equal lists.
+    /// Text of the list, the same for equal lists.
     var text: String {
         let lines = records.sorted { $0.key < $1.key }.map { path, record in
-            "    \(UTF8Text.quoted(path)): {\"byteCount\": \(record.byteCount), "
+            "    \(path.jsonQuoted): {\"byteCount\": \(record.byteCount), "
                 + "\"crc32\": \"\(Checksum.hexadecimal(record.crc32))\"}"
         }
         return "{\n  \"version\": \(Self.version),\n  \"files\": {\n"
@@ -28,13 +69,10 @@ struct ChecksumList: Equatable {
 
     /// Parses a list; throws `Fault`.
     static func parse(_ bytes: UnsafeRawBufferPointer) throws -> ChecksumList {
-        if let offset = UTF8Text.firstInvalidOffset(bytes) {
-            throw Fault(byteOffset: offset, reason: "it is not UTF-8")
-        }
         var version: Int?
         var records: [String: Record]?
         do {
-            var scanner = JSONScanner(bytes)
+            var scanner = try JSONScanner(bytes)
             try scanner.readObject { scanner, key in
                 switch key {
                 case "version": version = try scanner.readInteger()
@@ -46,11 +84,12 @@ struct ChecksumList: Equatable {
         } catch let fault as JSONFault {
             throw translated(fault)
         }
-        guard let version else { throw Fault(byteOffset: nil, reason: "it has no \"version\"") }
+        guard let version else { throw Fault(byteOffset: nil, reason: "it has no 'version'") }
         guard version == Self.version else {
-            throw Fault(byteOffset: nil, reason: "its version is \(version), only \(Self.version) is known")
+            throw Fault(
+                byteOffset: nil, reason: "its version is \(version), only \(Self.version) is supported")
         }
-        guard let records else { throw Fault(byteOffset: nil, reason: "it has no \"files\"") }
+        guard let records else { throw Fault(byteOffset: nil, reason: "it has no 'files'") }
         return ChecksumList(records: records)
     }
 
@@ -58,7 +97,7 @@ struct ChecksumList: Equatable {
         var records: [String: Record] = [:]
         try scanner.readObject { scanner, path in
             guard isInside(path) else {
-                throw Fault(byteOffset: scanner.offset, reason: "\"\(path)\" would leave the folder")
+                throw Fault(byteOffset: scanner.offset, reason: "'\(path)' is outside the folder")
             }
             records[path] = try readRecord(path, &scanner)
         }
@@ -86,7 +125,7 @@ struct ChecksumList: Equatable {
         }
         guard let byteCount, let crc32, byteCount >= 0 else {
             throw Fault(
-                byteOffset: scanner.offset, reason: "\"\(path)\" lacks a valid byteCount or crc32")
+                byteOffset: scanner.offset, reason: "'\(path)' lacks a valid byteCount or crc32")
         }
         return Record(byteCount: byteCount, crc32: crc32)
     }
@@ -102,12 +141,14 @@ struct ChecksumList: Equatable {
 
     private static func translated(_ fault: JSONFault) -> Fault {
         switch fault {
+        case .notUTF8(let offset):
+            return Fault(byteOffset: offset, reason: "it is not UTF-8")
         case .syntax(let offset, let reason):
             return Fault(byteOffset: offset, reason: "it is not JSON: \(reason)")
         case .wrongKind(let offset, let reason):
             return Fault(byteOffset: offset, reason: reason)
-        case .duplicateKey(let key, let offset):
-            return Fault(byteOffset: offset, reason: "\"\(key)\" occurs twice")
+        case .duplicateName(let name, let offset):
+            return Fault(byteOffset: offset, reason: "'\(name)' occurs twice")
         }
     }
 }

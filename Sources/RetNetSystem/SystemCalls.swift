@@ -1,0 +1,168 @@
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+// swift-system covers opening, reading, writing, `stat` and `errno`. This file adds the system calls that it
+// lacks, so that it is the only one of the package that imports the C library of the platform.
+
+/// Repeats a system call while signals interrupt it; throws the `errno` of a failure.
+private func check(_ call: () -> CInt) throws(Errno) {
+    while call() == -1 {
+        let code = Errno(rawValue: errno)
+        guard code == .interrupted else { throw code }
+    }
+}
+
+extension FileDescriptor {
+    /// Waits until the contents of the file are on the storage device (`fsync`).
+    package func synchronize() throws(Errno) { try check { fsync(rawValue) } }
+
+    /// Takes an exclusive lock that ends with the descriptor (`flock`); returns false if another one holds it.
+    ///
+    /// On file systems without locks the lock counts as taken.
+    package func tryLock() -> Bool {
+        do {
+            try check { flock(rawValue, LOCK_EX | LOCK_NB) }
+            return true
+        } catch {
+            return error != .wouldBlock
+        }
+    }
+
+    /// Changes the permission bits of the file (`fchmod`).
+    package func setPermissions(_ permissions: FilePermissions) throws(Errno) {
+        try check { fchmod(rawValue, permissions.rawValue) }
+    }
+
+    /// True if the descriptor is connected to a terminal.
+    package var isTerminal: Bool { isatty(rawValue) == 1 }
+
+    /// Width of the terminal in columns; `nil` if the descriptor is not connected to a terminal.
+    package var columnCount: Int? {
+        var size = winsize()
+        guard ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
+
+    /// Maps the first bytes of the file into memory, read-only (`mmap`); release them with ``unmap(_:)``.
+    package func map(byteCount: Int) throws(Errno) -> UnsafeRawBufferPointer {
+        let address = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, rawValue, 0)
+        guard let address, address != MAP_FAILED else { throw Errno(rawValue: errno) }
+        return UnsafeRawBufferPointer(start: address, count: byteCount)
+    }
+
+    /// Releases memory returned by ``map(byteCount:)``.
+    package static func unmap(_ bytes: UnsafeRawBufferPointer) {
+        guard let address = bytes.baseAddress else { return }
+        _ = munmap(UnsafeMutableRawPointer(mutating: address), bytes.count)
+    }
+}
+
+/// The calls on entries of folders.
+package enum FileSystem {
+    /// Creates a folder (`mkdir`).
+    package static func makeFolder(_ path: String) throws(Errno) { try check { mkdir(path, 0o777) } }
+
+    /// Renames an entry and replaces what has the new name (`rename`).
+    package static func move(_ source: String, to target: String) throws(Errno) {
+        try check { rename(source, target) }
+    }
+
+    /// Removes a file or a link (`unlink`).
+    package static func removeFile(_ path: String) throws(Errno) { try check { unlink(path) } }
+
+    /// Removes an empty folder (`rmdir`).
+    package static func removeFolder(_ path: String) throws(Errno) { try check { rmdir(path) } }
+
+    /// Returns the absolute path of an entry, with all symbolic links resolved (`realpath`).
+    package static func resolvedPath(of path: String) throws(Errno) -> String {
+        guard let resolved = realpath(path, nil) else { throw Errno(rawValue: errno) }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    /// Returns the names in a folder without "." and "..", in no particular order (`readdir`).
+    package static func names(in folder: String) throws(Errno) -> [String] {
+        guard let stream = opendir(folder) else { throw Errno(rawValue: errno) }
+        defer { _ = closedir(stream) }
+        let nameOffset = MemoryLayout<dirent>.offset(of: \.d_name) ?? 0
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else { break }
+            // Not through a copy: the system allocates only as many bytes as the name has.
+            let name = UnsafeRawPointer(entry).advanced(by: nameOffset).assumingMemoryBound(to: CChar.self)
+            names.append(String(cString: name))
+        }
+        guard errno == 0 else { throw Errno(rawValue: errno) }
+        return names.filter { $0 != "." && $0 != ".." }
+    }
+}
+
+extension Stat {
+    /// Time of the last modification in nanoseconds since 1970; 0 if it is out of range.
+    package var modificationTime: Int {
+        #if canImport(Darwin)
+            let time = rawValue.st_mtimespec
+        #else
+            let time = rawValue.st_mtim
+        #endif
+        let (nanoseconds, overflows) = Int(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflows ? 0 : nanoseconds &+ Int(time.tv_nsec)
+    }
+}
+
+/// The process and the machine on which it runs.
+package enum CurrentProcess {
+    /// Process identifier.
+    package static var identifier: Int { Int(getpid()) }
+
+    /// Name of the machine; `nil` if the system does not provide it.
+    package static var hostName: String? {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return nil }
+        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Sets an environment variable (`setenv`); returns false on failure.
+    package static func setEnvironment(_ name: String, _ value: String) -> Bool {
+        setenv(name, value, 1) == 0
+    }
+
+    /// Replaces the process by a program (`execv`); returns only on failure.
+    package static func execute(_ program: String, arguments: [String]) {
+        var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+        pointers.append(nil)
+        execv(program, pointers)
+        for case let pointer? in pointers { free(pointer) }
+    }
+}
+
+/// The signals that ask a process to end: SIGINT (Ctrl-C) and SIGTERM.
+package enum TerminationSignals {
+    /// Calls a handler on the next signal.
+    ///
+    /// The handler runs in the context of the signal and may only access global memory.
+    package static func handle(_ handler: @convention(c) (CInt) -> Void) {
+        for number in [SIGINT, SIGTERM] { _ = signal(number, handler) }
+    }
+
+    /// Restores the default effect, which ends the process.
+    package static func restoreDefaults() {
+        for number in [SIGINT, SIGTERM] { _ = signal(number, SIG_DFL) }
+    }
+
+    /// Unblocks the signals in this thread and in those that it starts.
+    package static func unblock() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM] { sigaddset(&signals, number) }
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    }
+}
