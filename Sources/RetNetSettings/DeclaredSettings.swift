@@ -10,16 +10,16 @@
 ///         }
 ///     }
 public protocol DeclaredSettings: SettingsRepresentable, SettingsDocumented {
-    /// The defaults, over which settings are read.
+    /// Value with the defaults, over which settings are read.
     static var standard: Self { get }
-    /// All settings, in the order in which they are written.
+    /// All settings in the order in which they are written.
     static var declarations: [Setting<Self>] { get }
-    /// Reports settings that are allowed one by one but not together; called only where each alone is sound.
+    /// Reports settings that are allowed separately but not together; called only if each setting is valid.
     func reportContradictions(to reader: SettingsReader)
 }
 
 extension DeclaredSettings {
-    /// None.
+    /// Reports nothing.
     public func reportContradictions(to reader: SettingsReader) {}
 
     /// Reads all declared settings over the defaults.
@@ -57,18 +57,18 @@ public protocol SettingsDocumented {
 
 /// One row of the reference of settings.
 public struct SettingsRow: Sendable, Equatable {
-    /// The dotted path, as `--set` takes it.
+    /// Dotted path from the root of the configuration.
     public var path: String
-    /// The allowed values, as error messages name them.
+    /// Allowed values, as in error messages.
     public var values: String
-    /// The default as YAML; nil where the setting must be given or is absent by default.
+    /// Default as YAML; nil if the setting is required or absent by default.
     public var defaultText: String?
-    /// What the setting does, as a sentence.
+    /// Description of the setting, a noun phrase with a full stop.
     public var help: String
-    /// The setting that this one depends on, as in `kind: adafactor`; nil where it always applies.
+    /// Setting that this one depends on, as in `kind: adafactor`; nil if it always applies.
     public var condition: String?
 
-    /// All parts.
+    /// Creates a row from its parts.
     public init(
         path: String, values: String, defaultText: String? = nil, help: String, condition: String? = nil
     ) {
@@ -79,11 +79,12 @@ public struct SettingsRow: Sendable, Equatable {
         self.condition = condition
     }
 
-    /// The row within an object, under a condition of that object.
+    /// Returns the row as a part of an object, which may have a condition itself.
     public func nested(in key: String, condition outer: String? = nil) -> SettingsRow {
         var row = self
-        row.path = "\(key).\(path)"
-        row.condition = condition ?? outer
+        row.path = path.hasPrefix("[") ? key + path : "\(key).\(path)"
+        let conditions = [outer, condition].compactMap(\.self)
+        row.condition = conditions.isEmpty ? nil : conditions.joined(separator: ", ")
         return row
     }
 }

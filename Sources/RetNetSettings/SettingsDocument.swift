@@ -1,18 +1,18 @@
 import Foundation
 
-/// A tree of settings with the name of its source and the places of its settings there.
+/// A tree of settings with the name of its source and the positions of the settings there.
 public struct SettingsDocument: Sendable {
-    /// The settings.
+    /// Settings of the document.
     public private(set) var tree: SettingsTree
-    /// The name of the file or other source, for messages.
+    /// Name of the file or other source, for error messages.
     public let sourceName: String?
-    /// The place of every setting that stands in the source, by path.
+    /// Position of each setting in the source, by path.
     public private(set) var positions: [String: SettingsPosition]
 
-    /// No file of settings is larger than this many bytes.
+    /// Largest size of a file in bytes.
     public static let maximumByteCount = 64 << 20
 
-    /// A tree from elsewhere.
+    /// Creates a document from a tree, without positions.
     public init(_ tree: SettingsTree, sourceName: String? = nil) {
         self.tree = tree
         self.sourceName = sourceName
@@ -28,9 +28,7 @@ public struct SettingsDocument: Sendable {
     /// Reads JSON (RFC 8259); throws ``SettingsError`` with the position of the problem.
     public init(json text: String, sourceName: String? = nil) throws {
         self.sourceName = sourceName
-        var parser = SettingsJSONParser(text)
-        tree = try Self.naming(sourceName) { try parser.parse() }
-        positions = parser.positions
+        (tree, positions) = try Self.naming(sourceName) { try SettingsJSONReader.parse(text) }
     }
 
     /// Reads a file: JSON if its name ends in `.json`, YAML otherwise.
@@ -78,16 +76,16 @@ public struct SettingsDocument: Sendable {
         try set(path, value)
     }
 
-    /// Lays the settings of another tree over these; see ``SettingsTree/merging(_:)``.
+    /// Merges another tree into this one; see ``SettingsTree/merging(_:)``.
     public mutating func merge(_ other: SettingsTree) {
         tree = tree.merging(other)
         forgetPositions(of: other, path: [])
     }
 
-    /// A reader of the whole tree.
+    /// Reader of the whole tree.
     public var reader: SettingsReader { SettingsReader(self) }
 
-    /// Settings that came from elsewhere must not be looked for in the file.
+    /// Removes the positions of settings that no longer come from the file.
     private mutating func forgetPositions(under path: String) {
         positions = positions.filter { key, _ in
             !(key == path || key.hasPrefix(path + ".") || key.hasPrefix(path + "["))
@@ -108,5 +106,19 @@ public struct SettingsDocument: Sendable {
         } catch let error as SettingsError {
             throw SettingsError(error.problems, sourceName: sourceName)
         }
+    }
+}
+
+/// A position in a text.
+public struct SettingsPosition: Sendable, Hashable {
+    /// Line, from 1.
+    public var line: Int
+    /// Column in Unicode scalars, from 1.
+    public var column: Int
+
+    /// Creates a position.
+    public init(line: Int, column: Int) {
+        self.line = line
+        self.column = column
     }
 }

@@ -1,9 +1,9 @@
 extension SettingsReader {
     // MARK: Numbers
 
-    /// An integer in the range; it must be given unless there is a default.
+    /// Reads an integer in a range; required unless there is a default.
     ///
-    /// A number with point or exponent counts if it is an integer, such as 1e3; a text never does.
+    /// Numbers with point or exponent are accepted if their value is integral, such as 1e3; texts are not.
     public func int(_ key: String, in range: ClosedRange<Int> = Int.min...Int.max, default: Int? = nil) -> Int
     {
         optionalInt(key, in: range)
@@ -11,7 +11,7 @@ extension SettingsReader {
                 key, `default`, placeholder: range.lowerBound, allowed: SettingsRange.describe(range))
     }
 
-    /// An integer in the range, or nil where none is given.
+    /// Reads an integer in a range; nil if it is not given.
     public func optionalInt(_ key: String, in range: ClosedRange<Int> = Int.min...Int.max) -> Int? {
         guard let found = value(key) else { return nil }
         if let number = found.int, range.contains(number) { return number }
@@ -19,7 +19,7 @@ extension SettingsReader {
         return nil
     }
 
-    /// A finite number in the range, integers too; it must be given unless there is a default.
+    /// Reads a finite number in a range; required unless there is a default.
     public func double(
         _ key: String, in range: ClosedRange<Double> = SettingsRange.finite, default: Double? = nil
     ) -> Double {
@@ -28,7 +28,7 @@ extension SettingsReader {
                 key, `default`, placeholder: range.lowerBound, allowed: SettingsRange.describe(range))
     }
 
-    /// A finite number in the range, or nil where none is given.
+    /// Reads a finite number in a range; nil if it is not given.
     public func optionalDouble(_ key: String, in range: ClosedRange<Double> = SettingsRange.finite) -> Double?
     {
         guard let found = value(key) else { return nil }
@@ -39,12 +39,12 @@ extension SettingsReader {
 
     // MARK: Truth values and texts
 
-    /// True or false; it must be given unless there is a default.
+    /// Reads true or false; required unless there is a default.
     public func bool(_ key: String, default: Bool? = nil) -> Bool {
         optionalBool(key) ?? fallback(key, `default`, placeholder: false, allowed: "true or false")
     }
 
-    /// True or false, or nil where neither is given.
+    /// Reads true or false; nil if neither is given.
     public func optionalBool(_ key: String) -> Bool? {
         guard let found = value(key) else { return nil }
         if case .bool(let value) = found { return value }
@@ -52,12 +52,12 @@ extension SettingsReader {
         return nil
     }
 
-    /// A text; it must be given unless there is a default.
+    /// Reads a text; required unless there is a default.
     public func string(_ key: String, default: String? = nil) -> String {
         optionalString(key) ?? fallback(key, `default`, placeholder: "", allowed: "a text")
     }
 
-    /// A text, or nil where none is given.
+    /// Reads a text; nil if it is not given.
     public func optionalString(_ key: String) -> String? {
         guard let found = value(key) else { return nil }
         if let text = found.string { return text }
@@ -65,7 +65,7 @@ extension SettingsReader {
         return nil
     }
 
-    /// One of the raw values of an enumeration; it must be given unless there is a default.
+    /// Reads a raw value of an enumeration; required unless there is a default.
     ///
     /// The type must have at least one case.
     public func enumeration<Value>(_ key: String, _ type: Value.Type = Value.self, default: Value? = nil)
@@ -79,12 +79,12 @@ extension SettingsReader {
         return fallback(key, `default`, placeholder: placeholder, allowed: allowed)
     }
 
-    /// One of the raw values of an enumeration, or nil where none is given.
+    /// Reads a raw value of an enumeration; nil if it is not given.
     public func optionalEnumeration<Value>(_ key: String, _ type: Value.Type = Value.self) -> Value?
     where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
         guard let found = value(key) else { return nil }
         if let text = found.string, let value = Value(rawValue: text) { return value }
-        // An unquoted null or number may be a name as well, but no name here is one.
+        // No raw value is a number or null, so only texts can match.
         report(
             key, allowed: Self.names(of: type),
             suggestion: found.string.flatMap {
@@ -95,7 +95,7 @@ extension SettingsReader {
 
     // MARK: Lists
 
-    /// A list of finite numbers in the range; it must be given unless there is a default.
+    /// Reads a list of finite numbers in a range; required unless there is a default.
     public func doubles(
         _ key: String, in range: ClosedRange<Double> = SettingsRange.finite,
         count: ClosedRange<Int> = 0...Int.max,
@@ -109,7 +109,7 @@ extension SettingsReader {
         }
     }
 
-    /// A list of integers in the range; it must be given unless there is a default.
+    /// Reads a list of integers in a range; required unless there is a default.
     public func ints(
         _ key: String, in range: ClosedRange<Int> = Int.min...Int.max, count: ClosedRange<Int> = 0...Int.max,
         default: [Int]? = nil
@@ -122,7 +122,7 @@ extension SettingsReader {
         }
     }
 
-    /// A list of texts, or one text alone; it must be given unless there is a default.
+    /// Reads a list of texts or a single text; required unless there is a default.
     public func strings(_ key: String, count: ClosedRange<Int> = 0...Int.max, default: [String]? = nil)
         -> [String]
     {
@@ -163,12 +163,12 @@ extension SettingsReader {
         return values
     }
 
-    /// The default or, after a note that the setting is missing, some allowed value.
+    /// Returns the default; without one, reports that the setting is missing and returns some allowed value.
     private func fallback<Value>(_ key: String, _ default: Value?, placeholder: Value, allowed: String)
         -> Value
     {
         if let value = `default` { return value }
-        // A wrong value has been reported already, and so has a missing object.
+        // Wrong values and missing objects have been reported before.
         if !isAbsent, value(key) == nil { report(key, allowed: allowed) }
         return placeholder
     }
@@ -188,5 +188,55 @@ extension SettingsReader {
         if count.lowerBound == count.upperBound { return "\(count.lowerBound) " }
         if count.upperBound < .max { return "\(count.lowerBound) to \(count.upperBound) " }
         return count.lowerBound > 0 ? "at least \(count.lowerBound) " : ""
+    }
+}
+
+/// Common ranges of floating-point settings.
+public enum SettingsRange {
+    /// All finite numbers.
+    public static let finite: ClosedRange<Double> =
+        -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude
+    /// Finite numbers greater than 0.
+    public static let positive: ClosedRange<Double> =
+        Double.leastNonzeroMagnitude...Double.greatestFiniteMagnitude
+    /// Finite numbers from 0.
+    public static let nonNegative: ClosedRange<Double> = 0...Double.greatestFiniteMagnitude
+    /// Numbers from 0 to below 1, such as dropout probabilities and the betas of Adam.
+    public static let belowOne: ClosedRange<Double> = 0...1.0.nextDown
+    /// Numbers from 0 to 1.
+    public static let fraction: ClosedRange<Double> = 0...1
+    /// Numbers greater than 0 and at most 1.
+    public static let positiveFraction: ClosedRange<Double> = Double.leastNonzeroMagnitude...1
+
+    /// Returns a description such as "a number greater than 0 and less than 1".
+    static func describe(_ range: ClosedRange<Double>) -> String {
+        var limits: [String] = []
+        if range.lowerBound > -.greatestFiniteMagnitude {
+            // A bound one step from a round number represents an open range.
+            let open = range.lowerBound.nextDown
+            let isOpen = open == open.rounded() && abs(open) < 0x1p52
+            limits.append(isOpen ? "greater than \(short(open))" : "at least \(short(range.lowerBound))")
+        }
+        if range.upperBound < .greatestFiniteMagnitude {
+            let open = range.upperBound.nextUp
+            let isOpen = open == open.rounded() && abs(open) < 0x1p52
+            limits.append(isOpen ? "less than \(short(open))" : "at most \(short(range.upperBound))")
+        }
+        return limits.isEmpty ? "a finite number" : "a number " + limits.joined(separator: " and ")
+    }
+
+    /// Returns a description such as "an integer from 1 to 10".
+    static func describe(_ range: ClosedRange<Int>) -> String {
+        switch (range.lowerBound > .min, range.upperBound < .max) {
+        case (true, true): "an integer from \(range.lowerBound) to \(range.upperBound)"
+        case (true, false): "an integer of at least \(range.lowerBound)"
+        case (false, true): "an integer of at most \(range.upperBound)"
+        case (false, false): "an integer"
+        }
+    }
+
+    private static func short(_ value: Double) -> String {
+        guard let whole = Int(exactly: value), abs(whole) < 1_000_000 else { return "\(value)" }
+        return "\(whole)"
     }
 }

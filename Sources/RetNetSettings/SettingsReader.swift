@@ -1,15 +1,15 @@
-/// Reads settings with their types and collects every problem instead of stopping at the first.
+/// A typed reader of settings that collects all problems instead of stopping at the first.
 ///
-/// Reading methods never throw: where something is wrong they note the problem and return the default or some
-/// allowed value, so that reading goes on. When everything has been read, ``finish()`` on the first reader
-/// reports names that nobody asked for and throws if there was any problem.
+/// Reading methods do not throw: they record a problem and return the default or some
+/// allowed value, so that reading continues. When everything has been read, ``finish()`` of the first reader
+/// reports names that were not read and throws if there is any problem.
 ///
 ///     let reader = document.reader
 ///     let layers = reader.int("layers", in: 1...10_000)
 ///     let rate = reader.double("learning_rate", in: SettingsRange.positive, default: 3e-4)
 ///     try reader.finish()
 public final class SettingsReader {
-    /// What all readers of one tree share.
+    /// The state that all readers of one tree share.
     final class Log {
         var problems: [SettingsProblem] = []
         let positions: [String: SettingsPosition]
@@ -17,9 +17,9 @@ public final class SettingsReader {
         init(positions: [String: SettingsPosition]) { self.positions = positions }
     }
 
-    /// The place of this object in the tree; empty for the root.
+    /// Path of this object in the tree; empty for the root.
     public let path: String
-    /// Whether there is nothing here to read: the object is missing or not an object, which has been reported.
+    /// True if the object is missing or not an object, which has been reported.
     public let isAbsent: Bool
 
     let log: Log
@@ -28,18 +28,18 @@ public final class SettingsReader {
     private var knownKeys: [String] = []
     private var children: [SettingsReader] = []
 
-    /// A reader of the root of a document; nothing at all reads like an object without settings.
+    /// Creates a reader of the root of a document; an empty document reads like an object without settings.
     public convenience init(_ document: SettingsDocument) {
         self.init(
             document.tree, path: "", sourceName: document.sourceName, log: Log(positions: document.positions))
     }
 
-    /// A reader of a tree without positions.
+    /// Creates a reader of a tree without positions.
     public convenience init(_ tree: SettingsTree, sourceName: String? = nil) {
         self.init(SettingsDocument(tree, sourceName: sourceName))
     }
 
-    /// Nil stands for a missing object, from which every reading method quietly returns some allowed value.
+    /// Creates a reader; nil is a missing object, all of whose settings read as some allowed value.
     private init(_ tree: SettingsTree?, path: String, sourceName: String?, log: Log) {
         self.path = path
         self.log = log
@@ -61,10 +61,10 @@ public final class SettingsReader {
         }
     }
 
-    /// The problems found so far, here and in all other readers of the tree.
+    /// Problems found so far by all readers of the tree.
     public var problems: [SettingsProblem] { log.problems }
 
-    /// Whether a problem was found here or in an object within.
+    /// True if a problem was found in this object or in an object within.
     public var hasProblems: Bool {
         if isAbsent || path.isEmpty { return isAbsent || !log.problems.isEmpty }
         return log.problems.contains {
@@ -72,23 +72,23 @@ public final class SettingsReader {
         }
     }
 
-    /// Whether a setting is given and not null; asking makes the name known.
+    /// Returns true if a setting is given and not null; the name is known from then on.
     public func has(_ key: String) -> Bool { value(key) != nil }
 
-    /// The setting as it stands in the tree, or nil; for settings that several types may have.
+    /// Returns the tree of a setting, or nil; for settings of several types.
     public func tree(_ key: String) -> SettingsTree? { value(key) }
 
-    /// The names of all settings given here, known or not.
+    /// Names of all settings given in this object, known or not.
     public var givenKeys: [String] { object.keys }
 
-    /// Notes a problem; its position is filled in where the source has one.
+    /// Records a problem, with its position if the source has one.
     public func report(_ problem: SettingsProblem) {
         var problem = problem
         problem.position = problem.position ?? log.positions[problem.path]
         log.problems.append(problem)
     }
 
-    /// Notes that the value of one of the settings here is wrong; `allowed` continues "it must be".
+    /// Records that the value of a setting is wrong; `allowed` completes "it must be".
     public func report(_ key: String, allowed: String, suggestion: String? = nil) {
         let found = value(key)
         report(
@@ -97,14 +97,14 @@ public final class SettingsReader {
                 allowed: allowed, suggestion: suggestion))
     }
 
-    /// Notes that settings contradict each other, in a sentence of its own.
+    /// Records that settings contradict each other, with the remedy.
     public func reportContradiction(_ key: String, _ remedy: String) {
         report(
             SettingsProblem(
                 kind: .contradiction, path: path(of: key), found: value(key)?.summary, allowed: remedy))
     }
 
-    /// Reports unknown names here and in all objects within, then throws ``SettingsError`` if anything is wrong.
+    /// Reports unknown names in all objects, then throws ``SettingsError`` if there are problems.
     public func finish() throws {
         reportUnknownKeys()
         guard log.problems.isEmpty else { throw SettingsError(log.problems, sourceName: sourceName) }
@@ -112,18 +112,18 @@ public final class SettingsReader {
 
     // MARK: Objects within
 
-    /// A reader of the object of that name, which must be there.
+    /// Returns a reader of the object of a name, which must exist.
     public func object(_ key: String) -> SettingsReader {
         if value(key) == nil, !isAbsent { report(key, allowed: "an object") }
         return child(value(key), path(of: key))
     }
 
-    /// A reader of the object of that name, or nil where there is none.
+    /// Returns a reader of the object of a name, or nil if there is none.
     public func optionalObject(_ key: String) -> SettingsReader? {
         value(key).map { child($0, path(of: key)) }
     }
 
-    /// Readers of a list of objects; none where the list is missing.
+    /// Returns readers of a list of objects; none if the list is missing.
     public func objects(_ key: String) -> [SettingsReader] {
         guard let found = value(key) else { return [] }
         guard let elements = found.array else {
@@ -134,7 +134,7 @@ public final class SettingsReader {
     }
 
     private func child(_ tree: SettingsTree?, _ path: String) -> SettingsReader {
-        // Asking again must not forget which names are known there.
+        // One reader per object, which keeps the known names.
         if let reader = children.first(where: { $0.path == path }) { return reader }
         let reader = SettingsReader(tree, path: path, sourceName: sourceName, log: log)
         children.append(reader)
@@ -143,7 +143,7 @@ public final class SettingsReader {
 
     // MARK: Names
 
-    /// The value of a name unless it is null; the name is known from now on.
+    /// Returns the value of a name unless it is null; the name is known from then on.
     func value(_ key: String) -> SettingsTree? {
         if !knownKeys.contains(key) { knownKeys.append(key) }
         guard let value = object[key], value != .null else { return nil }
@@ -160,9 +160,37 @@ public final class SettingsReader {
                     kind: .unknownKey, path: path(of: key), allowed: knownKeys.joined(separator: ", "),
                     suggestion: NameMatcher.nearest(to: key, in: unused)
                         ?? NameMatcher.nearest(to: key, in: knownKeys)))
-            // Once is enough, should a reader be finished twice.
+            // Reported once, even if the reader is finished twice.
             knownKeys.append(key)
         }
         for child in children { child.reportUnknownKeys() }
+    }
+}
+
+/// A value that is read from settings and written to settings.
+public protocol SettingsRepresentable {
+    /// Reads the value from one object of settings.
+    ///
+    /// Problems are recorded in the reader, with some allowed value in place of a wrong one; the result is valid
+    /// only if ``SettingsReader/finish()`` succeeds.
+    init(reading reader: SettingsReader)
+
+    /// The value as an object of settings, from which ``init(reading:)`` creates an equal value.
+    var settings: SettingsTree { get }
+}
+
+extension SettingsRepresentable {
+    /// Returns all problems of the value, with the names of its settings; empty if it is valid.
+    public func problems() -> [SettingsProblem] {
+        // A value is valid if its settings can be read, so there is one definition of both.
+        let reader = SettingsReader(settings)
+        _ = Self(reading: reader)
+        return reader.problems
+    }
+
+    /// Throws ``SettingsError`` with all problems of the value.
+    public func validate() throws {
+        let problems = problems()
+        guard problems.isEmpty else { throw SettingsError(problems, sourceName: "\(Self.self)") }
     }
 }

@@ -29,13 +29,13 @@ extension SettingsTree {
         try replace(steps[...], done: [], with: value)
     }
 
-    /// Applies `path=value`, the text of one `--set` option.
+    /// Applies an assignment of the form `path=value`.
     public mutating func apply(assignment: String) throws {
         let (path, value) = try Self.split(assignment: assignment)
         try set(path, value)
     }
 
-    /// The setting at a path, or nil if there is none.
+    /// Returns the setting at a path, or nil if there is none.
     public func value(at dottedPath: String) -> SettingsTree? {
         guard let steps = try? SettingsPath.parse(dottedPath) else { return nil }
         var tree = self
@@ -52,7 +52,7 @@ extension SettingsTree {
         return tree
     }
 
-    /// This tree with the settings of another over it: objects are merged, everything else is replaced.
+    /// Returns this tree with the settings of another: objects are merged, other values are replaced.
     public func merging(_ other: SettingsTree) -> SettingsTree {
         guard case .object(var merged) = self, case .object(let over) = other else { return other }
         for entry in over.entries {
@@ -61,7 +61,7 @@ extension SettingsTree {
         return .object(merged)
     }
 
-    /// The two sides of `path=value`.
+    /// Returns the two sides of `path=value`.
     static func split(assignment: String) throws -> (path: String, value: String) {
         guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
             throw SettingsError([
@@ -109,5 +109,59 @@ extension SettingsTree {
                 SettingsProblem(kind: .wrongValue, path: path, found: summary, allowed: wanted)
             ])
         }
+    }
+}
+
+/// The path of a setting in a tree, such as `optimizer.betas[0]`.
+struct SettingsPath {
+    /// One step down the tree.
+    enum Step: Equatable {
+        case key(String)
+        case index(Int)
+    }
+
+    private(set) var steps: [Step] = []
+
+    /// Path in its text form.
+    var text: String { Self.text(steps[...]) }
+
+    mutating func append(_ step: Step) { steps.append(step) }
+
+    mutating func removeLast() { steps.removeLast() }
+
+    /// Parses a path such as `a.b[0].c`; throws ``SettingsError``.
+    static func parse(_ text: String) throws -> [Step] {
+        func refuse(_ reason: String) -> SettingsError {
+            SettingsError([
+                SettingsProblem(
+                    kind: .syntax, path: "",
+                    allowed: "'\(text)' does not name a setting: \(reason); write it like optimizer.betas[0]")
+            ])
+        }
+        var steps: [Step] = []
+        for part in text.split(separator: ".", omittingEmptySubsequences: false) {
+            let brackets = part.split(separator: "[", omittingEmptySubsequences: false)
+            guard let name = brackets.first, !name.isEmpty else { throw refuse("a name is empty") }
+            steps.append(.key(String(name)))
+            for bracket in brackets.dropFirst() {
+                guard bracket.hasSuffix("]"), let index = Int(bracket.dropLast()), index >= 0 else {
+                    throw refuse("an index must be a number from 0 in square brackets")
+                }
+                steps.append(.index(index))
+            }
+        }
+        guard steps.count <= SettingsTree.maximumDepth else { throw refuse("it is too deep") }
+        return steps
+    }
+
+    static func text(_ steps: ArraySlice<Step>) -> String {
+        var result = ""
+        for step in steps {
+            switch step {
+            case .key(let key): result += result.isEmpty ? key : ".\(key)"
+            case .index(let index): result += "[\(index)]"
+            }
+        }
+        return result
     }
 }

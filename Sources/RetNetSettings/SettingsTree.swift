@@ -1,9 +1,9 @@
-import Foundation
+import RetNetStorage
 
-/// A tree of settings, as read from YAML or JSON, before anybody knows what the names mean.
+/// A tree of settings as read from YAML or JSON, before the names are interpreted.
 ///
-/// Integers and floating-point numbers are kept apart, and the order of names is kept for writing. Two trees
-/// are equal if they hold the same, whatever the order of their names.
+/// Integers and floating-point numbers are distinct, and the order of names is kept for writing. Two trees
+/// are equal if they have the same contents in any order of names.
 public enum SettingsTree: Sendable, Equatable {
     /// Nothing; reads like a missing setting.
     case null
@@ -20,8 +20,8 @@ public enum SettingsTree: Sendable, Equatable {
     /// Names with values.
     case object(SettingsObject)
 
-    /// How many levels of lists and objects a text may have.
-    public static let maximumDepth = 64
+    /// Largest nesting of lists and objects.
+    public static let maximumDepth = JSONScanner.maximumDepth
 
     /// Reads YAML 1.2 (core schema); throws ``SettingsError`` with the position of the problem.
     public init(yaml text: String) throws {
@@ -33,32 +33,32 @@ public enum SettingsTree: Sendable, Equatable {
         self = try SettingsDocument(json: text).tree
     }
 
-    /// The entries, if this is an object.
+    /// Entries, if this is an object.
     public var object: SettingsObject? {
         if case .object(let object) = self { object } else { nil }
     }
 
-    /// The elements, if this is a list.
+    /// Elements, if this is a list.
     public var array: [SettingsTree]? {
         if case .array(let elements) = self { elements } else { nil }
     }
 
-    /// The text, if this is one.
+    /// Text, if this is one.
     public var string: String? {
         if case .string(let text) = self { text } else { nil }
     }
 
-    /// The number, if this is an integer or a floating-point number that is one, such as 1e3.
+    /// Integer, if this is one or a floating-point number with an integral value, such as 1e3.
     public var int: Int? {
         switch self {
         case .int(let value): value
-        // Beyond 2^53 a floating-point number no longer says which integer was meant.
+        // Beyond 2^53 floating-point numbers do not represent every integer.
         case .double(let value) where abs(value) <= 0x1p53: Int(exactly: value)
         default: nil
         }
     }
 
-    /// The number, if this is one.
+    /// Number, if this is one.
     public var double: Double? {
         switch self {
         case .int(let value): Double(value)
@@ -67,7 +67,7 @@ public enum SettingsTree: Sendable, Equatable {
         }
     }
 
-    /// What this is, for messages: "the text 'fast'", "the number 3", "a list of 2".
+    /// Description for error messages: "the text 'fast'", "the number 3", "a list of 2".
     public var summary: String {
         switch self {
         case .null: return "nothing"
@@ -76,7 +76,7 @@ public enum SettingsTree: Sendable, Equatable {
         case .double(let value): return "the number \(value)"
         case .string(let text):
             let shown = text.count > 60 ? String(text.prefix(57)) + "..." : text
-            return "the text \(SettingsJSONWriter.quoted(shown))"
+            return "the text '\(shown.jsonQuoted.dropFirst().dropLast())'"
         case .array(let elements): return "a list of \(elements.count)"
         case .object(let object):
             let names = object.keys.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
@@ -88,7 +88,7 @@ public enum SettingsTree: Sendable, Equatable {
 extension SettingsTree: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral, ExpressibleByStringLiteral,
     ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral
 {
-    /// An object; of a name given twice the last value counts.
+    /// Creates an object; of a name given twice the last value is kept.
     public init(dictionaryLiteral elements: (String, SettingsTree)...) {
         var object = SettingsObject()
         for (key, value) in elements { object[key] = value }
@@ -109,4 +109,63 @@ extension SettingsTree: ExpressibleByDictionaryLiteral, ExpressibleByArrayLitera
 
     /// True or false.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
+}
+
+/// A mapping from names to settings that keeps their order.
+public struct SettingsObject: Sendable {
+    /// A name with its value.
+    public struct Entry: Sendable, Equatable {
+        /// The name.
+        public var key: String
+        /// The value.
+        public var value: SettingsTree
+    }
+
+    /// Entries in order, each name once.
+    public private(set) var entries: [Entry] = []
+    private var indexes: [String: Int] = [:]
+
+    /// Creates an object without entries.
+    public init() {}
+
+    /// Names in order.
+    public var keys: [String] { entries.map(\.key) }
+
+    /// True if there are no entries.
+    public var isEmpty: Bool { entries.isEmpty }
+
+    /// Value of a name; a new name is added at the end, and nil removes the name.
+    public subscript(key: String) -> SettingsTree? {
+        get { indexes[key].map { entries[$0].value } }
+        set {
+            switch (indexes[key], newValue) {
+            case (let index?, let value?):
+                entries[index].value = value
+            case (nil, let value?):
+                indexes[key] = entries.count
+                entries.append(Entry(key: key, value: value))
+            case (let index?, nil):
+                entries.remove(at: index)
+                indexes = [:]
+                for (index, entry) in entries.enumerated() { indexes[entry.key] = index }
+            case (nil, nil):
+                break
+            }
+        }
+    }
+}
+
+extension SettingsObject: ExpressibleByDictionaryLiteral {
+    /// Creates an object with the given entries; of a name given twice the last value is kept.
+    public init(dictionaryLiteral elements: (String, SettingsTree)...) {
+        for (key, value) in elements { self[key] = value }
+    }
+}
+
+extension SettingsObject: Equatable {
+    /// Returns true if both have the same names with equal values, in any order.
+    public static func == (left: Self, right: Self) -> Bool {
+        left.entries.count == right.entries.count
+            && left.entries.allSatisfy { right[$0.key] == $0.value }
+    }
 }

@@ -1,6 +1,8 @@
-/// Writes trees as YAML that YAML 1.1 and 1.2 readers understand alike, names in their order.
+import RetNetStorage
+
+/// A writer of YAML with the same meaning in YAML 1.1 and 1.2; keeps the order of names.
 struct SettingsYAMLWriter {
-    /// The lines of a tree, not indented.
+    /// Returns the lines of a tree without indentation.
     func lines(_ tree: SettingsTree) -> [String] {
         switch tree {
         case .object(let object) where !object.isEmpty:
@@ -18,7 +20,7 @@ struct SettingsYAMLWriter {
         }
     }
 
-    /// The tree on one line, if it is a scalar, empty, or a list of scalars.
+    /// Returns the tree on one line if it is a scalar, empty, or a list of scalars.
     private func singleLine(_ tree: SettingsTree) -> String? {
         switch tree {
         case .object(let object): return object.isEmpty ? "{}" : nil
@@ -34,7 +36,7 @@ struct SettingsYAMLWriter {
         case .bool(let value): return "\(value)"
         case .int(let value): return "\(value)"
         case .double(let value): return number(value)
-        case .string(let text): return isPlain(text) ? text : SettingsJSONWriter.quoted(text)
+        case .string(let text): return isPlain(text) ? text : text.jsonQuoted
         default: return "null"
         }
     }
@@ -43,12 +45,12 @@ struct SettingsYAMLWriter {
         if value.isNaN { return ".nan" }
         guard value.isFinite else { return value > 0 ? ".inf" : "-.inf" }
         let text = "\(value)"
-        // YAML 1.1 takes 1e-05 for a text.
+        // In YAML 1.1, 1e-05 is a text.
         guard let exponent = text.firstIndex(of: "e"), !text.contains(".") else { return text }
         return text[..<exponent] + ".0" + text[exponent...]
     }
 
-    /// Whether every reader takes the text for a text when it stands there without quotes.
+    /// Returns true if the text needs no quotes to be a text for every reader.
     private func isPlain(_ text: String) -> Bool {
         let words = ["yes", "no", "on", "off", "y", "n", "true", "false", "null"]
         guard let first = text.utf8.first, let last = text.utf8.last,
@@ -66,10 +68,10 @@ struct SettingsYAMLWriter {
 }
 
 extension SettingsTree {
-    /// The tree as YAML with names in their order and a line break at the end.
+    /// Returns the tree as YAML in the order of its names, with a line break at the end.
     public func yamlText() -> String { SettingsYAMLWriter().lines(self).joined(separator: "\n") + "\n" }
 
-    /// The tree on one line, objects in braces.
+    /// The tree as YAML on one line, objects in braces.
     var flowText: String {
         let writer = SettingsYAMLWriter()
         guard case .object(let object) = self, !object.isEmpty else {

@@ -79,11 +79,11 @@ struct SettingsReaderTests {
         }
         let expected = """
             run.yaml: 7 problems
-              line 1, column 1: layers: found the text "twelve", but it must be an integer from 1 to 10000
+              line 1, column 1: layers: found the text 'twelve', but it must be an integer from 1 to 10000
               line 2, column 1: rate: found the number nan, but it must be a finite number
-              line 7, column 1: flag: found the text "yes", but it must be true or false
+              line 7, column 1: flag: found the text 'yes', but it must be true or false
               name: missing; it must be a text
-              line 5, column 3: optimizer.schedule: found the text "linear_deacy", but it must be one of 'constant', \
+              line 5, column 3: optimizer.schedule: found the text 'linear_deacy', but it must be one of 'constant', \
             'linear_decay', 'cosine'; did you mean 'linear_decay'?
               line 6, column 16: optimizer.betas[1]: found the number 1.5, but it must be a number at least 0 and less \
             than 1
