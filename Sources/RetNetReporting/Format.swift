@@ -1,8 +1,8 @@
 import Foundation
 
-/// Turns numbers into short text for people.
+/// Short text forms of numbers.
 ///
-/// Every function is total: not-a-number and infinities become `nan`, `inf` and `-inf`.
+/// Not-a-number and infinities become `nan`, `inf` and `-inf`.
 public enum Format {
     /// Formats a number of bytes with binary units, for example `3.1 GiB`.
     public static func bytes(_ byteCount: Int) -> String {
@@ -15,7 +15,7 @@ public enum Format {
         let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
         var value = abs(byteCount)
         var unit = 0
-        // 1023.5 would otherwise be rounded to "1024" of the smaller unit.
+        // 1023.5 would be rounded to "1024" of the smaller unit.
         while value >= 1023.5, unit < units.count - 1 {
             value /= 1024
             unit += 1
@@ -75,17 +75,17 @@ public enum Format {
     public static func fixed(_ value: Double, decimals: Int) -> String {
         guard value.isFinite else { return nonFinite(value) }
         let text = String(format: "%.\(min(max(decimals, 0), 17))f", value)
-        // A rounded-off minus sign ("-0.00") only puzzles the reader.
+        // Without the minus sign of a number rounded to zero ("-0.00").
         let isZero = text.allSatisfy { "-0.".contains($0) }
         return isZero && text.hasPrefix("-") ? String(text.dropFirst()) : text
     }
 
-    /// Formats a fraction of one as per cent, for example `42.0%` for `0.42`.
+    /// Formats a fraction of one as a percentage, for example `42.0%` for `0.42`.
     public static func percent(_ fraction: Double, decimals: Int = 1) -> String {
         fixed(fraction * 100, decimals: decimals) + "%"
     }
 
-    /// Formats a duration in seconds with the units a person would use, for example `2 h 03 min`.
+    /// Formats a duration in seconds in suitable units, for example `2 h 03 min`.
     public static func duration(seconds: Double) -> String {
         guard seconds.isFinite else { return nonFinite(seconds) }
         let magnitude = min(abs(seconds), 1e15)
@@ -110,7 +110,7 @@ public enum Format {
         return hours > 0 ? "\(hours):\(tail)" : tail
     }
 
-    /// Removes the zeros after the point which carry no information.
+    /// Returns a number without trailing zeros after the point.
     package static func trimmed(_ text: String) -> String {
         guard text.contains(".") else { return text }
         var result = text

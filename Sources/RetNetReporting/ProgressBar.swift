@@ -1,9 +1,11 @@
 import Foundation
+import RetNetSystem
+import SystemPackage
 
-/// Shows on standard error how far a long piece of work has got.
+/// A progress bar on standard error.
 ///
-/// On a terminal one line is redrawn at most ten times a second. Elsewhere a plain line is written now
-/// and then, so that log files stay readable. All methods may be called from any thread.
+/// On a terminal one line is redrawn at most ten times per second. Elsewhere plain lines are written at
+/// intervals, so that log files stay readable. All methods may be called from any thread.
 public final class ProgressBar: Sendable {
     private struct State {
         var line: ProgressLine
@@ -24,10 +26,10 @@ public final class ProgressBar: Sendable {
     private let plainInterval: Double
     private let state: Locked<State>
 
-    /// Makes a progress bar for `total` steps, or for an unknown amount of work when it is `nil`.
+    /// Creates a progress bar for `total` steps; `nil` if their number is not known.
     ///
-    /// `startStep` is the step a resumed run begins at, so that only new work counts for the speed.
-    /// `plainIntervalSeconds` is the time between two lines where standard error is no terminal.
+    /// `startStep` is the step at which a resumed run begins, so that only new steps count for the speed.
+    /// `plainIntervalSeconds` is the time between two lines if standard error is not a terminal.
     public convenience init(
         title: String, total: Int?, startStep: Int = 0, plainIntervalSeconds: Double = 30
     ) {
@@ -38,7 +40,7 @@ public final class ProgressBar: Sendable {
             now: { (ContinuousClock.now - start) / .seconds(1) })
     }
 
-    /// Makes a progress bar with its own terminal and clock, both replaceable by tests.
+    /// Creates a progress bar with a terminal and a clock, which tests replace.
     init(
         title: String, total: Int?, startStep: Int = 0, plainIntervalSeconds: Double = 30,
         terminal: Terminal, now: @escaping @Sendable () -> Double
@@ -54,7 +56,7 @@ public final class ProgressBar: Sendable {
                 lastTenth: Self.tenth(of: line)))
     }
 
-    /// Tells the present step and the metrics to show; without metrics, the former ones stay.
+    /// Updates the step and the metrics; without metrics the previous ones are kept.
     public func update(step: Int, metrics: [ProgressMetric]? = nil) {
         state.withLock { state in
             guard !state.isFinished else { return }
@@ -80,14 +82,14 @@ public final class ProgressBar: Sendable {
         }
     }
 
-    /// Draws the last state for good and ends the line; later updates are ignored.
+    /// Draws the final state and ends the line; later updates are ignored.
     public func finish() {
         state.withLock { state in
             guard !state.isFinished else { return }
             let time = now()
             state.line.secondsLeft = nil
             state.isFinished = true
-            // The same plain line twice in a row would only lengthen a log file.
+            // The same plain line is not written twice in a row.
             if !terminal.isInteractive, let last = state.lastDrawn, state.drawnStep == state.line.step,
                 time - last < Self.milestoneInterval
             {
@@ -136,5 +138,61 @@ public final class ProgressBar: Sendable {
 
     private static func tenth(of line: ProgressLine) -> Int {
         line.fraction.map { Int($0 * 10) } ?? 0
+    }
+}
+
+/// A quantity shown next to a progress bar.
+public struct ProgressMetric: Sendable, Hashable {
+    /// Text as shown, for example `loss 1.234`.
+    public let text: String
+
+    /// Creates a metric from its text.
+    public init(_ text: String) {
+        self.text = text
+    }
+
+    /// Returns a named number, for example `loss 1.234`.
+    public static func value(_ name: String, _ value: Double, significantDigits: Int = 4) -> ProgressMetric {
+        ProgressMetric("\(name) \(Format.number(value, significantDigits: significantDigits))")
+    }
+
+    /// Returns a rate with its unit, for example `12.3k tok/s`.
+    public static func rate(_ value: Double, unit: String) -> ProgressMetric {
+        ProgressMetric("\(Format.count(value)) \(unit)")
+    }
+
+    /// Returns an amount of memory or storage, for example `3.1 GiB`.
+    public static func bytes(_ byteCount: Int) -> ProgressMetric {
+        ProgressMetric(Format.bytes(byteCount))
+    }
+}
+
+/// The terminal or file to which standard error is connected.
+struct Terminal: Sendable {
+    /// True if standard error is a terminal: lines can be redrawn.
+    let isInteractive: Bool
+    /// True if colors, escape sequences and characters beyond ASCII are allowed.
+    let isRich: Bool
+    /// Current width in columns, which may change while the program runs.
+    let width: @Sendable () -> Int
+    /// Writes text as it is.
+    let show: @Sendable (String) -> Void
+
+    /// Standard error of this process.
+    static func standardError(environment: [String: String] = ProcessInfo.processInfo.environment)
+        -> Terminal
+    {
+        Terminal(
+            isInteractive: FileDescriptor.standardError.isTerminal,
+            isRich: allowsRichText(environment: environment),
+            width: { FileDescriptor.standardError.columnCount ?? 80 },
+            // A failure of standard error must not stop the work.
+            show: { _ = try? FileDescriptor.standardError.writeAll($0.utf8) })
+    }
+
+    /// Applies the conventions of `NO_COLOR` (present and not empty) and `TERM=dumb`.
+    static func allowsRichText(environment: [String: String]) -> Bool {
+        let noColor = environment["NO_COLOR"].map { !$0.isEmpty } ?? false
+        return !noColor && environment["TERM"] != "dumb"
     }
 }

@@ -1,8 +1,8 @@
-/// The text of one state of a progress bar; a pure function of its fields.
+/// The text of a state of a progress bar.
 struct ProgressLine: Sendable {
     var title: String
     var step: Int
-    /// `nil` when the amount of work is not known.
+    /// Number of steps; `nil` if it is not known.
     var total: Int?
     var metrics: [ProgressMetric] = []
     var elapsedSeconds: Double = 0
@@ -11,15 +11,15 @@ struct ProgressLine: Sendable {
     private static let smallestBar = 10
     private static let largestBar = 40
 
-    /// The share of the work which is done, from 0 to 1, or `nil` when the total is not known.
+    /// Fraction of the steps done, from 0 to 1; `nil` if the total is not known.
     var fraction: Double? {
         guard let total else { return nil }
         return total > 0 ? min(max(Double(step) / Double(total), 0), 1) : 1
     }
 
-    /// A line for a terminal of `width` columns, at most `width - 1` long so that it never wraps.
+    /// Returns a line for a terminal of `width` columns, at most `width - 1` long so that it never wraps.
     ///
-    /// When room is short, the bar shrinks first; then the last metrics, the times and the title go.
+    /// If space is short, the bar shrinks first; then the last metrics, the times and the title are dropped.
     func bar(width: Int, isRich: Bool) -> String {
         let room = max(width - 1, 1)
         for layout in candidates() {
@@ -28,7 +28,7 @@ struct ProgressLine: Sendable {
                 if used <= room { return layout.joined(separator: "  ") }
                 continue
             }
-            // One separator of two columns stands before the bar's own place in the line.
+            // The bar is preceded by a separator of two columns.
             let free = room - used - 2
             guard free >= Self.smallestBar else { continue }
             var parts = layout
@@ -41,7 +41,7 @@ struct ProgressLine: Sendable {
             [percentText, counterText].filter { !$0.isEmpty }.joined(separator: " "), to: room)
     }
 
-    /// A line for a log file, without bar and control characters.
+    /// Returns a line for a log file, without bar and control characters.
     func plain() -> String {
         var parts = title.isEmpty ? [] : [Self.clean(title)]
         parts.append(fraction == nil ? counterText : "\(counterText) (\(percentText))")
@@ -61,7 +61,7 @@ struct ProgressLine: Sendable {
 
     private var percentText: String {
         guard let fraction else { return "" }
-        // Rounded down: "100%" must mean that everything is done.
+        // Rounded down: "100%" means that all steps are done.
         let text = "\(Int((fraction * 100).rounded(.down)))%"
         return String(repeating: " ", count: max(0, 4 - text.count)) + text
     }
@@ -94,13 +94,71 @@ struct ProgressLine: Sendable {
             done += "\u{2578}"
             rest -= 1
         }
-        let colour = fraction >= 1 ? "32" : "36"
-        return "\u{1B}[\(colour)m\(done)\u{1B}[0m\u{1B}[2m"
+        let color = fraction >= 1 ? "32" : "36"
+        return "\u{1B}[\(color)m\(done)\u{1B}[0m\u{1B}[2m"
             + String(repeating: "\u{2500}", count: rest) + "\u{1B}[0m"
     }
 
-    /// Control characters in a title or metric would break the redrawing.
+    /// Returns text without control characters, which would break the redrawing.
     static func clean(_ text: String) -> String {
         String(text.map { $0.unicodeScalars.contains { $0.value < 32 || $0.value == 127 } ? " " : $0 })
+    }
+}
+
+/// An estimator of the time per step from the recent past.
+///
+/// The estimate is the median over a window of short intervals. A pause (writing of a checkpoint, a
+/// suspended machine) affects only one interval, while a lasting change of speed determines the estimate
+/// as soon as it fills half of the window.
+struct RateEstimator: Sendable {
+    private let intervalSeconds: Double
+    private let windowLength: Int
+    private var samples: [Double] = []
+    private var next = 0
+    private var lastTime: Double
+    private var lastStep: Int
+
+    init(time: Double, step: Int, intervalSeconds: Double = 0.25, windowLength: Int = 31) {
+        self.intervalSeconds = intervalSeconds
+        self.windowLength = max(windowLength, 1)
+        lastTime = time
+        lastStep = step
+    }
+
+    /// Records that `step` was reached at `time`, in seconds of a monotonic clock.
+    mutating func record(time: Double, step: Int) {
+        guard step > lastStep else {
+            // A smaller step (a restart of the counter) begins a new interval.
+            if step < lastStep {
+                lastStep = step
+                lastTime = time
+            }
+            return
+        }
+        let elapsed = time - lastTime
+        guard elapsed >= intervalSeconds else { return }
+        let sample = elapsed / (Double(step) - Double(lastStep))
+        if samples.count < windowLength {
+            samples.append(sample)
+        } else {
+            samples[next] = sample
+            next = (next + 1) % windowLength
+        }
+        lastTime = time
+        lastStep = step
+    }
+
+    /// Seconds per step; `nil` before the first interval.
+    var secondsPerStep: Double? {
+        guard !samples.isEmpty else { return nil }
+        let sorted = samples.sorted()
+        let middle = sorted.count / 2
+        return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+    }
+
+    /// Returns the seconds left until `total` is reached from `step`; `nil` before the first interval.
+    func secondsLeft(step: Int, total: Int) -> Double? {
+        guard let secondsPerStep else { return nil }
+        return max(0, Double(total) - Double(step)) * secondsPerStep
     }
 }
