@@ -13,7 +13,7 @@ struct AxisTests {
         return AxisTicks(scale: fitted, format: format, length: length, spacing: 50).ticks.map(\.label)
     }
 
-    @Test("Linear ticks are round and labelled alike")
+    @Test("Linear ticks are round and labeled alike")
     func linear() throws {
         #expect(try labels(0...10) == ["0", "2", "4", "6", "8", "10"])
         #expect(try labels(2.83...3.31) == ["2.9", "3.0", "3.1", "3.2", "3.3"])
@@ -35,7 +35,7 @@ struct AxisTests {
         #expect(try labels(3...3.5, .logarithmic) == ["3.0", "3.1", "3.2", "3.3", "3.4", "3.5"])
     }
 
-    @Test("Labels of a level axis never touch")
+    @Test("Labels of a horizontal axis never touch")
     func spacing() throws {
         let axis = ChartAxis("", range: 1_000_000...1_000_100)
         let scale = try #require(AxisScale(fitting: [], axis: axis, padding: 0))
@@ -48,7 +48,7 @@ struct AxisTests {
         }
     }
 
-    @Test("Fitting copes with odd data")
+    @Test("Fitting accepts any data")
     func fitting() throws {
         let linear = ChartAxis("")
         #expect(AxisScale(fitting: [.nan, .infinity], axis: linear, padding: 0) == nil)

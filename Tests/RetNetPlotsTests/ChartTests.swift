@@ -37,7 +37,7 @@ struct ChartTests {
         #expect(!svg.contains("nan") && !svg.contains("inf\""))
     }
 
-    @Test("All texts lie inside of the picture and none overlap", arguments: [200.0, 320, 720, 1400])
+    @Test("All texts are inside the picture and none overlap", arguments: [200.0, 320, 720, 1400])
     func texts(width: Double) {
         var charts: [any Chart] = []
         for legend in [LegendPlacement.automatic, .top, .lineEnds, .none] {
@@ -65,7 +65,7 @@ struct ChartTests {
             let boxes = texts(of: drawing.elements)
             for (index, text) in boxes.enumerated() {
                 #expect(picture.contains(text.box), "\(text.element.text) at width \(width)")
-                // Slanted names lie side by side though their upright boxes overlap.
+                // Slanted names do not overlap although their upright boxes do.
                 if text.element.rotation != 0 { continue }
                 for other in boxes[..<index] where other.element.rotation == 0 {
                     #expect(
@@ -75,7 +75,7 @@ struct ChartTests {
         }
     }
 
-    @Test("Points that cannot be shown are skipped and empty charts say so")
+    @Test("Points that cannot be shown are skipped and empty charts have a note")
     func oddData() throws {
         let odd = [ChartPoint(.nan, 1), ChartPoint(1, .infinity), ChartPoint(2, -1), ChartPoint(3, 0)]
         for scale in [ChartAxis.Scale.linear, .logarithmic, .binaryLogarithmic] {
@@ -97,7 +97,7 @@ struct ChartTests {
         _ = try bars.png(scale: 1)
     }
 
-    @Test("Points need no axis that reaches to zero, bars do")
+    @Test("The axis of bars includes zero, that of points need not")
     func marks() {
         var chart = BarChart(
             categories: ["a", "b"], series: [.init(name: "s", values: [101.25, 102.5], errors: [0.25, nil])])
@@ -108,7 +108,7 @@ struct ChartTests {
         #expect(!svg.contains(">0</text>") && svg.contains(">101.0</text>"))
     }
 
-    @Test("Lines far outside of the given range are cut off")
+    @Test("Lines far outside the given range are clipped")
     func clipping() {
         let rect = ChartRect(x: 0, y: 0, width: 10, height: 10)
         let line = [
@@ -119,7 +119,7 @@ struct ChartTests {
         #expect(LineClipper.clip([ChartPoint(20, 0), ChartPoint(20, 9)], to: rect).isEmpty)
     }
 
-    @Test("Long lines are thinned without losing their extremes")
+    @Test("Long lines are reduced without losing their extremes")
     func reduction() {
         let line = (0..<50_000).map { ChartPoint(Double($0) / 500, $0 == 31_234 ? 99 : Double($0 % 3)) }
         let reduced = LineReducer.reduce(line)
@@ -128,7 +128,7 @@ struct ChartTests {
         #expect(reduced.first == line.first && reduced.last == line.last)
     }
 
-    @Test("Smoothing has no bias at its start and passes over bad values")
+    @Test("Smoothing has no bias at its start and skips bad values")
     func smoothing() {
         let points = [4, .nan, 4, 4].enumerated().map { ChartPoint(Double($0), $1) }
         let series = LineChart.Series.smoothed(name: "a", points: points, smoothing: 0.9)

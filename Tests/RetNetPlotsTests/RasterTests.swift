@@ -4,7 +4,7 @@ import Testing
 
 @testable import RetNetPlots
 
-@Suite("Rasteriser and PNG")
+@Suite("Rasterizer and PNG")
 struct RasterTests {
     private func darkness(_ raster: Rasterizer) -> Double {
         let sum = raster.pixels.reduce(0) { $0 + 255 - Int($1) }
@@ -34,7 +34,7 @@ struct RasterTests {
         #expect(abs(darkness(raster) - 50) < 0.5)
     }
 
-    @Test("Nothing is painted outside of the clip or of the picture")
+    @Test("Nothing is painted outside the clip or the picture")
     func clip() {
         var raster = Rasterizer(width: 10, height: 10)
         let clip = ChartRect(x: 2, y: 3, width: 4, height: 5)
@@ -57,7 +57,7 @@ struct RasterTests {
         #expect(StrokeGeometry.outline([ChartPoint(1, 1), ChartPoint(1, 1)], width: 2).isEmpty)
     }
 
-    @Test("PNG files have valid chunks and give the pixels back")
+    @Test("PNG files have valid chunks and the same pixels")
     func png() throws {
         let rgb: [UInt8] = [255, 0, 0, 0, 255, 0, 10, 20, 30, 40, 50, 60]
         let file = [UInt8](PNGEncoder.encode(width: 2, height: 2, rgb: rgb))
@@ -94,14 +94,14 @@ struct RasterTests {
             #expect(glyph.advance > 100)
             let points = glyph.outlines(stem: 80, halo: 0).joined()
             #expect(points.isEmpty == (value == 32))
-            // Letters stay near their own place, so that lines of text never collide.
+            // Letters stay near their baseline, so that lines of text never overlap.
             #expect(points.allSatisfy { $0.y > -240 && $0.y < 815 })
             #expect(points.allSatisfy { $0.x > -30 && $0.x < glyph.advance + 30 })
         }
         #expect(StrokeFont.width(of: "\u{6F22}", size: 10) > 0)
     }
 
-    @Test("Text is wrapped at spaces and hyphens and shortened at last")
+    @Test("Text is wrapped at spaces and hyphens and truncated at the end")
     func wrapping() {
         let lines = TextElement.wrap("one two-three four", width: 50, size: 12, maxLines: 5)
         #expect(lines == ["one two-", "three", "four"])

@@ -55,7 +55,7 @@ struct FormatTests {
         #expect(Format.percent(0.42) == "42.0%")
     }
 
-    @Test("Durations are written for people and as clocks")
+    @Test("Durations are written with units and as clocks")
     func durations() {
         #expect(Format.duration(seconds: 0) == "0 s")
         #expect(Format.duration(seconds: 0.000_25) == "250 us")

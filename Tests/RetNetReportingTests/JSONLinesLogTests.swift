@@ -15,7 +15,7 @@ struct JSONLinesLogTests {
         #expect(try folder.text("log.jsonl").hasSuffix("\n{\"z\":2,\"a\":false}\n"))
     }
 
-    @Test("Numbers that are not finite survive as strings")
+    @Test("Numbers that are not finite are kept as strings")
     func nonFinite() throws {
         let folder = try TemporaryFolder()
         let log = try JSONLinesLog(path: folder.file("log.jsonl"))
@@ -45,7 +45,7 @@ struct JSONLinesLogTests {
         #expect(record["n"] == .null)
     }
 
-    @Test("Truncation removes newer records and appending goes on")
+    @Test("Truncation removes newer records and appending continues")
     func truncate() throws {
         let folder = try TemporaryFolder()
         let log = try JSONLinesLog(path: folder.file("log.jsonl"))
@@ -59,7 +59,7 @@ struct JSONLinesLogTests {
         #expect(records.last?["again"] == .bool(true))
     }
 
-    @Test("A torn last line is dropped, a complete one without newline kept")
+    @Test("An incomplete last line is dropped, a complete one without newline kept")
     func tornLine() throws {
         let folder = try TemporaryFolder()
         try folder.write("{\"step\":1}\n{\"step\":2,\"lo", to: "torn.jsonl")
@@ -72,11 +72,14 @@ struct JSONLinesLogTests {
         #expect(try folder.text("whole.jsonl") == "{\"step\":1}\n{\"step\":2}\n")
     }
 
-    @Test("Readers skip a torn last line and objects but report other faults")
+    @Test("Readers skip an incomplete last line and objects but report other faults")
     func reading() throws {
         let folder = try TemporaryFolder()
         try folder.write("{\"step\":1,\"o\":{\"k\":1}}\n\n{\"st", to: "a.jsonl")
         #expect(try JSONLinesLog.records(at: folder.file("a.jsonl")) == [["step": 1]])
+        try folder.write("{\"a\":[1,{\"k\":[]}],\"b\":[2,[\"x\"]],\"c\":1e999,\"step\":1}\n", to: "c.jsonl")
+        #expect(
+            try JSONLinesLog.records(at: folder.file("c.jsonl")) == [["b": [2, ["x"]], "step": 1]])
         try folder.write("{\"step\":1}\noops\n{\"step\":2}\n", to: "b.jsonl")
         let path = folder.file("b.jsonl")
         #expect(throws: ReportingError.malformedRecord(path: path, line: 2)) {

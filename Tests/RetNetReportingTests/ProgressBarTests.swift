@@ -25,7 +25,7 @@ struct ProgressBarTests {
         }
     }
 
-    @Test("A terminal is redrawn at most ten times a second")
+    @Test("A terminal is redrawn at most ten times per second")
     func redraws() {
         let stage = Stage()
         let bar = stage.bar(isInteractive: true)
@@ -64,7 +64,7 @@ struct ProgressBarTests {
         #expect(stage.output.joined().allSatisfy { $0.isASCII })
     }
 
-    @Test("Log files get a line at intervals and at each tenth of the work")
+    @Test("Log files have a line at intervals and at each tenth of the steps")
     func logFile() {
         let stage = Stage()
         let bar = stage.bar(isInteractive: false)
@@ -96,7 +96,7 @@ struct ProgressBarTests {
         #expect(stage.output.count { $0.contains("worker") } == 16)
     }
 
-    @Test("NO_COLOR and TERM=dumb ask for plain text")
+    @Test("NO_COLOR and TERM=dumb select plain text")
     func environment() {
         #expect(Terminal.allowsRichText(environment: ["TERM": "xterm"]))
         #expect(Terminal.allowsRichText(environment: ["NO_COLOR": ""]))

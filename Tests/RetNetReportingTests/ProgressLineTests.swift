@@ -33,14 +33,14 @@ struct ProgressLineTests {
         #expect(text.contains("16:38 left"))
     }
 
-    @Test("The rich bar uses colours and heavy lines, the plain one only ASCII")
+    @Test("The rich bar uses colors and heavy lines, the plain one only ASCII")
     func styles() {
         #expect(line.bar(width: 120, isRich: true).contains("\u{2501}"))
         #expect(line.bar(width: 120, isRich: true).contains("\u{1B}["))
         #expect(line.bar(width: 120, isRich: false).allSatisfy { $0.isASCII })
     }
 
-    @Test("Unknown, zero and exceeded totals are shown sensibly")
+    @Test("Unknown, zero and exceeded totals are shown")
     func totals() {
         var other = line
         other.total = nil
@@ -81,7 +81,7 @@ struct RateEstimatorTests {
         #expect(rate.secondsLeft(step: 100, total: 140) == 20)
     }
 
-    @Test("A lasting change of speed takes over")
+    @Test("A lasting change of speed determines the estimate")
     func change() {
         var rate = RateEstimator(time: 0, step: 0)
         for step in 1...40 { rate.record(time: Double(step), step: step) }
@@ -96,7 +96,7 @@ struct RateEstimatorTests {
         #expect(rate.secondsPerStep == 1.0 / 1024)
     }
 
-    @Test("Nothing is claimed before the first interval")
+    @Test("There is no estimate before the first interval")
     func unknown() {
         var rate = RateEstimator(time: 0, step: 100)
         rate.record(time: 0.1, step: 101)

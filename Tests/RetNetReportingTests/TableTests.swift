@@ -43,7 +43,7 @@ struct TableTests {
                 """)
     }
 
-    @Test("Empty tables are harmless")
+    @Test("Empty tables are valid")
     func empty() {
         #expect(TextTable(header: []).text() == "\n\n")
         #expect(MarkdownTable(header: ["a"]).text() == "| a   |\n| --- |\n")

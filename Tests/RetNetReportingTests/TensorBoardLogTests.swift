@@ -52,7 +52,7 @@ struct TensorBoardLogTests {
         #expect(try text[2].fields()[0].fields()[0].text == "text")
     }
 
-    @Test("A resumed run tells where older values end")
+    @Test("A resumed run marks the end of older values")
     func resumed() throws {
         let folder = try TemporaryFolder()
         let log = try TensorBoardLog(directory: folder.path, resumedStep: 100)
@@ -63,7 +63,7 @@ struct TensorBoardLogTests {
         #expect(try events[1][2].fields()[0].varint == 1)
     }
 
-    @Test("Each log has a file of its own, and closed ones refuse records")
+    @Test("Each log has its own file, and closed logs refuse records")
     func files() throws {
         let folder = try TemporaryFolder()
         let first = try TensorBoardLog(directory: folder.path)

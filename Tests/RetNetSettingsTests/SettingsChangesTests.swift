@@ -55,7 +55,7 @@ struct SettingsChangesTests {
         #expect(base.merging(7) == 7)
     }
 
-    @Test func `changed settings lose their place in the file`() throws {
+    @Test func `changed settings have no position in the file`() throws {
         var document = try SettingsDocument(yaml: "a:\n  b: [1]\n  bc: 2\nd: 3")
         try document.set("a.b", "[5]")
         #expect(document.positions["a.b"] == nil)

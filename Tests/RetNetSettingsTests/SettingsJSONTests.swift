@@ -27,7 +27,7 @@ struct SettingsJSONTests {
         "{\"a\" 1}", "{\"a\":1 \"b\":2}", "1e999", "{\"a\":1,\"a\":2}", "// c\n1", "nulll", "\"\\u12g4\"",
         "]", ":",
     ])
-    func `what is not JSON is refused`(text: String) {
+    func `texts that are not JSON are refused`(text: String) {
         let error = #expect(throws: SettingsError.self) { try SettingsTree(json: text) }
         #expect(error?.problems.first?.position != nil)
     }
@@ -44,7 +44,7 @@ struct SettingsJSONTests {
         #expect(twice?.description.contains("'a' is given twice") == true)
     }
 
-    @Test func `deep nesting and every cut of a text are refused without a trap`() async throws {
+    @Test func `deep nesting and every prefix of a text are refused without a trap`() async throws {
         for count in [70, 100_000] {
             let text = String(repeating: "[", count: count) + String(repeating: "]", count: count)
             await Task.detached { _ = #expect(throws: SettingsError.self) { try SettingsTree(json: text) } }

@@ -151,7 +151,7 @@ struct SettingsReaderTests {
         #expect(error?.problems.map(\.path) == ["b"])
     }
 
-    @Test func `only objects with problems say so`() throws {
+    @Test func `only objects with problems report them`() throws {
         _ = try error("good: {x: 1}\nbad: {x: y}\nbad2: {x: 1}") { reader in
             let good = reader.object("good")
             let bad = reader.object("bad")
@@ -178,7 +178,7 @@ struct SettingsReaderTests {
         if meant == nil { #expect(error?.description.contains("known here: learning_rate, warmup") == true) }
     }
 
-    @Test func `contradictions are sentences of their own`() throws {
+    @Test func `contradictions have a text of their own`() throws {
         let error = try error("a: 3") { reader in
             _ = reader.int("a")
             reader.reportContradiction("a", "4 heads cannot share 3 keys; choose 1, 2 or 4")

@@ -5,7 +5,7 @@ import Testing
 @testable import RetNetStorage
 
 @Suite struct AtomicFileTests {
-    @Test func `a file is made and replaced whole, with size and checksum`() throws {
+    @Test func `a file is created and replaced as a whole, with size and checksum`() throws {
         try withTemporaryFolder { folder throws in
             let path = folder + "/a.bin"
             try AtomicFile.write(Data("old".utf8), to: path)
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test func `a failed write stays failed even if the closure hides it`() throws {
+    @Test func `a failed write remains an error even if the closure swallows it`() throws {
         guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
         try withTemporaryFolder { folder throws in
             expectStorageError("No space left") {
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test func `paths are split like the system does`() throws {
+    @Test func `paths are split as by the system`() throws {
         #expect(try TargetPath("a").folder == ".")
         #expect(try TargetPath("/a").folder == "/")
         #expect(try TargetPath("/a").sibling("b") == "/b")

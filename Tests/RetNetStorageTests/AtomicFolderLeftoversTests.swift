@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func `the only whole version survives the removal of leftovers and a new creation`() throws {
+    @Test func `the only complete version survives the removal of leftovers and a new creation`() throws {
         try withTemporaryFolder { folder throws in
             let path = folder + "/ckpt"
             let damaged = folder + "/.ckpt.old-ffffffffffffffff"
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test func `what a living writer is making is neither removed nor raced`() throws {
+    @Test func `temporaries of a living writer are neither removed nor recovered`() throws {
         try withTemporaryFolder { folder throws in
             let path = folder + "/ckpt"
             try AtomicFolder.create(at: path) { temporary in

@@ -12,7 +12,7 @@ import Testing
         try put(Data(), at: folder + "/sub/empty")
     }
 
-    @Test func `a folder appears whole with its checksums`() throws {
+    @Test func `a folder appears complete with its checksums`() throws {
         try withTemporaryFolder { folder throws in
             let path = folder + "/ckpt"
             try AtomicFolder.create(at: path) { temporary in

@@ -30,7 +30,7 @@ import Testing
         #expect(try Gzip.decompress(Data(member)) == Data("hello".utf8))
     }
 
-    @Test func `members that follow each other expand one after the other, with padding ignored`() throws {
+    @Test func `consecutive members are decompressed in order and padding is ignored`() throws {
         try withTemporaryFolder { folder throws in
             let parts = [randomData(300_000, seed: 4), Data(), Data("end".utf8)]
             let file = parts.map(Gzip.compress).reduce(Data(), +) + Data(repeating: 0, count: 500)
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    @Test func `no flipped bit gives other data`() throws {
+    @Test func `a flipped bit never gives other data`() throws {
         let data = randomData(60, seed: 6)
         let compressed = Gzip.compress(data)
         for bit in (10 * 8)..<(compressed.count * 8) {
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test func `the limit holds before anything too much is handed over`() throws {
+    @Test func `the limit is checked before data is passed on`() throws {
         try withTemporaryFolder { folder throws in
             try put(Gzip.compress(Data(repeating: 0, count: 10_000_000)), at: folder + "/bomb.gz")
             var received = 0

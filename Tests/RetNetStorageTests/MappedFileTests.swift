@@ -4,7 +4,7 @@ import Testing
 @testable import RetNetStorage
 
 @Suite struct MappedFileTests {
-    @Test func `a mapped file gives the bytes of the file`() throws {
+    @Test func `a mapped file has the bytes of the file`() throws {
         try withTemporaryFolder { folder throws in
             let data = randomData(100_003, seed: 1)
             try put(data, at: folder + "/a")
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    @Test func `what is no file is refused with its own reason`() throws {
+    @Test func `everything but a file is refused with its own reason`() throws {
         try withTemporaryFolder { folder throws in
             expectThrows(StorageError.notFound(path: folder + "/none")) {
                 try MappedFile(path: folder + "/none")
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func `an unreadable file is refused`() throws {
-        // The superuser may read everything.
+        // The superuser can read all files.
         guard geteuid() != 0 else { return }
         try withTemporaryFolder { folder throws in
             try put("x", at: folder + "/secret")

@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `the index decides, and stale files are ignored`() throws {
+    @Test func `the index selects the files, and stale files are ignored`() throws {
         try withTemporaryFolder { folder throws in
             try SafetensorsWriter(tensors(5)).writeShards(in: folder, maximumShardByteCount: 10)
             try put("rubbish", at: folder + "/model.safetensors")

@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    @Test func `providers are asked one by one with a sink`() throws {
+    @Test func `providers are called one by one with a sink`() throws {
         try withTemporaryFolder { folder throws in
             var calls: [String] = []
             let tensors = ["x", "y"].map { name in
