@@ -97,7 +97,7 @@ let package = Package(
                 "RetNetCheckpoints", "RetNetEvaluation", "RetNetGeneration", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch", "RetNetText",
                 "RetNetReporting", "RetNetPlots",
-                "RetNetStorage", "RetNetSettings",
+                "RetNetStorage", "RetNetSettings", "RetNetSystem", system,
             ], swiftSettings: strict),
         .target(
             name: "RetNetExperiments",

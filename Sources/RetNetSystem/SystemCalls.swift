@@ -130,6 +130,14 @@ package enum CurrentProcess {
         return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
+    #if canImport(Darwin)
+        /// Peak memory of the process in bytes (`getrusage`); 0 on failure.
+        package static var maximumResidentByteCount: Int {
+            var usage = rusage()
+            return getrusage(RUSAGE_SELF, &usage) == 0 ? Int(usage.ru_maxrss) : 0
+        }
+    #endif
+
     /// Sets an environment variable (`setenv`); returns false on failure.
     package static func setEnvironment(_ name: String, _ value: String) -> Bool {
         setenv(name, value, 1) == 0
@@ -154,8 +162,12 @@ package enum TerminationSignals {
     }
 
     /// Restores the default effect, which ends the process.
+    ///
+    /// May be called by a handler.
     package static func restoreDefaults() {
-        for number in [SIGINT, SIGTERM] { _ = signal(number, SIG_DFL) }
+        // No loop over an array, because a handler must not allocate.
+        _ = signal(SIGINT, SIG_DFL)
+        _ = signal(SIGTERM, SIG_DFL)
     }
 
     /// Unblocks the signals in this thread and in those that it starts.

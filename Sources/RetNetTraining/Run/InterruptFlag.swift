@@ -1,15 +1,9 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
+import RetNetSystem
 
 /// A request to stop at the next opportunity, raised by a signal or by the program.
 public final class InterruptFlag: @unchecked Sendable {
     // Sendable: one machine word that only ever goes from 0 to 1.
-    private let word: UnsafeMutablePointer<sig_atomic_t>
+    private let word: UnsafeMutablePointer<CInt>
     private let isOwner: Bool
 
     /// A flag that only ``raise()`` raises.
@@ -19,7 +13,7 @@ public final class InterruptFlag: @unchecked Sendable {
         isOwner = true
     }
 
-    private init(signalWord: UnsafeMutablePointer<sig_atomic_t>) {
+    private init(signalWord: UnsafeMutablePointer<CInt>) {
         word = signalWord
         isOwner = false
     }
@@ -35,7 +29,10 @@ public final class InterruptFlag: @unchecked Sendable {
     public static func onSignals() -> InterruptFlag {
         SignalWord.pointer.pointee = 0
         let flag = InterruptFlag(signalWord: SignalWord.pointer)
-        for number in [SIGINT, SIGTERM] { _ = signal(number, catchOnce) }
+        TerminationSignals.handle { _ in
+            SignalWord.pointer.pointee = 1
+            TerminationSignals.restoreDefaults()
+        }
         unblockSignals()
         return flag
     }
@@ -43,12 +40,7 @@ public final class InterruptFlag: @unchecked Sendable {
     /// Unblocks SIGINT and SIGTERM in this thread and those it starts.
     ///
     /// A parent may have started the process from a thread that blocks signals, and the mask is inherited.
-    public static func unblockSignals() {
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        for number in [SIGINT, SIGTERM] { sigaddset(&signals, number) }
-        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
-    }
+    public static func unblockSignals() { TerminationSignals.unblock() }
 
     /// True if a stop was requested.
     public var isRaised: Bool { word.pointee != 0 }
@@ -59,15 +51,9 @@ public final class InterruptFlag: @unchecked Sendable {
 
 /// The word that the signal handler writes, in global memory because a handler can reach nothing else.
 private enum SignalWord {
-    nonisolated(unsafe) static let pointer: UnsafeMutablePointer<sig_atomic_t> = {
-        let pointer = UnsafeMutablePointer<sig_atomic_t>.allocate(capacity: 1)
+    nonisolated(unsafe) static let pointer: UnsafeMutablePointer<CInt> = {
+        let pointer = UnsafeMutablePointer<CInt>.allocate(capacity: 1)
         pointer.initialize(to: 0)
         return pointer
     }()
-}
-
-private func catchOnce(_ number: Int32) {
-    SignalWord.pointer.pointee = 1
-    _ = signal(SIGINT, SIG_DFL)
-    _ = signal(SIGTERM, SIG_DFL)
 }

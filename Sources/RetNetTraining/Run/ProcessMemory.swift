@@ -1,12 +1,5 @@
 import Foundation
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
+import RetNetSystem
 
 /// The memory of this process.
 public enum ProcessMemory {
@@ -23,8 +16,7 @@ public enum ProcessMemory {
             else { return 0 }
             return kibibytes * 1024
         #else
-            var usage = rusage()
-            return getrusage(RUSAGE_SELF, &usage) == 0 ? Int(usage.ru_maxrss) : 0
+            return CurrentProcess.maximumResidentByteCount
         #endif
     }
 }

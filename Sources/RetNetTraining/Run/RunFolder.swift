@@ -1,13 +1,7 @@
 import Foundation
 import RetNetStorage
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
+import RetNetSystem
+import SystemPackage
 
 /// The folder of one training run, with the paths of its files.
 ///
@@ -164,7 +158,11 @@ extension RunFolder {
             (try? files.createSymbolicLink(atPath: temporary, withDestinationPath: "checkpoints/" + name))
                 != nil
         else { return }
-        if rename(temporary, modelLinkPath) != 0 { try? files.removeItem(atPath: temporary) }
+        do {
+            try FileSystem.move(temporary, to: modelLinkPath)
+        } catch {
+            try? files.removeItem(atPath: temporary)
+        }
     }
 
     /// Removes all but the newest `count` whole checkpoints; 0 keeps all.
@@ -188,22 +186,23 @@ extension RunFolder {
 
 /// The exclusive right to write a run folder; ends with the object or the process, however that ends.
 final class RunLock: Sendable {
-    private let descriptor: Int32
+    private let descriptor: FileDescriptor
 
-    /// Takes the lock of a run folder; throws ``TrainingError/runInUse(path:)`` when another holds it.
+    /// Takes the lock of a run folder; throws ``TrainingError/runInUse(path:)`` if another one holds it.
     init(folder: RunFolder) throws {
         let path = folder.lockPath
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
-            throw TrainingError.fileOperation(
-                "open the lock", path: path, reason: String(cString: strerror(errno)))
+        do {
+            descriptor = try FileDescriptor.open(
+                path, .readWrite, options: [.create, .closeOnExec],
+                permissions: FilePermissions(rawValue: 0o644))
+        } catch {
+            throw TrainingError.fileOperation("open the lock", path: path, reason: "\(error)")
         }
-        // File systems without locks report other errors: there, nothing protects and nothing refuses.
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
-            close(descriptor)
+        guard descriptor.tryLock() else {
+            try? descriptor.close()
             throw TrainingError.runInUse(path: folder.path)
         }
     }
 
-    deinit { close(descriptor) }
+    deinit { try? descriptor.close() }
 }
