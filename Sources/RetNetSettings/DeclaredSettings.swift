@@ -1,6 +1,6 @@
 /// A value whose settings are declared once, in a table.
 ///
-/// The table gives reading, writing, ranges, defaults and the rows of the reference:
+/// The table determines reading, writing, ranges, defaults and the rows of the reference:
 ///
 ///     struct ScheduleConfiguration: DeclaredSettings {
 ///         var warmupStepCount = 375
@@ -25,7 +25,7 @@ extension DeclaredSettings {
     /// Reads all declared settings over the defaults.
     public init(reading reader: SettingsReader) { self.init(reader, over: .standard) }
 
-    /// Reads the given settings over a base; without a reader the base itself.
+    /// Reads the given settings over a base; without a reader the value is the base.
     public init(_ reader: SettingsReader?, over base: Self) {
         self = base
         guard let reader else { return }
@@ -34,7 +34,7 @@ extension DeclaredSettings {
         if !reader.hasProblems { reportContradictions(to: reader) }
     }
 
-    /// All settings that apply, under their names in configuration files.
+    /// Settings that apply, under their names in configuration files.
     public var settings: SettingsTree {
         var object = SettingsObject()
         for setting in Self.declarations {
@@ -49,49 +49,9 @@ extension DeclaredSettings {
     }
 }
 
-/// A type whose settings appear in the reference.
-public protocol SettingsDocumented {
-    /// One row per setting, objects within included, with paths from this type.
-    static var settingsRows: [SettingsRow] { get }
-}
-
-/// One row of the reference of settings.
-public struct SettingsRow: Sendable, Equatable {
-    /// Dotted path from the root of the configuration.
-    public var path: String
-    /// Allowed values, as in error messages.
-    public var values: String
-    /// Default as YAML; nil if the setting is required or absent by default.
-    public var defaultText: String?
-    /// Description of the setting, a noun phrase with a full stop.
-    public var help: String
-    /// Setting that this one depends on, as in `kind: adafactor`; nil if it always applies.
-    public var condition: String?
-
-    /// Creates a row from its parts.
-    public init(
-        path: String, values: String, defaultText: String? = nil, help: String, condition: String? = nil
-    ) {
-        self.path = path
-        self.values = values
-        self.defaultText = defaultText
-        self.help = help
-        self.condition = condition
-    }
-
-    /// Returns the row as a part of an object, which may have a condition itself.
-    public func nested(in key: String, condition outer: String? = nil) -> SettingsRow {
-        var row = self
-        row.path = path.hasPrefix("[") ? key + path : "\(key).\(path)"
-        let conditions = [outer, condition].compactMap(\.self)
-        row.condition = conditions.isEmpty ? nil : conditions.joined(separator: ", ")
-        return row
-    }
-}
-
-/// The declaration of one setting of `Root`: name, place, allowed values and help text.
+/// The declaration of one setting of `Root`: name, property, allowed values and description.
 public struct Setting<Root> {
-    /// The name in configuration files.
+    /// Name in configuration files.
     public let key: String
     let help: String
     let values: String
@@ -107,7 +67,7 @@ public struct Setting<Root> {
         let refusal: String?
     }
 
-    /// A setting with its own reading and writing; `values` completes "must be" in errors and in the reference.
+    /// Creates a setting with custom reading and writing; `values` completes "must be" in errors and in the reference.
     public init(
         _ key: String, values: String, _ help: String, nestedRows: [SettingsRow] = [],
         read: @escaping (SettingsReader, inout Root) -> Void, write: @escaping (Root) -> SettingsTree?
@@ -120,10 +80,10 @@ public struct Setting<Root> {
         writeValue = write
     }
 
-    /// The same setting, read and written only where another setting allows it.
+    /// Returns the setting under a condition, without which it is neither read nor written.
     ///
     /// `text` names the condition in the reference, as in `kind: adafactor`. With a refusal, giving the setting
-    /// elsewhere is a contradiction with that text; without one, the name is unknown there.
+    /// without the condition is a contradiction with that text; otherwise the name is unknown then.
     public func when(_ text: String, _ holds: @escaping (Root) -> Bool, otherwise refusal: String? = nil)
         -> Setting
     {
@@ -132,7 +92,7 @@ public struct Setting<Root> {
         return setting
     }
 
-    /// The same setting, written only where it applies; it can be given everywhere.
+    /// Returns the setting under a condition, without which it is read but not written.
     public func writtenWhen(_ holds: @escaping (Root) -> Bool) -> Setting {
         var setting = Setting(
             key, values: values, help, nestedRows: nestedRows, read: readValue,
@@ -254,7 +214,7 @@ extension Setting {
         optional(key, path, "a text", help, { $0.optionalString(key) }, { .string($0) })
     }
 
-    /// A list of texts, or one text alone.
+    /// A list of texts, or a single text.
     public static func strings(
         _ key: String, _ path: WritableKeyPath<Root, [String]>, count: ClosedRange<Int> = 0...Int.max,
         _ help: String
@@ -283,7 +243,7 @@ extension Setting {
             { .string($0.rawValue) })
     }
 
-    /// A value with a text of its own, as in `chunkwise:128`; `values` completes "must be".
+    /// A value with a text form, as in `chunkwise:128`; `values` completes "must be".
     public static func parsed<Value>(
         _ key: String, _ path: WritableKeyPath<Root, Value>, values: String, _ help: String,
         parse: @escaping (String) -> Value?, text: @escaping (Value) -> String
@@ -304,7 +264,7 @@ extension Setting {
 // MARK: Objects
 
 extension Setting {
-    /// An object with declared settings of its own, read over the value that is there.
+    /// An object with declared settings, read over its current value.
     public static func object<Value: DeclaredSettings>(_ key: String, _ path: WritableKeyPath<Root, Value>)
         -> Setting
     {
@@ -372,7 +332,7 @@ extension Setting {
 // MARK: Parts
 
 extension Setting where Root: DeclaredSettings {
-    /// An object whose settings belong to `Root` itself.
+    /// An object whose settings are properties of `Root` itself.
     public static func group(_ key: String, _ settings: [Setting]) -> Setting {
         Setting(
             key, values: "an object", "", nestedRows: settings.flatMap { $0.rows(Root.standard) },
@@ -391,7 +351,7 @@ extension Setting where Root: DeclaredSettings {
 }
 
 extension Setting {
-    /// The settings of a part, under their own names among those of `Root`.
+    /// The settings of a part, as settings of `Root`.
     public static func inline<Part: DeclaredSettings>(_ path: WritableKeyPath<Root, Part>) -> [Setting] {
         Part.declarations.map { inner in
             var setting = Setting(

@@ -58,19 +58,19 @@ public struct SettingsDocument: Sendable {
         }
     }
 
-    /// Gives one setting a value; see ``SettingsTree/set(_:_:)``.
+    /// Sets one setting; see ``SettingsTree/set(_:_:)``.
     public mutating func set(_ dottedPath: String, _ yamlText: String) throws {
         try tree.set(dottedPath, yamlText)
         forgetPositions(under: dottedPath)
     }
 
-    /// Gives one setting a value; see ``SettingsTree/set(_:to:)``.
+    /// Sets one setting; see ``SettingsTree/set(_:to:)``.
     public mutating func set(_ dottedPath: String, to value: SettingsTree) throws {
         try tree.set(dottedPath, to: value)
         forgetPositions(under: dottedPath)
     }
 
-    /// Applies `path=value`, the text of one `--set` option.
+    /// Applies an assignment of the form `path=value`.
     public mutating func apply(assignment: String) throws {
         let (path, value) = try SettingsTree.split(assignment: assignment)
         try set(path, value)

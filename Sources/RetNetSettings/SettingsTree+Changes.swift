@@ -1,14 +1,14 @@
 extension SettingsTree {
-    /// Gives one setting a value, as `--set optimizer.betas[0]=0.9` on a command line does.
+    /// Sets one setting, for example `optimizer.betas[0]` to `0.9`.
     ///
-    /// The value is read as YAML, so `3e-4` is a number, `[1, 2]` a list and an empty value nothing. Objects on
-    /// the way that do not exist are made; an index may be one past the end of a list, which adds an element.
+    /// The value is read as YAML: `3e-4` is a number, `[1, 2]` a list, and an empty value is null. Missing objects
+    /// on the path are created; an index may be one past the end of a list, which adds an element.
     /// Throws ``SettingsError`` if the path does not fit the tree or the value is not YAML.
     public mutating func set(_ dottedPath: String, _ yamlText: String) throws {
         try set(dottedPath, to: Self.value(of: dottedPath, yaml: yamlText))
     }
 
-    /// Reads the text of one setting's value as YAML; throws ``SettingsError``.
+    /// Reads the value of a setting as YAML; throws ``SettingsError``.
     static func value(of dottedPath: String, yaml text: String) throws -> SettingsTree {
         do {
             return try SettingsTree(yaml: text)
@@ -23,7 +23,7 @@ extension SettingsTree {
         }
     }
 
-    /// Gives one setting a value; see ``set(_:_:)``.
+    /// Sets one setting; see ``set(_:_:)``.
     public mutating func set(_ dottedPath: String, to value: SettingsTree) throws {
         let steps = try SettingsPath.parse(dottedPath)
         try replace(steps[...], done: [], with: value)
@@ -163,5 +163,37 @@ struct SettingsPath {
             }
         }
         return result
+    }
+}
+
+/// A value for one setting, as in `optimizer.learning_rate=3e-4`.
+public struct SettingsAssignment: Sendable, Equatable {
+    /// Dotted path of the setting.
+    public var path: String
+    /// Value; null resets the setting to its default.
+    public var value: SettingsTree
+
+    /// Creates an assignment.
+    public init(_ path: String, _ value: SettingsTree) {
+        self.path = path
+        self.value = value
+    }
+
+    /// Parses `path=value` with a value in YAML; throws ``SettingsError``.
+    public init(parsing text: String) throws {
+        let (path, valueText) = try SettingsTree.split(assignment: text)
+        self.init(path, try SettingsTree.value(of: path, yaml: valueText))
+    }
+
+    /// Path of the list of which the assignment changes an element; nil if it does not assign an element.
+    public var listPath: String? {
+        path.firstIndex(of: "[").map { String(path[..<$0]) }
+    }
+}
+
+extension SettingsDocument {
+    /// Applies one assignment; throws ``SettingsError`` if its path does not fit the tree.
+    public mutating func apply(_ assignment: SettingsAssignment) throws {
+        try set(assignment.path, to: assignment.value)
     }
 }
