@@ -34,7 +34,8 @@ let package = Package(
         .library(
             name: "RetNet",
             targets: [
-                "RetNetModels", "RetNetText", "RetNetCheckpoints", "RetNetTraining", "RetNetGeneration",
+                "RetNetModels", "RetNetText", "RetNetStories", "RetNetCheckpoints", "RetNetTraining",
+                "RetNetGeneration",
                 "RetNetEvaluation",
             ]),
     ],
@@ -52,6 +53,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "RetNetSettings", dependencies: ["RetNetStorage", "Yams"], swiftSettings: strict),
         .target(name: "RetNetText", dependencies: ["RetNetStorage", "CRetNetZlib"], swiftSettings: strict),
+        .target(name: "RetNetStories", dependencies: ["RetNetText"], swiftSettings: strict),
         .target(
             name: "RetNetReporting", dependencies: ["RetNetStorage", "RetNetSystem", system],
             swiftSettings: strict),
@@ -88,7 +90,8 @@ let package = Package(
         .target(
             name: "RetNetEvaluation",
             dependencies: [
-                "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetText", "RetNetStorage",
+                "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetText", "RetNetStories",
+                "RetNetStorage",
             ],
             swiftSettings: strict),
         .target(
@@ -104,7 +107,8 @@ let package = Package(
             dependencies: [
                 "RetNetTraining", "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers",
                 "RetNetTorch",
-                "RetNetText", "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings",
+                "RetNetText", "RetNetStories", "RetNetReporting", "RetNetPlots", "RetNetStorage",
+                "RetNetSettings",
             ], swiftSettings: strict),
         .executableTarget(
             name: "retnet",
@@ -112,14 +116,17 @@ let package = Package(
                 "RetNetExperiments", "RetNetTraining", "RetNetGeneration", "RetNetEvaluation",
                 "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch",
-                "RetNetText",
+                "RetNetText", "RetNetStories",
                 "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 
         .testTarget(name: "RetNetStorageTests", dependencies: ["RetNetStorage", system]),
         .testTarget(name: "RetNetSettingsTests", dependencies: ["RetNetSettings"]),
-        .testTarget(name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStorage"]),
+        .testTarget(
+            name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStories", "RetNetStorage"]),
+        .testTarget(
+            name: "RetNetStoriesTests", dependencies: ["RetNetStories", "RetNetText", "RetNetStorage"]),
         .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetReporting", "RetNetStorage"]),
         .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTorch"]),
@@ -146,14 +153,14 @@ let package = Package(
             name: "RetNetEvaluationTests",
             dependencies: [
                 "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
-                "RetNetText",
+                "RetNetText", "RetNetStories",
             ]),
         .testTarget(
             name: "RetNetTrainingTests",
             dependencies: [
                 "RetNetTraining", "RetNetCheckpoints", "RetNetEvaluation", "RetNetGeneration", "RetNetModels",
                 "RetNetMixers", "RetNetLayers", "RetNetTorch",
-                "RetNetText",
+                "RetNetText", "RetNetStories",
                 "RetNetReporting",
                 "RetNetStorage",
                 "RetNetSettings",
@@ -162,7 +169,7 @@ let package = Package(
             name: "RetNetExperimentsTests",
             dependencies: [
                 "RetNetExperiments", "RetNetTraining", "RetNetModels", "RetNetMixers", "RetNetLayers",
-                "RetNetTorch", "RetNetText", "RetNetReporting",
+                "RetNetTorch", "RetNetText", "RetNetStories", "RetNetReporting",
             ]),
         .testTarget(name: "CommandTests", dependencies: ["retnet", "RetNetStorage"]),
     ],

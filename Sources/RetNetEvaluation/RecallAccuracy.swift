@@ -1,5 +1,6 @@
 import RetNetMixers
 import RetNetModels
+import RetNetStories
 import RetNetText
 import RetNetTorch
 

@@ -1,4 +1,4 @@
-import RetNetText
+import RetNetStories
 
 /// How many things told earlier in stories a model still knew when they came back.
 public struct RecallResult: Sendable, Equatable {

@@ -1,6 +1,7 @@
 import RetNetEvaluation
 import RetNetMixers
 import RetNetModels
+import RetNetStories
 import RetNetText
 import RetNetTorch
 import Testing

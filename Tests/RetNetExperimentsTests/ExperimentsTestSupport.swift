@@ -1,4 +1,5 @@
 import Foundation
+import RetNetStories
 import RetNetText
 import RetNetTorch
 

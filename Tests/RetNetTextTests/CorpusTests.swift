@@ -1,5 +1,6 @@
 import Foundation
 import RetNetStorage
+import RetNetStories
 import Testing
 
 @testable import RetNetText

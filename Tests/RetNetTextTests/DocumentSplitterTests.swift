@@ -1,3 +1,4 @@
+import RetNetStories
 import Testing
 
 @testable import RetNetText

@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetModels
 import RetNetSettings
+import RetNetStories
 import RetNetText
 import RetNetTorch
 import RetNetTraining

@@ -2,6 +2,7 @@ import Foundation
 import RetNetEvaluation
 import RetNetPlots
 import RetNetReporting
+import RetNetStories
 import RetNetText
 
 /// A task for fine-tuning and scoring a pretrained T5.

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetStorage
+import RetNetStories
 import RetNetText
 
 /// The texts of an experiment as bytes, for training and for scoring.

@@ -5,6 +5,7 @@ import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetStories
 import RetNetText
 import RetNetTorch
 import RetNetTraining

@@ -7,6 +7,7 @@ import RetNetModels
 import RetNetPlots
 import RetNetReporting
 import RetNetStorage
+import RetNetStories
 import RetNetText
 import RetNetTorch
 import RetNetTraining

@@ -1,6 +1,7 @@
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
+import RetNetStories
 import RetNetText
 import RetNetTorch
 import RetNetTraining

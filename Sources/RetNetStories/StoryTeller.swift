@@ -1,4 +1,6 @@
-/// Writes one story, sentence by sentence, and notes where facts are told and asked for.
+import RetNetText
+
+/// Writes one story, sentence by sentence, and records where facts are stated and asked for.
 struct StoryTeller {
     /// The text so far.
     private(set) var bytes: [UInt8] = []
@@ -7,11 +9,11 @@ struct StoryTeller {
     var generator: SeededGenerator
     /// The people of the story, in the order of their facts.
     var cast: [StoryPerson] = []
-    /// Whoever asks the questions.
+    /// The person who asks the questions.
     var asker = ""
-    /// Who knows the answers, in plots that have such a helper.
+    /// The person who gives the answers, in plots that have such a helper.
     var helper = ""
-    /// Who takes things away, in plots that have a thief.
+    /// The animal that takes things away, in plots that have a thief.
     var thief = ""
     private var startsParagraph = false
 
@@ -47,12 +49,12 @@ struct StoryTeller {
         say(pick(plot.closings), &scene)
     }
 
-    /// The next sentence begins a new paragraph.
+    /// Makes the next sentence begin a new paragraph.
     mutating func startParagraph() {
         startsParagraph = !bytes.isEmpty
     }
 
-    /// Writes a pattern: `$x` gives the word under x, `^x` also notes it as told, `~x` as an answer.
+    /// Writes a pattern: `$x` inserts the word of letter x, `^x` also records a statement, `~x` an answer.
     mutating func say(_ pattern: String, _ fact: inout StoryFact) {
         if startsParagraph { bytes.append(0x0A) } else if !bytes.isEmpty { bytes.append(0x20) }
         startsParagraph = false
@@ -130,12 +132,12 @@ struct StoryTeller {
         return fact
     }
 
-    /// One of the elements, which must not be empty.
+    /// Returns one of the elements, which must not be empty.
     mutating func pick<Element>(_ elements: [Element]) -> Element {
         elements[generator.integer(below: elements.count)]
     }
 
-    /// Different elements in random order, at most as many as there are.
+    /// Returns up to `count` different elements in random order.
     mutating func draw<Element>(_ count: Int, from elements: [Element]) -> [Element] {
         var elements = elements
         let count = min(count, elements.count)
@@ -150,11 +152,75 @@ struct StoryTeller {
         case UInt8(ascii: "p"): .person
         case UInt8(ascii: "o"): .thing
         case UInt8(ascii: "l"): .place
-        case UInt8(ascii: "c"): .colour
+        case UInt8(ascii: "c"): .color
         case UInt8(ascii: "n"): .animal
         case UInt8(ascii: "k"): .petName
         case UInt8(ascii: "j"): .trade
         default: nil
         }
+    }
+}
+
+// MARK: Facts
+
+extension StoryTeller {
+    /// Returns the facts of a plot, no two of which share a word that is asked for.
+    mutating func makeFacts(_ plot: StoryPlot, count: Int) -> [StoryFact] {
+        let owners = plot.heroTakesPart ? cast : Array(cast.dropFirst())
+        let count = plot.isAboutEachPerson ? owners.count : count
+        let places = StoryVocabulary.places.filter { !plot.needsOutdoors || $0.isOutdoors }
+        let chosenPlaces = draw(count, from: places)
+        let colors = draw(count, from: StoryVocabulary.colors)
+        let nouns = draw(count, from: StoryVocabulary.nouns)
+        let dishes = draw(count, from: StoryVocabulary.dishes)
+        let animals = draw(count, from: StoryVocabulary.animals)
+        let petNames = draw(count, from: StoryVocabulary.petNames)
+        let trades = draw(count, from: StoryVocabulary.trades)
+        let painted = draw(count, from: StoryVocabulary.paintedThings)
+        return (0..<count).map { index in
+            var fact = StoryFact()
+            let owner = owners[index % owners.count]
+            fact.set(owner)
+            let others = cast.filter { $0.name != owner.name }
+            fact["q"] = pick(others).name
+            fact["b"] = cast[0].name
+            fact["w"] = asker
+            fact["r"] = helper
+            fact["t"] = thief
+            fact.set(chosenPlaces[index])
+            fact["c"] = colors[index]
+            fact["k"] = petNames[index]
+            fact["y"] = painted[index]
+            switch plot.noun {
+            case .thing: fact.set(colors[index] + " " + nouns[index], as: "o")
+            case .dish: fact.set(dishes[index], as: "o")
+            case .animal: fact.set(animals[index], as: "n")
+            case .trade: fact.set(trades[index], as: "j")
+            case .painted: break
+            }
+            return fact
+        }
+    }
+
+    /// Returns the words of sentences about everybody.
+    mutating func groupFact(leavingOutFirst: Bool = false) -> StoryFact {
+        var fact = StoryFact()
+        let group = leavingOutFirst ? Array(cast.dropFirst()) : cast
+        fact.set(cast[0])
+        fact["q"] = cast[1].name
+        fact["b"] = cast[0].name
+        fact["g"] = Self.enumeration(group.map(\.name))
+        fact["u"] = StoryVocabulary.numbers[max(0, min(group.count - 2, 3))]
+        fact["d"] = pick(StoryVocabulary.weather)
+        fact["e"] = pick(StoryVocabulary.meetingPlaces)
+        fact["w"] = asker
+        fact["r"] = helper
+        fact["t"] = thief
+        return fact
+    }
+
+    private static func enumeration(_ names: [String]) -> String {
+        guard names.count > 1, let last = names.last else { return names.first ?? "" }
+        return names.dropLast().joined(separator: ", ") + " and " + last
     }
 }

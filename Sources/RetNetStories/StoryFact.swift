@@ -1,15 +1,15 @@
-/// Words that fill the places of sentence patterns, each under a letter.
+/// Words for the places of sentence patterns, each identified by a letter.
 ///
 /// The letters: `p` a person, with `s` she or he, `S` the same at the start of a sentence, `h` her or his;
 /// `q` another person; `g` the whole group; `o` a thing or dish, `a` its article; `i` and `I`
-/// the preposition of the place `l`; `n` and `v` animals, `k` a pet's name; `c` the colour of `y`; `j` a
-/// trade; `w` who asks, `r` who helps, `t` the thief, `b` the birthday child; `d` the weather, `e` a feeling
-/// or meeting place, `f` food, `u` a number, `x` how something looks.
+/// the preposition of the place `l`; `n` and `v` animals, `k` a pet's name; `c` the color of `y`; `j` a
+/// trade; `w` the person who asks, `r` the helper, `t` the thief, `b` the birthday child; `d` the weather, `e` a feeling
+/// or meeting place, `f` food, `u` a number, `x` the look of something.
 struct StoryFact {
     struct Slot {
         let letter: UInt8
         let text: String
-        /// Where the story told this word as part of the fact.
+        /// Byte range at which the story stated this word as part of the fact.
         var introduction: Range<Int>?
     }
 
@@ -45,30 +45,30 @@ struct StoryFact {
         self["l"] = place.name
     }
 
-    /// Sets a noun under a letter and its article under `a`.
+    /// Sets the noun of a letter, and its article as letter `a`.
     mutating func set(_ noun: String, as letter: Character) {
         self[letter] = noun
         self["a"] = noun.first.map { "aeiou".contains($0) } == true ? "an" : "a"
     }
 }
 
-/// Somebody in a story.
+/// A person in a story.
 struct StoryPerson {
     let name: String
     let isFemale: Bool
 }
 
-/// Somewhere in a story.
+/// A place in a story.
 struct StoryPlace {
     let preposition: String
     let name: String
     let isOutdoors: Bool
 }
 
-/// A question with its answer, in which `~` marks what is to be remembered.
+/// A question with its answer, in which `~` marks the words to recall.
 struct StoryQuestion {
-    /// The question as somebody says it and the answer of somebody else.
+    /// The question in the words of one person and the answer in those of another.
     let spoken: (question: String, answer: String)
-    /// The same as the story tells it.
+    /// Question and answer in the words of the narrator.
     let told: String
 }

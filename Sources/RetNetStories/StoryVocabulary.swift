@@ -1,4 +1,4 @@
-/// The words of the stories, other than those of the sentence patterns.
+/// The words that fill the places of sentence patterns.
 enum StoryVocabulary {
     static let people: [StoryPerson] =
         words(
@@ -12,7 +12,7 @@ enum StoryVocabulary {
             """
         ).map { StoryPerson(name: $0, isFemale: false) }
 
-    static let colours = words(
+    static let colors = words(
         "red blue green yellow white black silver golden orange purple pink brown")
 
     static let nouns = words(
@@ -46,7 +46,7 @@ enum StoryVocabulary {
         otter badger
         """)
 
-    /// Animals that only pass by, so that they are never asked for.
+    /// Animals that no fact is about.
     static let passers = words("puppy kitten sheep cow calf dog piglet chicken")
     static let smallAnimals = words("pigeon sparrow butterfly snail robin bee beetle ladybird kitten dog")
 
@@ -73,7 +73,7 @@ enum StoryVocabulary {
         """)
 
     static let family = phrases("Grandma, Grandpa, Mother, Father, Aunt Polly, Uncle Fred")
-    static let neighbours = family + phrases("the teacher, the farmer, the postman, the gardener")
+    static let neighbors = family + phrases("the teacher, the farmer, the postman, the gardener")
 
     static let weather = words("sunny windy cold warm bright quiet cloudy misty fine grey")
     static let feelings = phrases(
@@ -99,4 +99,74 @@ enum StoryVocabulary {
     private static func list(_ names: String, _ preposition: String, isOutdoors: Bool) -> [StoryPlace] {
         phrases(names).map { StoryPlace(preposition: preposition, name: $0, isOutdoors: isOutdoors) }
     }
+}
+
+/// The sentence patterns that any story may use.
+enum StorySentences {
+    static let openings = [
+        "One $d morning, $g went out together.",
+        "One $d afternoon, $g met in the $e.",
+        "It was a $d day, and $g were together.",
+        "Once upon a time there were $u friends called $g.",
+        "$g were good friends.",
+        "Long ago, $g lived in a little village by the sea.",
+        "$g had a whole day with nothing to do.",
+        "It was a $d Sunday, and $g were awake early.",
+        "On a $d day in spring, $g sat on the steps.",
+        "$g lived in the same street.",
+    ]
+
+    /// Sentences between facts and questions, without influence on any fact.
+    static let fillers = [
+        "A soft rain began to fall, but it soon stopped.",
+        "The wind blew, and the clouds moved fast.",
+        "The sun came out, and everything was warm.",
+        "It grew a little colder.",
+        "A rainbow stood over the hills.",
+        "Far away, a clock struck $u.",
+        "The leaves moved in the wind.",
+        "Then it was quiet for a while.",
+        "They shared some $f.",
+        "$p ate some $f and felt better.",
+        "$p was hungry, so they had some $f.",
+        "\"I am hungry,\" said $p. \"Me too,\" said $q.",
+        "\"Would you like some $f?\" asked $p. \"Yes, please,\" said $q.",
+        "A $x $n ran past.",
+        "A $x $n came up to $p and looked at $h shoes.",
+        "A $x $n walked right behind them.",
+        "They watched a $x $v for a while.",
+        "\"Look at that $x $v!\" said $p.",
+        "\"That cloud looks like a $v,\" said $p.",
+        "$p sang a song about a $x $v.",
+        "$p told a long story about a $v, and everybody laughed.",
+        "$p counted $u birds in the sky.",
+        "$p ran so fast that $q could not keep up.",
+        "\"Wait for me!\" called $q, and $p waited.",
+        "\"Let us have a race,\" said $p, and off they ran.",
+        "$p fell over, but $s did not cry.",
+        "$p felt $e.",
+        "$p felt $e, and so did $q.",
+        "\"I feel $e today,\" said $p.",
+        "\"Are you $e?\" asked $q. \"Yes, I am,\" said $p.",
+        "$q laughed so much that $p had to laugh too.",
+        "$p and $q jumped over puddles.",
+        "$p and $q sat side by side and did not say a word.",
+        "$p threw a stone into the water, and it made a big splash.",
+        "$p looked at the sky and thought about the sea.",
+        "$p took off $h shoes and walked in the grass.",
+        "$q knew a joke about a $v, but $p knew it already.",
+        "They picked $u flowers by the path.",
+        "They made $u boats out of paper.",
+        "They danced until they were out of breath.",
+        "They played tag, and $p won $u times.",
+        "They sang all the songs they knew.",
+        "A man came by with a cart and waved.",
+        "A woman on a bicycle said hello.",
+        "An old man asked them the way, and $p showed him.",
+        "Because the day was so long, $p had a short sleep.",
+        "When $p yawned, $q yawned too.",
+        "Although $p was tired, $s wanted to go on.",
+        "\"What is that noise?\" asked $q. It was only a $v.",
+        "\"I like days like this,\" said $p.",
+    ]
 }

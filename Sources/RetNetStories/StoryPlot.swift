@@ -1,6 +1,6 @@
 /// The sentence patterns of one kind of story; `StoryFact` explains their letters.
 struct StoryPlot {
-    /// What the facts are about, beside a person and a place.
+    /// The kind of noun in the facts, in addition to a person and a place.
     enum Noun {
         case thing
         case dish
@@ -10,23 +10,23 @@ struct StoryPlot {
     }
 
     var noun = Noun.thing
-    /// Whether there is one fact for each person who takes part, rather than a free number.
+    /// True if each person who takes part has one fact; otherwise two to four facts.
     var isAboutEachPerson = true
-    /// Whether the first person has a fact as well.
+    /// True if the first person has a fact as well.
     var heroTakesPart = true
     var needsOutdoors = false
     var usesOpenings = true
     var castSizes = [2, 3, 3, 3, 4]
-    var askers = StoryVocabulary.neighbours
+    var askers = StoryVocabulary.neighbors
     var beginnings: [String]
     var facts: [String]
     /// Patterns for facts that follow another.
     var laterFacts: [String]
     /// Short remarks after a fact, which may use its words but not change it.
     var asides: [String]
-    /// What ends the facts.
+    /// Sentences after the last fact.
     var factEndings: [String]
-    /// What leads to the questions.
+    /// Sentences before the questions.
     var returns: [String]
     var questions: [StoryQuestion]
     var closings: [String]

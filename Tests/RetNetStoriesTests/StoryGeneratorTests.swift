@@ -1,8 +1,8 @@
 import Foundation
 import RetNetStorage
+import RetNetStories
+import RetNetText
 import Testing
-
-@testable import RetNetText
 
 @Suite struct StoryGeneratorTests {
     private func stories(_ count: Int, seed: UInt64 = 1) -> [Story] {
