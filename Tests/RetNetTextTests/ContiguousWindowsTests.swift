@@ -131,7 +131,7 @@ import Testing
         }
         refuse("fingerprint") { $0.fingerprint ^= 1 }
         refuse("kind") { $0.kind = "contiguous+cut" }
-        refuse("row places") { $0.rows.removeLast() }
+        refuse("row positions") { $0.rows.removeLast() }
         refuse("outside the data") { $0.rows[0].piece = 100 }
         refuse("outside the data") { $0.rows[0].piece = -1 }
         refuse("outside the data") { $0.rows[1].offset = 1_000 }

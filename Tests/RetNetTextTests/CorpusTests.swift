@@ -70,7 +70,7 @@ import Testing
     @Test func `nothing to read is an error`() throws {
         try withTemporaryFolder { folder in
             expectTextError("no .txt") { _ = try Corpus(path: folder) }
-            expectTextError("no file or folder") { _ = try Corpus(paths: []) }
+            expectTextError("at least one file or folder") { _ = try Corpus(paths: []) }
             let path = try put("", at: folder + "/a.txt")
             expectTextError("no text in", path) {
                 _ = try Corpus(path: path).tokenStream(tokenizer: tokenizer)
@@ -123,7 +123,7 @@ import Testing
             let other = OffsetTokenizer()
             #expect(
                 try Corpus(path: path).tokenStream(tokenizer: other, cache: cache).vocabularySize == 1_000)
-            expectTextError("something else") {
+            expectTextError("other content") {
                 _ = try Corpus(path: path).tokenStream(tokenizer: tokenizer, cache: path)
             }
             #expect(try String(contentsOfFile: path, encoding: .utf8) == "newer")

@@ -49,6 +49,16 @@ import Testing
         }
     }
 
+    @Test(arguments: ["file", "blank_lines:2", "text:<|end|>", "text:a:b"])
+    func `the text form of a separator is read back`(text: String) throws {
+        #expect(try #require(DocumentSeparator(text)).description == text)
+    }
+
+    @Test(arguments: ["", "files", "text:", "blank_lines:0", "blank_lines:x", "blank_lines:"])
+    func `a malformed separator is not read`(text: String) {
+        #expect(DocumentSeparator(text) == nil)
+    }
+
     @Test func `random text is cut in the same way however it comes`() throws {
         var generator = SeededGenerator(seed: 21)
         for _ in 0..<300 {

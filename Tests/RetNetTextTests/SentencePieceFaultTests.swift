@@ -20,17 +20,17 @@ import Testing
         func expect(_ piece: String, _ change: @escaping (inout SentencePieceWriter) -> Void) {
             expectTextError("spiece.model", piece, "at byte") { _ = try load(model(change)) }
         }
-        expect("no piece for what is unknown") { $0.pieces.remove(at: 0) }
-        expect("is there twice") { $0.pieces.append(("a", -1, .userDefined)) }
-        expect("is there twice") { $0.pieces.append(("<s>", -1, .control)) }
+        expect("no unknown piece") { $0.pieces.remove(at: 0) }
+        expect("occurs twice") { $0.pieces.append(("a", -1, .userDefined)) }
+        expect("occurs twice") { $0.pieces.append(("<s>", -1, .control)) }
         expect("a second unknown piece") { $0.pieces.append(("<unk2>", -1, .unknown)) }
         expect("a piece is empty") { $0.pieces.append(("", -1, .normal)) }
         expect("the score nan") { $0.pieces.append(("x", .nan, .normal)) }
-        expect("stands for no byte") { $0.pieces.append(("<0x00>", 0, .byte)) }
+        expect("is not one of the byte pieces") { $0.pieces.append(("<0x00>", 0, .byte)) }
         expect("no piece for the byte 0") { $0.fallsBackToBytes = true }
         expect("unknown type 9") { $0.type = 9 }
         expect("no pieces") { $0.pieces = [] }
-        expect("stands for no byte") {
+        expect("is not one of the byte pieces") {
             $0.addBytes()
             $0.pieces.append(("<0xgg>", 0, .byte))
         }
@@ -41,14 +41,14 @@ import Testing
 
     @Test(
         arguments: [
-            ([0x0A], "a number is cut off"), ([0x0A, 0x05, 0x61], "5 bytes long, but 1 are left"),
+            ([0x0A], "a number is truncated"), ([0x0A, 0x05, 0x61], "5 bytes long, but 1 are left"),
             ([0x0B], "unknown wire type 3"), ([0x02], "the number 0"), ([0x08, 0x01], "wrong wire type"),
-            ([0x0D, 0x01], "a number is cut off"), ([0x09, 1, 2, 3], "a number is cut off"),
-            ([0x0A, 0x02, 0x08, 0x01], "field 1 of a piece is of the wrong wire type"),
+            ([0x0D, 0x01], "a number is truncated"), ([0x09, 1, 2, 3], "a number is truncated"),
+            ([0x0A, 0x02, 0x08, 0x01], "field 1 of a piece has the wrong wire type"),
             ([UInt8](repeating: 0xFF, count: 12), "longer than 64 bits"),
             ([0x12] + [UInt8](repeating: 0xFF, count: 8) + [0x7F], "bytes long, but 0 are left"),
-            ([0x12, 0x02, 0x1A, 0x00], "the training settings is of the wrong wire type"),
-            ([0x1A, 0x02, 0x10, 0x00], "a normalizer is of the wrong wire type"), ([], "no pieces"),
+            ([0x12, 0x02, 0x1A, 0x00], "the training settings has the wrong wire type"),
+            ([0x1A, 0x02, 0x10, 0x00], "a normalizer has the wrong wire type"), ([], "no pieces"),
         ] as [([UInt8], String)])
     func `Bytes that are no message are refused`(bytes: [UInt8], piece: String) {
         expectTextError(piece) { _ = try load(bytes) }
@@ -78,7 +78,7 @@ import Testing
         #expect(wild.decode(wild.encode("a")) == "a")
         var endless: [UInt8] = [4, 0, 0, 0, 0, 0, 0, 0]
         endless += [UInt8](repeating: 65, count: 5_000) + [0]
-        expectTextError("texts without end") { _ = try load(withMap(endless)) }
+        expectTextError("a text without end") { _ = try load(withMap(endless)) }
     }
 
     @Test func `No truncated file traps`() throws {

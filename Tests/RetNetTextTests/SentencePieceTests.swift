@@ -249,7 +249,9 @@ import Testing
     @Test func `Names mean the built-in tokenizers`() throws {
         #expect(try TokenizerLoader.load(named: "byte") is ByteTokenizer)
         #expect(try TokenizerLoader.load(named: "byte-sentinel") is SentinelByteTokenizer)
-        expectTextError("neither byte") { _ = try TokenizerLoader.load(named: "/no/such/file.model") }
+        expectTextError("does not exist; use 'byte'") {
+            _ = try TokenizerLoader.load(named: "/no/such/file.model")
+        }
     }
 
     @Test func `A token file of pieces gives the text back`() throws {

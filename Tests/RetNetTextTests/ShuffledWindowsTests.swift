@@ -118,7 +118,7 @@ import Testing
             _ = try ShuffledWindows(stream: stream, rowCount: 0, length: 2, seed: 0)
         }
         expectTextError("length") { _ = try ShuffledWindows(stream: stream, rowCount: 1, length: 0, seed: 0) }
-        expectTextError("too many") {
+        expectTextError("fewer or shorter rows") {
             _ = try ShuffledWindows(stream: stream, rowCount: .max, length: 2, seed: 0)
         }
         let plain = try numberedStream([10], beginToken: nil)

@@ -14,7 +14,7 @@ import Testing
         inputs: Int, length: Int, noise: Int, spans: Int, targets: Int
     ) throws {
         let corruption = try corruption()
-        let found = try corruption.pieceLength(inputLength: inputs)
+        let found = try corruption.windowLength(inputLength: inputs)
         #expect(found.length == length)
         #expect(found.targetLength == targets)
         let counts = corruption.noise(length: length)
@@ -100,7 +100,7 @@ import Testing
         #expect(throws: TextError.self) {
             try few.corrupt([1, 2, 3, 4], mask: [true, false, true, false])
         }
-        #expect(throws: TextError.self) { try few.pieceLength(inputLength: 2) }
+        #expect(throws: TextError.self) { try few.windowLength(inputLength: 2) }
     }
 
     @Test func `The sentinel tokenizer gives every text back and is loaded from its folder`() throws {

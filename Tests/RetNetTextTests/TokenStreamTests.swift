@@ -32,7 +32,7 @@ import Testing
         expectTextError("0..<6", "0..<5") { _ = try stream.tokens(in: 0..<6) }
         expectTextError("-1..<2") { _ = try stream.tokens(in: -1..<2) }
         expectTextError("1..<2") { _ = try stream.range(ofDocument: 1) }
-        expectTextError("holds 2 tokens") {
+        expectTextError("capacity of 2 tokens") {
             try withUnsafeTemporaryAllocation(of: Int32.self, capacity: 2) {
                 try stream.copy(0..<3, into: $0)
             }

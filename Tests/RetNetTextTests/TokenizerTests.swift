@@ -49,9 +49,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("{\"kind\": \"magic\"}", "\"magic\", which is unknown"),
+        ("{\"kind\": \"magic\"}", "unknown tokenizer kind 'magic'"),
         ("{\"tokenizer_class\": \"LlamaTokenizer\"}", "LlamaTokenizer"),
-        ("{}", "\"kind\" is missing"), ("[1]", "not a JSON object"), ("{", "not JSON"),
+        ("{}", "'kind' is missing"), ("[1]", "not a JSON object"), ("{", "not JSON"),
         ("{\"kind\": 3}", "wrong type"), ("{\"kind\": \"byte\", \"vocab_size\": 300}", "vocab_size is 300"),
         ("{\"kind\": \"byte\", \"bos_token_id\": 1}", "bos_token_id is 1"), ("", "not JSON"),
     ])

@@ -25,13 +25,13 @@ enum TinyT5 {
     }
 
     /// Examples of different lengths.
-    static func pairs(_ count: Int) -> [TokenPair] {
-        (0..<count).map { index -> TokenPair in
+    static func pairs(_ count: Int) -> [EncodedExample] {
+        (0..<count).map { index -> EncodedExample in
             var source: [Int32] = []
             var target: [Int32] = []
             for place in 0..<(3 + index % 4) { source.append(Int32(10 + (index * 7 + place * 3) % 90)) }
             for place in 0..<(1 + index % 3) { target.append(Int32(40 + (index * 5 + place) % 50)) }
-            return TokenPair(source: source + [1], target: target + [1])
+            return EncodedExample(source: source + [1], target: target + [1])
         }
     }
 
@@ -157,7 +157,7 @@ struct FixedPairs: TextToTextSource {
             TextToTextExample(input: "sst2 sentence: \($0.0)", target: $0.1)
         }
         let pairs = examples.map {
-            TokenPair(
+            EncodedExample(
                 source: tokenizer.encode($0.input), target: tokenizer.encode($0.target), endToken: 1,
                 sourceLength: 40, targetLength: 12)
         }

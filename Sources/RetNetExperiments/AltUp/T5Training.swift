@@ -114,7 +114,7 @@ struct T5Training {
     ) throws -> (model: T5Model, finalLoss: Double) {
         let store = ParameterStore(source: .random(seed: UInt64(seed)), device: context.device)
         let model = try T5Model(configuration, parameters: store, computeType: context.computeType)
-        let source = try ObjectiveWindows(
+        let source = try TextToTextWindows(
             stream: training, objective: .spanCorruption(Self.corruption), rowCount: settings.batch,
             inputLength: settings.sourceLength, seed: UInt64(seed))
         let trainer = try Trainer(
@@ -131,7 +131,7 @@ struct T5Training {
 
     /// Returns loss and accuracy of masked spans of the validation text, which are the same for all models.
     private func spanScores(_ model: T5Model) throws -> [String: Double] {
-        let windows = try ObjectiveWindows(
+        let windows = try TextToTextWindows(
             stream: validation, objective: .spanCorruption(Self.corruption), rowCount: 2 * settings.batch,
             inputLength: settings.sourceLength, seed: 7)
         let score = try model.score(windows.evaluationBatches(of: validation))
@@ -159,9 +159,10 @@ struct T5Training {
         let model = try T5Model(configuration, parameters: store, computeType: context.computeType)
         let tokenizer = SentinelByteTokenizer()
         let source = try TextToTextMixture(
-            sets: tasks.map { task in
-                TextToTextSet(name: task.name, examples: task.training.map { pair($0, tokenizer, tuning) })
-            }, shares: MixtureRates.shares(sizes: tasks.map(\.size)), rowCount: tuning.batch,
+            tasks: tasks.map { task in
+                TextToTextMixture.Task(
+                    name: task.name, examples: task.training.map { pair($0, tokenizer, tuning) })
+            }, shares: TextToTextMixture.shares(sizes: tasks.map(\.size)), rowCount: tuning.batch,
             inputLength: tuning.sourceLength, targetLength: tuning.targetLength, isPacked: false,
             seed: UInt64(seed))
         let trainer = try Trainer(
@@ -194,8 +195,8 @@ struct T5Training {
 
     private func pair(
         _ example: TextToTextExample, _ tokenizer: SentinelByteTokenizer, _ tuning: Settings.Tuning
-    ) -> TokenPair {
-        TokenPair(
+    ) -> EncodedExample {
+        EncodedExample(
             source: tokenizer.encode(example.input), target: tokenizer.encode(example.target),
             endToken: tokenizer.endToken ?? 1, sourceLength: tuning.sourceLength,
             targetLength: tuning.targetLength)
@@ -258,7 +259,7 @@ extension T5Training {
         /// Lengths in tokens of uncorrupted text, source and target.
         var lengths: (piece: Int, source: Int, target: Int) {
             get throws {
-                let (piece, target) = try T5Training.corruption.pieceLength(inputLength: sourceLength)
+                let (piece, target) = try T5Training.corruption.windowLength(inputLength: sourceLength)
                 return (piece, sourceLength, target)
             }
         }

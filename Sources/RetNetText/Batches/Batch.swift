@@ -1,24 +1,26 @@
-/// One step's input: rows of tokens and, for each, the token that comes next.
+/// The input of one training or evaluation step of a language model: rows of tokens with their next tokens.
+///
+/// Made by the sources of batches (``ShuffledWindows``, ``ContiguousWindows``) and by ``EvaluationWindows``.
 public struct Batch: Hashable, Sendable {
-    /// The target of a place where nothing is to be predicted: -100.
+    /// The target at positions without a prediction: -100.
     public static let ignoredTarget: Int32 = -100
 
     /// The number of rows (B).
     public let rowCount: Int
     /// The number of tokens of each row (T).
     public let length: Int
-    /// The inputs, row after row: B times T tokens.
+    /// The input tokens, row after row [B, T].
     public let tokens: [Int32]
-    /// The token after each input, or `ignoredTarget`.
+    /// The token after each input, or `ignoredTarget` [B, T].
     public let targets: [Int32]
-    /// For each row, whether the carried state is to be reset before this batch.
+    /// For each row, true if the carried state has to be reset before this batch [B].
     public let resets: [Bool]
-    /// For each row, the places in it at which a document or a cut piece of one starts, in order.
+    /// For each row, the positions at which a document or a piece of one starts, in order [B].
     ///
-    /// Place 0 is listed only where a start falls on it; see `resets` for what to do there.
+    /// Position 0 is listed only if a start falls on it; `resets` says whether to reset the state there.
     public let documentStarts: [[Int]]
 
-    /// Rows that each begin anew, for sources that make up their tokens; there must be B times T of both.
+    /// Creates rows without a carried state from B times T tokens and targets each, for generated tokens.
     public init(rowCount: Int, length: Int, tokens: [Int32], targets: [Int32]) {
         self.init(
             rowCount: rowCount, length: length, tokens: tokens, targets: targets,
@@ -44,7 +46,7 @@ public struct Batch: Hashable, Sendable {
     }
 }
 
-/// Fills a batch row by row.
+/// Assembles a batch row by row.
 struct BatchBuilder {
     private let length: Int
     private let paddingToken: Int32
@@ -79,18 +81,23 @@ struct BatchBuilder {
             documentStarts: documentStarts)
     }
 
-    /// Throws `TextError.invalidArgument` unless a batch can have this shape.
+    /// Throws `TextError.invalidArgument` if a batch cannot have this shape.
     static func check(rowCount: Int, length: Int) throws {
         guard rowCount > 0 else {
-            throw TextError.invalidArgument(name: "rowCount", reason: "\(rowCount) rows make no batch")
+            throw TextError.invalidArgument(
+                name: "rowCount", reason: "\(rowCount) is out of range; use at least 1")
         }
         guard length > 0 else {
-            throw TextError.invalidArgument(name: "length", reason: "\(length) tokens make no window")
+            throw TextError.invalidArgument(
+                name: "length", reason: "\(length) is out of range; use at least 1")
         }
         let (count, overflows) = rowCount.multipliedReportingOverflow(by: length)
         guard !overflows, count <= Int(Int32.max) else {
             throw TextError.invalidArgument(
-                name: "rowCount", reason: "\(rowCount) rows of \(length) tokens are too many for one batch")
+                name: "rowCount",
+                reason:
+                    "\(rowCount) rows of \(length) tokens exceed \(Int32.max) tokens; use fewer or shorter rows"
+            )
         }
     }
 }

@@ -1,12 +1,12 @@
-/// Training windows that continue each other from batch to batch, for carrying the state along.
+/// Training windows that continue each other from batch to batch, so that the state can be carried along.
 ///
 /// Each row reads documents from beginning to end and then takes the next one from a common queue, which
-/// holds all documents in a new random order each epoch; rows that are ahead go on with the next epoch. So
-/// that all rows have different text, documents longer than a row's share of the stream are cut into
-/// pieces. In each epoch every token is an input exactly once; the target after the end of a document is
-/// `<bos>` or, without one, ignored.
+/// contains all documents in a new random order in each epoch; rows that are ahead continue with the next
+/// epoch. Documents longer than a row's share of the stream are cut into pieces, so that all rows have
+/// different text. In each epoch every token is an input exactly once; the target after the end of a document
+/// is `<bos>` or, without one, ignored.
 public struct ContiguousWindows: BatchSource {
-    /// The tokens that the windows are cut from.
+    /// The tokens from which the windows are cut.
     public let stream: TokenStream
     /// The number of rows of a batch.
     public let rowCount: Int
@@ -14,14 +14,14 @@ public struct ContiguousWindows: BatchSource {
     public let length: Int
     /// The seed of the order.
     public let seed: UInt64
-    /// Whether a window ends where its document ends, with padding after it.
+    /// True if a window ends at the end of its document, with padding after it.
     ///
-    /// Then each document starts a window and `resets` says so. Otherwise documents follow each other in a
-    /// row without a gap, and only a start that happens to fall on a window's start resets the row.
+    /// Each document then starts a window, with `resets` set. Otherwise documents follow each other in a
+    /// row without a gap, and only a document that happens to start at a window's start resets the row.
     public let cutsAtDocuments: Bool
-    /// How many times the whole data has been handed out.
+    /// The number of completed passes over the data.
     public private(set) var epoch = 0
-    /// Where each piece starts in the stream, and the end of the last.
+    /// The start of each piece in the stream, and the end of the last.
     private let bounds: [Int]
     private var permutation: IndexPermutation
     private var index = 0
@@ -30,7 +30,7 @@ public struct ContiguousWindows: BatchSource {
     /// Creates the source at the start of epoch 0.
     ///
     /// Throws `TextError.corpusTooShort` if the stream has fewer than `length + 1` tokens and
-    /// `TextError.invalidArgument` for impossible shapes.
+    /// `TextError.invalidArgument` for invalid shapes.
     public init(
         stream: TokenStream, rowCount: Int, length: Int, seed: UInt64, cutsAtDocuments: Bool = false
     ) throws {
@@ -51,7 +51,7 @@ public struct ContiguousWindows: BatchSource {
     /// The number of inputs of each batch, padding included.
     public var tokensPerBatch: Int { rowCount * length }
 
-    /// The place in the data.
+    /// The position in the data.
     public var state: BatchSourceState {
         BatchSourceState(
             kind: cutsAtDocuments ? "contiguous+cut" : "contiguous", fingerprint: stream.fingerprint,
@@ -59,7 +59,7 @@ public struct ContiguousWindows: BatchSource {
             index: index, rows: rows)
     }
 
-    /// Goes to a saved place; throws `TextError.stateMismatch` if it belongs to other data or settings.
+    /// Moves to a saved position; throws `TextError.stateMismatch` if it belongs to other data or settings.
     public mutating func restore(_ state: BatchSourceState) throws {
         try state.check(belongsWith: self.state)
         let pieceCount = bounds.count - 1
@@ -84,7 +84,7 @@ public struct ContiguousWindows: BatchSource {
         rows = state.rows
     }
 
-    /// The next batch; throws `TextError` if a token of the data is damaged.
+    /// Returns the next batch; throws `TextError` if a token of the data is outside the vocabulary.
     public mutating func next() throws -> Batch {
         let start = self
         do {
@@ -93,7 +93,7 @@ public struct ContiguousWindows: BatchSource {
             for row in 0..<rowCount { try addWindow(ofRow: row, to: &builder) }
             return builder.batch()
         } catch {
-            // A failed call leaves the place unchanged.
+            // A failed call leaves the position unchanged.
             self = start
             throw error
         }
@@ -121,7 +121,7 @@ public struct ContiguousWindows: BatchSource {
         builder.add(tokens: inputs, targets: targets, resets: starts.first == 0, documentStarts: starts)
     }
 
-    /// The target of the input before `position`.
+    /// Returns the target of the input before `position`.
     private func target(at position: Int) throws -> Int32 {
         let isEnd = position == stream.tokenCount
         if isEnd || stream.starts[stream.documentIndex(at: position)] == position {
@@ -141,14 +141,14 @@ public struct ContiguousWindows: BatchSource {
         return piece
     }
 
-    /// The starts of all pieces: those of the documents and the cuts of long ones.
+    /// Returns the starts of all pieces: documents, and cuts of long documents.
     private static func pieces(of stream: TokenStream, rowCount: Int, length: Int) -> [Int] {
         let share = stream.tokenCount / rowCount + (stream.tokenCount % rowCount == 0 ? 0 : 1)
         let maximum = max(share, length)
         var bounds: [Int] = []
         bounds.reserveCapacity(stream.starts.count)
         for (start, end) in zip(stream.starts, stream.starts.dropFirst()) {
-            // Pieces of nearly equal length rather than full ones and a crumb.
+            // Pieces of nearly equal length rather than full ones and a short rest.
             let count = end - start
             let pieceCount = count / maximum + (count % maximum == 0 ? 0 : 1)
             for piece in 0..<pieceCount {

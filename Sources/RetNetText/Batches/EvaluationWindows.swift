@@ -1,41 +1,44 @@
-/// Reads a whole stream once, from front to back, in windows, at constant memory.
+/// A single pass over a stream, from front to back, in windows, at constant memory.
 ///
 /// Every token but the first is a target exactly once. Either one row carries its state from window to
-/// window, or each window stands alone.
+/// window, or each window is independent.
 public struct EvaluationWindows: Sendable {
-    /// How windows depend on each other.
+    /// The dependence of windows on each other.
     public enum Mode: Hashable, Sendable {
         /// One row; the state is carried from window to window and reset only at the start of the stream.
         case carried
         /// One row whose windows end where documents end; the state is reset at the start of each document,
         /// and the target after a document's end is `<bos>` or ignored.
         case carriedWithinDocuments
-        /// Up to `rowCount` windows a batch, each on its own.
+        /// Up to `rowCount` independent windows per batch.
         ///
-        /// Every window but the first begins with `overlap` tokens of context whose targets are ignored
-        /// because the window before has them.
+        /// Every window but the first begins with `overlap` tokens of context, whose targets are ignored
+        /// because they belong to the window before.
         case independent(rowCount: Int, overlap: Int)
     }
 
-    /// The tokens that are read.
+    /// The tokens to read.
     public let stream: TokenStream
     /// The largest number of inputs of a window.
     public let length: Int
-    /// How windows depend on each other.
+    /// The dependence of windows on each other.
     public let mode: Mode
-    /// The place of the next input that no window has had with its target.
+    /// The position of the first input whose target no window has contained yet.
     public private(set) var position = 0
 
     /// Creates a reader at the start of the stream.
     ///
-    /// Throws `TextError.invalidArgument` for impossible shapes (`overlap` must be less than `length`) and
-    /// `TextError.corpusTooShort` if the stream has only one token, so that there is nothing to predict.
+    /// Throws `TextError.invalidArgument` for invalid shapes (`overlap` must be less than `length`) and
+    /// `TextError.corpusTooShort` if the stream has only one token.
     public init(stream: TokenStream, length: Int, mode: Mode = .carried) throws {
         if case .independent(let rowCount, let overlap) = mode {
             try BatchBuilder.check(rowCount: rowCount, length: length)
             guard overlap >= 0, overlap < length else {
                 throw TextError.invalidArgument(
-                    name: "overlap", reason: "\(overlap) is outside 0..<\(length), the window length")
+                    name: "overlap",
+                    reason:
+                        "\(overlap) is out of range; use at least 0 and less than the window length \(length)"
+                )
             }
         } else {
             try BatchBuilder.check(rowCount: 1, length: length)
@@ -48,20 +51,20 @@ public struct EvaluationWindows: Sendable {
         self.mode = mode
     }
 
-    /// The number of targets of all batches together, as long as the mode follows the stream.
+    /// The number of targets of all batches together.
     public var targetCount: Int {
         if case .carriedWithinDocuments = mode, stream.beginToken != nil { return stream.tokenCount }
         if case .carriedWithinDocuments = mode { return stream.tokenCount - stream.documentCount }
         return stream.tokenCount - 1
     }
 
-    /// The part of the stream that has been read, from 0 to 1.
+    /// The fraction of the stream already read, from 0 to 1.
     public var fractionCompleted: Double { min(1, Double(position) / Double(inputEnd)) }
 
-    /// The next batch, or `nil` after the last; throws `TextError` if a token is damaged.
+    /// Returns the next batch, or `nil` after the last; throws `TextError` if a token is outside the vocabulary.
     ///
-    /// In the carried modes the last window is shorter where needed; independent windows are padded to the
-    /// longest of their batch.
+    /// In the carried modes the last window may be shorter; independent windows are padded to the longest of
+    /// their batch.
     public mutating func next() throws -> Batch? {
         guard position < inputEnd else { return nil }
         switch mode {
@@ -76,12 +79,12 @@ public struct EvaluationWindows: Sendable {
         }
     }
 
-    /// The end of the inputs: the last token has a target only where documents end with one.
+    /// The end of the inputs: the last token has a target only if the ends of documents have one.
     private var inputEnd: Int {
         mode == .carriedWithinDocuments ? stream.tokenCount : stream.tokenCount - 1
     }
 
-    /// The window up to `end`; its last target is the given one or the token at `end`.
+    /// Returns the window up to `end`; its last target is the given one or the token at `end`.
     private mutating func carriedWindow(end: Int, target: Int32?) throws -> Batch {
         let first = position
         let tokens = try stream.tokens(in: first..<(target == nil ? end + 1 : end))

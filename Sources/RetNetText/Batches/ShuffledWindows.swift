@@ -1,12 +1,12 @@
 /// Independent training windows in random order.
 ///
-/// Each epoch cuts the stream at a new random phase into windows of `length` targets and hands them out in a
-/// new random order. Every token but the very first is a target exactly once per epoch (with
-/// `prependsBeginToken`, a document's `<bos>` that falls on a window's first target is ignored). The windows at the
-/// two ends of the stream may be shorter; they are padded after their end. A batch at the end of an epoch is
-/// filled with windows of the next. Every row is to be reset before every batch.
+/// Each epoch cuts the stream at a new random phase into windows of `length` targets and returns them in a
+/// new random order. Every token but the first of the stream is a target exactly once per epoch (with
+/// `prependsBeginToken`, a document's `<bos>` at a window's first target is ignored). The windows at the two
+/// ends of the stream may be shorter; they are padded after their end. A batch at the end of an epoch is
+/// filled with windows of the next. Every row resets the state.
 public struct ShuffledWindows: BatchSource {
-    /// The tokens that the windows are cut from.
+    /// The tokens from which the windows are cut.
     public let stream: TokenStream
     /// The number of rows of a batch.
     public let rowCount: Int
@@ -14,14 +14,14 @@ public struct ShuffledWindows: BatchSource {
     public let length: Int
     /// The seed of the order.
     public let seed: UInt64
-    /// Whether each window begins with `<bos>` in place of the token before its first target.
+    /// True if each window begins with `<bos>` in place of the token before its first target.
     public let prependsBeginToken: Bool
     private var walk: WindowWalk
 
     /// Creates the source at the start of epoch 0.
     ///
     /// Throws `TextError.corpusTooShort` if the stream has fewer than `length + 1` tokens, and
-    /// `TextError.invalidArgument` for impossible shapes or a `<bos>` that the tokenizer does not have.
+    /// `TextError.invalidArgument` for invalid shapes or a tokenizer without `<bos>`.
     public init(
         stream: TokenStream, rowCount: Int, length: Int, seed: UInt64, prependsBeginToken: Bool = false
     ) throws {
@@ -31,7 +31,7 @@ public struct ShuffledWindows: BatchSource {
         }
         guard !prependsBeginToken || stream.beginToken != nil else {
             throw TextError.invalidArgument(
-                name: "prependsBeginToken", reason: "the tokenizer has no token for beginnings")
+                name: "prependsBeginToken", reason: "the tokenizer has no <bos> token; use one that has it")
         }
         self.stream = stream
         self.rowCount = rowCount
@@ -46,7 +46,7 @@ public struct ShuffledWindows: BatchSource {
         }
     }
 
-    /// How many times the whole data has been handed out.
+    /// The number of completed passes over the data.
     public var epoch: Int { walk.epoch }
 
     /// The number of inputs of each batch, padding included.
@@ -55,7 +55,7 @@ public struct ShuffledWindows: BatchSource {
     /// The number of windows of the current epoch, which varies by one with the phase.
     public var windowsPerEpoch: Int { walk.windowCount }
 
-    /// The place in the data.
+    /// The position in the data.
     public var state: BatchSourceState {
         BatchSourceState(
             kind: prependsBeginToken ? "shuffled+begin" : "shuffled", fingerprint: stream.fingerprint,
@@ -63,13 +63,13 @@ public struct ShuffledWindows: BatchSource {
             index: walk.index, rows: [])
     }
 
-    /// Goes to a saved place; throws `TextError.stateMismatch` if it belongs to other data or settings.
+    /// Moves to a saved position; throws `TextError.stateMismatch` if it belongs to other data or settings.
     public mutating func restore(_ state: BatchSourceState) throws {
         try state.check(belongsWith: self.state)
         try walk.restore(state, name: "window")
     }
 
-    /// The next batch; throws `TextError` if a token of the data is damaged.
+    /// Returns the next batch; throws `TextError` if a token of the data is outside the vocabulary.
     public mutating func next() throws -> Batch {
         let start = self
         do {
@@ -78,7 +78,7 @@ public struct ShuffledWindows: BatchSource {
             for _ in 0..<rowCount { try addWindow(to: &builder) }
             return builder.batch()
         } catch {
-            // A failed call leaves the place unchanged.
+            // A failed call leaves the position unchanged.
             self = start
             throw error
         }
@@ -87,7 +87,7 @@ public struct ShuffledWindows: BatchSource {
     private mutating func addWindow(to builder: inout BatchBuilder) throws {
         let (window, phase) = (walk.window, 1 + walk.phase)
         walk.advance()
-        // Targets first..<end, so that the inputs are the tokens one place before.
+        // Targets first..<end, so that the inputs are the tokens one position before.
         let first = window == 0 ? 1 : 1 + phase + (window - 1) * length
         let end = window == 0 ? 1 + phase : min(first + length, stream.tokenCount)
         let tokens = try stream.tokens(in: (first - 1)..<end)
@@ -96,7 +96,7 @@ public struct ShuffledWindows: BatchSource {
         var starts = try stream.documentStarts(in: (first - 1)..<(end - 1)).map { $0 - (first - 1) }
         if prependsBeginToken, let beginToken = stream.beginToken, starts.first != 0 {
             inputs[0] = beginToken
-            // Nothing can tell that a document starts right after nothing.
+            // A document start cannot be predicted from <bos> alone.
             if startsDocument(first) { targets[0] = Batch.ignoredTarget }
             starts.insert(0, at: 0)
         }

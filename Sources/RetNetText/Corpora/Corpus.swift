@@ -1,24 +1,25 @@
 import Foundation
 import RetNetStorage
 
-/// The files of a training or evaluation text, in a fixed order.
+/// The files of a text for training or evaluation, in a fixed order.
 ///
-/// Files are UTF-8 text, plain or compressed by gzip, or token files; which of these is found from their
-/// first bytes. A byte-order mark is skipped. Nothing is read beyond that until tokens are asked for.
+/// Files are UTF-8 text, plain or compressed with gzip, or token files; their first bytes determine which. A
+/// byte-order mark is skipped. `tokenStream(tokenizer:cache:)` reads the rest.
 public struct Corpus: Hashable, Sendable {
     /// The files, in the order of the paths; those of a folder are sorted by path.
     public let files: [CorpusFile]
-    /// How text files are cut into documents; token files know their documents.
+    /// The separator of documents in text files; token files contain their documents.
     public let separator: DocumentSeparator
 
     /// Finds the files of a corpus; throws `TextError` or `StorageError`.
     ///
-    /// A folder stands for all files in it and in the folders below that end in `.txt`, `.md`, `.gz` or
-    /// `.rtok`, except hidden ones and compressed files of other kinds, such as `.csv.gz`.
+    /// A folder means all files in it and in the folders below that end in `.txt`, `.md`, `.gz` or `.rtok`,
+    /// except hidden ones and compressed files of other kinds, such as `.csv.gz`.
     public init(paths: [String], separator: DocumentSeparator = .wholeFile) throws {
         try separator.validate()
         guard !paths.isEmpty else {
-            throw TextError.invalidArgument(name: "paths", reason: "no file or folder is given")
+            throw TextError.invalidArgument(
+                name: "paths", reason: "there are none; give at least one file or folder")
         }
         var files: [CorpusFile] = []
         for path in paths {
@@ -33,7 +34,7 @@ public struct Corpus: Hashable, Sendable {
         self.separator = separator
     }
 
-    /// The corpus of one file or folder.
+    /// Finds the files of a corpus of one file or folder; throws `TextError` or `StorageError`.
     public init(path: String, separator: DocumentSeparator = .wholeFile) throws {
         try self.init(paths: [path], separator: separator)
     }
@@ -68,5 +69,36 @@ public struct Corpus: Hashable, Sendable {
             return !inner.contains(".") || inner.hasSuffix(".txt") || inner.hasSuffix(".md")
         }
         return [".txt", ".md", ".rtok"].contains { name.hasSuffix($0) }
+    }
+}
+
+/// One file of a corpus.
+public struct CorpusFile: Hashable, Sendable {
+    /// The content of a file, by its first bytes.
+    public enum Content: String, Hashable, Sendable {
+        /// UTF-8 text.
+        case text
+        /// UTF-8 text compressed with gzip.
+        case compressedText
+        /// A token file.
+        case tokens
+    }
+
+    /// The path as given.
+    public let path: String
+    /// The content of the file.
+    public let content: Content
+    /// The size of the file in bytes, as stored.
+    public let byteCount: Int
+
+    /// Reads the first bytes of a file; throws `StorageError` if it cannot be read.
+    init(path: String) throws {
+        let file = try MappedFile(path: path)
+        self.path = path
+        byteCount = file.byteCount
+        content = file.withUnsafeBytes { bytes in
+            if Gzip.isGzip(bytes) { return .compressedText }
+            return bytes.starts(with: TokenFile.magic) ? .tokens : .text
+        }
     }
 }

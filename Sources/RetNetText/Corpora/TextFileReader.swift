@@ -1,11 +1,11 @@
 import RetNetStorage
 
-/// Reads text files piece by piece, plain or compressed, and checks that they are UTF-8.
+/// A reader of text files, plain or compressed, that checks their UTF-8.
 enum TextFileReader {
     private static let pieceByteCount = 1 << 20
     static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
-    /// Hands over the text of a file without its byte-order mark.
+    /// Reads a file in pieces, without its byte-order mark; throws `TextError.notUTF8` or `StorageError`.
     static func read(
         _ path: String, isCompressed: Bool, _ consume: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
@@ -27,7 +27,7 @@ enum TextFileReader {
     private struct Checker {
         let path: String
         var validator = UTF8Validator()
-        /// The first bytes, until it is known whether they are a byte-order mark; then `nil`.
+        /// The first bytes until there are enough to recognize a byte-order mark, then `nil`.
         var head: [UInt8]? = []
 
         init(path: String) {

@@ -1,43 +1,42 @@
-/// Turns text into numbered tokens and back.
+/// A conversion of text to tokens, numbered from 0, and back.
 ///
-/// Encoding never adds special tokens, and no text encodes to one: they are put in by whoever packs
-/// documents or prompts. Decoding what was encoded gives the same text, or what a tokenizer that normalizes
-/// makes of it.
+/// Encoding never adds special tokens, and no text encodes to one: streams, batches and prompts add them.
+/// Decoding an encoded text returns the same text or, for tokenizers that normalize, the normalized text.
 public protocol Tokenizer: Sendable {
-    /// The number of different tokens; they are numbered from 0.
+    /// The number of different tokens.
     var vocabularySize: Int { get }
-    /// The token put before each document (`<bos>`), if the tokenizer has one.
+    /// The token before each document (`<bos>`), if the tokenizer has one.
     var beginToken: Int32? { get }
-    /// The token that ends a text (`<eos>`), if the tokenizer has one.
+    /// The token at the end of a text (`<eos>`), if the tokenizer has one.
     var endToken: Int32? { get }
-    /// The token that fills unused places of a batch (`<pad>`), if the tokenizer has one.
+    /// The token at unused positions of a batch (`<pad>`), if the tokenizer has one.
     var paddingToken: Int32? { get }
-    /// A name that differs between tokenizers that encode differently; kept in files made with it.
+    /// A name that differs between tokenizers with different encodings; files of tokens contain it.
     var identity: String { get }
 
-    /// The tokens of UTF-8 text; invalid sequences are encoded as U+FFFD.
+    /// Returns the tokens of UTF-8 text; invalid sequences are encoded as U+FFFD.
     func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32]
 
-    /// The bytes that a token stands for: none for special tokens and numbers outside the vocabulary.
+    /// Returns the bytes of a token: none for special tokens and numbers outside the vocabulary.
     ///
-    /// A token may hold a part of a character, so decode streams with `UTF8StreamDecoder`.
+    /// A token may contain a part of a character; `UTF8StreamDecoder` decodes streams of tokens.
     func bytes(of token: Int32) -> [UInt8]
 
-    /// The text of tokens; special tokens vanish and invalid UTF-8 becomes U+FFFD.
+    /// Returns the text of tokens, without special tokens; invalid UTF-8 becomes U+FFFD.
     func decode(_ tokens: [Int32]) -> String
 
-    /// Writes the files from which `TokenizerLoader` makes the same tokenizer again into a folder.
+    /// Writes the files from which `TokenizerLoader` creates an equal tokenizer into a folder.
     func save(to folder: String) throws
 }
 
 extension Tokenizer {
-    /// The tokens of a text.
+    /// Returns the tokens of a text.
     public func encode(_ text: String) -> [Int32] {
         var text = text
         return text.withUTF8 { encode(utf8: UnsafeRawBufferPointer($0)) }
     }
 
-    /// The text of tokens; special tokens vanish and invalid UTF-8 becomes U+FFFD.
+    /// Returns the text of tokens, without special tokens; invalid UTF-8 becomes U+FFFD.
     public func decode(_ tokens: [Int32]) -> String {
         var utf8: [UInt8] = []
         utf8.reserveCapacity(tokens.count)
@@ -45,8 +44,64 @@ extension Tokenizer {
         return String(decoding: utf8, as: UTF8.self)
     }
 
-    /// The number of UTF-8 bytes that the tokens stand for, as needed for bits per byte.
+    /// Returns the number of UTF-8 bytes of tokens, for bits per byte.
     public func byteCount(of tokens: [Int32]) -> Int {
         tokens.reduce(0) { $0 + bytes(of: $1).count }
+    }
+}
+
+/// A tokenizer with sentinels, the tokens that replace spans of text in T5's pretraining.
+///
+/// In text, sentinels are written `<extra_id_0>`, `<extra_id_1>` and so on, as in T5's vocabularies.
+public protocol SentinelTokenizer: Tokenizer {
+    /// The sentinels in the order of their use, possibly none.
+    var sentinels: [Int32] { get }
+}
+
+extension SentinelTokenizer {
+    /// Returns the name of a sentinel in text, by its index in the order of use.
+    public static func sentinelName(_ index: Int) -> String { "<extra_id_\(index)>" }
+
+    /// Returns the tokens of a text with sentinels written by name; the parts between them are encoded separately.
+    public func encodeWithSentinels(_ text: String) -> [Int32] {
+        let mark = "<extra_id_"
+        var tokens: [Int32] = []
+        var rest = text[...]
+        var start = rest.startIndex
+        while let range = rest[start...].firstRange(of: mark) {
+            let digits = rest[range.upperBound...].prefix { $0.isASCII && $0.isNumber }
+            guard let index = Int(digits), String(index) == digits, sentinels.indices.contains(index),
+                rest[digits.endIndex...].first == ">"
+            else {
+                start = range.upperBound
+                continue
+            }
+            if range.lowerBound > rest.startIndex {
+                tokens += encode(String(rest[..<range.lowerBound]))
+            }
+            tokens.append(sentinels[index])
+            rest = rest[rest.index(after: digits.endIndex)...]
+            start = rest.startIndex
+        }
+        return rest.isEmpty ? tokens : tokens + encode(String(rest))
+    }
+
+    /// Returns the text of tokens with sentinels written by name, without other special tokens.
+    public func decodeWithSentinels(_ tokens: [Int32]) -> String {
+        let names = Dictionary(
+            sentinels.enumerated().map { ($1, Self.sentinelName($0)) },
+            uniquingKeysWith: { first, _ in first })
+        guard let first = tokens.firstIndex(where: { names[$0] != nil }) else { return decode(tokens) }
+        var text = decode(Array(tokens[..<first]))
+        var bytes: [UInt8] = []
+        for token in tokens[first...] {
+            if let name = names[token] {
+                bytes.append(contentsOf: name.utf8)
+            } else {
+                bytes.append(contentsOf: self.bytes(of: token))
+            }
+        }
+        text += String(decoding: bytes, as: UTF8.self)
+        return text
     }
 }

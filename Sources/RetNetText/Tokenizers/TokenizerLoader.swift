@@ -1,20 +1,20 @@
 import Foundation
 import RetNetStorage
 
-/// Makes the tokenizer that a model folder describes, or that a name means.
+/// A loader of the tokenizer of a model folder or of a name.
 public enum TokenizerLoader {
-    /// The name of the file that says which tokenizer a folder uses.
+    /// The name of the tokenizer configuration in a folder.
     public static let fileName = "tokenizer_config.json"
     private static let maximumByteCount = 1 << 24
-    /// Classes of other projects that use a SentencePiece model as it is.
+    /// Classes of Hugging Face Transformers that use a SentencePiece model without changes.
     private static let knownClasses = [
         "T5Tokenizer", "MT5Tokenizer", "LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer",
     ]
 
-    /// The tokenizer of a model folder; throws `TextError` or `StorageError`.
+    /// Returns the tokenizer of a model folder; throws `TextError` or `StorageError`.
     ///
     /// The folder may be one of this package, or one of other projects with a SentencePiece model (`spiece.model`
-    /// or `tokenizer.model`). T5's sentinels are added where the model file has none.
+    /// or `tokenizer.model`). For T5, sentinels are added if the model file has none.
     public static func load(folder: String) throws -> any Tokenizer {
         let path = folder + "/" + fileName
         let model = SentencePieceTokenizer.modelPath(in: folder)
@@ -45,7 +45,7 @@ public enum TokenizerLoader {
         return tokenizer
     }
 
-    /// The tokenizer that a name means: `byte`, `byte-sentinel`, a SentencePiece model file, or a model folder.
+    /// Returns the tokenizer of a name: `byte`, `byte-sentinel`, a SentencePiece model file, or a model folder.
     ///
     /// `sentinelCount` sentinels are added to a model file that has none. Throws `TextError` or `StorageError`.
     public static func load(named name: String, sentinelCount: Int = 0) throws -> any Tokenizer {
@@ -58,14 +58,15 @@ public enum TokenizerLoader {
         guard FileManager.default.fileExists(atPath: name, isDirectory: &isFolder) else {
             throw TextError.invalidArgument(
                 name: "tokenizer",
-                reason: "'\(name)' is neither \(ByteTokenizer.kind), \(SentinelByteTokenizer.kind), a "
-                    + "SentencePiece model file nor a model folder")
+                reason:
+                    "'\(name)' does not exist; use '\(ByteTokenizer.kind)', '\(SentinelByteTokenizer.kind)', a "
+                    + "SentencePiece model file or a model folder")
         }
         return isFolder.boolValue
             ? try load(folder: name) : try SentencePieceTokenizer(path: name, sentinelCount: sentinelCount)
     }
 
-    /// Writes a configuration into a folder, in one step.
+    /// Writes a configuration into a folder, atomically.
     static func write(_ configuration: TokenizerConfiguration, to folder: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -80,19 +81,19 @@ public enum TokenizerLoader {
         do {
             return try JSONDecoder().decode(TokenizerConfiguration.self, from: data)
         } catch {
-            throw TextError.invalidTokenizer(path: path, reason: "a value is of the wrong type")
+            throw TextError.invalidTokenizer(path: path, reason: "a value has the wrong type")
         }
     }
 
-    /// What a configuration of another project says, which names a class instead.
+    /// Returns the configuration of another project, which names a class instead of a kind.
     private static func foreign(
         _ fields: [String: Any], path: String, hasModel: Bool
     ) throws -> TokenizerConfiguration {
         let className = fields["tokenizer_class"] as? String
         let name = className.map { $0.hasSuffix("Fast") ? String($0.dropLast(4)) : $0 }
         guard hasModel, name.map(knownClasses.contains) ?? true else {
-            let naming = className.map { "; it names the class \"\($0)\"" } ?? ""
-            throw TextError.invalidTokenizer(path: path, reason: "the key \"kind\" is missing\(naming)")
+            let naming = className.map { ", and the class '\($0)' is not supported" } ?? ""
+            throw TextError.invalidTokenizer(path: path, reason: "the key 'kind' is missing\(naming)")
         }
         var configuration = TokenizerConfiguration(kind: SentencePieceTokenizer.kind)
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
@@ -102,7 +103,7 @@ public enum TokenizerLoader {
         return configuration
     }
 
-    /// Whether the folder's model is a T5, by its `config.json`.
+    /// Returns true if the model of a folder is a T5, by its `config.json`.
     private static func isT5(_ folder: String) -> Bool {
         (try? object(folder + "/config.json"))?.fields["model_type"] as? String == "t5"
     }
@@ -142,5 +143,38 @@ public enum TokenizerLoader {
         guard faults.isEmpty else {
             throw TextError.invalidTokenizer(path: path, reason: faults.joined(separator: ", "))
         }
+    }
+}
+
+/// The contents of `tokenizer_config.json`.
+struct TokenizerConfiguration: Codable, Equatable {
+    var kind: String
+    var identity: String?
+    var vocabularySize: Int?
+    var beginTokenID: Int32?
+    var endTokenID: Int32?
+    var paddingTokenID: Int32?
+    // Names for Hugging Face Transformers.
+    var beginToken: String? = "<bos>"
+    var endToken: String? = "<eos>"
+    var paddingToken: String? = "<pad>"
+    var unknownToken: String?
+    var className: String?
+    /// The number of sentinels added to a SentencePiece model.
+    var sentinelCount: Int?
+
+    private enum CodingKeys: String, CodingKey {
+        case kind
+        case identity
+        case vocabularySize = "vocab_size"
+        case beginTokenID = "bos_token_id"
+        case endTokenID = "eos_token_id"
+        case paddingTokenID = "pad_token_id"
+        case beginToken = "bos_token"
+        case endToken = "eos_token"
+        case paddingToken = "pad_token"
+        case unknownToken = "unk_token"
+        case className = "tokenizer_class"
+        case sentinelCount = "extra_ids"
     }
 }

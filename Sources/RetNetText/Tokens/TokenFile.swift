@@ -1,12 +1,13 @@
 import Foundation
 import RetNetStorage
 
-/// A file of tokens that is mapped into memory, so that only what is used is read.
+/// A file of tokens, mapped into memory, so that only the parts in use are read.
 ///
 /// Format (little-endian): 16 bytes with the magic `RTOK`, the version, the bytes per token (1, 2 or 4) and
-/// zero; the tokens of all documents, without special tokens; zeros up to a multiple of 8; the first token's
-/// index of each document as 64-bit numbers; the tokenizer's identity in UTF-8; and a 64-byte trailer with
-/// the counts and CRC-32 checksums, the last four bytes of which are `KOTR`.
+/// zero; the tokens of all documents, without special tokens; zeros up to a multiple of 8; the index of the
+/// first token of each document as 64-bit numbers; the tokenizer's identity in UTF-8; and a 64-byte trailer
+/// with the counts and CRC-32 checksums, which ends with `KOTR`. `Corpus.writeTokenFile(tokenizer:to:)` writes
+/// such files.
 public struct TokenFile: Sendable {
     static let magic: [UInt8] = Array("RTOK".utf8)
     static let endMagic: [UInt8] = Array("KOTR".utf8)
@@ -22,23 +23,23 @@ public struct TokenFile: Sendable {
     public let vocabularySize: Int
     /// The identity of the tokenizer that made the file.
     public let tokenizerIdentity: String
-    /// A number that tells which files the tokens come from, or 0.
+    /// The signature of the corpus of a cache, or 0.
     let sourceSignature: UInt32
     let source: TokenSource
     /// The starts of all documents and the end of the last, in tokens.
     let bounds: [Int]
     private let file: MappedFile
 
-    /// The number of stored tokens, which include no special tokens.
+    /// The number of stored tokens, without special tokens.
     public var tokenCount: Int { source.tokenCount }
     /// The number of documents, none of which is empty.
     public var documentCount: Int { bounds.count - 1 }
-    /// The number of bytes that each stored token takes: 1, 2 or 4.
+    /// The number of bytes per stored token: 1, 2 or 4.
     public var bytesPerToken: Int { source.width.rawValue }
 
-    /// Opens the file at `path` and checks all of it but the tokens; throws `TextError` or `StorageError`.
+    /// Opens a file and checks everything but its tokens; throws `TextError` or `StorageError`.
     ///
-    /// Each token is checked against the vocabulary when it is read; `verify()` checks them all.
+    /// Each token is checked against the vocabulary when it is read; `verify()` checks all tokens.
     public init(path: String) throws {
         let file = try MappedFile(path: path)
         let layout = try file.withUnsafeBytes { try TokenFileLayout($0, path: path) }
@@ -53,7 +54,7 @@ public struct TokenFile: Sendable {
             storage: .mapped(file, byteOffset: Self.leadByteCount))
     }
 
-    /// Reads all tokens and checks them against the checksum and the vocabulary; throws `TextError`.
+    /// Checks all tokens against the checksum and the vocabulary; throws `StorageError` or `TextError`.
     public func verify() throws {
         let dataByteCount = tokenCount * bytesPerToken
         let found = file.withUnsafeBytes { bytes in
@@ -73,12 +74,203 @@ public struct TokenFile: Sendable {
         }
     }
 
-    /// Throws `TextError.tokenizerMismatch` unless the file was made with an equal tokenizer.
+    /// Throws `TextError.tokenizerMismatch` if the file was made with a different tokenizer.
     public func check(madeWith tokenizer: any Tokenizer) throws {
         guard tokenizerIdentity == tokenizer.identity, vocabularySize == tokenizer.vocabularySize else {
             throw TextError.tokenizerMismatch(
                 path: path, expected: "\(tokenizer.identity) (\(tokenizer.vocabularySize) tokens)",
                 found: "\(tokenizerIdentity) (\(vocabularySize) tokens)")
         }
+    }
+}
+
+/// The header of a token file, fully checked against the size of the file.
+struct TokenFileLayout {
+    let width: TokenWidth
+    let tokenCount: Int
+    let vocabularySize: Int
+    let identity: String
+    let dataChecksum: UInt32
+    let sourceSignature: UInt32
+    let bounds: [Int]
+
+    init(_ bytes: UnsafeRawBufferPointer, path: String) throws {
+        func fail(_ byteOffset: Int, _ reason: String) -> TextError {
+            .invalidTokenFile(path: path, byteOffset: byteOffset, reason: reason)
+        }
+        func number32(_ byteOffset: Int) -> UInt32 {
+            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: byteOffset, as: UInt32.self))
+        }
+        func number64(_ byteOffset: Int) -> UInt64 {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: byteOffset, as: UInt64.self))
+        }
+        let lead = TokenFile.leadByteCount
+        guard bytes.starts(with: TokenFile.magic) else {
+            throw fail(0, "it does not begin with the magic of token files")
+        }
+        guard bytes.count >= lead + TokenFile.trailerByteCount else { throw fail(0, "it is truncated") }
+        let trailer = bytes.count - TokenFile.trailerByteCount
+        guard bytes[(bytes.count - 4)...].elementsEqual(TokenFile.endMagic) else {
+            throw fail(bytes.count - 4, "the end magic is missing, so the file is probably truncated")
+        }
+        guard number32(4) == TokenFile.version else {
+            throw fail(4, "its version is \(number32(4)), but only \(TokenFile.version) is supported")
+        }
+        let leadChecksum = Checksum.crc32(UnsafeRawBufferPointer(rebasing: bytes[..<lead]))
+        let checksum = Checksum.crc32(
+            UnsafeRawBufferPointer(rebasing: bytes[trailer..<(trailer + 56)]), continuing: leadChecksum)
+        guard checksum == number32(trailer + 56) else {
+            throw fail(trailer + 56, "the checksum of its header is wrong")
+        }
+        guard let width = TokenWidth(rawValue: Int(number32(8))) else {
+            throw fail(8, "\(number32(8)) bytes per token are not 1, 2 or 4")
+        }
+        // A right checksum does not make the sizes right; they must still fit the file.
+        let available = UInt64(trailer - lead)
+        let tokens = number64(trailer)
+        let documents = number64(trailer + 8)
+        let identityByteCount = UInt64(number32(trailer + 24))
+        guard tokens > 0, tokens <= available / UInt64(width.rawValue) else {
+            throw fail(trailer, "\(tokens) tokens do not fit the file")
+        }
+        guard documents > 0, documents <= tokens, documents <= available / 8 else {
+            throw fail(trailer + 8, "\(documents) documents do not fit the file")
+        }
+        guard identityByteCount <= TokenFile.maximumIdentityByteCount else {
+            throw fail(trailer + 24, "the identity of the tokenizer is too long")
+        }
+        let dataByteCount = (tokens * UInt64(width.rawValue) + 7) / 8 * 8
+        guard dataByteCount + documents * 8 + identityByteCount == available else {
+            throw fail(trailer, "the sizes of its parts do not add up to its size")
+        }
+        let vocabulary = number64(trailer + 16)
+        guard vocabulary > 0, vocabulary <= UInt64(TokenFile.maximumVocabularySize) else {
+            throw fail(trailer + 16, "a vocabulary of \(vocabulary) tokens is out of range")
+        }
+        let table = lead + Int(dataByteCount)
+        guard
+            Checksum.crc32(UnsafeRawBufferPointer(rebasing: bytes[table..<trailer])) == number32(trailer + 32)
+        else { throw fail(table, "the checksum of its table of documents is wrong") }
+        var bounds: [Int] = []
+        bounds.reserveCapacity(Int(documents) + 1)
+        for index in 0..<Int(documents) {
+            let start = number64(table + 8 * index)
+            let isInOrder = bounds.last.map { start > UInt64($0) } ?? (start == 0)
+            guard isInOrder, start < tokens else {
+                throw fail(table + 8 * index, "the starts of documents are out of order")
+            }
+            bounds.append(Int(start))
+        }
+        bounds.append(Int(tokens))
+        let name = UnsafeRawBufferPointer(rebasing: bytes[(table + 8 * Int(documents))..<trailer])
+        guard UTF8Validator.firstInvalidOffset(in: name) == nil else {
+            throw fail(table + 8 * Int(documents), "the identity of the tokenizer is not UTF-8")
+        }
+        self.width = width
+        self.bounds = bounds
+        tokenCount = Int(tokens)
+        vocabularySize = Int(vocabulary)
+        identity = String(decoding: name, as: UTF8.self)
+        dataChecksum = number32(trailer + 28)
+        sourceSignature = number32(trailer + 36)
+    }
+}
+
+/// A sink that writes a token file from front to back.
+final class TokenFileWriter: TokenSink {
+    let width: TokenWidth
+    private let sink: FileSink
+    private let identity: String
+    private let vocabularySize: Int
+    private let sourceSignature: UInt32
+    private var dataByteCount = 0
+    private var dataChecksum: UInt32 = 0
+    private var lead: [UInt8] = []
+    private var starts: [UInt64] = [0]
+
+    private init(sink: FileSink, tokenizer: any Tokenizer, sourceSignature: UInt32) throws {
+        self.sink = sink
+        self.sourceSignature = sourceSignature
+        identity = tokenizer.identity
+        vocabularySize = tokenizer.vocabularySize
+        width = TokenWidth(vocabularySize: vocabularySize)
+        lead = TokenFile.magic
+        Self.append(TokenFile.version, to: &lead)
+        Self.append(UInt32(width.rawValue), to: &lead)
+        Self.append(UInt32(0), to: &lead)
+        try lead.withUnsafeBytes { try sink.write($0) }
+    }
+
+    /// Writes a file atomically, with the tokens that `body` appends to the writer.
+    static func write(
+        to path: String, tokenizer: any Tokenizer, sourceSignature: UInt32 = 0,
+        _ body: (TokenFileWriter) throws -> Void
+    ) throws {
+        let size = tokenizer.vocabularySize
+        guard size > 0, size <= TokenFile.maximumVocabularySize else {
+            throw TextError.invalidArgument(
+                name: "tokenizer",
+                reason:
+                    "its vocabulary has \(size) tokens; token files allow 1 to \(TokenFile.maximumVocabularySize)"
+            )
+        }
+        guard tokenizer.identity.utf8.count <= TokenFile.maximumIdentityByteCount else {
+            throw TextError.invalidArgument(
+                name: "tokenizer",
+                reason: "its identity is longer than \(TokenFile.maximumIdentityByteCount) bytes")
+        }
+        try AtomicFile.write(to: path) { sink in
+            let writer = try TokenFileWriter(
+                sink: sink, tokenizer: tokenizer, sourceSignature: sourceSignature)
+            try body(writer)
+            try writer.finish()
+        }
+    }
+
+    private var tokenCount: Int { dataByteCount / width.rawValue }
+
+    func append(_ tokens: [Int32]) throws {
+        let bytes = try encode(
+            tokens, vocabularySize: vocabularySize, path: sink.path, firstIndex: tokenCount)
+        try bytes.withUnsafeBytes { try append(encoded: $0) }
+    }
+
+    func append(encoded bytes: UnsafeRawBufferPointer) throws {
+        try sink.write(bytes)
+        dataChecksum = Checksum.crc32(bytes, continuing: dataChecksum)
+        dataByteCount += bytes.count
+    }
+
+    func endDocument() {
+        let count = UInt64(tokenCount)
+        if count > starts[starts.count - 1] { starts.append(count) }
+    }
+
+    private func finish() throws {
+        endDocument()
+        guard tokenCount > 0 else { throw TextError.emptyCorpus(paths: [sink.path]) }
+        var table: [UInt8] = []
+        for start in starts.dropLast() { Self.append(start, to: &table) }
+        table.append(contentsOf: identity.utf8)
+        var trailer: [UInt8] = []
+        Self.append(UInt64(tokenCount), to: &trailer)
+        Self.append(UInt64(starts.count - 1), to: &trailer)
+        Self.append(UInt64(vocabularySize), to: &trailer)
+        Self.append(UInt32(identity.utf8.count), to: &trailer)
+        Self.append(dataChecksum, to: &trailer)
+        Self.append(table.withUnsafeBytes { Checksum.crc32($0) }, to: &trailer)
+        Self.append(sourceSignature, to: &trailer)
+        Self.append(UInt64(0), to: &trailer)
+        Self.append(UInt64(0), to: &trailer)
+        let leadChecksum = lead.withUnsafeBytes { Checksum.crc32($0) }
+        Self.append(
+            trailer.withUnsafeBytes { Checksum.crc32($0, continuing: leadChecksum) }, to: &trailer)
+        trailer += TokenFile.endMagic
+        let padding = [UInt8](repeating: 0, count: (8 - dataByteCount % 8) % 8)
+        for part in [padding, table, trailer] { try part.withUnsafeBytes { try sink.write($0) } }
+    }
+
+    private static func append<Number: FixedWidthInteger>(_ number: Number, to bytes: inout [UInt8]) {
+        withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
     }
 }

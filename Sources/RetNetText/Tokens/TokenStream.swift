@@ -1,13 +1,13 @@
 import CRetNetZlib
 import RetNetStorage
 
-/// The documents of a corpus as one long sequence of tokens, with `<bos>` before each document.
+/// The documents of a corpus as one sequence of tokens, with `<bos>` before each document.
 ///
-/// Tokens are numbered from 0 over all documents. Nothing is copied until tokens are asked for: they stay in
-/// mapped files or, compact, in memory. The token after a document's last one is the `<bos>` of the next,
-/// so a model learns to end a text by predicting it.
+/// Positions count from 0 over all documents. Tokens stay in mapped files or, at 1, 2 or 4 bytes per token, in
+/// memory; only the ranges read are copied. The token after the last one of a document is the `<bos>` of the
+/// next, so a model learns the end of a text by predicting `<bos>`.
 public struct TokenStream: Sendable {
-    /// A document, or a part of one, inside a source; its length follows from `starts`.
+    /// A document or a part of one in a source; its length follows from `starts`.
     struct Part: Sendable {
         var source: Int
         var start: Int
@@ -19,23 +19,23 @@ public struct TokenStream: Sendable {
     public let tokenizerIdentity: String
     /// The token before each document, if there is one.
     public let beginToken: Int32?
-    /// The token that fills unused places of batches.
+    /// The token at unused positions of batches.
     public let paddingToken: Int32
     /// A checksum of all tokens and document bounds, the same for a text and for its token file.
     public let fingerprint: UInt32
     let sources: [TokenSource]
     let parts: [Part]
-    /// The place of each document's first token, and the end of the last.
+    /// The position of the first token of each document, and the end of the last.
     let starts: [Int]
 
-    /// The number of tokens, with the `<bos>` of each document.
+    /// The number of tokens, `<bos>` included.
     public var tokenCount: Int { starts[starts.count - 1] }
     /// The number of documents.
     public var documentCount: Int { parts.count }
-    /// How many tokens before each document are not stored: 1 or, without `<bos>`, 0.
+    /// The number of tokens before each document that are not stored: 1 or, without `<bos>`, 0.
     var prefixCount: Int { beginToken == nil ? 0 : 1 }
 
-    /// A stream of given parts; `counts` are the stored tokens of each.
+    /// Creates a stream of parts; `counts` are the numbers of stored tokens of each.
     init(
         like tokenizer: any Tokenizer, sources: [TokenSource], parts: [Part], counts: [Int],
         paths: [String]
@@ -59,7 +59,7 @@ public struct TokenStream: Sendable {
             numbers: [Int(data)] + starts)
     }
 
-    /// A stream of some parts of another.
+    /// Creates a stream of parts of another.
     init(from other: TokenStream, parts: [Part], counts: [Int]) {
         vocabularySize = other.vocabularySize
         tokenizerIdentity = other.tokenizerIdentity
@@ -73,24 +73,24 @@ public struct TokenStream: Sendable {
             numbers: [Int(other.fingerprint)] + starts + parts.flatMap { [$0.source, $0.start] })
     }
 
-    /// The tokens of texts, one document each; texts without tokens are left out.
+    /// Encodes texts, one document each, without those that have no tokens.
     ///
-    /// Throws `TextError.emptyCorpus` if nothing is left.
+    /// Throws `TextError.emptyCorpus` if there are no tokens at all.
     public init(texts: some Sequence<String>, tokenizer: any Tokenizer) throws {
-        let path = "The text in memory"
+        let path = "text in memory"
         let collector = TokenCollector(vocabularySize: tokenizer.vocabularySize, path: path)
         for text in texts {
             try collector.append(tokenizer.encode(text))
             collector.endDocument()
         }
-        guard let (source, bounds) = collector.finish() else { throw TextError.emptyCorpus(paths: [path]) }
+        guard let (source, bounds) = collector.finish() else { throw TextError.emptyCorpus(paths: []) }
         let parts = bounds.dropLast().map { Part(source: 0, start: $0) }
         try self.init(
             like: tokenizer, sources: [source], parts: parts,
-            counts: zip(bounds.dropFirst(), bounds).map { $0 - $1 }, paths: [path])
+            counts: zip(bounds.dropFirst(), bounds).map { $0 - $1 }, paths: [])
     }
 
-    /// Where the tokens of a document lie, its `<bos>` included.
+    /// Returns the positions of a document, its `<bos>` included; throws `TextError.outOfBounds`.
     public func range(ofDocument index: Int) throws -> Range<Int> {
         guard index >= 0, index < documentCount else {
             throw TextError.outOfBounds(
@@ -99,7 +99,7 @@ public struct TokenStream: Sendable {
         return starts[index]..<starts[index + 1]
     }
 
-    /// The document that the token at `position` belongs to, which must be in `0..<tokenCount`.
+    /// Returns the document of the token at a position in `0..<tokenCount`.
     func documentIndex(at position: Int) -> Int {
         var low = 0
         var high = documentCount
@@ -110,7 +110,7 @@ public struct TokenStream: Sendable {
         return low
     }
 
-    /// The places inside a range at which documents start.
+    /// Returns the positions in a range at which documents start; throws `TextError.outOfBounds`.
     public func documentStarts(in range: Range<Int>) throws -> [Int] {
         try check(range)
         guard !range.isEmpty else { return [] }
@@ -124,13 +124,15 @@ public struct TokenStream: Sendable {
         return result
     }
 
-    /// Copies the tokens of a range to the beginning of a buffer; throws `TextError`.
+    /// Copies the tokens of a range to the start of a buffer; throws `TextError`.
     public func copy(_ range: Range<Int>, into buffer: UnsafeMutableBufferPointer<Int32>) throws {
         try check(range)
         guard !range.isEmpty else { return }
         guard let target = buffer.baseAddress, buffer.count >= range.count else {
             throw TextError.invalidArgument(
-                name: "buffer", reason: "it holds \(buffer.count) tokens, \(range.count) are to be copied")
+                name: "buffer",
+                reason:
+                    "its capacity of \(buffer.count) tokens is less than the \(range.count) tokens to copy")
         }
         var position = range.lowerBound
         var index = documentIndex(at: position)
@@ -152,7 +154,7 @@ public struct TokenStream: Sendable {
         }
     }
 
-    /// The tokens of a range; throws `TextError`.
+    /// Returns the tokens of a range; throws `TextError`.
     public func tokens(in range: Range<Int>) throws -> [Int32] {
         try check(range)
         return try [Int32](unsafeUninitializedCapacity: range.count) { buffer, count in
@@ -178,9 +180,92 @@ public struct TokenStream: Sendable {
         return starts
     }
 
+    /// Returns a checksum of a name and numbers.
     static func checksum(identity: String, numbers: [Int]) -> UInt32 {
         let name = Array(identity.utf8).withUnsafeBytes { Checksum.crc32($0) }
         return numbers.map { Int64($0).littleEndian }
             .withUnsafeBytes { Checksum.crc32($0, continuing: name) }
+    }
+}
+
+// MARK: Parts
+
+extension TokenStream {
+    private static let minimumDocumentCountForSplit = 10
+
+    /// Returns a training part and a validation part with about the given fraction of the tokens.
+    ///
+    /// With ten documents or more, the validation part consists of whole documents, picked at random by
+    /// `seed`; with fewer, it is the end of the stream. Both parts keep the order of the documents. Throws
+    /// `TextError` if `validationFraction` is not between 0 and 1, or if there are no tokens for one part.
+    public func trainValidationSplit(
+        validationFraction: Double, seed: UInt64 = 0
+    ) throws -> (train: TokenStream, validation: TokenStream) {
+        guard validationFraction > 0, validationFraction < 1 else {
+            throw TextError.invalidArgument(
+                name: "validationFraction",
+                reason: "\(validationFraction) is out of range; use a value between 0 and 1")
+        }
+        return documentCount >= Self.minimumDocumentCountForSplit
+            ? splitByDocument(Double(tokenCount) * validationFraction, seed: seed)
+            : try splitAtEnd(validationFraction)
+    }
+
+    /// Returns the stream of a range of documents; throws `TextError.outOfBounds`.
+    public func documents(_ range: Range<Int>) throws -> TokenStream {
+        guard range.lowerBound >= 0, range.upperBound <= documentCount, !range.isEmpty else {
+            throw TextError.outOfBounds(range: range, count: documentCount)
+        }
+        return picking(Array(range))
+    }
+
+    private func splitByDocument(_ wanted: Double, seed: UInt64) -> (TokenStream, TokenStream) {
+        var generator = SeededGenerator(seed: seed)
+        var order = Array(0..<documentCount)
+        generator.shuffle(&order)
+        var isValidation = [Bool](repeating: false, count: documentCount)
+        var count = 0
+        // At least one document for each part.
+        for index in order.dropLast() where Double(count) < wanted {
+            isValidation[index] = true
+            count += starts[index + 1] - starts[index]
+        }
+        let indices = 0..<documentCount
+        return (
+            picking(indices.filter { !isValidation[$0] }), picking(indices.filter { isValidation[$0] })
+        )
+    }
+
+    private func splitAtEnd(_ validationFraction: Double) throws -> (TokenStream, TokenStream) {
+        let storedCount = tokenCount - documentCount * prefixCount
+        guard storedCount > 1 else {
+            throw TextError.corpusTooShort(tokenCount: tokenCount, neededTokenCount: 2 + prefixCount)
+        }
+        let wanted = Int(Double(storedCount) * validationFraction)
+        var trainCount = storedCount - min(max(wanted, 1), storedCount - 1)
+        var train: [(Part, Int)] = []
+        var validation: [(Part, Int)] = []
+        for (part, count) in pieces(0..<documentCount) {
+            // The document at the cut is divided.
+            let offset = min(trainCount, count)
+            if offset > 0 { train.append((part, offset)) }
+            if offset < count {
+                validation.append((Part(source: part.source, start: part.start + offset), count - offset))
+            }
+            trainCount -= offset
+        }
+        return (assembling(train), assembling(validation))
+    }
+
+    private func pieces(_ documents: some Sequence<Int>) -> [(Part, Int)] {
+        documents.map { (parts[$0], starts[$0 + 1] - starts[$0] - prefixCount) }
+    }
+
+    private func picking(_ documents: [Int]) -> TokenStream {
+        assembling(pieces(documents))
+    }
+
+    private func assembling(_ pieces: [(Part, Int)]) -> TokenStream {
+        TokenStream(from: self, parts: pieces.map(\.0), counts: pieces.map(\.1))
     }
 }

@@ -36,7 +36,7 @@ public struct TaskEvaluator {
         try TextToTextData.check(tokenizer, model.configuration)
         let end = Int32(clamping: model.configuration.endToken)
         let pairs = examples.map {
-            TokenPair(
+            EncodedExample(
                 source: tokenizer.encode($0.input), target: tokenizer.encode($0.target), endToken: end,
                 sourceLength: inputLength, targetLength: targetLength)
         }

@@ -87,38 +87,14 @@ extension Setting {
         [
             .parsed(
                 "document_separator", separator, values: "'file', 'blank_lines:N' or 'text:SEPARATOR'",
-                "Separator of the documents in a file.", parse: DocumentSeparator.init(parsing:),
-                text: \.setting),
+                "Separator of the documents in a file.", parse: { DocumentSeparator($0) },
+                text: \.description),
             .strings("validation_paths", paths, "Text that is never trained on."),
             .double(
                 "validation_fraction", fraction, in: 0...0.5,
                 "Share that is held out without `validation_paths`. With ten documents or more, whole documents at"
                     + " random, otherwise the end of the text."),
         ]
-    }
-}
-
-extension DocumentSeparator {
-    /// Reads `file`, `blank_lines:N` or `text:SEPARATOR`; nil for other texts.
-    public init?(parsing text: String) {
-        if text == "file" {
-            self = .wholeFile
-        } else if text.hasPrefix("text:"), text.utf8.count > 5 {
-            self = .text(String(text.dropFirst(5)))
-        } else if text.hasPrefix("blank_lines:"), let count = Int(text.dropFirst(12)), count > 0 {
-            self = .blankLines(count)
-        } else {
-            return nil
-        }
-    }
-
-    /// The text that ``init(parsing:)`` reads.
-    public var setting: String {
-        switch self {
-        case .wholeFile: "file"
-        case .text(let text): "text:" + text
-        case .blankLines(let count): "blank_lines:\(count)"
-        }
     }
 }
 

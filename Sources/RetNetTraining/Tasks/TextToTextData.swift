@@ -189,7 +189,7 @@ struct TextToTextData {
         let data = try TextData(
             paths: own.paths, separator: own.separator, validationPaths: own.validationPaths,
             validationFraction: own.validationFraction, tokenizer: tokenizer, seed: seed)
-        let source = try ObjectiveWindows(
+        let source = try TextToTextWindows(
             stream: data.training, objective: objective(own, configuration.task.model, tokenizer),
             rowCount: own.batchSize, inputLength: own.inputLength, seed: seed)
         let limit = configuration.training.monitoring.evaluationBatchCount
@@ -198,7 +198,7 @@ struct TextToTextData {
 
     private static func objective(
         _ data: TextToTextDataConfiguration, _ model: T5Configuration, _ tokenizer: any Tokenizer
-    ) throws -> TextObjective {
+    ) throws -> TextToTextObjective {
         let end = Int32(clamping: model.endToken)
         switch data.objective {
         case .prefixLanguageModel: return .prefixLanguageModel(endToken: end)
@@ -220,21 +220,21 @@ struct TextToTextData {
         _ configuration: RunConfiguration<EncoderDecoderTask>, _ tokenizer: any Tokenizer
     ) throws -> (any TextToTextSource, [() throws -> TextToTextBatch]) {
         let (own, model) = (configuration.task.data, configuration.task.model)
-        func pairs(_ task: TextToTextTask, _ path: String) throws -> [TokenPair] {
+        func pairs(_ task: TextToTextTask, _ path: String) throws -> [EncodedExample] {
             try TextToTextFile.examples(task, path: path).map {
-                TokenPair(
+                EncodedExample(
                     source: tokenizer.encode($0.input), target: tokenizer.encode($0.target),
                     endToken: Int32(clamping: model.endToken), sourceLength: own.inputLength,
                     targetLength: own.targetLength)
             }
         }
-        let sets = try own.tasks.map {
-            TextToTextSet(name: $0.task.rawValue, examples: try pairs($0.task, $0.path))
+        let tasks = try own.tasks.map {
+            TextToTextMixture.Task(name: $0.task.rawValue, examples: try pairs($0.task, $0.path))
         }
         let source = try TextToTextMixture(
-            sets: sets,
-            shares: MixtureRates.shares(
-                sizes: sets.map(\.examples.count), limit: own.sizeLimit, temperature: own.temperature),
+            tasks: tasks,
+            shares: TextToTextMixture.shares(
+                sizes: tasks.map(\.examples.count), limit: own.sizeLimit, temperature: own.temperature),
             rowCount: own.batchSize, inputLength: own.inputLength, targetLength: own.targetLength,
             isPacked: own.isPacked, alignment: model.altUp?.sequence?.stride ?? 1,
             seed: configuration.training.seed)

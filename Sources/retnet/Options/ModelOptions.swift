@@ -49,7 +49,7 @@ struct DataOptions: ParsableArguments {
     func corpus() throws -> Corpus { try Corpus(paths: data, separator: separator) }
 
     private static func separator(_ text: String) throws -> DocumentSeparator {
-        if let separator = DocumentSeparator(parsing: text) { return separator }
+        if let separator = DocumentSeparator(text) { return separator }
         throw ValidationError("'\(text)' is not file, blank_lines:N or text:SEPARATOR")
     }
 }

@@ -1,8 +1,8 @@
-/// Cuts text by merging neighbours, those with the best score first and of equal ones the leftmost.
+/// A byte-pair segmenter: merges neighbors, best score first, leftmost first among equal scores.
 struct BytePairSegmenter: PieceSegmenter {
     let table: PieceTable
 
-    /// A part of the text that grows by merging; empty once merged into its left neighbour.
+    /// A part of the text that grows by merges; empty once merged into its left neighbor.
     private struct Symbol {
         var start: Int
         var end: Int
@@ -11,7 +11,7 @@ struct BytePairSegmenter: PieceSegmenter {
         var isFrozen: Bool
     }
 
-    /// Two neighbours whose concatenation is a piece.
+    /// Two neighbors whose concatenation is a piece.
     private struct Pair {
         let score: Float
         let left: Int
@@ -23,20 +23,20 @@ struct BytePairSegmenter: PieceSegmenter {
         }
     }
 
-    /// What one call needs again and again.
+    /// The buffers of one call, reused for each part of the text.
     private struct Workspace {
         var symbols: [Symbol] = []
         var heap: [Pair] = []
-        /// How unused pieces came about: the length of their left parts.
+        /// For each unused piece, the length of its left part.
         var leftLengths: [Int32: Int] = [:]
-        /// Parts of an unused piece still to be looked at.
+        /// Parts of an unused piece not yet passed on.
         var stack: [Range<Int>] = []
     }
 
     func segment(_ text: UnsafeBufferPointer<UInt8>, into collector: inout PieceCollector) {
         var workspace = Workspace()
         table.trie.withWalker { trie in
-            // Parts that no piece reaches out of merge independently, and small heaps are fast.
+            // Parts whose boundaries no piece crosses merge independently, and small heaps are fast.
             guard table.splitsBeforeSpaces, !table.hasUnused else {
                 return merge(text, 0..<text.count, trie, &workspace, &collector)
             }
@@ -60,7 +60,7 @@ struct BytePairSegmenter: PieceSegmenter {
         for right in workspace.symbols.indices.dropFirst() { offer(right - 1, right, text, trie, &workspace) }
         while let pair = Self.pop(&workspace.heap) {
             let (left, right) = (workspace.symbols[pair.left], workspace.symbols[pair.right])
-            // Either part may have been merged with another since.
+            // Either part may have been merged with another in the meantime.
             guard left.end > left.start, right.end > right.start,
                 right.end - left.start == pair.byteCount
             else { continue }
@@ -79,7 +79,7 @@ struct BytePairSegmenter: PieceSegmenter {
         }
     }
 
-    /// The characters and user-defined symbols of a part.
+    /// Fills the workspace with the characters and user-defined symbols of a part.
     private func split(_ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ workspace: inout Workspace)
     {
         workspace.symbols.removeAll(keepingCapacity: true)
@@ -116,7 +116,7 @@ struct BytePairSegmenter: PieceSegmenter {
         }
     }
 
-    /// Hands on a symbol, or what an unused piece was made of.
+    /// Passes on a symbol or, of an unused piece, its parts.
     private func emit(
         _ range: Range<Int>, _ text: UnsafeBufferPointer<UInt8>, _ trie: PieceTrie.Walker,
         _ workspace: inout Workspace, _ collector: inout PieceCollector

@@ -1,10 +1,10 @@
-/// Cuts normalized text into pieces.
+/// An algorithm that cuts normalized text into pieces.
 protocol PieceSegmenter: Sendable {
-    /// Hands all pieces of a text that is not empty to a collector, in order.
+    /// Passes all pieces of a non-empty text to a collector, in order.
     func segment(_ text: UnsafeBufferPointer<UInt8>, into collector: inout PieceCollector)
 }
 
-/// Every character, and every user-defined symbol, is a piece.
+/// A character segmenter: each character and each user-defined symbol is a piece.
 struct CharacterSegmenter: PieceSegmenter {
     let table: PieceTable
 
@@ -23,7 +23,7 @@ struct CharacterSegmenter: PieceSegmenter {
     }
 }
 
-/// Everything from one visible space up to the next is a piece.
+/// A word segmenter: the text from each visible space up to the next is a piece.
 struct WordSegmenter: PieceSegmenter {
     let table: PieceTable
 
@@ -40,8 +40,37 @@ struct WordSegmenter: PieceSegmenter {
         }
     }
 
-    /// Whether a visible space begins at an index.
+    /// Returns true if a visible space begins at an index.
     @inline(__always) static func isSpace(_ text: UnsafeBufferPointer<UInt8>, at index: Int) -> Bool {
         text[index] == 0xE2 && index + 2 < text.count && text[index + 1] == 0x96 && text[index + 2] == 0x81
+    }
+}
+
+/// A collector of pieces in the order of the text that joins unknown pieces or spells them in bytes.
+struct PieceCollector {
+    private(set) var tokens: [Int32] = []
+    private let unknown: Int32
+    private let byteTokens: [Int32]?
+    private var followsUnknown = false
+
+    init(_ table: PieceTable, capacity: Int) {
+        unknown = table.unknown
+        byteTokens = table.byteTokens
+        tokens.reserveCapacity(capacity)
+    }
+
+    /// Appends the next piece, whose bytes are a range of the text.
+    mutating func append(_ piece: Int32, _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) {
+        guard piece == unknown else {
+            tokens.append(piece)
+            followsUnknown = false
+            return
+        }
+        if let byteTokens {
+            for index in range { tokens.append(byteTokens[Int(text[index])]) }
+        } else if !followsUnknown {
+            tokens.append(unknown)
+        }
+        followsUnknown = true
     }
 }

@@ -1,20 +1,23 @@
-/// The vocabulary of a SentencePiece model, ready for encoding.
+/// The vocabulary of a SentencePiece model in the form that encoding and decoding need.
 struct PieceTable: Sendable {
-    /// The pieces that text is cut into: normal, user-defined and unused ones.
+    /// The pieces of text: normal, user-defined and unused ones.
     let trie: PieceTrie
-    /// User-defined pieces, which are always kept whole; nil if there are none.
+    /// User-defined pieces, which are never cut; `nil` without any.
     let symbols: PieceTrie?
     let scores: [Float]
     let kinds: [SentencePieceModel.Kind]
     let unknown: Int32
-    /// The pieces of the 256 bytes, of models that spell unknown characters.
+    /// The pieces of the 256 bytes, in models that spell unknown characters in bytes.
     let byteTokens: [Int32]?
-    /// Whether any piece is unused.
+    /// True if any piece is unused.
     let hasUnused: Bool
-    /// Whether text can be cut before every run of visible spaces, because no piece reaches over such a place.
+    /// True if text can be cut before every run of visible spaces, because no piece contains such a boundary.
     let splitsBeforeSpaces: Bool
+    /// The texts of all tokens one after the other, and the start of each.
+    private let surfaces: [UInt8]
+    private let surfaceStarts: [Int]
 
-    /// Builds the tables; throws `WireReader.Fault` for a vocabulary that contradicts itself.
+    /// Builds the tables; throws `WireReader.Fault` for an inconsistent vocabulary.
     init(_ model: SentencePieceModel, bytes: [UInt8]) throws {
         var (trie, symbols, others) = (PieceTrie(), PieceTrie(), PieceTrie())
         var unknown: Int32?
@@ -25,7 +28,7 @@ struct PieceTable: Sendable {
             func fault(_ reason: String) -> WireReader.Fault {
                 let name = String(decoding: text.prefix(40), as: UTF8.self)
                 return WireReader.Fault(
-                    byteOffset: piece.text.lowerBound, reason: "piece \(index), \"\(name)\", \(reason)")
+                    byteOffset: piece.text.lowerBound, reason: "piece \(index) ('\(name)') \(reason)")
             }
             var isNew: Bool
             switch piece.kind {
@@ -35,20 +38,20 @@ struct PieceTable: Sendable {
                 if splits, Self.hasSpaceInside(text) { splits = false }
             case .unknown, .control, .byte: isNew = others.insert(text, value: id)
             }
-            guard isNew else { throw fault("is there twice") }
+            guard isNew else { throw fault("occurs twice") }
             if piece.kind == .unknown {
                 guard unknown == nil else { throw fault("is a second unknown piece") }
                 unknown = id
             }
             if piece.kind == .byte {
                 guard model.fallsBackToBytes, let byte = Self.byte(of: text) else {
-                    throw fault("stands for no byte that the model could use")
+                    throw fault("is not one of the byte pieces of the model")
                 }
                 byteTokens[Int(byte)] = id
             }
         }
         guard let unknown else {
-            throw WireReader.Fault(byteOffset: 0, reason: "it has no piece for what is unknown")
+            throw WireReader.Fault(byteOffset: 0, reason: "it has no unknown piece")
         }
         if model.fallsBackToBytes, let missing = byteTokens.firstIndex(of: -1) {
             throw WireReader.Fault(byteOffset: 0, reason: "it has no piece for the byte \(missing)")
@@ -61,9 +64,10 @@ struct PieceTable: Sendable {
         kinds = model.pieces.map(\.kind)
         hasUnused = kinds.contains(.unused)
         splitsBeforeSpaces = splits
+        (surfaces, surfaceStarts) = Self.surfaces(model, bytes)
     }
 
-    /// The byte that a piece such as `<0x0A>` stands for.
+    /// Returns the byte of a piece such as `<0x0A>`.
     static func byte(of text: ArraySlice<UInt8>) -> UInt8? {
         let name = String(decoding: text, as: UTF8.self)
         guard name.utf8.count == 6, name.hasPrefix("<0x"), name.hasSuffix(">") else { return nil }
@@ -72,7 +76,7 @@ struct PieceTable: Sendable {
         return byte
     }
 
-    /// Whether a visible space follows something else than such a space.
+    /// Returns true if a visible space follows anything but a visible space.
     private static func hasSpaceInside(_ text: ArraySlice<UInt8>) -> Bool {
         let space = SentencePieceNormalizer.visibleSpace
         var index = text.startIndex
@@ -87,5 +91,68 @@ struct PieceTable: Sendable {
             }
         }
         return false
+    }
+
+    // MARK: Texts
+
+    /// Returns the text of a token in bytes, with spaces as such; empty for control symbols and unknown numbers.
+    func surface(_ token: Int32) -> ArraySlice<UInt8> {
+        guard token >= 0, Int(token) < kinds.count else { return [] }
+        return surfaces[surfaceStarts[Int(token)]..<surfaceStarts[Int(token) + 1]]
+    }
+
+    /// Returns the control symbol of a name in the training settings, or of the default name.
+    static func control(
+        _ text: Range<Int>?, _ usual: String, _ model: SentencePieceModel, _ bytes: [UInt8]
+    ) -> Int32? {
+        let name = text.map { bytes[$0] } ?? ArraySlice(usual.utf8)
+        return model.pieces.firstIndex { $0.kind == .control && bytes[$0.text] == name }.map(Int32.init)
+    }
+
+    /// Returns the texts of all tokens one after the other, and the start of each.
+    private static func surfaces(_ model: SentencePieceModel, _ bytes: [UInt8]) -> ([UInt8], [Int]) {
+        var surfaces: [UInt8] = []
+        var starts = [0]
+        starts.reserveCapacity(model.pieces.count + 1)
+        for piece in model.pieces {
+            switch piece.kind {
+            case .normal, .userDefined, .unused: appendText(bytes[piece.text], to: &surfaces)
+            case .unknown:
+                // U+2047 between spaces, as in the reference.
+                surfaces += model.unknownSurface.map { bytes[$0] } ?? [0x20, 0xE2, 0x81, 0x87, 0x20]
+            case .byte: surfaces += byte(of: bytes[piece.text]).map { [$0] } ?? []
+            case .control: break
+            }
+            starts.append(surfaces.count)
+        }
+        return (surfaces, starts)
+    }
+
+    private static func appendText(_ text: ArraySlice<UInt8>, to output: inout [UInt8]) {
+        let space = SentencePieceNormalizer.visibleSpace
+        var index = text.startIndex
+        while index < text.endIndex {
+            if text[index] == space[0], text[index...].starts(with: space) {
+                output.append(0x20)
+                index += space.count
+            } else {
+                output.append(text[index])
+                index += 1
+            }
+        }
+    }
+
+    /// Returns the sentinels among the pieces: `<extra_id_0>` and so on, with or without a visible space.
+    static func sentinels(_ model: SentencePieceModel, _ bytes: [UInt8]) -> [Int32] {
+        var found: [Int: Int32] = [:]
+        for (index, piece) in model.pieces.enumerated() where piece.text.count >= 12 {
+            var text = bytes[piece.text]
+            if text.starts(with: SentencePieceNormalizer.visibleSpace) { text = text.dropFirst(3) }
+            guard text.starts(with: "<extra_id_".utf8), text.last == 0x3E else { continue }
+            let digits = String(decoding: text.dropFirst(10).dropLast(), as: UTF8.self)
+            guard let number = Int(digits), String(number) == digits else { continue }
+            found[number] = Int32(index)
+        }
+        return Array((0..<found.count).lazy.map { found[$0] }.prefix { $0 != nil }.compactMap { $0 })
     }
 }

@@ -1,28 +1,28 @@
-/// A prefix tree of byte strings with numbers.
+/// A prefix tree of byte strings with values.
 ///
-/// Its edges lie in one hash table, so building takes time in proportion to the bytes inserted, whatever they are,
-/// and a step along an edge is about one look into memory.
+/// All edges are in one hash table, so insertion takes time in proportion to the bytes inserted, and a step along an
+/// edge is about one memory access.
 struct PieceTrie: Sendable {
-    /// More nodes than this cannot be numbered in an edge; files are far smaller.
+    /// The limit of node numbers in an edge; files are far smaller.
     static let maximumNodeCount = 1 << 28
 
     // An edge is (parent * 256 + byte) << 28 | child. No child is 0, the root, so 0 is an empty slot.
     private var edges: [UInt64]
     private var shift: UInt64
     private var rootEdges = [Int32](repeating: 0, count: 256)
-    /// The number of the string that ends at a node, or -1.
+    /// The value of the string that ends at each node, or -1.
     private var values: [Int32] = [-1]
 
-    /// An empty tree.
+    /// Creates an empty tree.
     init() {
         edges = [UInt64](repeating: 0, count: 1 << 10)
         shift = 64 - 10
     }
 
-    /// Whether nothing was inserted.
+    /// True if the tree has no strings.
     var isEmpty: Bool { values.count == 1 }
 
-    /// Adds a string, which must not be empty; false if it is there already or there is no room.
+    /// Adds a string; returns false if it is empty or already present, or if the tree is full.
     mutating func insert(_ string: ArraySlice<UInt8>, value: Int32) -> Bool {
         guard !string.isEmpty, values.count + string.count <= Self.maximumNodeCount else { return false }
         var node = 0
@@ -58,7 +58,7 @@ struct PieceTrie: Sendable {
         }
     }
 
-    /// The tree as pointers, for loops over much text; valid only during the call.
+    /// The tree as pointers, for loops over long texts; valid only during `withWalker`.
     struct Walker {
         fileprivate let edges: UnsafeBufferPointer<UInt64>
         fileprivate let mask: Int
@@ -66,7 +66,7 @@ struct PieceTrie: Sendable {
         fileprivate let rootEdges: UnsafeBufferPointer<Int32>
         fileprivate let values: UnsafeBufferPointer<Int32>
 
-        /// The node that a byte leads to, or 0.
+        /// Returns the node that a byte leads to, or 0.
         @inline(__always) func child(of node: Int, _ byte: UInt8) -> Int {
             if node == 0 { return Int(rootEdges[Int(byte)]) }
             let key = UInt64(truncatingIfNeeded: node) << 8 | UInt64(byte)
@@ -79,10 +79,10 @@ struct PieceTrie: Sendable {
             }
         }
 
-        /// The number of the string that ends at a node, or -1.
+        /// Returns the value of the string that ends at a node, or -1.
         @inline(__always) func value(of node: Int) -> Int32 { values[node] }
 
-        /// The number of a whole string, or -1.
+        /// Returns the value of a whole string, or -1.
         func value(of string: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) -> Int32 {
             var node = 0
             for index in range {
@@ -92,7 +92,7 @@ struct PieceTrie: Sendable {
             return node == 0 ? -1 : values[node]
         }
 
-        /// The length of the longest string that the text at an index begins with; 0 if there is none.
+        /// Returns the length of the longest string at an index of a text; 0 without any.
         func longestMatch(_ text: UnsafeBufferPointer<UInt8>, at start: Int) -> Int {
             var (node, index, length) = (0, start, 0)
             while index < text.count {

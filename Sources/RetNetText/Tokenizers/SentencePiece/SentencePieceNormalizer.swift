@@ -1,6 +1,6 @@
-/// Prepares text as SentencePiece does: characters mapped, spaces collapsed and made visible, a dummy space in front.
+/// The normalization of SentencePiece: mapped characters, collapsed and visible spaces, a dummy space in front.
 struct SentencePieceNormalizer: Sendable {
-    /// U+2581, which stands for a space.
+    /// U+2581, which represents a space.
     static let visibleSpace: [UInt8] = [0xE2, 0x96, 0x81]
     private static let replacement: [UInt8] = [0xEF, 0xBF, 0xBD]
     private static let space: UInt8 = 0x20
@@ -11,10 +11,10 @@ struct SentencePieceNormalizer: Sendable {
     private let space: [UInt8]
     private let map: CharacterMap?
     private let symbols: PieceTrie?
-    /// ASCII characters other than the space that stay as they are when another of ASCII follows.
+    /// For each byte, true for ASCII characters other than the space that stay unchanged before another of ASCII.
     private let isPlain: [Bool]
 
-    /// A normalizer that leaves texts of `symbols` as they are; throws `WireReader.Fault`.
+    /// Creates a normalizer that keeps texts of `symbols` unchanged; throws `WireReader.Fault`.
     init(
         _ specification: SentencePieceModel.Normalization, bytes: [UInt8], putsSpacesLast: Bool = false,
         symbols: PieceTrie? = nil
@@ -35,14 +35,14 @@ struct SentencePieceNormalizer: Sendable {
         }
     }
 
-    /// What a prefix of the input becomes.
+    /// The result of a prefix of the input.
     private enum Prefix {
         case same(Range<Int>)
         case mapped(Range<Int>)
         case replaced
     }
 
-    /// The text as pieces are looked for in it.
+    /// Returns the normalized text.
     func normalize(_ input: UnsafeBufferPointer<UInt8>) -> [UInt8] {
         guard let symbols else { return normalize(input, nil) }
         return symbols.withWalker { normalize(input, $0) }
@@ -111,7 +111,7 @@ struct SentencePieceNormalizer: Sendable {
         }
     }
 
-    /// What the input at an index begins with, and how many bytes of it that takes.
+    /// Returns the result of the prefix of the input at an index, and its length in the input.
     private func prefix(
         _ input: UnsafeBufferPointer<UInt8>, at index: Int, _ symbols: PieceTrie.Walker?
     ) -> (Prefix, byteCount: Int) {
@@ -121,5 +121,93 @@ struct SentencePieceNormalizer: Sendable {
         if let match = map?.longestMatch(input, at: index) { return (.mapped(match.text), match.byteCount) }
         guard let length = UTF8Character.length(input, at: index) else { return (.replaced, 1) }
         return (.same(index..<index + length), length)
+    }
+}
+
+/// The character map of a SentencePiece model: sequences of bytes and their replacements.
+///
+/// Format: the size of a double-array trie in bytes, the trie (Darts-clone's 32-bit units, little-endian), and texts
+/// that end with a zero byte, whose starts are the trie's values.
+struct CharacterMap: Sendable {
+    // Far more than any rule needs; a damaged map cannot produce unlimited text.
+    private static let maximumTextByteCount = 1 << 10
+
+    private let units: [UInt32]
+    private let texts: [UInt8]
+
+    /// Reads a map; throws `WireReader.Fault`.
+    init(_ bytes: [UInt8], in range: Range<Int>) throws {
+        func fault(_ reason: String) -> WireReader.Fault {
+            WireReader.Fault(byteOffset: range.lowerBound, reason: "the character map \(reason)")
+        }
+        func unit(at offset: Int) -> UInt32 {
+            (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << (8 * UInt32($1)) }
+        }
+        guard range.count > 4 else { throw fault("is truncated") }
+        let start = range.lowerBound + 4
+        let byteCount = Int(unit(at: range.lowerBound))
+        guard byteCount > 0, byteCount % 4 == 0, byteCount < range.count - 4 else {
+            throw fault("has a trie of \(byteCount) bytes")
+        }
+        units = (0..<byteCount / 4).map { unit(at: start + 4 * $0) }
+        texts = Array(bytes[(start + byteCount)..<range.upperBound])
+        guard texts.last == 0,
+            texts.split(separator: 0).allSatisfy({ $0.count <= Self.maximumTextByteCount })
+        else { throw fault("has a text without end") }
+    }
+
+    /// Returns the longest sequence at an index that has a replacement: its length and the replacement.
+    func longestMatch(_ input: UnsafeBufferPointer<UInt8>, at start: Int) -> (
+        byteCount: Int, text: Range<Int>
+    )? {
+        let (byteCount, value, _) = walk(input, from: start)
+        guard byteCount > 0, value < texts.count else { return nil }
+        var end = value
+        while texts[end] != 0 { end += 1 }
+        return (byteCount, value..<end)
+    }
+
+    /// Returns true if an ASCII byte stays unchanged before any other ASCII byte.
+    func keepsASCII(_ byte: UInt8) -> Bool {
+        guard [byte].withUnsafeBufferPointer({ walk($0, from: 0).depth }) > 0 else { return true }
+        return (0..<0x80).allSatisfy { next in
+            [byte, UInt8(next)].withUnsafeBufferPointer {
+                let (byteCount, _, depth) = walk($0, from: 0)
+                return byteCount == 0 && depth < 2
+            }
+        }
+    }
+
+    /// Walks the trie along a text; returns the longest key with its value, and the number of edges.
+    private func walk(
+        _ input: UnsafeBufferPointer<UInt8>, from start: Int
+    ) -> (byteCount: Int, value: Int, depth: Int) {
+        units.withUnsafeBufferPointer { units in
+            var (byteCount, value) = (0, 0)
+            var node = Self.offset(units[0])
+            var index = start
+            while index < input.count {
+                node ^= Int(input[index])
+                guard node < units.count else { break }
+                let unit = units[node]
+                // The highest bit marks values, which are not labels.
+                guard unit & 0x8000_00FF == UInt32(input[index]) else { break }
+                index += 1
+                node ^= Self.offset(unit)
+                guard node < units.count else { break }
+                if unit >> 8 & 1 == 1 {
+                    byteCount = index - start
+                    value = Int(units[node] & 0x7FFF_FFFF)
+                }
+            }
+            return (byteCount, value, index - start)
+        }
+    }
+
+    /// Returns the bytes of a replacement.
+    func text(_ range: Range<Int>) -> ArraySlice<UInt8> { texts[range] }
+
+    @inline(__always) private static func offset(_ unit: UInt32) -> Int {
+        Int((unit >> 10) << ((unit & (1 << 9)) >> 6))
     }
 }

@@ -3,48 +3,45 @@ import RetNetStorage
 
 /// The tokenizer of a SentencePiece model file, such as T5's `spiece.model` or Llama's `tokenizer.model`.
 ///
-/// Encodes and decodes like the reference library: unigram, byte-pair, word and character models, with their
-/// normalizer, user-defined symbols and byte fallback. Most models normalize, so decoding gives the normalized text.
-/// As with the reference, begin and end tokens are not added.
+/// Encodes and decodes as the reference library does: unigram, byte-pair, word and character models, with their
+/// normalizer, user-defined symbols and byte fallback. Most models normalize, so decoding returns the normalized text.
+/// As in the reference, begin and end tokens are not added.
 public final class SentencePieceTokenizer: SentinelTokenizer {
     /// The value of `kind` in a folder's `tokenizer_config.json`.
     public static let kind = "sentencepiece"
     /// The number of sentinels that T5 adds to its model.
     public static let usualSentinelCount = 100
-    // The largest in use have 5 MB; tables take up to sixteen times the size.
+    // The largest files in use have 5 MB; the tables take up to sixteen times the size.
     static let maximumByteCount = 1 << 25
 
-    /// The number of tokens: the pieces of the file and the sentinels added to them.
+    /// The number of tokens: the pieces of the file and the added sentinels.
     public let vocabularySize: Int
     /// The token before each document, if the model has one.
     public let beginToken: Int32?
-    /// The token that ends a text, if the model has one.
+    /// The token at the end of a text, if the model has one.
     public let endToken: Int32?
-    /// The token that fills unused places, if the model has one.
+    /// The token at unused positions, if the model has one.
     public let paddingToken: Int32?
-    /// The token of what the vocabulary cannot express.
+    /// The token for text that the vocabulary cannot express.
     public let unknownToken: Int32
-    /// The sentinels in the order of their use: those of the file, or those added above it; often none.
+    /// The sentinels in the order of their use: those of the file or the added ones; often none.
     public let sentinels: [Int32]
-    /// The name of this tokenizer in files; it changes with every byte of the model file.
+    /// The name of this tokenizer in files of tokens, with a checksum of the model file.
     public let identity: String
 
-    let file: [UInt8]
-    let model: SentencePieceModel
-    let table: PieceTable
-    let denormalizer: SentencePieceNormalizer?
-    let addedSentinelCount: Int
+    private let file: [UInt8]
+    private let model: SentencePieceModel
+    private let table: PieceTable
     private let normalizer: SentencePieceNormalizer
+    private let denormalizer: SentencePieceNormalizer?
+    private let addedSentinelCount: Int
     private let segmenter: any PieceSegmenter
-    /// The bytes of all tokens one after the other, and where each begins.
-    private let surfaces: [UInt8]
-    private let surfaceStarts: [Int]
 
     /// Reads a model file.
     ///
-    /// `sentinelCount` sentinels are added above its pieces, the first of them last, unless it has some of its own
-    /// (`<extra_id_0>` and so on). Throws `TextError.invalidTokenizer` that says what is wrong with the file and at
-    /// which byte, `TextError.invalidArgument`, and `StorageError`.
+    /// `sentinelCount` sentinels are added after its pieces, in descending order, if it has none of its own
+    /// (`<extra_id_0>` and so on). Throws `TextError.invalidTokenizer` for a malformed file, with the byte offset,
+    /// `TextError.invalidArgument`, and `StorageError`.
     public convenience init(path: String, sentinelCount: Int = 0) throws {
         let file = try MappedFile(path: path)
         guard file.byteCount <= Self.maximumByteCount else {
@@ -55,12 +52,11 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
             bytes: file.withUnsafeBytes { Array($0) }, sentinelCount: sentinelCount, sourceName: path)
     }
 
-    /// Reads the bytes of a model file; `sourceName` is what errors call it.
-    public init(bytes: [UInt8], sentinelCount: Int = 0, sourceName: String = "The SentencePiece model") throws
-    {
+    /// Reads the bytes of a model file; `sourceName` is its name in errors.
+    public init(bytes: [UInt8], sentinelCount: Int = 0, sourceName: String = "SentencePiece model") throws {
         guard (0...100_000).contains(sentinelCount) else {
             throw TextError.invalidArgument(
-                name: "sentinel count", reason: "\(sentinelCount) is not from 0 to 100,000")
+                name: "sentinel count", reason: "\(sentinelCount) is out of range; use 0 to 100,000")
         }
         file = bytes
         do {
@@ -75,7 +71,7 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
         } catch let fault as WireReader.Fault {
             throw TextError.invalidTokenizer(
                 path: sourceName,
-                reason: "as a SentencePiece model, \(fault.reason) (at byte \(fault.byteOffset))")
+                reason: "invalid SentencePiece model, \(fault.reason) (at byte \(fault.byteOffset))")
         }
         segmenter =
             switch model.algorithm {
@@ -85,11 +81,10 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
             case .characters: CharacterSegmenter(table: table)
             }
         unknownToken = table.unknown
-        beginToken = Self.control(model.beginText, "<s>", model, bytes)
-        endToken = Self.control(model.endText, "</s>", model, bytes)
-        paddingToken = Self.control(model.paddingText, "<pad>", model, bytes)
-        (surfaces, surfaceStarts) = Self.surfaces(model, bytes)
-        let own = Self.ownSentinels(model, bytes)
+        beginToken = PieceTable.control(model.beginText, "<s>", model, bytes)
+        endToken = PieceTable.control(model.endText, "</s>", model, bytes)
+        paddingToken = PieceTable.control(model.paddingText, "<pad>", model, bytes)
+        let own = PieceTable.sentinels(model, bytes)
         addedSentinelCount = own.isEmpty ? sentinelCount : 0
         vocabularySize = model.pieces.count + addedSentinelCount
         let size = Int32(vocabularySize)
@@ -100,9 +95,9 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
             + (addedSentinelCount > 0 ? "+\(addedSentinelCount)" : "")
     }
 
-    /// The pieces of text after normalization; invalid bytes are encoded as U+FFFD.
+    /// Returns the pieces of text after normalization; invalid bytes are encoded as U+FFFD.
     ///
-    /// Text in the form of a control symbol or an added sentinel is text like other.
+    /// Text that looks like a control symbol or an added sentinel is encoded as any other text.
     public func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32] {
         let normalized = bytes.withMemoryRebound(to: UInt8.self) { normalizer.normalize($0) }
         guard !normalized.isEmpty else { return [] }
@@ -111,68 +106,109 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
         return collector.tokens
     }
 
-    /// The bytes of a piece, with spaces as such; none for control symbols, sentinels and unknown numbers.
-    public func bytes(of token: Int32) -> [UInt8] { Array(surface(token)) }
+    /// Returns the bytes of a piece, with spaces as such; none for control symbols, sentinels and invalid tokens.
+    public func bytes(of token: Int32) -> [UInt8] { Array(table.surface(token)) }
+}
 
-    func surface(_ token: Int32) -> ArraySlice<UInt8> {
-        guard token >= 0, Int(token) < model.pieces.count else { return [] }
-        return surfaces[surfaceStarts[Int(token)]..<surfaceStarts[Int(token) + 1]]
-    }
+// MARK: Decoding
 
-    // MARK: Reading the vocabulary
-
-    /// The control symbol of a name that the training settings give, or of the usual one.
-    private static func control(
-        _ text: Range<Int>?, _ usual: String, _ model: SentencePieceModel, _ bytes: [UInt8]
-    ) -> Int32? {
-        let name = text.map { bytes[$0] } ?? ArraySlice(usual.utf8)
-        return model.pieces.firstIndex { $0.kind == .control && bytes[$0.text] == name }.map(Int32.init)
-    }
-
-    /// The text of every token in a row.
-    private static func surfaces(_ model: SentencePieceModel, _ bytes: [UInt8]) -> ([UInt8], [Int]) {
-        var surfaces: [UInt8] = []
-        var starts = [0]
-        starts.reserveCapacity(model.pieces.count + 1)
-        for piece in model.pieces {
-            switch piece.kind {
-            case .normal, .userDefined, .unused: appendText(bytes[piece.text], to: &surfaces)
-            case .unknown:
-                // U+2047 between spaces, as in the reference.
-                surfaces += model.unknownSurface.map { bytes[$0] } ?? [0x20, 0xE2, 0x81, 0x87, 0x20]
-            case .byte: surfaces += PieceTable.byte(of: bytes[piece.text]).map { [$0] } ?? []
-            case .control: break
+extension SentencePieceTokenizer {
+    /// Returns the text of tokens, without the space that encoding adds in front.
+    ///
+    /// Control symbols, sentinels and tokens outside the vocabulary are left out. Each byte that is not valid UTF-8
+    /// becomes U+FFFD.
+    public func decode(_ tokens: [Int32]) -> String {
+        var output: [UInt8] = []
+        output.reserveCapacity(tokens.count * 4)
+        var bytes: [UInt8] = []
+        var isAtStart = true
+        var droppedSpace = false
+        for token in tokens {
+            let isPiece = model.pieces.indices.contains(Int(token))
+            if isPiece, model.pieces[Int(token)].kind == .byte {
+                bytes.append(contentsOf: table.surface(token))
+                continue
             }
-            starts.append(surfaces.count)
+            Self.appendValid(&bytes, to: &output)
+            if droppedSpace || !output.isEmpty { isAtStart = false }
+            var text = table.surface(token)
+            droppedSpace = false
+            if isAtStart, isPiece, dropsFirstSpace, beginsWithSpace(token) {
+                text = text.dropFirst()
+                // With collapsed spaces, all spaces at the start are dropped.
+                droppedSpace = !model.normalization.removesExtraSpaces
+            }
+            output.append(contentsOf: text)
         }
-        return (surfaces, starts)
+        Self.appendValid(&bytes, to: &output)
+        if let denormalizer { output = output.withUnsafeBufferPointer { denormalizer.normalize($0) } }
+        return String(decoding: output, as: UTF8.self)
     }
 
-    private static func appendText(_ text: ArraySlice<UInt8>, to output: inout [UInt8]) {
-        let space = SentencePieceNormalizer.visibleSpace
-        var index = text.startIndex
-        while index < text.endIndex {
-            if text[index] == space[0], text[index...].starts(with: space) {
-                output.append(0x20)
-                index += space.count
-            } else {
-                output.append(text[index])
-                index += 1
+    private var dropsFirstSpace: Bool {
+        model.normalization.addsDummyPrefix || model.normalization.removesExtraSpaces
+    }
+
+    private func beginsWithSpace(_ token: Int32) -> Bool {
+        let piece = model.pieces[Int(token)]
+        switch piece.kind {
+        case .normal, .userDefined, .unused:
+            return file[piece.text].starts(with: SentencePieceNormalizer.visibleSpace)
+        case .unknown, .control, .byte: return false
+        }
+    }
+
+    /// Moves spelled bytes to the output, character by character.
+    private static func appendValid(_ bytes: inout [UInt8], to output: inout [UInt8]) {
+        guard !bytes.isEmpty else { return }
+        bytes.withUnsafeBufferPointer { bytes in
+            var index = 0
+            while index < bytes.count {
+                if let length = UTF8Character.length(bytes, at: index) {
+                    output.append(contentsOf: bytes[index..<index + length])
+                    index += length
+                } else {
+                    output.append(contentsOf: [0xEF, 0xBF, 0xBD])
+                    index += 1
+                }
             }
         }
+        bytes.removeAll(keepingCapacity: true)
+    }
+}
+
+// MARK: Files
+
+extension SentencePieceTokenizer {
+    /// The file name of a model with sentinels, as in T5's folders.
+    static let sentinelFileName = "spiece.model"
+    /// The file name of other models, as in most folders.
+    static let plainFileName = "tokenizer.model"
+
+    /// Writes the model file and `tokenizer_config.json` into a folder; throws `StorageError`.
+    ///
+    /// The file is `spiece.model` for a model with sentinels, as in T5's folders, otherwise `tokenizer.model`.
+    public func save(to folder: String) throws {
+        let hasSentinels = !sentinels.isEmpty
+        let name = hasSentinels ? Self.sentinelFileName : Self.plainFileName
+        try AtomicFile.write(Data(file), to: folder + "/" + name)
+        func text(_ token: Int32?) -> String? {
+            token.map { String(decoding: file[model.pieces[Int($0)].text], as: UTF8.self) }
+        }
+        var configuration = TokenizerConfiguration(
+            kind: Self.kind, identity: identity, vocabularySize: vocabularySize, beginTokenID: beginToken,
+            endTokenID: endToken, paddingTokenID: paddingToken, beginToken: text(beginToken),
+            endToken: text(endToken), paddingToken: text(paddingToken))
+        configuration.unknownToken = text(unknownToken)
+        configuration.sentinelCount = hasSentinels ? addedSentinelCount : nil
+        // For an equal tokenizer in Hugging Face Transformers.
+        configuration.className = hasSentinels ? "T5Tokenizer" : nil
+        try TokenizerLoader.write(configuration, to: folder)
     }
 
-    /// The sentinels among the pieces: `<extra_id_0>` and those that follow, with or without a visible space.
-    private static func ownSentinels(_ model: SentencePieceModel, _ bytes: [UInt8]) -> [Int32] {
-        var found: [Int: Int32] = [:]
-        for (index, piece) in model.pieces.enumerated() where piece.text.count >= 12 {
-            var text = bytes[piece.text]
-            if text.starts(with: SentencePieceNormalizer.visibleSpace) { text = text.dropFirst(3) }
-            guard text.starts(with: "<extra_id_".utf8), text.last == 0x3E else { continue }
-            let digits = String(decoding: text.dropFirst(10).dropLast(), as: UTF8.self)
-            guard let number = Int(digits), String(number) == digits else { continue }
-            found[number] = Int32(index)
-        }
-        return Array((0..<found.count).lazy.map { found[$0] }.prefix { $0 != nil }.compactMap { $0 })
+    /// Returns the path of the model file of a folder, if it has one.
+    static func modelPath(in folder: String) -> String? {
+        [sentinelFileName, plainFileName].map { folder + "/" + $0 }
+            .first { FileManager.default.fileExists(atPath: $0) }
     }
 }

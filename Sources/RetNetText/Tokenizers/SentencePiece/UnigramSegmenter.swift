@@ -1,11 +1,11 @@
-/// Cuts text where the sum of the pieces' scores is largest (Kudo, arXiv 1804.10959).
+/// A unigram segmenter: maximizes the sum of the scores of the pieces (Kudo, arXiv 1804.10959).
 ///
-/// One pass from left to right keeps the best path to every place. Scores are added and compared as in SentencePiece
-/// 0.1.97 and later, in float32 with the earlier start winning, so that equal texts are cut alike. In texts of tens of
-/// thousands of bytes, sums would lose the digits that tell paths apart; there they begin again from 0.
+/// One pass from left to right keeps the best path to every position. Scores are added and compared as in SentencePiece
+/// 0.1.97 and later, in float32 and with preference for the earlier start, so that the results are equal. In texts of
+/// tens of thousands of bytes, sums would lose the digits that distinguish paths; there they restart from 0.
 struct UnigramSegmenter: PieceSegmenter {
     private let table: PieceTable
-    /// Below this, float32 has fewer than eight binary digits after the point.
+    /// The sum below which float32 has fewer than eight binary digits after the point.
     private static let lowestSum: Float = -50_000
     private let leastScore: Float
     private let largestScore: Float
@@ -21,7 +21,7 @@ struct UnigramSegmenter: PieceSegmenter {
         largestScore = largest
     }
 
-    /// The end of the best path to a place.
+    /// The last piece of the best path to a position.
     private struct Step {
         var score: Float = 0
         var start: Int32 = -1
@@ -29,7 +29,7 @@ struct UnigramSegmenter: PieceSegmenter {
     }
 
     func segment(_ text: UnsafeBufferPointer<UInt8>, into collector: inout PieceCollector) {
-        // Places are kept in 32 bits; the text of one document never comes near.
+        // Positions have 32 bits; texts of more than 2 GiB are cut.
         var rest = text
         while rest.count > Int(Int32.max) {
             segmentPart(UnsafeBufferPointer(rebasing: rest[..<Int(Int32.max)]), into: &collector)
@@ -48,7 +48,7 @@ struct UnigramSegmenter: PieceSegmenter {
                     }
                 }
             }
-            // The links lead backwards; turned round, they lead from piece to piece.
+            // The links lead backward; reversed, they lead from piece to piece.
             var end = text.count
             var next = -1
             while end > 0 {
@@ -75,7 +75,7 @@ struct UnigramSegmenter: PieceSegmenter {
         var reach = 0
         while start < text.count {
             if steps[start].score < Self.lowestSum {
-                // Only differences between paths count.
+                // Only differences between paths matter.
                 let sum = steps[start].score
                 for end in start...max(start, reach) { steps[end].score -= sum }
             }
@@ -92,7 +92,7 @@ struct UnigramSegmenter: PieceSegmenter {
                 guard piece >= 0 else { continue }
                 let kind = kinds[Int(piece)]
                 if kind == .unused { continue }
-                // In float64, as the reference computes: a user-defined symbol outweighs its parts.
+                // In float64 as in the reference: a user-defined symbol outweighs its parts.
                 let score =
                     kind == .userDefined
                     ? Double(Float(end - start) * largestScore) - 0.1 : Double(scores[Int(piece)])

@@ -1,7 +1,7 @@
-/// A small random number generator that gives the same numbers for the same seed on every platform.
+/// A random number generator with the same numbers for the same seed on every platform.
 ///
 /// The algorithm is xoshiro256** (Blackman and Vigna, 2018), seeded by SplitMix64. Its state can be saved
-/// and restored. It is not fit for cryptography.
+/// and restored. Not suitable for cryptography.
 public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     private var word0: UInt64
     private var word1: UInt64
@@ -12,7 +12,7 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     public init(seed: UInt64, stream: UInt64 = 0) {
         var mixer = seed
         var streamMixer = stream
-        // Mixed before it is combined, so that neighbouring seeds and streams do not meet.
+        // Mixed before it is combined, so that neighboring seeds and streams do not collide.
         let offset = stream == 0 ? 0 : Self.splitMix(&streamMixer)
         word0 = Self.splitMix(&mixer) ^ offset
         word1 = Self.splitMix(&mixer) ^ offset
@@ -22,7 +22,7 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
         if word0 | word1 | word2 | word3 == 0 { word0 = 1 }
     }
 
-    /// The next 64 random bits.
+    /// Returns the next 64 random bits.
     public mutating func next() -> UInt64 {
         let product = word1 &* 5
         let result = ((product << 7) | (product >> 57)) &* 9
@@ -36,10 +36,10 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
         return result
     }
 
-    /// An evenly distributed number in `0..<bound`, or 0 when `bound` is less than 2.
+    /// Returns a uniformly distributed number in `0..<bound`, or 0 when `bound` is less than 2.
     public mutating func integer(below bound: Int) -> Int {
         guard bound > 1 else { return 0 }
-        // Lemire's method, written out because the standard library does not promise its own.
+        // Lemire's method, written out because the standard library does not guarantee its algorithm.
         let range = UInt64(bound)
         var product = next().multipliedFullWidth(by: range)
         if product.low < range {
@@ -49,19 +49,19 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
         return Int(product.high)
     }
 
-    /// An evenly distributed number in the closed range, whose bounds may be at most `Int.max - 1` apart.
+    /// Returns a uniformly distributed number in a range whose bounds are at most `Int.max - 1` apart.
     public mutating func integer(in range: ClosedRange<Int>) -> Int {
         let (width, overflows) = range.upperBound.subtractingReportingOverflow(range.lowerBound)
         guard !overflows, width < Int.max else { return range.lowerBound }
         return range.lowerBound + integer(below: width + 1)
     }
 
-    /// An evenly distributed number from 0 up to but not including 1.
+    /// Returns a uniformly distributed number from 0 up to but not including 1.
     public mutating func unitDouble() -> Double {
         Double(next() >> 11) * 0x1p-53
     }
 
-    /// Whether an event of the given probability happens.
+    /// Returns true with the given probability.
     public mutating func chance(_ probability: Double) -> Bool {
         unitDouble() < probability
     }
@@ -74,7 +74,7 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
         }
     }
 
-    /// One step of SplitMix64 (Steele, Lea and Flood, 2014).
+    /// Returns the next number of SplitMix64 (Steele, Lea and Flood, 2014).
     static func splitMix(_ state: inout UInt64) -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var value = state
@@ -85,13 +85,13 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
 }
 
 extension SeededGenerator: Codable {
-    /// Reads the four words of the state; throws `DecodingError` unless they are a possible state.
+    /// Reads the four words of the state; throws `DecodingError` if they are not a valid state.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let words = try container.decode([UInt64].self)
         guard words.count == 4, words.contains(where: { $0 != 0 }) else {
             throw DecodingError.dataCorruptedError(
-                in: container, debugDescription: "A generator state is four numbers that are not all zero.")
+                in: container, debugDescription: "a generator state is four numbers that are not all zero")
         }
         (word0, word1, word2, word3) = (words[0], words[1], words[2], words[3])
     }

@@ -2,11 +2,12 @@ import Foundation
 import RetNetStorage
 
 extension Corpus {
-    /// The corpus as tokens; throws `TextError` or `StorageError`.
+    /// Returns the corpus as tokens; throws `TextError` or `StorageError`.
     ///
-    /// Plain text that a `ByteTokenizer` reads whole is only mapped; other text is encoded in memory, at 1, 2
-    /// or 4 bytes a token. With `cache`, it is encoded into a token file at that path instead, which is used
-    /// again as long as the names, sizes and times of the corpus files and the settings stay the same.
+    /// Plain text of a `ByteTokenizer` with one document per file is only mapped; other text is encoded in
+    /// memory, at 1, 2 or 4 bytes per token. With `cache`, it is encoded into a token file at that path
+    /// instead, which is reused while the names, sizes and times of the corpus files, the tokenizer and the
+    /// separator stay the same.
     public func tokenStream(tokenizer: any Tokenizer, cache: String? = nil) throws -> TokenStream {
         if let cache { return try cachedStream(tokenizer: tokenizer, cache: cache) }
         var assembly = Assembly()
@@ -34,7 +35,7 @@ extension Corpus {
 
     /// Writes the tokens of the whole corpus into one token file; throws `TextError` or `StorageError`.
     ///
-    /// The memory needed does not depend on the size of the corpus, only on the number of documents.
+    /// The memory use depends only on the number of documents, not on the size of the corpus.
     public func writeTokenFile(tokenizer: any Tokenizer, to path: String) throws {
         try writeTokenFile(tokenizer: tokenizer, to: path, sourceSignature: 0)
     }
@@ -70,10 +71,11 @@ extension Corpus {
     private func cachedStream(tokenizer: any Tokenizer, cache: String) throws -> TokenStream {
         let signature = try sourceSignature()
         if FileManager.default.fileExists(atPath: cache) {
-            // Whatever is wrong with an old cache, a new one mends it; other files are not overwritten.
+            // An unusable cache is replaced; files of other kinds are not overwritten.
             guard try CorpusFile(path: cache).content == .tokens else {
                 throw TextError.invalidTokenFile(
-                    path: cache, byteOffset: 0, reason: "it is to be the cache but holds something else")
+                    path: cache, byteOffset: 0,
+                    reason: "it cannot serve as the cache because it has other content")
             }
             if let old = try? TokenFile(path: cache), old.sourceSignature == signature,
                 (try? old.check(madeWith: tokenizer)) != nil
@@ -85,7 +87,7 @@ extension Corpus {
         return try Corpus(path: cache).tokenStream(tokenizer: tokenizer)
     }
 
-    /// A number that changes when a file of the corpus or the way of cutting it does.
+    /// Returns a number that changes with the files of the corpus and the separator.
     private func sourceSignature() throws -> UInt32 {
         var text = separator.identity
         for file in files {
@@ -94,7 +96,7 @@ extension Corpus {
             text += "\n\(file.path)\n\(file.byteCount) \(time.bitPattern)"
         }
         let value = Array(text.utf8).withUnsafeBytes { Checksum.crc32($0) }
-        // Zero marks files that are no caches.
+        // Zero marks token files that are not caches.
         return value == 0 ? 1 : value
     }
 
@@ -126,7 +128,7 @@ extension Corpus {
         }
     }
 
-    /// The bytes of a plain text file as tokens, or `nil` if there are none.
+    /// Returns the bytes of a plain text file as tokens, or `nil` if there are none.
     private static func mapped(_ path: String) throws -> TokenSource? {
         let file = try MappedFile(path: path)
         return try file.withUnsafeBytes { bytes in
@@ -140,5 +142,59 @@ extension Corpus {
                 path: path, width: .one, tokenCount: text.count, crc32: Checksum.crc32(text),
                 storage: .mapped(file, byteOffset: markByteCount))
         }
+    }
+}
+
+/// A consumer of documents that encodes their text and passes the tokens to a sink.
+final class DocumentEncoder: DocumentConsumer {
+    /// The size of the pieces in which longer documents are encoded, cut after a line if possible.
+    private let pieceByteCount: Int
+    private let tokenizer: any Tokenizer
+    private let sink: any TokenSink
+    /// True if tokens are equal to the bytes, so that no encoding is needed.
+    private let passesBytes: Bool
+    private var pending: [UInt8] = []
+    private var isEmpty = true
+
+    init(tokenizer: any Tokenizer, sink: any TokenSink, pieceByteCount: Int = 1 << 22) {
+        self.pieceByteCount = pieceByteCount
+        self.tokenizer = tokenizer
+        self.sink = sink
+        passesBytes = tokenizer is ByteTokenizer && sink.width == .one
+    }
+
+    func consume(_ bytes: UnsafeRawBufferPointer) throws {
+        guard !bytes.isEmpty else { return }
+        isEmpty = false
+        if passesBytes {
+            try sink.append(encoded: bytes)
+            return
+        }
+        pending.append(contentsOf: bytes)
+        while pending.count >= pieceByteCount { try encode(cut(pending)) }
+    }
+
+    func endDocument() throws {
+        guard !isEmpty else { return }
+        try encode(pending.count)
+        try sink.endDocument()
+        isEmpty = true
+    }
+
+    private func encode(_ byteCount: Int) throws {
+        guard byteCount > 0 else { return }
+        let tokens = pending.withUnsafeBytes {
+            tokenizer.encode(utf8: UnsafeRawBufferPointer(rebasing: $0[..<byteCount]))
+        }
+        pending.removeFirst(byteCount)
+        try sink.append(tokens)
+    }
+
+    /// Returns the end of the first piece of a long text, which depends only on the text, not on reads.
+    private func cut(_ bytes: [UInt8]) -> Int {
+        let piece = bytes[..<pieceByteCount]
+        if let lineEnd = piece.lastIndex(of: 0x0A) { return lineEnd + 1 }
+        let lead = piece.lastIndex { $0 & 0xC0 != 0x80 } ?? 0
+        return lead > 0 ? lead : pieceByteCount
     }
 }

@@ -2,14 +2,14 @@ import Foundation
 import RetNetText
 import Testing
 
-@Suite struct PairTests {
+@Suite struct TextToTextTests {
     static func stream(_ count: Int) throws -> TokenStream {
         try TokenStream(
             texts: [String(decoding: (0..<count).map { UInt8(97 + $0 % 26) }, as: UTF8.self)],
             tokenizer: SentinelByteTokenizer())
     }
 
-    static func corruption() throws -> TextObjective {
+    static func corruption() throws -> TextToTextObjective {
         .spanCorruption(try SpanCorruption(sentinels: SentinelByteTokenizer().sentinels, endToken: 1))
     }
 
@@ -28,11 +28,11 @@ import Testing
         return source.dropLast().flatMap { sentinels.contains($0) ? spans[$0] ?? [] : [$0] }
     }
 
-    @Test func `Full pieces become examples of T5's lengths, whose parts make up the text`() throws {
+    @Test func `Full windows become examples of T5's lengths, whose parts make up the text`() throws {
         let stream = try Self.stream(1000)
-        var source = try ObjectiveWindows(
+        var source = try TextToTextWindows(
             stream: stream, objective: Self.corruption(), rowCount: 4, inputLength: 64, seed: 3)
-        #expect(source.pieceLength == 70)
+        #expect(source.windowLength == 70)
         #expect(source.targetLength == 14)
         var seen = 0
         while source.epoch == 0 {
@@ -50,11 +50,11 @@ import Testing
         #expect(seen >= 990)
     }
 
-    @Test func `A prefix and its continuation make up the piece, and a language model's source is empty`()
+    @Test func `A prefix and its continuation make up the window, and a language model's source is empty`()
         throws
     {
         let stream = try Self.stream(500)
-        var prefix = try ObjectiveWindows(
+        var prefix = try TextToTextWindows(
             stream: stream, objective: .prefixLanguageModel(endToken: 1), rowCount: 8, inputLength: 20,
             seed: 1)
         let batch = try prefix.next()
@@ -63,24 +63,24 @@ import Testing
             #expect(source.count + target.count <= 21)
             #expect((target[0] - source[source.count - 2] + 26) % 26 == 1)
         }
-        var plain = try ObjectiveWindows(
+        var plain = try TextToTextWindows(
             stream: stream, objective: .languageModel(endToken: 1), rowCount: 3, inputLength: 20, seed: 1)
         #expect(try plain.next().sources.allSatisfy { $0 == [1] })
     }
 
-    @Test func `A saved place continues exactly, over the end of an epoch too`() throws {
+    @Test func `A saved position continues exactly, over the end of an epoch too`() throws {
         let stream = try Self.stream(300)
-        var source = try ObjectiveWindows(
+        var source = try TextToTextWindows(
             stream: stream, objective: Self.corruption(), rowCount: 2, inputLength: 32, seed: 8)
         for _ in 0..<3 { _ = try source.next() }
         let data = try JSONEncoder().encode(source.state)
         let expected = try (0..<6).map { _ in try source.next() }
         #expect(source.epoch > 0)
-        var copy = try ObjectiveWindows(
+        var copy = try TextToTextWindows(
             stream: stream, objective: Self.corruption(), rowCount: 2, inputLength: 32, seed: 8)
         try copy.restore(JSONDecoder().decode(BatchSourceState.self, from: data))
         #expect(try (0..<6).map { _ in try copy.next() } == expected)
-        var other = try ObjectiveWindows(
+        var other = try TextToTextWindows(
             stream: stream, objective: .languageModel(endToken: 1), rowCount: 2, inputLength: 35, seed: 8)
         #expect(throws: TextError.self) { try other.restore(source.state) }
     }
@@ -88,19 +88,19 @@ import Testing
     @Test func `Every short text and phase gives examples`() throws {
         for count in 3...12 {
             for seed in 0..<6 as Range<UInt64> {
-                var source = try ObjectiveWindows(
+                var source = try TextToTextWindows(
                     stream: Self.stream(count), objective: .prefixLanguageModel(endToken: 1), rowCount: 1,
                     inputLength: 3, seed: seed)
                 for _ in 0..<12 { #expect(try source.next().targetCount >= 2) }
             }
         }
         #expect(throws: TextError.self) {
-            try ObjectiveWindows(
+            try TextToTextWindows(
                 stream: Self.stream(2), objective: .prefixLanguageModel(endToken: 1), rowCount: 1,
                 inputLength: 3, seed: 0)
         }
         #expect(throws: TextError.self) {
-            try ObjectiveWindows(
+            try TextToTextWindows(
                 stream: Self.stream(20_000), objective: Self.corruption(), rowCount: 1, inputLength: 8192,
                 seed: 0)
         }
@@ -108,12 +108,12 @@ import Testing
 
     // MARK: Mixtures
 
-    static func sets() -> [TextToTextSet] {
+    static func tasks() -> [TextToTextMixture.Task] {
         [(0, 40), (1, 10)].map { kind, count in
-            TextToTextSet(
+            TextToTextMixture.Task(
                 name: "task \(kind)",
                 examples: (0..<count).map { index in
-                    TokenPair(
+                    EncodedExample(
                         source: [Int32](repeating: Int32(10 + kind), count: 2 + index % 5) + [1],
                         target: [Int32(100 + index), 1])
                 })
@@ -122,14 +122,14 @@ import Testing
 
     static func mixture(packed: Bool) throws -> TextToTextMixture {
         try TextToTextMixture(
-            sets: sets(), shares: MixtureRates.shares(sizes: [40, 10]), rowCount: 3, inputLength: 16,
+            tasks: tasks(), shares: TextToTextMixture.shares(sizes: [40, 10]), rowCount: 3, inputLength: 16,
             targetLength: 6, isPacked: packed, seed: 4)
     }
 
     @Test func `Shares follow sizes, the limit and the temperature`() {
-        #expect(MixtureRates.shares(sizes: [40, 10]) == [0.8, 0.2])
-        #expect(MixtureRates.shares(sizes: [40, 10], limit: 10) == [0.5, 0.5])
-        let shares = MixtureRates.shares(sizes: [40, 10], temperature: 2)
+        #expect(TextToTextMixture.shares(sizes: [40, 10]) == [0.8, 0.2])
+        #expect(TextToTextMixture.shares(sizes: [40, 10], limit: 10) == [0.5, 0.5])
+        let shares = TextToTextMixture.shares(sizes: [40, 10], temperature: 2)
         #expect(abs(shares[0] - 2.0 / 3) < 1e-12)
     }
 
@@ -168,7 +168,7 @@ import Testing
         #expect(!packed || drawn[0] + drawn[1] > 250)
     }
 
-    @Test(arguments: [true, false]) func `A mixture continues from a saved place`(packed: Bool) throws {
+    @Test(arguments: [true, false]) func `A mixture continues from a saved position`(packed: Bool) throws {
         var source = try Self.mixture(packed: packed)
         for _ in 0..<25 { _ = try source.next() }
         let state = try JSONDecoder().decode(
@@ -186,7 +186,7 @@ import Testing
 
     @Test func `Sources begin at multiples of the alignment`() throws {
         var source = try TextToTextMixture(
-            sets: Self.sets(), shares: [0.5, 0.5], rowCount: 4, inputLength: 16, targetLength: 8,
+            tasks: Self.tasks(), shares: [0.5, 0.5], rowCount: 4, inputLength: 16, targetLength: 8,
             isPacked: true, alignment: 4, seed: 1)
         let batch = try source.next()
         for (tokens, segments) in zip(batch.sources, batch.sourceSegments) {
@@ -201,14 +201,15 @@ import Testing
     }
 
     @Test func `Examples that do not fit into a row are refused`() throws {
-        let long = TextToTextSet(name: "long", examples: [TokenPair(source: [5, 6, 7, 1], target: [1])])
+        let long = TextToTextMixture.Task(
+            name: "long", examples: [EncodedExample(source: [5, 6, 7, 1], target: [1])])
         #expect(throws: TextError.self) {
             try TextToTextMixture(
-                sets: [long], shares: [1], rowCount: 1, inputLength: 3, targetLength: 2, isPacked: true,
+                tasks: [long], shares: [1], rowCount: 1, inputLength: 3, targetLength: 2, isPacked: true,
                 seed: 0)
         }
-        let cut = TokenPair(
+        let cut = EncodedExample(
             source: [5, 6, 7], target: [8, 9], endToken: 1, sourceLength: 3, targetLength: 2)
-        #expect(cut == TokenPair(source: [5, 6, 1], target: [8, 1]))
+        #expect(cut == EncodedExample(source: [5, 6, 1], target: [8, 1]))
     }
 }

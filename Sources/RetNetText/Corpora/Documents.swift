@@ -1,9 +1,81 @@
-/// Cuts the text of a file that comes in pieces into documents.
+/// The separator of documents in a text file.
+///
+/// Its text form is `file`, `blank_lines:N` or `text:SEPARATOR`.
+public enum DocumentSeparator: Hashable, Sendable, LosslessStringConvertible {
+    /// No separator: one file is one document, byte for byte.
+    case wholeFile
+    /// A text, for example `<|endoftext|>`; line ends before and after it are dropped.
+    case text(String)
+    /// At least this many blank lines (one or more) in a row.
+    ///
+    /// Lines of only spaces, tabs or a carriage return count as blank. White space at the end of each document
+    /// and blank lines before it are dropped.
+    case blankLines(Int)
+
+    /// Reads the text form; `nil` if it is malformed.
+    public init?(_ description: String) {
+        if description == "file" {
+            self = .wholeFile
+        } else if description.hasPrefix("text:"), description.utf8.count > 5 {
+            self = .text(String(description.dropFirst(5)))
+        } else if description.hasPrefix("blank_lines:"), let count = Int(description.dropFirst(12)), count > 0
+        {
+            self = .blankLines(count)
+        } else {
+            return nil
+        }
+    }
+
+    /// The text form.
+    public var description: String {
+        switch self {
+        case .wholeFile: "file"
+        case .text(let text): "text:" + text
+        case .blankLines(let count): "blank_lines:\(count)"
+        }
+    }
+
+    /// The form in the signatures of caches, which must not change.
+    var identity: String {
+        switch self {
+        case .wholeFile: "file"
+        case .text(let text): "text:\(text)"
+        case .blankLines(let count): "blank:\(count)"
+        }
+    }
+
+    /// Throws `TextError.invalidArgument` for an empty text or fewer than one blank line.
+    func validate() throws {
+        switch self {
+        case .wholeFile: break
+        case .text(let text):
+            if text.isEmpty {
+                throw TextError.invalidArgument(
+                    name: "separator", reason: "the text is empty; give at least one character")
+            }
+        case .blankLines(let count):
+            if count < 1 {
+                throw TextError.invalidArgument(
+                    name: "separator", reason: "\(count) blank lines are too few; use 1 or more")
+            }
+        }
+    }
+}
+
+/// A consumer of the text of documents, piece by piece.
+protocol DocumentConsumer: AnyObject {
+    /// Takes the next piece of the document, which is valid only during the call.
+    func consume(_ bytes: UnsafeRawBufferPointer) throws
+    /// Ends the document; without text since the last end, there is none.
+    func endDocument() throws
+}
+
+/// A splitter of the text of a file, which comes in pieces, into documents.
 final class DocumentSplitter {
     private let consumer: any DocumentConsumer
     private let mode: Mode
     private var isAtDocumentStart = true
-    /// Bytes whose fate the next piece decides.
+    /// Bytes that the next piece decides about: the possible start of a separator.
     private var held: [UInt8] = []
 
     private enum Mode {
@@ -22,6 +94,7 @@ final class DocumentSplitter {
             }
     }
 
+    /// Takes the next piece of the file.
     func feed(_ bytes: UnsafeRawBufferPointer) throws {
         switch mode {
         case .wholeFile: try consumer.consume(bytes)
@@ -30,7 +103,7 @@ final class DocumentSplitter {
         }
     }
 
-    /// The file is at its end; the splitter is then ready for another.
+    /// Ends the last document of the file; the splitter is then ready for another file.
     func finish() throws {
         switch mode {
         case .wholeFile: break
@@ -52,7 +125,7 @@ final class DocumentSplitter {
             isAtDocumentStart = true
             start = match + separator.count
         }
-        // The tail may begin a separator, and line ends before that would be dropped.
+        // The tail may begin a separator, and line ends before a separator are dropped.
         var keep = max(start, buffer.count - (separator.count - 1))
         while keep > start, Self.isLineEnd(buffer[keep - 1]) { keep -= 1 }
         try emitLeading(buffer[start..<keep])
@@ -62,7 +135,7 @@ final class DocumentSplitter {
     private func feed(_ bytes: UnsafeRawBufferPointer, blankLineCount: Int) throws {
         var textStart = 0
         var index = 0
-        // Between calls, `held` is the white space after the last text; inside, it may also lie in `bytes`.
+        // Between calls, `held` is the white space after the last text.
         while index < bytes.count {
             guard Self.isSpace(bytes[index]) else {
                 index += 1
@@ -94,7 +167,7 @@ final class DocumentSplitter {
         }
     }
 
-    /// Text follows the white space held: passes it on, or ends the document where it is a separation.
+    /// Ends the document if the held white space, now followed by text, separates; otherwise passes it on.
     private func settleSpace(_ blankLineCount: Int) throws {
         defer { held.removeAll(keepingCapacity: true) }
         let lineEndCount = held.reduce(0) { $0 + ($1 == 0x0A ? 1 : 0) }

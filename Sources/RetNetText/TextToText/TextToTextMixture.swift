@@ -1,31 +1,47 @@
-/// Examples of several tasks, drawn at random by their shares, each task's own in random order.
+import Foundation
+
+/// Examples of several tasks for encoder-decoders, drawn at random in given shares.
 ///
-/// Every example of a task is handed out once before any comes again. With packing, a row takes examples until the next
-/// one does not fit, which then begins the following row; segments keep them apart.
+/// Each task's examples come in a random order that changes every epoch, each once per epoch. With packing, a row takes
+/// examples until the next one does not fit, which then begins the following row; segments keep them apart.
 public struct TextToTextMixture: TextToTextSource {
+    /// The examples of one task.
+    public struct Task: Sendable {
+        /// The name of the task.
+        public let name: String
+        /// All examples, none of them empty on either side.
+        public let examples: [EncodedExample]
+
+        /// Creates a task.
+        public init(name: String, examples: [EncodedExample]) {
+            self.name = name
+            self.examples = examples
+        }
+    }
+
     /// The tasks.
-    public let sets: [TextToTextSet]
-    /// How often each task is drawn; they add up to 1.
+    public let tasks: [Task]
+    /// The probability of each task; the sum is 1.
     public let shares: [Double]
     /// The number of rows of a batch.
     public let rowCount: Int
-    /// The number of source tokens that a row has room for.
+    /// The capacity of a row in source tokens.
     public let inputLength: Int
-    /// The number of target tokens that a row has room for.
+    /// The capacity of a row in target tokens.
     public let targetLength: Int
-    /// Whether a row holds as many examples as fit into it, or only one.
+    /// True if a row contains as many examples as fit into it; otherwise one.
     public let isPacked: Bool
-    /// Sources in a packed row begin at multiples of this, as encoders need it that see tokens in groups.
+    /// The multiple at which sources in a packed row begin, for encoders that process tokens in groups.
     public let alignment: Int
     /// The seed of the order.
     public let seed: UInt64
     private let fingerprint: UInt32
     private let exampleCount: Int
     private var drawCount = 0
-    private var places: [Place]
+    private var positions: [Position]
 
-    /// Where a task stands.
-    private struct Place {
+    /// The position in one task.
+    private struct Position {
         let count: Int
         let seed: UInt64
         var epoch: Int
@@ -43,7 +59,7 @@ public struct TextToTextMixture: TextToTextSource {
         mutating func next() -> Int {
             let example = order(index)
             index += 1
-            if index >= count { self = Place(count: count, seed: seed, epoch: epoch + 1) }
+            if index >= count { self = Position(count: count, seed: seed, epoch: epoch + 1) }
             return example
         }
     }
@@ -51,34 +67,34 @@ public struct TextToTextMixture: TextToTextSource {
     /// Creates the source at the start of the first epoch of every task.
     ///
     /// Throws `TextError.invalidArgument` without examples, for an example that is empty or too long for a row, and
-    /// for impossible shapes and shares.
+    /// for invalid shapes and shares.
     public init(
-        sets: [TextToTextSet], shares: [Double], rowCount: Int, inputLength: Int, targetLength: Int,
+        tasks: [Task], shares: [Double], rowCount: Int, inputLength: Int, targetLength: Int,
         isPacked: Bool, alignment: Int = 1, seed: UInt64
     ) throws {
         try BatchBuilder.check(rowCount: rowCount, length: max(inputLength, targetLength))
-        guard !sets.isEmpty, sets.allSatisfy({ !$0.examples.isEmpty && $0.examples.count < 1 << 31 }) else {
-            throw TextError.invalidArgument(name: "tasks", reason: "every task needs examples")
+        guard !tasks.isEmpty, tasks.allSatisfy({ !$0.examples.isEmpty && $0.examples.count < 1 << 31 }) else {
+            throw TextError.invalidArgument(name: "tasks", reason: "every task needs at least one example")
         }
-        guard shares.count == sets.count, shares.allSatisfy({ $0 >= 0 && $0.isFinite }),
+        guard shares.count == tasks.count, shares.allSatisfy({ $0 >= 0 && $0.isFinite }),
             abs(shares.reduce(0, +) - 1) < 1e-6
         else {
             throw TextError.invalidArgument(
-                name: "shares", reason: "they are not one a task, or do not add up to 1")
+                name: "shares", reason: "there must be one per task, with the sum 1")
         }
-        for set in sets {
-            for (index, example) in set.examples.enumerated() {
+        for task in tasks {
+            for (index, example) in task.examples.enumerated() {
                 let lengths = (example.source.count, example.target.count)
                 guard (1...inputLength).contains(lengths.0), (1...targetLength).contains(lengths.1) else {
                     throw TextError.invalidArgument(
-                        name: "examples of \(set.name)",
+                        name: "examples of \(task.name)",
                         reason:
-                            "number \(index) has \(lengths.0) source and \(lengths.1) target tokens, and a"
-                            + " row has room for \(inputLength) and \(targetLength)")
+                            "number \(index) has \(lengths.0) source and \(lengths.1) target tokens, but a"
+                            + " row has room for 1 to \(inputLength) and 1 to \(targetLength)")
                 }
             }
         }
-        self.sets = sets
+        self.tasks = tasks
         self.shares = shares
         self.rowCount = rowCount
         self.inputLength = inputLength
@@ -86,16 +102,16 @@ public struct TextToTextMixture: TextToTextSource {
         self.isPacked = isPacked
         self.alignment = max(1, alignment)
         self.seed = seed
-        fingerprint = Self.checksum(sets)
-        exampleCount = sets.reduce(0) { $0 + $1.examples.count }
-        places = sets.indices.map {
-            Place(count: sets[$0].examples.count, seed: seed &+ UInt64($0), epoch: 0)
+        fingerprint = Self.checksum(tasks)
+        exampleCount = tasks.reduce(0) { $0 + $1.examples.count }
+        positions = tasks.indices.map {
+            Position(count: tasks[$0].examples.count, seed: seed &+ UInt64($0), epoch: 0)
         }
     }
 
-    private static func checksum(_ sets: [TextToTextSet]) -> UInt32 {
-        sets.reduce(0) { sum, set in
-            set.examples.reduce(TokenStream.checksum(identity: set.name, numbers: [Int(sum)])) {
+    private static func checksum(_ tasks: [Task]) -> UInt32 {
+        tasks.reduce(0) { sum, task in
+            task.examples.reduce(TokenStream.checksum(identity: task.name, numbers: [Int(sum)])) {
                 sum, example in
                 let tokens = example.source.map { Int($0) } + [-1] + example.target.map { Int($0) }
                 return TokenStream.checksum(identity: "", numbers: [Int(sum)] + tokens)
@@ -103,18 +119,18 @@ public struct TextToTextMixture: TextToTextSource {
         }
     }
 
-    /// The number of source and target tokens that a batch has room for.
+    /// The capacity of a batch in source and target tokens.
     public var tokensPerBatch: Int { rowCount * (inputLength + targetLength) }
-    /// The number of targets that a batch has room for.
+    /// The capacity of a batch in target tokens.
     public var targetsPerBatch: Int { rowCount * targetLength }
-    /// How many times the task that was seen most often has been handed out.
-    public var epoch: Int { places.reduce(0) { max($0, $1.epoch) } }
+    /// The largest number of completed passes over the examples of any task.
+    public var epoch: Int { positions.reduce(0) { max($0, $1.epoch) } }
 
-    /// The number of batches, about, in which as many examples are drawn as all tasks have together.
+    /// The approximate number of batches with as many examples as all tasks have together.
     public var batchesPerEpoch: Double {
         guard isPacked else { return Double(exampleCount) / Double(rowCount) }
-        func mean(_ side: (TokenPair) -> Int) -> Double {
-            zip(sets, shares).reduce(0) { sum, pair in
+        func mean(_ side: (EncodedExample) -> Int) -> Double {
+            zip(tasks, shares).reduce(0) { sum, pair in
                 let total = pair.0.examples.reduce(0) { $0 + side($1) }
                 return sum + pair.1 * Double(total) / Double(pair.0.examples.count)
             }
@@ -127,19 +143,19 @@ public struct TextToTextMixture: TextToTextSource {
 
     // MARK: Batches
 
-    /// The next batch.
+    /// Returns the next batch.
     public mutating func next() throws -> TextToTextBatch {
         var batch = TextToTextBatch()
         for _ in 0..<rowCount {
             var row = [draw()]
             var (sources, targets) = (row[0].source.count, row[0].target.count)
             while isPacked {
-                let before = (drawCount, places)
+                let before = (drawCount, positions)
                 let example = draw()
                 sources += TextToTextBatch.gap(after: sources, alignment: alignment) + example.source.count
                 targets += example.target.count
                 guard sources <= inputLength, targets <= targetLength else {
-                    (drawCount, places) = before
+                    (drawCount, positions) = before
                     break
                 }
                 row.append(example)
@@ -149,48 +165,62 @@ public struct TextToTextMixture: TextToTextSource {
         return batch
     }
 
-    private mutating func draw() -> TokenPair {
+    private mutating func draw() -> EncodedExample {
         var generator = SeededGenerator(
             seed: seed ^ 0x6472_6177, stream: UInt64(truncatingIfNeeded: drawCount) &+ 1)
         drawCount += 1
         var rest = generator.unitDouble()
-        var set = shares.lastIndex { $0 > 0 } ?? 0
+        var task = shares.lastIndex { $0 > 0 } ?? 0
         for (index, share) in shares.enumerated() {
             if rest < share {
-                set = index
+                task = index
                 break
             }
             rest -= share
         }
-        return sets[set].examples[places[set].next()]
+        return tasks[task].examples[positions[task].next()]
     }
 
     // MARK: State
 
-    /// The place in the data.
+    /// The position in the data.
     public var state: BatchSourceState {
         BatchSourceState(
             kind: "mixture\(isPacked ? "+packed \(alignment)" : "") \(shares) \(targetLength)",
             fingerprint: fingerprint,
             tokenCount: exampleCount, rowCount: rowCount, length: inputLength, seed: seed, epoch: epoch,
-            index: drawCount, rows: places.map { .init(piece: $0.epoch, offset: $0.index) })
+            index: drawCount, rows: positions.map { .init(piece: $0.epoch, offset: $0.index) })
     }
 
-    /// Goes to a saved place; throws `TextError.stateMismatch` if it belongs to other data or settings.
+    /// Moves to a saved position; throws `TextError.stateMismatch` if it belongs to other data or settings.
     public mutating func restore(_ state: BatchSourceState) throws {
         try state.check(belongsWith: self.state)
         guard state.index >= 0,
-            zip(state.rows, sets).allSatisfy({ row, set in
-                (0...Int(Int32.max)).contains(row.piece) && set.examples.indices.contains(row.offset)
+            zip(state.rows, tasks).allSatisfy({ row, task in
+                (0...Int(Int32.max)).contains(row.piece) && task.examples.indices.contains(row.offset)
             })
         else {
-            throw TextError.stateMismatch(reason: "its place in the examples is impossible")
+            throw TextError.stateMismatch(reason: "its position in the examples is out of range")
         }
         drawCount = state.index
         for (index, row) in state.rows.enumerated() {
-            places[index] = Place(
-                count: sets[index].examples.count, seed: seed &+ UInt64(index), epoch: row.piece)
-            places[index].index = row.offset
+            positions[index] = Position(
+                count: tasks[index].examples.count, seed: seed &+ UInt64(index), epoch: row.piece)
+            positions[index].index = row.offset
         }
+    }
+}
+
+// MARK: Shares
+
+extension TextToTextMixture {
+    /// Returns the shares of tasks of different sizes: min(size, limit)^(1/temperature), normalized to the sum 1.
+    ///
+    /// A temperature of 1 draws in proportion to size; higher ones bring the shares closer to each other. Source: Raffel
+    /// et al., arXiv 1910.10683, section 3.5.2.
+    public static func shares(sizes: [Int], limit: Int? = nil, temperature: Double = 1) -> [Double] {
+        let weights = sizes.map { pow(Double(min($0, limit ?? $0)), 1 / max(temperature, 1e-6)) }
+        let sum = weights.reduce(0, +)
+        return sum > 0 ? weights.map { $0 / sum } : weights
     }
 }
