@@ -17,6 +17,8 @@ let torchCompilerFlags: [CXXSetting] = [
         "-O2", "-fno-math-errno", "-Wall", "-Wno-unused-parameter",
     ])
 ]
+// The kernels need neither LibTorch nor flags, but would be useless without optimization in debug builds and tests.
+let kernelCompilerFlags: [CXXSetting] = [.unsafeFlags(["-O2"], .when(configuration: .debug))]
 let torchLinkerFlags: [LinkerSetting] = [
     .unsafeFlags(["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]),
     .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
@@ -61,7 +63,10 @@ let package = Package(
             name: "RetNetPlots", dependencies: ["RetNetReporting", "RetNetStorage"], swiftSettings: strict),
 
         // Tensors, layers, models.
-        .target(name: "CRetNetTorch", cxxSettings: torchCompilerFlags, linkerSettings: torchLinkerFlags),
+        .target(name: "RetNetKernels", cxxSettings: kernelCompilerFlags),
+        .target(
+            name: "CRetNetTorch", dependencies: ["RetNetKernels"], cxxSettings: torchCompilerFlags,
+            linkerSettings: torchLinkerFlags),
         .target(name: "RetNetTorch", dependencies: ["CRetNetTorch"], swiftSettings: strict),
         .target(name: "RetNetLayers", dependencies: ["RetNetTorch"], swiftSettings: strict),
         .target(

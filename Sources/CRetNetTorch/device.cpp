@@ -1,6 +1,7 @@
 // Library facts, threads, devices, memory policy.
 #include "memory.h"
 #include "support.h"
+#include "threads.h"
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -32,7 +33,10 @@ const char *ct_version_loaded(void) {
 
 void ct_initialize(void) {
   static std::once_flag once;
-  std::call_once(once, install_allocator);
+  std::call_once(once, [] {
+    install_allocator();
+    install_thread_pool();
+  });
 }
 
 void ct_cpu_description(char *buffer, int64_t capacity) {

@@ -5,7 +5,6 @@
 // a is the active block and y its layer's output. The folded form also makes identities exact: with p = I and
 // g = 1 the active block becomes y bit for bit, and blocks that were equal stay equal.
 #include "operators.h"
-#include "streams.h"
 
 namespace ctorch {
 namespace {

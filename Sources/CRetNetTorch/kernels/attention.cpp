@@ -3,7 +3,6 @@
 // Query t of row b sees the keys 0 ... past[b] + t. h query heads share h_kv <= h heads of keys and values: query
 // head j reads head floor(j h_kv / h), so nothing is repeated. Statistics and sums are float32 (float64 for
 // float64 inputs). The formulas stand in attention_tiles.inc.
-#include "attention_tiles.h"
 #include "operators.h"
 
 #include <ATen/Parallel.h>
@@ -162,7 +161,7 @@ Gradients attend_backward(const at::Tensor &q, const at::Tensor &k, const at::Te
   int64_t key_width = padded(sizes.key_size), value_width = padded(sizes.value_size), keys = sizes.keys;
   // Heads of keys are independent. Where there are fewer than threads, each is cut into slices of queries with
   // sums of their own.
-  int64_t slices = units >= at::get_num_threads() ? 1 : (at::get_num_threads() + units - 1) / units;
+  int64_t slices = units >= thread_count() ? 1 : (thread_count() + units - 1) / units;
   slices = std::min(slices, sizes.group() * tiles);
   at::Tensor partial;
   if (slices > 1)
@@ -289,7 +288,7 @@ void attend_steps(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
   const auto &kernels = attention_kernels<T>();
   int64_t units = sizes.batch * sizes.groups * sizes.queries, group = sizes.group(), width = sizes.value_size + 2;
   int64_t longest = *std::max_element(past.begin(), past.end()) + sizes.queries;
-  int64_t slices = std::max<int64_t>(1, std::min(at::get_num_threads() / units, longest / 256));
+  int64_t slices = std::max<int64_t>(1, std::min(thread_count() / units, longest / 256));
   std::vector<A> sums(static_cast<size_t>(units * slices * group * width));
   parallel_for(units * slices, row_grain(longest * sizes.key_size * group / slices), [&](int64_t begin, int64_t end) {
     std::vector<A> scratch(static_cast<size_t>(group * (kStepTile + sizes.key_size)));

@@ -3,7 +3,6 @@
 //
 // Rows [B, T, C] are cut into blocks of channels; a block runs through time on one core. Sums, exponents and
 // weights are float32 (float64 for float64 inputs) whatever the type of keys and values.
-#include "averages.h"
 #include "operators.h"
 
 namespace ctorch {

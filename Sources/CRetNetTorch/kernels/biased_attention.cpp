@@ -6,7 +6,6 @@
 // its gradient is summed along the way. Segments keep packed examples apart: a query attends only to keys of its own
 // segment, and 0 marks padding. Causal queries are aligned to the last keys.
 #include "operators.h"
-#include "stream_rows.h"
 
 namespace ctorch {
 namespace {

@@ -14,7 +14,6 @@
 // with a block R <= N, so that tables stay small whatever the chunk. The backward pass keeps the inputs only and
 // computes the states again.
 #include "operators.h"
-#include "state_space.h"
 
 namespace ctorch {
 namespace {

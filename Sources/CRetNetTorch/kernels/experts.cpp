@@ -4,7 +4,6 @@
 // Slots lie sorted by expert, so nothing is multiplied by one-hot matrices and no sum depends on the threads. Rows of empty
 // slots, of token -1, are zeros on the way there and lost on the way back.
 #include "operators.h"
-#include "streams.h"
 
 #include <ATen/ops/mm.h>
 #include <algorithm>

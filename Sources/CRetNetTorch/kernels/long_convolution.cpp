@@ -11,7 +11,6 @@
 //
 // Everything runs in float32, or float64 for float64 inputs.
 #include "operators.h"
-#include "state_space.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/fft_irfft.h>
@@ -178,7 +177,7 @@ std::vector<Segment> swapped(std::vector<Segment> segments) {
 // Calls body(first, count) on ranges of channels whose signals fill a few megabytes.
 template <class Body> void for_channels(const Shape &s, int64_t n, Body &&body) {
   int64_t elements = std::max<int64_t>(1, s.batch * n);
-  int64_t count = std::max<int64_t>(16, (int64_t(1) << 20) / elements * at::get_num_threads() / 16 * 16);
+  int64_t count = std::max<int64_t>(16, (int64_t(1) << 20) / elements * thread_count() / 16 * 16);
   for (int64_t first = 0; first < s.channels; first += count)
     body(first, std::min(count, s.channels - first));
 }

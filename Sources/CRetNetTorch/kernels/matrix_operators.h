@@ -1,7 +1,6 @@
 // What the operators with a matrix as their memory share: chunks, gate tables, checks of arguments.
 #pragma once
 
-#include "matrix_state.h"
 #include "operators.h"
 
 #include <cmath>

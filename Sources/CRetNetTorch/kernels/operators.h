@@ -2,13 +2,15 @@
 #pragma once
 
 #include "../support.h"
-#include "parallel.h"
-#include "rows.h"
+
+#include <RetNetKernels/kernels.h>
+#include <RetNetKernels/parallel.h>
 
 #include <torch/csrc/autograd/custom_function.h>
 
 namespace ctorch {
 
+using namespace retnet;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 

@@ -3,7 +3,6 @@
 // The stream may be wider than what is computed with: float32 under bfloat16 layers, so that sums over many layers
 // keep what a single one adds.
 #include "operators.h"
-#include "stream_rows.h"
 
 namespace ctorch {
 namespace {

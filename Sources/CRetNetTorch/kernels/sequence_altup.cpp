@@ -7,7 +7,6 @@
 // and innovation of the last group are what a later piece of the sequence continues from; they are kept in the
 // accumulator type, so that pieces give what the whole gives.
 #include "operators.h"
-#include "streams.h"
 
 namespace ctorch {
 namespace {

@@ -4,7 +4,6 @@
 //
 // One pass over the logits each way, whatever their type, with sums in float32 (float64 for float64 logits).
 #include "operators.h"
-#include "stream_rows.h"
 
 namespace ctorch {
 namespace {

@@ -1,0 +1,16 @@
+// Kernels for processors with AVX2 and FMA.
+#include "tables.h"
+
+#if defined(__x86_64__)
+#define KERNEL_SET avx2
+#define KERNEL_VECTOR_BYTES 32
+#define KERNEL_NATIVE_BF16 0
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#include "all.inc"
+#pragma clang attribute pop
+
+const retnet::KernelTable &retnet::avx2::table() {
+  static const KernelTable table = make_table("avx2");
+  return table;
+}
+#endif

@@ -1,0 +1,12 @@
+// Kernels for any processor of the architecture.
+#include "tables.h"
+
+#define KERNEL_SET baseline
+#define KERNEL_VECTOR_BYTES 16
+#define KERNEL_NATIVE_BF16 0
+#include "all.inc"
+
+const retnet::KernelTable &retnet::baseline::table() {
+  static const KernelTable table = make_table("baseline");
+  return table;
+}
