@@ -26,7 +26,7 @@ void work(void *argument) {
   inside = true;
   for (int64_t part; (part = job->next.fetch_add(1)) < job->parts;) {
     try {
-      (*job->body)(job->count * part / job->parts, job->count * (part + 1) / job->parts);
+      (*job->body)(job->count *part / job->parts, job->count * (part + 1) / job->parts);
     } catch (...) {
       if (!job->failed.exchange(true))
         job->error = std::current_exception();

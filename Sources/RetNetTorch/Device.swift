@@ -65,18 +65,18 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
         try check(ct_synchronize(code.kind, code.index))
     }
 
-    var code: (kind: Int32, index: Int32) {
+    var code: (kind: ct_device_kind, index: Int32) {
         switch self {
-        case .cpu: (Int32(CT_CPU.rawValue), 0)
-        case .cuda(let index): (Int32(CT_CUDA.rawValue), Int32(clamping: index))
-        case .mps: (Int32(CT_MPS.rawValue), 0)
+        case .cpu: (CT_CPU, 0)
+        case .cuda(let index): (CT_CUDA, Int32(clamping: index))
+        case .mps: (CT_MPS, 0)
         }
     }
 
-    init(kind: Int32, index: Int32) {
+    init(kind: ct_device_kind, index: Int32) {
         switch kind {
-        case Int32(CT_CUDA.rawValue): self = .cuda(Int(index))
-        case Int32(CT_MPS.rawValue): self = .mps
+        case CT_CUDA: self = .cuda(Int(index))
+        case CT_MPS: self = .mps
         default: self = .cpu
         }
     }

@@ -25,24 +25,22 @@ public enum ElementType: String, Sendable, CaseIterable, Codable {
     /// The type in which sums, states and statistics of this type are kept: float64 for itself, else float32.
     public var accumulator: ElementType { self == .float64 ? .float64 : .float32 }
 
-    var code: Int32 {
-        let kind: ct_dtype =
-            switch self {
-            case .uint8: CT_UINT8
-            case .int8: CT_INT8
-            case .int16: CT_INT16
-            case .int32: CT_INT32
-            case .int64: CT_INT64
-            case .float16: CT_FLOAT16
-            case .bfloat16: CT_BFLOAT16
-            case .float32: CT_FLOAT32
-            case .float64: CT_FLOAT64
-            case .bool: CT_BOOL
-            }
-        return Int32(kind.rawValue)
+    var code: ct_dtype {
+        switch self {
+        case .uint8: CT_UINT8
+        case .int8: CT_INT8
+        case .int16: CT_INT16
+        case .int32: CT_INT32
+        case .int64: CT_INT64
+        case .float16: CT_FLOAT16
+        case .bfloat16: CT_BFLOAT16
+        case .float32: CT_FLOAT32
+        case .float64: CT_FLOAT64
+        case .bool: CT_BOOL
+        }
     }
 
-    init(code: Int32) {
+    init(code: ct_dtype) {
         self = Self.allCases.first { $0.code == code } ?? .float32
     }
 }

@@ -12,7 +12,7 @@ extension FusedOperators {
         keySegments: Tensor? = nil, keep: Tensor? = nil, headCount: Int, causal: Bool
     ) throws -> Tensor {
         try Tensor.make {
-            ct_biased_attention(
+            ct_distance_attention(
                 $0, x.handle, memory?.handle, bias?.handle, querySegments?.handle, keySegments?.handle,
                 keep?.handle, Int32(clamping: headCount), causal)
         }
@@ -27,7 +27,7 @@ extension FusedOperators {
         count: Int
     ) throws -> Tensor {
         try Tensor.make {
-            ct_biased_attention_step(
+            ct_distance_attention_step(
                 $0, query.handle, keys.handle, values.handle, bias?.handle, keySegments?.handle, Int64(count))
         }
     }

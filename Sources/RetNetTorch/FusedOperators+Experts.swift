@@ -2,13 +2,21 @@ import CRetNetTorch
 
 extension FusedOperators {
     /// Who chooses in a mixture of experts, and in which order.
-    public enum RoutingOrder: Int32, Sendable {
+    public enum RoutingOrder: Sendable {
         /// Tokens choose experts; places are given in the order of positions.
-        case byPosition = 0
+        case byPosition
         /// Tokens choose experts; places are given to the most certain first (V-MoE).
         case byPriority
         /// Experts choose tokens.
         case byExpert
+
+        var code: ct_routing_order {
+            switch self {
+            case .byPosition: CT_ROUTING_BY_POSITION
+            case .byPriority: CT_ROUTING_BY_PRIORITY
+            case .byExpert: CT_ROUTING_BY_EXPERT
+            }
+        }
     }
 
     /// Which token goes to which expert.
@@ -39,7 +47,7 @@ extension FusedOperators {
             guard let base = outs.baseAddress else { return }
             try check(
                 ct_route(
-                    base, base + 1, base + 2, &counts, probabilities.handle, order.rawValue, Int64(choices),
+                    base, base + 1, base + 2, &counts, probabilities.handle, order.code, Int64(choices),
                     Int64(capacity.map { Swift.max(1, $0) } ?? 0), Int64(Swift.max(1, granule))))
         }
         let results = outs.compactMap { $0.map { Tensor(owning: $0) } }

@@ -1,11 +1,6 @@
 import CRetNetTorch
 
 extension FusedOperators {
-    /// Whether the operators for matrix states have kernels for tensors of this type and device.
-    public static func hasMatrixStateKernels(_ type: ElementType, on device: Device) -> Bool {
-        device == .cpu && [.float32, .float64, .bfloat16].contains(type)
-    }
-
     /// S = a S + kᵀ v, o = q S in chunks, with a gate a head and position.
     ///
     /// q, k [B, G, T, K] are shared by the H / G heads of a group; v [B, H, T, V], ln a [B, H, T], state

@@ -2,13 +2,21 @@ import CRetNetTorch
 
 extension FusedOperators {
     /// How ``longConvolution(_:taps:skip:starts:length:method:)`` computes its sums.
-    public enum ConvolutionMethod: Int32, Sendable {
-        /// Whichever is faster at the given sizes.
-        case automatic = 0
+    public enum ConvolutionMethod: Sendable {
+        /// The faster one at the given sizes.
+        case automatic
         /// Sums as they are written.
         case direct
         /// Products of spectra, padded so that nothing wraps around.
         case spectral
+
+        var code: ct_convolution_method {
+            switch self {
+            case .automatic: CT_CONVOLUTION_AUTOMATIC
+            case .direct: CT_CONVOLUTION_DIRECT
+            case .spectral: CT_CONVOLUTION_SPECTRAL
+            }
+        }
     }
 
     /// Causal depthwise convolution of x [B, M, C] with long filters [L, C]: outputs [B, T, C] for T = `length`.
@@ -26,7 +34,7 @@ extension FusedOperators {
             try Tensor.make {
                 ct_long_convolution(
                     $0, x.handle, taps.handle, skip?.handle, starts, rows, Int64(length ?? x.size(1)),
-                    method.rawValue)
+                    method.code)
             }
         }
     }

@@ -1,22 +1,37 @@
 import CRetNetTorch
 
-/// The native operators of retention: differentiable, one pass over memory each.
+/// The native operators: differentiable, one pass over memory each.
 ///
-/// On the CPU they are this package's own kernels; on other devices they run as chains of LibTorch
-/// operations with the same results.
+/// Where a device has kernels for the element type (``hasKernel(for:_:on:)``), they run as one of these; elsewhere they
+/// run as chains of LibTorch operations with the same results, and the few whose other form is written in Swift throw.
 public enum FusedOperators {
-    /// Activations that the fused operators know.
-    public enum Activation: Int32, Sendable {
-        case none = 0
-        case swish, gelu, relu
+    /// Activations of the fused operators.
+    public enum Activation: Sendable {
+        case none, swish, gelu, relu
         /// GELU by its tanh approximation, as in T5 v1.1 (`gelu_new`).
         case geluTanh
+
+        var code: ct_activation {
+            switch self {
+            case .none: CT_ACTIVATION_NONE
+            case .swish: CT_ACTIVATION_SWISH
+            case .gelu: CT_ACTIVATION_GELU
+            case .relu: CT_ACTIVATION_RELU
+            case .geluTanh: CT_ACTIVATION_GELU_TANH
+            }
+        }
     }
 
     /// Norms over one row.
-    public enum NormKind: Int32, Sendable {
-        case rms = 1
-        case layer = 2
+    public enum NormKind: Sendable {
+        case rms, layer
+
+        var code: ct_norm_kind {
+            switch self {
+            case .rms: CT_NORM_RMS
+            case .layer: CT_NORM_LAYER
+            }
+        }
     }
 
     /// Rotates channel pairs of x [B, T, H, A] and moves it to [B, H, T, A], times `scale`.
@@ -72,8 +87,8 @@ public enum FusedOperators {
     ) throws -> Tensor {
         try Tensor.make {
             ct_head_norm_gate(
-                $0, x.handle, gate?.handle, epsilons.handle, weight?.handle, bias?.handle, kind.rawValue,
-                activation.rawValue)
+                $0, x.handle, gate?.handle, epsilons.handle, weight?.handle, bias?.handle, kind.code,
+                activation.code)
         }
     }
 
@@ -84,6 +99,6 @@ public enum FusedOperators {
 
     /// activation(a) · b, or activation(a) alone.
     public static func gatedActivation(_ a: Tensor, _ b: Tensor?, activation: Activation) throws -> Tensor {
-        try Tensor.make { ct_gated_activation($0, a.handle, b?.handle, activation.rawValue) }
+        try Tensor.make { ct_gated_activation($0, a.handle, b?.handle, activation.code) }
     }
 }

@@ -37,17 +37,23 @@ extension Tensor {
     }
 
     /// How ``crossEntropy(_:reduction:)`` combines rows.
-    public enum LossReduction: Int32, Sendable {
-        case none = 0
-        case mean
-        case sum
+    public enum LossReduction: Sendable {
+        case none, mean, sum
+
+        var code: ct_loss_reduction {
+            switch self {
+            case .none: CT_LOSS_PER_ROW
+            case .mean: CT_LOSS_MEAN
+            case .sum: CT_LOSS_SUM
+            }
+        }
     }
 
     /// Cross entropy in nats of logits [N, V] for int64 targets [N]; rows with target -100 do not count.
     ///
     /// Computed in float32 (float64 for float64 logits).
     public func crossEntropy(_ targets: Tensor, reduction: LossReduction = .mean) throws -> Tensor {
-        try Tensor.make { ct_cross_entropy($0, handle, targets.handle, reduction.rawValue) }
+        try Tensor.make { ct_cross_entropy($0, handle, targets.handle, reduction.code) }
     }
 
     /// Copies the elements of `source` (broadcast, converted) into this tensor.

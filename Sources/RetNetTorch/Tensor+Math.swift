@@ -2,7 +2,7 @@ import CRetNetTorch
 
 extension Tensor {
     private func unary(_ operation: ct_unary) throws -> Tensor {
-        try Tensor.make { ct_unary_op($0, handle, Int32(operation.rawValue)) }
+        try Tensor.make { ct_unary_op($0, handle, operation) }
     }
 
     /// -x.
@@ -43,13 +43,13 @@ extension Tensor {
     public func not() throws -> Tensor { try unary(CT_LOGICAL_NOT) }
 
     private static func binary(_ a: Tensor, _ b: Tensor, _ operation: ct_binary) throws -> Tensor {
-        try make { ct_binary_op($0, a.handle, b.handle, Int32(operation.rawValue)) }
+        try make { ct_binary_op($0, a.handle, b.handle, operation) }
     }
     private static func scalar(_ a: Tensor, _ b: Double, _ operation: ct_binary, reversed: Bool = false)
         throws
         -> Tensor
     {
-        try make { ct_scalar_op($0, a.handle, b, Int32(operation.rawValue), reversed) }
+        try make { ct_scalar_op($0, a.handle, b, operation, reversed) }
     }
 
     /// Element-wise sum with broadcasting.
@@ -102,7 +102,7 @@ extension Tensor {
 
     private func reduced(_ axes: [Int], _ keep: Bool, _ operation: ct_reduction) throws -> Tensor {
         try withSizes(axes) { sizes, count in
-            try Tensor.make { ct_reduce($0, handle, sizes, count, keep, Int32(operation.rawValue)) }
+            try Tensor.make { ct_reduce($0, handle, sizes, count, keep, operation) }
         }
     }
 

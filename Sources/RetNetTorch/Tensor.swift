@@ -46,7 +46,7 @@ public final class Tensor {
     public var isContiguous: Bool { ct_is_contiguous(handle) }
     /// Where the elements live.
     public var device: Device {
-        var kind: Int32 = 0
+        var kind = CT_CPU
         var index: Int32 = 0
         ct_device_of(handle, &kind, &index)
         return Device(kind: kind, index: index)

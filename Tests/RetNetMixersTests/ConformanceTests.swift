@@ -118,6 +118,31 @@ import Testing
     }
 
     @Test(arguments: subjects)
+    func `Without kernels values, states and gradients are the same`(subject: Subject) throws {
+        let x = try Generator(seed: 8).normal([2, 19, subject.hiddenSize], .float64)
+        let seed = try Generator(seed: 1).normal(x.shape, .float64)
+        func results(_ form: MixerForm) throws -> [Tensor] {
+            let (mixer, store) = try subject.make()
+            let step = try runPieces(mixer, x, [(9, .parallel), (10, form)])
+            try store.setRequiresGradient(true)
+            let input = try x.clone().requiringGradient()
+            let y = try runPieces(mixer, input, [(9, .parallel), (10, form)]).output
+            let gradients = try Tensor.gradients(
+                of: [y], seeds: [seed], withRespectTo: [input] + store.tensors)
+            return [step.output] + (try seen(step.state, count: 19).map(\.tensor))
+                + (try gradients.map { try #require($0) })
+        }
+        for form in [MixerForm.parallel, .chunkwise(4), .recurrent] {
+            guard try subject.make().0.unsupportedReason(for: form) == nil else { continue }
+            let found = try results(form)
+            let expected = try FusedOperators.withoutKernels { try results(form) }
+            for (index, (a, b)) in zip(found, expected).enumerated() {
+                #expect(try relativeError(a, b) < 1e-9 * subject.slack, "\(index) \(form)")
+            }
+        }
+    }
+
+    @Test(arguments: subjects)
     func `Gradients equal finite differences`(subject: Subject) throws {
         let (mixer, store) = try subject.make()
         let x = try Generator(seed: 8).normal([1, 12, subject.hiddenSize], .float64)

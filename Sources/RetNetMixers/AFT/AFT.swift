@@ -100,10 +100,10 @@ public enum AFT {
 
     /// The same results from the native kernels, which run all tokens of a block of channels in one go.
     ///
-    /// On other devices than the CPU this is ``recurrent(_:_:_:)``.
+    /// On devices and types without kernels this is ``recurrent(_:_:_:)``.
     public static func fused(_ key: Tensor, _ value: Tensor, _ context: Context) throws -> Result {
         guard key.size(1) > 0 else { throw MixerError.emptySequence }
-        guard key.device == .cpu, key.elementType != .float16 else {
+        guard FusedOperators.hasKernel(for: .biasedWindow, key.elementType, on: key.device) else {
             return try recurrent(key, value, context)
         }
         guard let bias = context.bias else {

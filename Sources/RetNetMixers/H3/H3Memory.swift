@@ -61,7 +61,7 @@ public enum H3Memory {
         _ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem, state: Tensor?, chunkLength: Int
     ) throws -> Result {
         let length = min(chunkLength, q.size(1))
-        guard q.device == .cpu, q.elementType != .float16 else {
+        guard FusedOperators.hasKernel(for: .diagonalHeads, q.elementType, on: q.device) else {
             return try expanded(q, k, v, system, state: state, chunkLength: length)
         }
         let tables = try tables(system, chunkLength: length, q.elementType.accumulator)

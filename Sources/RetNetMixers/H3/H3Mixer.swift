@@ -80,11 +80,12 @@ public struct H3Mixer: TokenMixer {
         }
     }
 
-    /// Tables of native steps and the taps of the shift, where a pass records no graph and steps on the CPU.
+    /// Tables of native steps and the taps of the shift, where a pass records no graph and there is a kernel.
     private func stepTables(_ inputs: [Tensor?], _ form: MixerForm, _ type: ElementType) throws -> [Tensor]? {
         let weights = stateSpace.weights + shift.weights
         let recorded = gradientsAreEnabled && (inputs + weights).contains { $0?.requiresGradient == true }
-        guard form == .recurrent, !recorded, weights[0].device == .cpu, inputs[0]?.elementType != .float16
+        guard form == .recurrent, !recorded, let q = inputs[0],
+            FusedOperators.hasKernel(for: .diagonalHeads, q.elementType, on: q.device)
         else {
             return nil
         }

@@ -25,7 +25,7 @@ extension MatrixRecurrence {
     }
 
     private var hasKernels: Bool {
-        FusedOperators.hasMatrixStateKernels(value.elementType, on: value.device)
+        FusedOperators.hasKernel(for: .matrixState, value.elementType, on: value.device)
     }
 
     private func native(_ chunkLength: Int) throws -> Result {

@@ -108,12 +108,12 @@ public enum WKV {
 
     /// The same results from the native kernel, which runs all tokens of a block of channels in one go.
     ///
-    /// On other devices than the CPU this is ``parallel(_:_:decay:bonus:sums:)``.
+    /// On devices and types without kernels this is ``parallel(_:_:decay:bonus:sums:)``.
     public static func fused(
         _ key: Tensor, _ value: Tensor, decay: Tensor, bonus: Tensor, sums: ExponentialSums?
     ) throws -> Result {
         guard key.size(1) > 0 else { throw MixerError.emptySequence }
-        guard key.device == .cpu, key.elementType != .float16 else {
+        guard FusedOperators.hasKernel(for: .wkv, key.elementType, on: key.device) else {
             return try parallel(key, value, decay: decay, bonus: bonus, sums: sums)
         }
         let result = try FusedOperators.wkv(key: key, value: value, decay: decay, bonus: bonus, sums: sums)

@@ -72,10 +72,11 @@ public struct S4DMixer: TokenMixer {
             return try StateSpace.chunkwise(u, stateSpace.system(), state: state, chunkLength: length)
         case .recurrent:
             let recorded = gradientsAreEnabled && (u.requiresGradient || state?.requiresGradient == true)
-            if recorded || stateSpace.areRecorded || u.device != .cpu {
+            let type = u.elementType.accumulator
+            let hasKernel = FusedOperators.hasKernel(for: .diagonalStep, type, on: u.device)
+            if recorded || stateSpace.areRecorded || !hasKernel {
                 return try StateSpace.recurrent(u, stateSpace.system(), state: state)
             }
-            let type = u.elementType.accumulator
             let steps = try tables(stateSpace.weights, size: 0, type) {
                 try StateSpace.stepTables(stateSpace.system(), type)
             }

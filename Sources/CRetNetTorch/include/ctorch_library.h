@@ -1,0 +1,39 @@
+// The library, its devices and threads, and errors.
+#ifndef CTORCH_LIBRARY_H
+#define CTORCH_LIBRARY_H
+
+#include "ctorch_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+const char *ct_error_message(void);
+int64_t ct_live_tensor_count(void);
+
+const char *ct_version_built(void);
+// Version of the LibTorch that was loaded at run time.
+const char *ct_version_loaded(void);
+// Installs the memory policy and gives LibTorch's threads to the kernels; called before anything else.
+void ct_initialize(void);
+void ct_cpu_description(char *buffer, int64_t capacity);
+ct_status ct_set_threads(int32_t count);
+int32_t ct_threads(void);
+// Loads the CUDA half of LibTorch if it is installed; false (with a reason) when it cannot be used.
+bool ct_cuda_load(char *reason, int64_t capacity);
+int32_t ct_cuda_device_count(void);
+bool ct_mps_available(void);
+ct_status ct_synchronize(ct_device_kind device, int32_t index);
+bool ct_supports_bfloat16(void);
+ct_status ct_set_deterministic(bool enabled);
+
+// True if the operator has a kernel for elements of this type on this device, and kernels are enabled on this thread.
+bool ct_has_kernel(ct_operator op, ct_device_kind device, ct_dtype type);
+// Enables kernels for operators that the calling thread starts (the default), or makes them run as they do on a
+// device without kernels. Returns the previous setting.
+bool ct_set_kernels_enabled(bool enabled);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,127 @@
+// Library facts, threads, devices, memory policy.
+#include "memory.h"
+#include "support.h"
+#include "threads.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/detail/MPSHooksInterface.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <cstring>
+#include <dlfcn.h>
+#include <mutex>
+#include <string>
+#include <torch/headeronly/version.h>
+
+using namespace ctorch;
+
+const char *ct_version_built(void) { return TORCH_VERSION; }
+
+const char *ct_version_loaded(void) {
+  static const std::string version = [] {
+    // "PyTorch built with: ..." carries no number; show_config's TORCH_VERSION entry does.
+    std::string config = at::show_config();
+    auto at = config.find("TORCH_VERSION=");
+    if (at == std::string::npos)
+      return std::string("unknown");
+    at += strlen("TORCH_VERSION=");
+    return config.substr(at, config.find_first_of(", \n", at) - at);
+  }();
+  return version.c_str();
+}
+
+void ct_initialize(void) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    install_allocator();
+    install_thread_pool();
+  });
+}
+
+void ct_cpu_description(char *buffer, int64_t capacity) {
+  std::string text = at::get_cpu_capability();
+  snprintf(buffer, capacity, "%s", text.c_str());
+}
+
+ct_status ct_set_threads(int32_t count) {
+  return guarded([&] {
+    TORCH_CHECK_VALUE(count >= 1, "the thread count must be at least 1, found ", count);
+    at::set_num_threads(count);
+  });
+}
+
+int32_t ct_threads(void) { return at::get_num_threads(); }
+
+bool ct_cuda_load(char *reason, int64_t capacity) {
+  static std::mutex lock;
+  std::lock_guard<std::mutex> guard(lock);
+  auto fail = [&](const char *text) {
+    snprintf(reason, capacity, "%s", text);
+    return false;
+  };
+  // The CUDA library registers its kernels when it is loaded; machines without it never pay for it.
+  if (!at::detail::getCUDAHooks().hasCUDA()) {
+    Dl_info info;
+    std::string folder;
+    if (dladdr(reinterpret_cast<void *>(&at::get_num_threads), &info) && info.dli_fname) {
+      std::string path = info.dli_fname;
+      auto slash = path.rfind('/');
+      if (slash != std::string::npos)
+        folder = path.substr(0, slash + 1);
+    }
+    if (!dlopen((folder + "libtorch_cuda.so").c_str(), RTLD_NOW | RTLD_GLOBAL)) {
+      const char *text = dlerror();
+      return fail(text ? text : "libtorch_cuda.so cannot be loaded");
+    }
+  }
+  try {
+    if (!at::globalContext().hasCUDA())
+      return fail("this LibTorch has no CUDA support or the driver reports no device");
+    if (at::detail::getCUDAHooks().deviceCount() < 1)
+      return fail("no CUDA device is visible");
+  } catch (const std::exception &e) {
+    return fail(e.what());
+  }
+  return true;
+}
+
+int32_t ct_cuda_device_count(void) {
+  try {
+    return at::detail::getCUDAHooks().hasCUDA() ? static_cast<int32_t>(at::detail::getCUDAHooks().deviceCount()) : 0;
+  } catch (...) {
+    return 0;
+  }
+}
+
+bool ct_mps_available(void) {
+  try {
+    return at::detail::getMPSHooks().hasMPS();
+  } catch (...) {
+    return false;
+  }
+}
+
+ct_status ct_synchronize(ct_device_kind kind, int32_t index) {
+  return guarded([&] {
+    if (kind == CT_CPU)
+      return;
+    auto device = device_of(kind, index);
+    c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+  });
+}
+
+bool ct_supports_bfloat16(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") || __builtin_cpu_supports("amx-bf16");
+#elif defined(__aarch64__) && defined(__APPLE__)
+  return true;
+#else
+  return false;
+#endif
+}
+
+ct_status ct_set_deterministic(bool enabled) {
+  return guarded([&] { at::globalContext().setDeterministicAlgorithms(enabled, /*warn_only=*/true); });
+}

@@ -1,0 +1,245 @@
+// Chunkwise retention with hand-written gradients, and the recurrent step.
+//
+// Retentive Network (arXiv 2307.08621), section 2.3. With local row r of a chunk of length L, the state R
+// entering it, A = (Q K^T) * D and D[r, s] = g^(r-s) for s <= r:
+//
+//   O_r   = (A V)_r + g^(r+1) Q_r R                 R' = g^L R + sum_s g^(L-1-s) K_s^T V_s
+//
+// and, with U the gradient of the loss by the state leaving the chunk and dA = (dO V^T) * D:
+//
+//   dQ_r = (dA K)_r   + g^(r+1) dO_r R^T            dV_s = (A^T dO)_s + g^(L-1-s) K_s U
+//   dK_s = (dA^T Q)_s + g^(L-1-s) V_s U^T           U'   = g^L U + sum_r g^(r+1) Q_r^T dO_r
+//
+// Only q, k, v and the first state are kept for the backward pass; the states between chunks are computed
+// again. Powers of g and states are float32 (float64 for float64 inputs) whatever the type of q, k, v.
+#include "node.h"
+#include "table.h"
+
+#include <cmath>
+
+namespace ctorch {
+namespace {
+
+// g^0 ... g^chunk of every head, in the accumulator type.
+struct Powers {
+  std::vector<double> log_gammas;
+  int64_t chunk;
+  at::Tensor ascending;  // [H, chunk + 1]: g^i
+  at::Tensor descending; // [H, chunk + 1]: g^(chunk - i)
+
+  Powers(std::vector<double> logs, int64_t chunk, const at::Tensor &like)
+      : log_gammas(std::move(logs)), chunk(chunk) {
+    auto table = make::empty({heads(), chunk + 1}, at::kDouble);
+    double *p = table.mutable_data_ptr<double>();
+    for (int64_t h = 0; h < heads(); h++)
+      for (int64_t i = 0; i <= chunk; i++)
+        p[h * (chunk + 1) + i] = std::exp(static_cast<double>(i) * log_gammas[h]);
+    auto type = accumulator_type(like.scalar_type());
+    ascending = table.to(type).to(like.device()).contiguous();
+    descending = table.flip({1}).contiguous().to(type).to(like.device());
+  }
+  int64_t heads() const { return static_cast<int64_t>(log_gammas.size()); }
+  // g^(r+1), r = 0 ..< length, as [H, length, 1]
+  at::Tensor cross(int64_t length) const { return ascending.narrow(1, 1, length).unsqueeze(-1); }
+  // g^(length-1-s), s = 0 ..< length
+  at::Tensor zeta(int64_t length) const { return descending.narrow(1, chunk - length + 1, length).unsqueeze(-1); }
+  // g^length of every head
+  std::vector<double> whole(int64_t length) const {
+    std::vector<double> result;
+    for (double log : log_gammas)
+      result.push_back(std::exp(static_cast<double>(length) * log));
+    return result;
+  }
+};
+
+// ---- The steps by ATen operators, for devices without kernels ----
+
+at::Tensor scale_rows(const at::Tensor &x, const at::Tensor &factors, int64_t heads) {
+  int64_t count = x.size(0), length = x.size(1), size = x.size(2);
+  auto wide = x.reshape({count / heads, heads, length, size}).to(factors.scalar_type()) * factors;
+  return wide.to(x.scalar_type()).reshape({count, length, size});
+}
+
+at::Tensor apply_decay(at::Tensor scores, const at::Tensor &descending, const std::vector<double> &log_gammas) {
+  int64_t count = scores.size(0), length = scores.size(1), heads = static_cast<int64_t>(log_gammas.size());
+  auto position = make::range(length, descending.options());
+  auto distance = position.unsqueeze(1) - position.unsqueeze(0);
+  auto logs = make::vector(log_gammas).to(distance.options()).reshape({heads, 1, 1});
+  auto decay = (distance * logs).exp().masked_fill(distance.lt(0), 0);
+  auto wide = scores.reshape({count / heads, heads, length, length}).to(decay.scalar_type()) * decay;
+  return wide.to(scores.scalar_type()).reshape({count, length, length});
+}
+
+void carry(at::Tensor &total, const at::Tensor &addend, const std::vector<double> &factors) {
+  int64_t heads = static_cast<int64_t>(factors.size()), count = total.size(0) / heads;
+  auto view = total.view({count, heads, total.size(1), total.size(2)});
+  view.mul_(make::vector(factors).to(total.options()).reshape({heads, 1, 1}));
+  view.add_(addend.reshape(view.sizes()).to(total.scalar_type()));
+}
+
+constexpr RetentionSteps kChain{scale_rows, apply_decay, carry};
+
+// ---- The operator ----
+
+at::Tensor initial_state(const at::Tensor &given, const at::Tensor &query, const at::Tensor &value) {
+  auto type = accumulator_type(query.scalar_type());
+  if (given.defined())
+    return given.to(type).reshape({-1, query.size(3), value.size(3)}).clone(at::MemoryFormat::Contiguous);
+  return make::zeros({query.size(0) * query.size(1), query.size(3), value.size(3)}, query.options().dtype(type));
+}
+
+Pass retention_forward(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,
+                       const at::Tensor &state_in, const std::vector<double> &log_gammas, int64_t chunk,
+                       const RetentionSteps *steps) {
+  int64_t batch = query.size(0), heads = query.size(1), time = query.size(2);
+  Powers powers(log_gammas, chunk, query);
+  auto q = merged(query), k = merged(key), v = merged(value);
+  auto state = initial_state(state_in, query, value);
+  bool empty = !state_in.defined();
+  auto out = make::empty({batch * heads, time, value.size(3)}, value.options());
+  for (auto span : spans(time, chunk)) {
+    int64_t length = span.length;
+    auto q_c = part(q, span), k_c = part(k, span), v_c = part(v, span);
+    auto scores = steps->apply_decay(q_c.bmm(flipped(k_c)), powers.descending, powers.log_gammas);
+    auto o = scores.bmm(v_c);
+    if (!empty)
+      o.baddbmm_(steps->scale_rows(q_c, powers.cross(length), heads), state.to(q.scalar_type()));
+    part(out, span).copy_(o);
+    steps->carry(state, flipped(k_c).bmm(steps->scale_rows(v_c, powers.zeta(length), heads)), powers.whole(length));
+    empty = false;
+  }
+  return {{out.reshape(value.sizes()), state.reshape({batch, heads, query.size(3), value.size(3)})},
+          {query, key, value, state_in}};
+}
+
+// The state entering every chunk, computed again from k and v.
+std::vector<at::Tensor> entering_states(const at::Tensor &k, const at::Tensor &v, at::Tensor state,
+                                        const std::vector<Span> &parts, const Powers &powers,
+                                        const RetentionSteps *steps) {
+  std::vector<at::Tensor> result;
+  for (size_t c = 0; c < parts.size(); c++) {
+    result.push_back(state.clone());
+    if (c + 1 == parts.size())
+      break;
+    int64_t length = parts[c].length;
+    auto v_c = steps->scale_rows(part(v, parts[c]), powers.zeta(length), powers.heads());
+    steps->carry(state, flipped(part(k, parts[c])).bmm(v_c), powers.whole(length));
+  }
+  return result;
+}
+
+variable_list retention_backward(const variable_list &saved, variable_list &gradients,
+                                 const std::vector<double> &log_gammas, int64_t chunk, const RetentionSteps *steps) {
+  const auto &query = saved[0], &key = saved[1], &value = saved[2], &state_in = saved[3];
+  int64_t heads = query.size(1), time = query.size(2);
+  Powers powers(log_gammas, chunk, query);
+  auto type = query.scalar_type();
+  auto q = merged(query), k = merged(key), v = merged(value);
+  auto d_out = gradients[0].defined() ? merged(gradients[0].to(type)) : make::zeros_like(v);
+  auto parts = spans(time, chunk);
+  auto states = entering_states(k, v, initial_state(state_in, query, value), parts, powers, steps);
+  auto d_state = initial_state(gradients[1], query, value); // U
+  bool later = gradients[1].defined();
+  bool need_d_state = state_in.defined();
+  auto d_q = make::empty_like(q), d_k = make::empty_like(k), d_v = make::empty_like(v);
+  for (size_t c = parts.size(); c-- > 0;) {
+    auto span = parts[c];
+    int64_t length = span.length;
+    auto q_c = part(q, span), k_c = part(k, span), v_c = part(v, span);
+    auto do_c = part(d_out, span);
+    auto scores = steps->apply_decay(q_c.bmm(flipped(k_c)), powers.descending, powers.log_gammas);
+    auto d_scores = steps->apply_decay(do_c.bmm(flipped(v_c)), powers.descending, powers.log_gammas);
+    auto dq = d_scores.bmm(k_c), dk = flipped(d_scores).bmm(q_c), dv = flipped(scores).bmm(do_c);
+    bool earlier = c > 0 || state_in.defined();
+    at::Tensor do_scaled;
+    if (earlier) {
+      do_scaled = steps->scale_rows(do_c, powers.cross(length), heads);
+      dq.baddbmm_(do_scaled, flipped(states[c].to(type)));
+    }
+    if (later) {
+      auto u = d_state.to(type);
+      auto zeta = powers.zeta(length);
+      dk.baddbmm_(steps->scale_rows(v_c, zeta, heads), flipped(u));
+      dv.baddbmm_(steps->scale_rows(k_c, zeta, heads), u);
+    }
+    if (c > 0 || need_d_state)
+      steps->carry(d_state, flipped(q_c).bmm(do_scaled), powers.whole(length));
+    later = true;
+    part(d_q, span).copy_(dq);
+    part(d_k, span).copy_(dk);
+    part(d_v, span).copy_(dv);
+    states[c] = at::Tensor();
+  }
+  auto d_state_in = need_d_state ? d_state.reshape(state_in.sizes()).to(state_in.scalar_type()) : at::Tensor();
+  return {d_q.reshape(query.sizes()), d_k.reshape(key.sizes()), d_v.reshape(value.sizes()), d_state_in};
+}
+
+void check_heads(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &state,
+                 int64_t heads, bool step) {
+  int64_t rank = step ? 3 : 4;
+  TORCH_CHECK_VALUE(q.dim() == rank && k.sizes() == q.sizes() && v.dim() == rank && v.size(0) == q.size(0) &&
+                        v.size(1) == q.size(1) && (step || v.size(2) == q.size(2)),
+                    "queries ", q.sizes(), ", keys ", k.sizes(), " and values ", v.sizes(), " do not fit");
+  TORCH_CHECK_VALUE(q.size(1) == heads, "there are ", q.size(1), " heads but ", heads, " decays");
+  TORCH_CHECK_TYPE(q.scalar_type() == k.scalar_type() && q.scalar_type() == v.scalar_type(),
+                   "queries, keys and values must have one element type");
+  TORCH_CHECK_VALUE(!state.defined() || (state.dim() == 4 && state.size(0) == q.size(0) && state.size(1) == heads &&
+                                         state.size(2) == q.size(-1) && state.size(3) == v.size(-1)),
+                    "the state ", state.sizes(), " does not fit queries ", q.sizes(), " and values ", v.sizes());
+}
+
+} // namespace
+} // namespace ctorch
+
+using namespace ctorch;
+
+ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key,
+                                 ct_tensor value, ct_tensor state, const double *log_gammas, int32_t heads,
+                                 int64_t chunk) {
+  return guarded([&] {
+    const auto &q = query->value, &k = key->value, &v = value->value;
+    auto s = maybe(state);
+    check_heads(q, k, v, s, heads, false);
+    TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
+    TORCH_CHECK_VALUE(q.size(2) >= 1, "retention needs at least one position");
+    std::vector<double> logs(log_gammas, log_gammas + heads);
+    chunk = std::min(chunk, q.size(2));
+    auto kernels = kernels_for(CT_OP_RETENTION, q);
+    auto steps = kernels ? kernels->retention : &kChain;
+    auto results = record(
+        {q, k, v, s}, [&] { return retention_forward(q, k, v, s, logs, chunk, steps); },
+        [=](const variable_list &saved, variable_list &gradients) {
+          return retention_backward(saved, gradients, logs, chunk, steps);
+        });
+    *out = box(results[0]);
+    *state_out = box(results[1]);
+  });
+}
+
+ct_status ct_retention_step(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key, ct_tensor value,
+                            ct_tensor state, const double *log_gammas, int32_t heads, bool in_place) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto q = query->value.contiguous(), k = key->value.contiguous(), v = value->value.contiguous();
+    auto s = state->value;
+    check_heads(q, k, v, s, heads, true);
+    TORCH_CHECK_TYPE(s.scalar_type() == accumulator_type(q.scalar_type()), "the state must be float32, or float64 ",
+                     "with float64 queries");
+    TORCH_CHECK_VALUE(!in_place || s.is_contiguous(), "a state updated in place must be contiguous");
+    if (auto kernels = kernels_for(CT_OP_RETENTION_STEP, q)) {
+      if (!in_place)
+        s = s.contiguous().clone();
+      *out = box(kernels->retention_step(q, k, v, s, log_gammas, heads));
+      *state_out = in_place ? nullptr : box(s);
+      return;
+    }
+    auto type = s.scalar_type();
+    auto gammas = make::vector(std::vector<double>(log_gammas, log_gammas + heads)).exp();
+    auto update = k.to(type).unsqueeze(-1) * v.to(type).unsqueeze(-2);
+    auto next = s * gammas.to(s.options()).reshape({1, heads, 1, 1}) + update;
+    *out = box(q.to(type).unsqueeze(-2).matmul(next).squeeze(-2).to(v.scalar_type()));
+    if (in_place)
+      s.copy_(next);
+    *state_out = in_place ? nullptr : box(next);
+  });
+}

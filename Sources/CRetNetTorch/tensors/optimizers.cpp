@@ -1,0 +1,76 @@
+// Optimizer steps over lists of tensors.
+#include "../library/aten.h"
+
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/linalg_vector_norm.h>
+
+#include <cmath>
+
+using namespace ctorch;
+
+ct_status ct_adamw(const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *first,
+                   const ct_tensor *second, int32_t count, int64_t step, double learning_rate, double beta1,
+                   double beta2, double weight_decay, double epsilon) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto p = list(parameters, count), g = list(gradients, count);
+    auto m = list(first, count), v = list(second, count);
+    std::vector<at::Tensor> steps;
+    for (const auto &tensor : p)
+      steps.push_back(make::full({}, static_cast<double>(step), tensor.options().dtype(at::kFloat)));
+    at::_fused_adamw_(p, g, m, v, /*max_exp_avg_sqs=*/{}, steps, learning_rate, beta1, beta2, weight_decay, epsilon,
+                      /*amsgrad=*/false, /*maximize=*/false);
+  });
+}
+
+ct_status ct_adafactor(ct_tensor parameter, ct_tensor gradient, ct_tensor row, ct_tensor column, double beta,
+                       double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    const auto &p = parameter->value, &g = gradient->value;
+    auto r = maybe(row), c = maybe(column);
+    TORCH_CHECK_VALUE(r.defined() && p.numel() > 0, "Adafactor needs a second moment and a parameter with elements");
+    auto squares = g.square().add_(1e-30);
+    at::Tensor update;
+    if (c.defined()) {
+      r.mul_(beta).add_(squares.mean(1), 1 - beta);
+      c.mul_(beta).add_(squares.mean(0), 1 - beta);
+      update = g * (r / r.mean()).rsqrt_().unsqueeze(1);
+      update.mul_(c.rsqrt().unsqueeze(0));
+    } else {
+      r.mul_(beta).add_(squares, 1 - beta);
+      update = g * r.rsqrt();
+    }
+    double root = std::sqrt(static_cast<double>(p.numel()));
+    double rms = at::linalg_vector_norm(update).item().toDouble() / root;
+    double rate = learning_rate;
+    if (scale_by_parameter)
+      rate *= std::max(1e-3, at::linalg_vector_norm(p).item().toDouble() / root);
+    if (weight_decay != 0)
+      p.mul_(1 - learning_rate * weight_decay);
+    p.add_(update, -rate / std::max(1.0, rms / clip_threshold));
+  });
+}
+
+ct_status ct_global_norm(double *out, const ct_tensor *tensors, int32_t count) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto norms = at::_foreach_norm(list(tensors, count), 2);
+    double sum = 0;
+    for (const auto &norm : norms) {
+      double value = norm.item().toDouble();
+      sum += value * value;
+    }
+    *out = std::sqrt(sum);
+  });
+}
+
+ct_status ct_scale_all(const ct_tensor *tensors, int32_t count, double factor) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto values = list(tensors, count);
+    at::_foreach_mul_(values, factor);
+  });
+}

@@ -1,0 +1,48 @@
+import CRetNetTorch
+
+extension FusedOperators {
+    /// Operators for which a device can have kernels.
+    public enum Operator: Sendable, CaseIterable {
+        case rotateHeads, retention, retentionStep, headNorm, gatedActivation, residualNorm, tokenLoss
+        case attention, distanceAttention, altUp, sequenceAltUp, experts, longConvolution
+        case wkv, biasedWindow, matrixState, diagonalHeads, diagonalStep
+
+        var code: ct_operator {
+            switch self {
+            case .rotateHeads: CT_OP_ROTATE_HEADS
+            case .retention: CT_OP_RETENTION
+            case .retentionStep: CT_OP_RETENTION_STEP
+            case .headNorm: CT_OP_HEAD_NORM
+            case .gatedActivation: CT_OP_GATED_ACTIVATION
+            case .residualNorm: CT_OP_RESIDUAL_NORM
+            case .tokenLoss: CT_OP_TOKEN_LOSS
+            case .attention: CT_OP_ATTENTION
+            case .distanceAttention: CT_OP_DISTANCE_ATTENTION
+            case .altUp: CT_OP_ALTUP
+            case .sequenceAltUp: CT_OP_SEQUENCE_ALTUP
+            case .experts: CT_OP_EXPERTS
+            case .longConvolution: CT_OP_LONG_CONVOLUTION
+            case .wkv: CT_OP_WKV
+            case .biasedWindow: CT_OP_BIASED_WINDOW
+            case .matrixState: CT_OP_MATRIX_STATE
+            case .diagonalHeads: CT_OP_DIAGONAL_HEADS
+            case .diagonalStep: CT_OP_DIAGONAL_STEP
+            }
+        }
+    }
+
+    /// A Boolean value that indicates whether an operator runs as a kernel for this element type on this device.
+    ///
+    /// Operators whose other form is written in Swift take that form where this is false: ``Operator/wkv``,
+    /// ``Operator/biasedWindow``, ``Operator/matrixState``, ``Operator/diagonalHeads`` and ``Operator/diagonalStep``.
+    public static func hasKernel(for operation: Operator, _ type: ElementType, on device: Device) -> Bool {
+        ct_has_kernel(operation.code, device.code.kind, type.code)
+    }
+
+    /// Runs `body` with every operator as on a device without kernels, on this thread: to compare the two.
+    public static func withoutKernels<R>(_ body: () throws -> R) rethrows -> R {
+        let before = ct_set_kernels_enabled(false)
+        defer { _ = ct_set_kernels_enabled(before) }
+        return try body()
+    }
+}

@@ -1,0 +1,242 @@
+import RetNetTorch
+import Testing
+
+/// Every operator as a kernel and as the chain that runs where there is none: values and gradients.
+@Suite struct KernelTests {
+    static let types: [ElementType] = [.float64, .float32]
+
+    /// Runs `operation` on random inputs with and without kernels and compares outputs and gradients.
+    private func compare(
+        _ shapes: [[Int]], _ type: ElementType, isDifferentiable: Bool = true,
+        _ operation: ([Tensor]) throws -> [Tensor]
+    ) throws {
+        let generator = try Generator(seed: 9)
+        let inputs = try shapes.map { try generator.normal($0, type).requiringGradient(isDifferentiable) }
+        let (found, expected) = (
+            try operation(inputs), try FusedOperators.withoutKernels { try operation(inputs) }
+        )
+        let limit = type == .float64 ? 1e-10 : 2e-5
+        try #require(found.count == expected.count)
+        for (x, y) in zip(found, expected) {
+            #expect(x.elementType == y.elementType)
+            #expect(try difference(x, y) < limit)
+        }
+        guard isDifferentiable else { return }
+        let seeds = try expected.map { try generator.normal($0.shape, .float64).to($0.elementType) }
+        let a = try Tensor.gradients(of: found, seeds: seeds, withRespectTo: inputs)
+        let b = try Tensor.gradients(of: expected, seeds: seeds, withRespectTo: inputs)
+        for (x, y) in zip(a, b) { #expect(try difference(#require(x), #require(y)) < 2 * limit) }
+    }
+
+    /// The norm of the difference over the norm of `b`, or infinity where shapes differ.
+    private func difference(_ a: Tensor, _ b: Tensor) throws -> Double {
+        let (x, y) = (try a.detached().to(.float64), try b.detached().to(.float64))
+        guard x.shape == y.shape, try x.allFinite() else { return .infinity }
+        let norm = try (y * y).sum().item().squareRoot()
+        return try ((x - y) * (x - y)).sum().item().squareRoot() / Swift.max(norm, 1e-30)
+    }
+
+    @Test func `Kernels are known by operator, type and device`() {
+        for operation in FusedOperators.Operator.allCases {
+            #expect(FusedOperators.hasKernel(for: operation, .float32, on: .cpu))
+            #expect(
+                FusedOperators.hasKernel(for: operation, .bfloat16, on: .cpu) == (operation != .diagonalStep))
+            #expect(!FusedOperators.hasKernel(for: operation, .float16, on: .cpu))
+            #expect(!FusedOperators.hasKernel(for: operation, .float32, on: .cuda(0)))
+            #expect(!FusedOperators.hasKernel(for: operation, .float32, on: .mps))
+            FusedOperators.withoutKernels {
+                #expect(!FusedOperators.hasKernel(for: operation, .float32, on: .cpu))
+            }
+            #expect(FusedOperators.hasKernel(for: operation, .float32, on: .cpu))
+        }
+    }
+
+    @Test func `Operators with another form in Swift refuse where there is no kernel`() throws {
+        let x = try Tensor.zeros([1, 2, 3])
+        let decay = try Tensor.zeros([3])
+        #expect(throws: TorchError.self) {
+            try FusedOperators.withoutKernels {
+                try FusedOperators.wkv(key: x, value: x, decay: decay, bonus: decay, sums: nil)
+            }
+        }
+    }
+
+    @Test(arguments: types, [true, false]) func `Rotation of heads`(type: ElementType, interleaved: Bool)
+        throws
+    {
+        try compare([[2, 5, 3, 8], [1, 5, 4], [1, 5, 4]], type, isDifferentiable: false) {
+            [
+                try FusedOperators.rotateHeads(
+                    $0[0], cosine: $0[1], sine: $0[2], interleaved: interleaved, scale: 0.5)
+            ]
+        }
+        let angles = try Generator(seed: 3).normal([2, 5, 4], .float64)
+        try compare([[2, 5, 3, 8]], type) {
+            [
+                try FusedOperators.rotateHeads(
+                    $0[0], cosine: angles.cos(), sine: angles.sin(), interleaved: interleaved, scale: 2),
+                try FusedOperators.rotateHeads(
+                    $0[0], cosine: nil, sine: nil, interleaved: interleaved, scale: 2),
+            ]
+        }
+    }
+
+    @Test(arguments: types, [3, 16]) func `Chunkwise retention`(type: ElementType, chunkLength: Int) throws {
+        let logGammas = [-0.03, -0.3]
+        try compare([[2, 2, 11, 4], [2, 2, 11, 4], [2, 2, 11, 6], [2, 2, 4, 6]], type) {
+            let result = try FusedOperators.retention(
+                query: $0[0], key: $0[1], value: $0[2], state: $0[3], logGammas: logGammas,
+                chunkLength: chunkLength)
+            return [result.output, result.state]
+        }
+        try compare([[2, 2, 11, 4], [2, 2, 11, 4], [2, 2, 11, 6]], type) {
+            let result = try FusedOperators.retention(
+                query: $0[0], key: $0[1], value: $0[2], state: nil, logGammas: logGammas,
+                chunkLength: chunkLength)
+            return [result.output, result.state]
+        }
+    }
+
+    @Test(arguments: types) func `A step of retention`(type: ElementType) throws {
+        try compare([[2, 2, 4], [2, 2, 4], [2, 2, 6], [2, 2, 4, 6]], type, isDifferentiable: false) {
+            let state = try $0[3].clone()
+            let result = try FusedOperators.retentionStep(
+                query: $0[0], key: $0[1], value: $0[2], state: state, logGammas: [-0.03, -0.3], inPlace: true)
+            return [result.output, state]
+        }
+    }
+
+    @Test(arguments: types, [FusedOperators.NormKind.rms, .layer])
+    func `Norms of heads and rows`(type: ElementType, kind: FusedOperators.NormKind) throws {
+        let epsilons = try Generator(seed: 2).uniform([2, 3, 5], from: 0.01, to: 0.5, .float64)
+        try compare([[2, 3, 5, 7], [2, 5, 21], [21], [21]], type) {
+            [
+                try FusedOperators.headNormGate(
+                    $0[0], gate: $0[1], epsilons: epsilons, weight: $0[2], bias: $0[3], kind: kind,
+                    activation: .swish),
+                try FusedOperators.rmsNorm($0[1], weight: $0[2], epsilon: 1e-3),
+            ]
+        }
+    }
+
+    @Test(arguments: types, [FusedOperators.Activation.none, .swish, .gelu, .relu, .geluTanh])
+    func `Activations`(type: ElementType, activation: FusedOperators.Activation) throws {
+        try compare([[3, 37], [3, 37]], type) {
+            [
+                try FusedOperators.gatedActivation($0[0], $0[1], activation: activation),
+                try FusedOperators.gatedActivation($0[0], nil, activation: activation),
+            ]
+        }
+    }
+
+    @Test(arguments: types) func `Residual sums, their norm and the loss of tokens`(type: ElementType) throws
+    {
+        try compare([[3, 7], [3, 7], [7]], type) {
+            let result = try FusedOperators.residualNorm(
+                $0[0], adding: $0[1], weight: $0[2], epsilon: 1e-3, as: type)
+            return [result.normed, result.stream, try FusedOperators.residualAdd($0[0], $0[1])]
+        }
+        let targets = try Tensor.from([Int64(4), -100, 0, 6])
+        try compare([[4, 7]], type) {
+            let result = try FusedOperators.tokenLosses($0[0], targets: targets)
+            return [result.losses, result.logNormalizers]
+        }
+    }
+
+    @Test(arguments: types, [[0], [3, 1]]) func `Causal attention`(type: ElementType, past: [Int]) throws {
+        let keys = 5 + (past.max() ?? 0)
+        try compare([[2, 4, 5, 8], [2, 2, keys, 8], [2, 2, keys, 6]], type) {
+            [
+                try FusedOperators.attention(
+                    query: $0[0], key: $0[1], value: $0[2], past: past, scale: 0.4, tileLength: 4)
+            ]
+        }
+        try compare([[2, 4, 5, 8], [2, 2, keys, 8], [2, 2, keys, 6]], type, isDifferentiable: false) {
+            [
+                try FusedOperators.attentionSteps(
+                    query: $0[0], key: $0[1], value: $0[2], past: past, scale: 0.4)
+            ]
+        }
+    }
+
+    @Test(arguments: types, [false, true])
+    func `Attention with a bias of distances`(type: ElementType, causal: Bool) throws {
+        let segments = try Tensor.from([Int32(1), 1, 2, 2, 0, 1, 1, 1, 1, 1]).reshaped([2, 5])
+        try compare([[2, 5, 24], [2, 9]], type) {
+            [
+                try FusedOperators.biasedAttention(
+                    $0[0], bias: $0[1], querySegments: segments, keySegments: segments, headCount: 2,
+                    causal: causal),
+                try FusedOperators.biasedAttention($0[0], bias: $0[1], headCount: 2, causal: causal),
+            ]
+        }
+        try compare([[2, 3, 8], [2, 5, 16], [2, 7]], type) {
+            [
+                try FusedOperators.biasedAttention(
+                    $0[0], memory: $0[1], bias: $0[2], headCount: 2, causal: causal)
+            ]
+        }
+        try compare([[4, 8], [2, 2, 6, 4], [2, 2, 6, 4], [2, 5]], type, isDifferentiable: false) {
+            [
+                try FusedOperators.biasedAttentionStep(
+                    $0[0], keys: $0[1], values: $0[2], bias: $0[3], count: 5)
+            ]
+        }
+    }
+
+    @Test(arguments: types) func `AltUp's blocks`(type: ElementType) throws {
+        let block = [2, 3, 4]
+        try compare([block, block, block, [2, 2], [2]], type) {
+            try FusedOperators.altUpMix(
+                [$0[0], $0[1]], layerOutput: $0[2], prediction: $0[3], correction: $0[4], active: 1)
+        }
+        try compare([block, block, [2, 2]], type) {
+            [
+                try FusedOperators.altUpPrediction([$0[0], $0[1]], prediction: $0[2], active: 1)
+            ] + (try FusedOperators.combine([$0[0], $0[1]], weights: [[0.5, -2], [1, 0], [0, 3]]))
+        }
+    }
+
+    @Test(arguments: types, [(0, 3), (2, 3), (5, 2), (9, 2)])
+    func `AltUp's sequences`(type: ElementType, anchors: (first: Int, stride: Int)) throws {
+        let (first, stride) = anchors
+        let (time, size) = (8, 5)
+        let count = time > first ? (time - first + stride - 1) / stride : 0
+        var shapes = [[2, time, size], [2, size], [2, size], [3]]
+        if count > 0 { shapes.append([2, count, size]) }
+        try compare(shapes, type, isDifferentiable: first > 0) {
+            let result = try FusedOperators.sequenceAltUp(
+                $0[0], layerOutput: count > 0 ? $0[4] : nil, anchor: $0[1], innovation: $0[2],
+                coefficients: $0[3], first: first, stride: stride)
+            return [result.output, result.anchor, result.innovation]
+        }
+        guard first == 0 else { return }
+        try compare([[2, time, size], [3], [2, count, size]], type) {
+            let result = try FusedOperators.sequenceAltUp(
+                $0[0], layerOutput: $0[2], anchor: nil, innovation: nil, coefficients: $0[1], first: 0,
+                stride: stride)
+            return [result.output, result.anchor, result.innovation]
+        }
+    }
+
+    @Test(arguments: types) func `Tokens sent to experts and back`(type: ElementType) throws {
+        let probabilities = try Generator(seed: 4).uniform([6, 3], from: 0, to: 1, .float64)
+        let routes = try FusedOperators.route(
+            probabilities, order: .byPosition, choices: 2, capacity: 3, granule: 2)
+        try compare([[6, 5], [routes.slotTokens.elementCount]], type) {
+            let sent = try FusedOperators.dispatch($0[0], routes)
+            return [sent, try FusedOperators.collect(sent, gates: $0[1], routes, tokenCount: 6)]
+        }
+    }
+
+    @Test(arguments: types, [FusedOperators.ConvolutionMethod.direct, .spectral])
+    func `Long convolutions`(type: ElementType, method: FusedOperators.ConvolutionMethod) throws {
+        try compare([[2, 14, 19], [9, 19], [19]], type) {
+            [
+                try FusedOperators.longConvolution(
+                    $0[0], taps: $0[1], skip: $0[2], starts: [1, 4], length: 10, method: method),
+                try FusedOperators.longConvolution($0[0], taps: $0[1], method: method),
+            ]
+        }
+    }
+}
