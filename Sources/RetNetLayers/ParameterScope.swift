@@ -10,13 +10,14 @@ public struct ParameterScope {
         ParameterScope(store: store, prefix: prefix + name + ".")
     }
 
-    /// Declares a parameter and gives its values.
+    /// Declares a parameter and returns its values.
     ///
-    /// `decays` says whether weight decay applies; by default to everything with two or more axes. Parameters
-    /// that drive exponentials of the whole sequence may have a `maximumLearningRate`.
+    /// The initializer is only evaluated by a store that draws initial values. Weight decay applies if `decays`, by
+    /// default to everything with two or more axes. Parameters that drive exponentials of the whole sequence may
+    /// have a `maximumLearningRate`.
     public func parameter(
-        _ name: String, _ shape: [Int], _ initializer: Initializer, decays: Bool? = nil,
-        maximumLearningRate: Double? = nil
+        _ name: String, _ shape: [Int], _ initializer: @autoclosure () throws -> Initializer,
+        decays: Bool? = nil, maximumLearningRate: Double? = nil
     ) throws -> Tensor {
         try store.declare(
             prefix + name, shape: shape, initializer: initializer, decays: decays ?? (shape.count > 1),

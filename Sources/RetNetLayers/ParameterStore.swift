@@ -20,6 +20,8 @@ public final class ParameterStore {
         case random(seed: UInt64)
         /// Read from elsewhere, a checkpoint for example; the closure gets name and expected shape.
         case provided((_ name: String, _ shape: [Int]) throws -> Tensor)
+        /// None: every parameter is a view of a single zero, so that names and shapes are known at no cost.
+        case shapes
     }
 
     /// All parameters in declaration order.
@@ -31,6 +33,8 @@ public final class ParameterStore {
     /// The device on which parameters are kept.
     public let device: Device
     private let source: Source
+    /// What every parameter shows with ``Source/shapes``.
+    private var zero: Tensor?
 
     /// An empty store.
     public init(source: Source, elementType: ElementType = .float32, device: Device = .cpu) {
@@ -50,6 +54,17 @@ public final class ParameterStore {
     /// The number of values in all parameters.
     public var parameterCount: Int { entries.reduce(0) { $0 + $1.tensor.elementCount } }
 
+    /// Returns names and shapes of the parameters that a body declares, in order, without allocating them.
+    ///
+    /// A layer's parameters are declared by its initializer and nowhere else; this is how they are counted.
+    public static func shapes(_ declare: (ParameterScope) throws -> Void) throws
+        -> [(name: String, shape: [Int])]
+    {
+        let store = ParameterStore(source: .shapes)
+        try declare(store.root)
+        return store.entries.map { ($0.name, $0.tensor.shape) }
+    }
+
     /// Makes every parameter require gradients, or none.
     public func setRequiresGradient(_ enabled: Bool) throws {
         for entry in entries { try entry.tensor.requiringGradient(enabled) }
@@ -61,7 +76,8 @@ public final class ParameterStore {
     }
 
     func declare(
-        _ name: String, shape: [Int], initializer: Initializer, decays: Bool, maximumLearningRate: Double?
+        _ name: String, shape: [Int], initializer: () throws -> Initializer, decays: Bool,
+        maximumLearningRate: Double?
     ) throws -> Tensor {
         guard indices[name] == nil else {
             throw TorchError(kind: .value, message: "the parameter '\(name)' is declared twice")
@@ -71,7 +87,7 @@ public final class ParameterStore {
         case .random(let seed):
             let generator = try Generator(seed: Self.mix(seed, name))
             // The order in memory decides how products round: it must be that of a checkpoint's tensors.
-            tensor = try initializer.makeTensor(shape, generator: generator).to(elementType, on: device)
+            tensor = try initializer().makeTensor(shape, generator: generator).to(elementType, on: device)
                 .contiguous()
         case .provided(let provide):
             tensor = try provide(name, shape).to(elementType, on: device)
@@ -80,6 +96,10 @@ public final class ParameterStore {
                     kind: .value,
                     message: "the parameter '\(name)' needs shape \(shape), found \(tensor.shape)")
             }
+        case .shapes:
+            let zero = try zero ?? Tensor.zeros([1], elementType, on: device)
+            self.zero = zero
+            tensor = try zero.expanded(shape)
         }
         indices[name] = entries.count
         entries.append(

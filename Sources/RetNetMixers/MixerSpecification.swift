@@ -3,11 +3,8 @@ import RetNetSettings
 
 /// What the configuration of every token mixer provides: its shape, its costs, and the mixer itself.
 ///
-/// Everything but ``makeMixer(_:_:)`` is arithmetic, at once for any size.
+/// Everything is arithmetic, at once for any size: ``makeMixer(_:_:)`` allocates only what its scope's store does.
 public protocol MixerSpecification: Sendable, Equatable, SettingsRepresentable {
-    /// The parameters of the layer with their names within it, in the order of declaration; matrices are [out, in].
-    func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])]
-
     /// The mixer with its parameters declared in a scope.
     func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer
 
@@ -36,6 +33,13 @@ public protocol MixerSpecification: Sendable, Equatable, SettingsRepresentable {
 }
 
 extension MixerSpecification {
+    /// The parameters of the layer with their names within it, in the order of declaration; matrices are [out, in].
+    ///
+    /// Throws ``MixerError/wrongWidth(mixer:expected:found:)`` where the mixer cannot stand in a model of that width.
+    public func parameterShapes(hiddenSize: Int) throws -> [(name: String, shape: [Int])] {
+        try ParameterStore.shapes { _ = try makeMixer($0, LayerContext(hiddenSize: hiddenSize)) }
+    }
+
     /// Every form.
     public func unsupportedReason(for form: MixerForm) -> String? { nil }
 

@@ -49,6 +49,24 @@ import Testing
         #expect(throws: TorchError.self) { try given.root.parameter("w", [2], .constant(0)) }
     }
 
+    @Test func `Shapes are recorded without memory or draws`() throws {
+        let width = 1 << 20
+        let shapes = try ParameterStore.shapes { scope in
+            let layer = try Linear(
+                scope.scope("up"), from: width, to: width, bias: true, initializer: .orthogonal(gain: 1))
+            #expect(layer.weight.shape == [width, width])
+            #expect(try layer.weight.reshaped([width / 2, 2, width]).sliced(1, 0..<1).size(2) == width)
+            _ = try scope.parameter("table", [3], .values(unusedValues()))
+        }
+        #expect(shapes.map(\.name) == ["up.weight", "up.bias", "table"])
+        #expect(shapes.map(\.shape) == [[width, width], [width], [3]])
+    }
+
+    private func unusedValues() throws -> [Double] {
+        Issue.record("initial values were computed")
+        return [0]
+    }
+
     static let spreads: [(Initializer, Double)] = [
         (.xavierUniform(gain: 0.17678), 0.17678 * 0.0632456),  // gain · √(2 / (300 + 200))
         (.fanInUniform(scale: 1), 0.0408248),  // 1 / √(3 · 200)

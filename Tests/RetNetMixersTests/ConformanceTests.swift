@@ -281,7 +281,7 @@ import Testing
         let store = ParameterStore(source: .random(seed: 1))
         let mixer = try subject.architecture.makeMixer(
             store.root, LayerContext(hiddenSize: subject.hiddenSize, layer: 2, layerCount: 3))
-        let declared = subject.architecture.parameterShapes(hiddenSize: subject.hiddenSize)
+        let declared = try subject.architecture.parameterShapes(hiddenSize: subject.hiddenSize)
         #expect(store.entries.map(\.name) == declared.map(\.name))
         #expect(store.entries.map(\.tensor.shape) == declared.map(\.shape))
         let x = try Generator(seed: 8).normal([1, 24, subject.hiddenSize])
@@ -294,6 +294,23 @@ import Testing
         let single = ParameterStore(source: .random(seed: 1))
         _ = try subject.architecture.makeMixer(single.root, LayerContext(hiddenSize: subject.hiddenSize))
         for entry in single.entries { #expect(try entry.tensor.allFinite(), "\(entry.name)") }
+    }
+
+    @Test func `Shapes of large layers cost nothing`() throws {
+        let clock = ContinuousClock()
+        let architectures: [any MixerSpecification] = [
+            RetentionConfiguration(headCount: 32, keySize: 256, valueSize: 512),
+            HyenaConfiguration(channelCount: 8192, maximumLength: 1 << 24),
+            RWKVConfiguration(channelCount: 8192), H3Configuration(headCount: 1024),
+            S4DConfiguration(channelCount: 8192), Mamba2Configuration(width: 8192),
+        ]
+        let elapsed = try clock.measure {
+            for _ in 0..<10 {
+                for architecture in architectures { _ = try architecture.parameterShapes(hiddenSize: 8192) }
+            }
+        }
+        #expect(elapsed < .milliseconds(200))
+        print("shapes", elapsed)
     }
 
     @Test(arguments: subjects)

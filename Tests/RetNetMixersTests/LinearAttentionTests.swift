@@ -106,10 +106,10 @@ import Testing
         #expect(try relativeError(found.output, expected.output) < 1e-11)
     }
 
-    @Test func `Parameters and states are counted to the number`() {
+    @Test func `Parameters and states are counted to the number`() throws {
         for (heads, size) in [(16, 64), (4, 256)] {
             let c = LinearAttentionConfiguration(headCount: heads, headSize: size)
-            let count = c.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
+            let count = try c.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
             #expect(count == 4_194_304)
             #expect(c.stateElementCount(tokenCount: 9) == heads * size * size + heads * size)
         }

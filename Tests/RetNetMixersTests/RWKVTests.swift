@@ -79,13 +79,13 @@ import Testing
         #expect(try #require(model["output.weight"]).abs().max().item() > 0.1)
     }
 
-    @Test func `Parameters and state are counted to the number`() {
+    @Test func `Parameters and state are counted to the number`() throws {
         let c = RWKVConfiguration(channelCount: 1024)
-        let count = c.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
+        let count = try c.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
         #expect(count == 4_199_424)
         #expect(c.stateElementCount(tokenCount: 77) == 4096)
         let mix = RWKVChannelMixConfiguration(channelCount: 1024)
-        let numbers = mix.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
+        let numbers = try mix.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
         #expect(numbers == 9 * 1024 * 1024 + 2 * 1024)
         #expect(mix.stateElementCount(tokenCount: 77) == 1024)
     }

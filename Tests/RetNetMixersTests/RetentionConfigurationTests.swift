@@ -109,7 +109,7 @@ struct RetentionConfigurationTests {
         #expect(error?.problems.map(\.suggestion) == ["standard", nil, "head_norm"])
     }
 
-    @Test func `parameters, state and work are counted as the formulas say`() {
+    @Test func `parameters, state and work are counted as the formulas say`() throws {
         var configuration = RetentionConfiguration(headCount: 8, keySize: 256, valueSize: 512)
         #expect(configuration.memoryElementCount == 1_048_576)
         #expect(configuration.normalizerElementCount == 0)
@@ -132,16 +132,16 @@ struct RetentionConfigurationTests {
         configuration.keyValueHeadCount = 2
         configuration.biases = true
         configuration.headNorm = HeadNormConfiguration(kind: .layer, affine: .shared)
-        let shapes = configuration.parameterShapes(hiddenSize: 100)
+        let shapes = try configuration.parameterShapes(hiddenSize: 100)
         #expect(
             shapes.map(\.name) == [
                 "query.weight", "query.bias", "key.weight", "key.bias", "value.weight", "value.bias",
                 "gate.weight",
-                "gate.bias", "output.weight", "output.bias", "head_norm.weight", "head_norm.bias",
+                "gate.bias", "head_norm.weight", "head_norm.bias", "output.weight", "output.bias",
             ])
         #expect(shapes[2].shape == [512, 100])
-        #expect(shapes[8].shape == [100, 4096])
-        #expect(shapes[9].shape == [100])
-        #expect(shapes[10].shape == [512])
+        #expect(shapes[8].shape == [512])
+        #expect(shapes[10].shape == [100, 4096])
+        #expect(shapes[11].shape == [100])
     }
 }

@@ -227,9 +227,9 @@ struct SelfAttentionTests {
 
     // MARK: Configuration
 
-    @Test func `Multi-head attention has four square matrices`() {
+    @Test func `Multi-head attention has four square matrices`() throws {
         let c = AttentionConfiguration(headCount: 8, headSize: 64)
-        let count = c.parameterShapes(hiddenSize: 512).map { $0.shape.reduce(1, *) }.reduce(0, +)
+        let count = try c.parameterShapes(hiddenSize: 512).map { $0.shape.reduce(1, *) }.reduce(0, +)
         #expect(count == 1_048_576)
         #expect(c.recurrentFLOPs(position: 2047) == 4_194_304)
         #expect(c.stateElementCount(tokenCount: Int.max) > 0)

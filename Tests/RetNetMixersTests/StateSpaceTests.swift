@@ -140,11 +140,11 @@ import Testing
     }
 
     @Test func `Parameters are those of the budget`() throws {
-        func count(_ configuration: S4DConfiguration) -> Int {
-            configuration.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
+        func count(_ configuration: S4DConfiguration) throws -> Int {
+            try configuration.parameterShapes(hiddenSize: 1024).reduce(0) { $0 + $1.shape.reduce(1, *) }
         }
-        #expect(count(S4DConfiguration(channelCount: 1024)) == 2_232_320)
-        #expect(count(S4DConfiguration(channelCount: 1024, block: .gated)) == 3_278_848)
+        #expect(try count(S4DConfiguration(channelCount: 1024)) == 2_232_320)
+        #expect(try count(S4DConfiguration(channelCount: 1024, block: .gated)) == 3_278_848)
         #expect(S4DConfiguration(channelCount: 1024).stateElementCount(tokenCount: 9) * 16 == 1_048_576)
     }
 

@@ -6,27 +6,6 @@ extension AFTConfiguration: MixerSpecification {
         try AFTLayer(scope, self, context)
     }
 
-    /// The parameters of the layer with their names within it; matrices are [out, in].
-    ///
-    /// 4 d² numbers at width d, and 2 · maximum length · rank more for factorised biases.
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        let matrices = [
-            ("query", [channelCount, hiddenSize]), ("key", [channelCount, hiddenSize]),
-            ("value", [channelCount, hiddenSize]), ("output", [hiddenSize, channelCount]),
-        ]
-        var shapes: [(name: String, shape: [Int])] = matrices.flatMap { name, shape in
-            [(name: "\(name).weight", shape: shape)]
-                + (biases && name != "key" ? [(name: "\(name).bias", shape: [shape[0]])] : [])
-        }
-        if let (rank, maximumLength) = variant.factors {
-            shapes.append(("position_bias.query", [maximumLength, rank]))
-            shapes.append(("position_bias.key", [maximumLength, rank]))
-        } else if case .local(let window, .relative) = variant {
-            shapes.append(("position_bias.distance", [window]))
-        }
-        return shapes
-    }
-
     /// Pieces have nothing over the whole: the kernel carries its sums along the length.
     public var trainingForm: MixerForm { .parallel }
 

@@ -6,18 +6,6 @@ extension AttentionConfiguration: MixerSpecification {
         try SelfAttention(scope, self, context)
     }
 
-    /// The four projections in a fixed order; matrices are [out, in]: 4 d² where the heads fill the width.
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        let matrices = [
-            ("query", [headCount * headSize, hiddenSize]), ("key", [groupCount * headSize, hiddenSize]),
-            ("value", [groupCount * headSize, hiddenSize]), ("output", [hiddenSize, headCount * headSize]),
-        ]
-        return matrices.flatMap { name, shape in
-            [(name: "\(name).weight", shape: shape)]
-                + (biases ? [(name: "\(name).bias", shape: [shape[0]])] : [])
-        }
-    }
-
     /// Rotations are those of the positions between.
     public var honoursPositionStride: Bool { true }
 

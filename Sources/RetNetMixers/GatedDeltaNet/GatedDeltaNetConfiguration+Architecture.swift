@@ -6,26 +6,6 @@ extension GatedDeltaNetConfiguration: MixerSpecification {
         [("query", headCount * keySize), ("key", headCount * keySize), ("value", headCount * valueSize)]
     }
 
-    /// Projections and convolutions, a few numbers a head, the norm's weights if there are any, and the output.
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        var shapes: [(name: String, shape: [Int])] = []
-        for (name, size) in convolved {
-            shapes.append(("\(name).weight", [size, hiddenSize]))
-            if convolutionWidth > 1 {
-                shapes.append(("\(name)_convolution.weight", [size, convolutionWidth]))
-            }
-        }
-        shapes.append(("strength.weight", [headCount, hiddenSize]))
-        if decays {
-            shapes.append(("decay.weight", [headCount, hiddenSize]))
-            shapes += [("step_bias", [headCount]), ("decay_log", [headCount])]
-        }
-        if gate != .none { shapes.append(("gate.weight", [headCount * valueSize, hiddenSize])) }
-        return shapes
-            + HeadOutput.parameterShapes(
-                norm: headNorm, headCount: headCount, valueSize: valueSize, hiddenSize: hiddenSize)
-    }
-
     /// A ``GatedDeltaNet``.
     public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
         try GatedDeltaNet(scope, self, context)

@@ -1,20 +1,6 @@
 import RetNetLayers
 
 extension GatedLinearAttentionConfiguration: MixerSpecification {
-    /// Projections, the two factors of the gates' matrix, the norm's weights if there are any, and the output.
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        let (keys, values) = (headCount * keySize, headCount * valueSize)
-        var shapes: [(name: String, shape: [Int])] = [
-            ("query.weight", [keys, hiddenSize]), ("key.weight", [keys, hiddenSize]),
-            ("value.weight", [values, hiddenSize]), ("decay_down.weight", [gateRank, hiddenSize]),
-            ("decay_up.weight", [keys, gateRank]), ("decay_up.bias", [keys]),
-        ]
-        if gate != .none { shapes.append(("gate.weight", [values, hiddenSize])) }
-        return shapes
-            + HeadOutput.parameterShapes(
-                norm: headNorm, headCount: headCount, valueSize: valueSize, hiddenSize: hiddenSize)
-    }
-
     /// A ``GatedLinearAttention``.
     public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
         try GatedLinearAttention(scope, self, context)

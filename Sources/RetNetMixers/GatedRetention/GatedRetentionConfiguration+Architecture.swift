@@ -1,19 +1,6 @@
 import RetNetLayers
 
 extension GatedRetentionConfiguration: MixerSpecification {
-    /// Projections, the gates of heads, the norm's weights if there are any, and the output.
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        let (keys, values) = (headCount * keySize, headCount * valueSize)
-        var shapes: [(name: String, shape: [Int])] = [
-            ("query.weight", [keys, hiddenSize]), ("key.weight", [keys, hiddenSize]),
-            ("value.weight", [values, hiddenSize]), ("decay.weight", [headCount, hiddenSize]),
-        ]
-        if gate != .none { shapes.append(("gate.weight", [values, hiddenSize])) }
-        return shapes
-            + HeadOutput.parameterShapes(
-                norm: headNorm, headCount: headCount, valueSize: valueSize, hiddenSize: hiddenSize)
-    }
-
     /// A ``GatedRetention``.
     public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
         try GatedRetention(scope, self, context)

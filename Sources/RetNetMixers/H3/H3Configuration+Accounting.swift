@@ -6,25 +6,6 @@ extension H3Configuration: MixerSpecification {
         try H3Mixer(scope, self, context)
     }
 
-    /// The parameters of the layer with their names within it; matrices are [out, in].
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        var shapes: [(name: String, shape: [Int])] = []
-        func matrix(_ name: String, from: Int, to: Int) {
-            shapes.append(("\(name).weight", [to, from]))
-            if biases { shapes.append(("\(name).bias", [to])) }
-        }
-        for name in ["query", "key", "value"] { matrix(name, from: hiddenSize, to: channelCount) }
-        shapes += ShiftStateSpace.shapes(channelCount: channelCount, width: shiftSize).map {
-            ("shift.\($0.name)", $0.shape)
-        }
-        shapes += StateSpaceParameters.shapes(
-            channelCount: headCount, stateSize: stateSize, trainsInput: true
-        )
-        .map { ("state_space.\($0.name)", $0.shape) }
-        matrix("output", from: channelCount, to: hiddenSize)
-        return shapes
-    }
-
     /// Numbers in the modes of one sequence: H P² N.
     public var memoryElementCount: Int { channelCount * headSize * stateSize }
 

@@ -12,11 +12,6 @@ struct ShiftStateSpace {
     private let skip: Tensor
     private let width: Int
 
-    /// Names and shapes for channels and a number of taps, in the order of declaration.
-    static func shapes(channelCount: Int, width: Int) -> [(name: String, shape: [Int])] {
-        [("input", [channelCount, width]), ("readout", [channelCount, width]), ("skip", [channelCount])]
-    }
-
     /// Declares B, C as a depthwise convolution's weights are drawn, U(-1/√W, 1/√W), and a normal D.
     init(_ scope: ParameterScope, channelCount: Int, width: Int) throws {
         self.width = width

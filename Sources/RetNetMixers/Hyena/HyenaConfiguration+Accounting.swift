@@ -7,17 +7,6 @@ extension HyenaConfiguration: MixerSpecification {
         try HyenaMixer(scope, self, context)
     }
 
-    /// The parameters of the layer with their names within it; matrices are [out, in].
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        let inner = (order + 1) * channelCount
-        return [
-            ("input.weight", [inner, hiddenSize]), ("input.bias", [inner]),
-            ("short.weight", [inner, shortSize]), ("short.bias", [inner]),
-        ] + HyenaFilter.shapes(self).map { ("filter.\($0.name)", $0.shape) } + [
-            ("output.weight", [hiddenSize, channelCount]), ("output.bias", [hiddenSize]),
-        ]
-    }
-
     /// The inputs of every long filter, n d each, and the last inputs of the short convolution.
     public func stateElementCount(tokenCount: Int) -> Int {
         filterCount * channelCount * tokenCount + (shortSize - 1) * (order + 1) * channelCount

@@ -20,36 +20,27 @@ struct HyenaFilter {
     private let sine: Tensor
     private let matrices: [Tensor]
     private let biases: [Tensor]
-    private let features: Tensor
-    private let trainsFeatures: Bool
+    /// Positional features [L, e] where they are trained; else they are computed once, when first read.
+    private let trainedFeatures: Tensor?
+    private let fixedFeatures = DerivedTables()
+    private let configuration: HyenaConfiguration
+    private let device: Device
     private let windowRates: [Double]
     private let windowShift: Double
     private let maximumLength: Int
-
-    /// Names and shapes, in the order of declaration.
-    static func shapes(_ c: HyenaConfiguration) -> [(name: String, shape: [Int])] {
-        let (width, channels) = (c.filterSize, c.filterCount * c.channelCount)
-        var shapes: [(name: String, shape: [Int])] = [("bias", [channels]), ("sine", [width])]
-        if c.trainsFeatures { shapes.append(("features", [c.maximumLength, c.featureCount])) }
-        for (index, inputs) in [c.featureCount, width, width].enumerated() {
-            shapes += [("layer_\(index).weight", [width, inputs]), ("layer_\(index).bias", [width])]
-        }
-        return shapes + [("layer_3.weight", [channels, width])]
-    }
 
     /// Declares the network, its frequencies and the skip weights, none of which decays.
     init(_ scope: ParameterScope, _ c: HyenaConfiguration) throws {
         let (width, channels) = (c.filterSize, c.filterCount * c.channelCount)
         bias = try scope.parameter("bias", [channels], .normal(standardDeviation: 1))
         sine = try scope.parameter("sine", [width], .constant(c.sineFrequency))
-        let values = Self.features(c)
-        trainsFeatures = c.trainsFeatures
-        features =
+        configuration = c
+        device = scope.device
+        trainedFeatures =
             c.trainsFeatures
             ? try scope.parameter(
-                "features", [c.maximumLength, c.featureCount], .values(values), decays: false)
-            : try Tensor.from(values, [c.maximumLength, c.featureCount]).to(
-                scope.elementType.accumulator, on: scope.device)
+                "features", [c.maximumLength, c.featureCount], .values(Self.features(c)), decays: false)
+            : nil
         var (matrices, biases): ([Tensor], [Tensor]) = ([], [])
         for (index, inputs) in [c.featureCount, width, width].enumerated() {
             let layer = scope.scope("layer_\(index)")
@@ -92,11 +83,21 @@ struct HyenaFilter {
     }
 
     /// Everything that the filters depend on.
-    var weights: [Tensor] { [sine] + matrices + biases + (trainsFeatures ? [features] : []) }
+    var weights: [Tensor] { [sine] + matrices + biases + (trainedFeatures.map { [$0] } ?? []) }
+
+    /// The features of all positions, [L, e], at least in float32.
+    private func features() throws -> Tensor {
+        if let trainedFeatures { return trainedFeatures }
+        let type = sine.elementType.accumulator
+        return try fixedFeatures([], size: configuration.maximumLength, type) {
+            let shape = [configuration.maximumLength, configuration.featureCount]
+            return [try Tensor.from(Self.features(configuration), shape).to(type, on: device)]
+        }[0]
+    }
 
     /// The first `length` taps of every filter, [length, filters · channels]; a prefix of those for more.
     func taps(length: Int, _ type: ElementType) throws -> Tensor {
-        var x = try features.sliced(0, 0..<length).to(type)
+        var x = try features().sliced(0, 0..<length).to(type)
         let a = try sine.to(type)
         for (matrix, bias) in zip(matrices, biases) {
             x = try (x.linear(matrix.to(type), bias: bias.to(type)) * a).sin()

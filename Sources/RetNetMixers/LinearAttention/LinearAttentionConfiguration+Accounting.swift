@@ -6,20 +6,6 @@ extension LinearAttentionConfiguration: MixerSpecification {
         try LinearAttentionLayer(scope, self, context)
     }
 
-    /// The parameters of the layer with their names within it; matrices are [out, in].
-    ///
-    /// 4 d² numbers at width d.
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        let matrices = [
-            ("query", [width, hiddenSize]), ("key", [width, hiddenSize]), ("value", [width, hiddenSize]),
-            ("output", [hiddenSize, width]),
-        ]
-        return matrices.flatMap { name, shape in
-            [(name: "\(name).weight", shape: shape)]
-                + (biases ? [(name: "\(name).bias", shape: [shape[0]])] : [])
-        }
-    }
-
     /// S and, with the normaliser `sum`, z: h · a² + h · a.
     public func stateElementCount(tokenCount: Int) -> Int {
         headCount * headSize * (headSize + (normalizer == .sum ? 1 : 0))

@@ -1,21 +1,6 @@
 import RetNetLayers
 
 extension Mamba2Configuration: MixerSpecification {
-    /// The one input projection, the convolution, a few numbers a head, the norm and the output.
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        var shapes: [(name: String, shape: [Int])] = [
-            ("input.weight", [innerSize + convolvedSize + headCount, hiddenSize])
-        ]
-        if convolutionWidth > 1 {
-            shapes.append(("convolution.weight", [convolvedSize, convolutionWidth]))
-            shapes.append(("convolution.bias", [convolvedSize]))
-        }
-        return shapes + [
-            ("step_bias", [headCount]), ("decay_log", [headCount]), ("skip", [headCount]),
-            ("norm.weight", [innerSize]), ("output.weight", [hiddenSize, innerSize]),
-        ]
-    }
-
     /// A ``Mamba2``.
     public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
         try Mamba2(scope, self, context)

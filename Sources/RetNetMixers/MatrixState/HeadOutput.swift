@@ -29,17 +29,6 @@ struct HeadOutput {
             initializer: initializer)
     }
 
-    static func parameterShapes(
-        norm: HeadNormConfiguration, headCount: Int, valueSize: Int, hiddenSize: Int
-    ) -> [(name: String, shape: [Int])] {
-        var shapes: [(name: String, shape: [Int])] = []
-        if let count = norm.weightCount(headCount: headCount, valueSize: valueSize) {
-            shapes.append(("head_norm.weight", [count]))
-            if norm.hasBias { shapes.append(("head_norm.bias", [count])) }
-        }
-        return shapes + [("output.weight", [hiddenSize, headCount * valueSize])]
-    }
-
     /// Heads [B, H, T, V] and the gate [B, T, H·V] → [B, T, D].
     func callAsFunction(_ heads: Tensor, gate: Tensor?) throws -> Tensor {
         let activation: FusedOperators.Activation =

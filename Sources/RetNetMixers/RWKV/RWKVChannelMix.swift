@@ -29,10 +29,10 @@ public struct RWKVChannelMix: TokenMixer {
         }
         self.configuration = configuration
         // Both mixtures begin as that of the keys of time mixing. Source: BlinkDL/RWKV-LM, RWKV-v4/src/model.py.
-        let first = RWKVConfiguration(channelCount: d)
-            .firstValues(layer: context.layer, layerCount: context.layerCount).mixKey
-        mixKey = try scope.parameter("time_mix_key", [d], .values(first))
-        mixReceptance = try scope.parameter("time_mix_receptance", [d], .values(first))
+        let first = RWKVInitialVectors(
+            channelCount: d, layer: context.layer, layerCount: context.layerCount)
+        mixKey = try scope.parameter("time_mix_key", [d], .values(first.mixKey))
+        mixReceptance = try scope.parameter("time_mix_receptance", [d], .values(first.mixKey))
         let scheme = context.initialization
         let own = configuration.initialization == .rwkv
         let spread = max(1, Double(inner) / Double(d)).squareRoot()

@@ -6,17 +6,6 @@ extension RWKVChannelMixConfiguration: MixerSpecification {
         try RWKVChannelMix(scope, self, context)
     }
 
-    /// The parameters of the layer with their names within it; matrices are [out, in].
-    ///
-    /// 9 d² + 2 d numbers at an inner width of 4 d.
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        [
-            ("time_mix_key", [channelCount]), ("time_mix_receptance", [channelCount]),
-            ("receptance.weight", [channelCount, hiddenSize]), ("key.weight", [innerSize, hiddenSize]),
-            ("value.weight", [hiddenSize, innerSize]),
-        ]
-    }
-
     /// Pieces have nothing over the whole.
     public var trainingForm: MixerForm { .parallel }
 

@@ -31,9 +31,10 @@ public struct RWKVTimeMix: TokenMixer {
             throw MixerError.wrongWidth(mixer: "rwkv", expected: d, found: context.hiddenSize)
         }
         self.configuration = configuration
-        let first = configuration.firstValues(layer: context.layer, layerCount: context.layerCount)
-        func vector(_ name: String, _ values: [Double]) throws -> Tensor {
-            try scope.parameter(name, [d], .values(values))
+        let first = RWKVInitialVectors(
+            channelCount: d, layer: context.layer, layerCount: context.layerCount)
+        func vector(_ name: String, _ values: @autoclosure () -> [Double]) throws -> Tensor {
+            try scope.parameter(name, [d], .values(values()))
         }
         mixKey = try vector("time_mix_key", first.mixKey)
         mixValue = try vector("time_mix_value", first.mixValue)

@@ -16,28 +16,6 @@ extension RetentionConfiguration: MixerSpecification {
             + " use the normalization 'decay' or 'decay_abs_sum', or the form 'parallel'"
     }
 
-    /// The parameters of the layer with their names within it, in a fixed order; matrices are [out, in].
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        let keyValueHeads = keyValueHeadCount ?? headCount
-        let valueWidth = headCount * valueSize
-        var matrices = [
-            ("query", [headCount * keySize, hiddenSize]), ("key", [keyValueHeads * keySize, hiddenSize]),
-            ("value", [keyValueHeads * valueSize, hiddenSize]),
-        ]
-        if gate != .none { matrices.append(("gate", [valueWidth, hiddenSize])) }
-        matrices.append(("output", [hiddenSize, valueWidth]))
-        var shapes: [(name: String, shape: [Int])] = []
-        for (name, shape) in matrices {
-            shapes.append(("\(name).weight", shape))
-            if biases { shapes.append(("\(name).bias", [shape[0]])) }
-        }
-        if let count = headNorm.weightCount(headCount: headCount, valueSize: valueSize) {
-            shapes.append(("head_norm.weight", [count]))
-            if headNorm.hasBias { shapes.append(("head_norm.bias", [count])) }
-        }
-        return shapes
-    }
-
     /// Numbers in the memory S of one sequence: h · a · b.
     public var memoryElementCount: Int { headCount * keySize * valueSize }
 

@@ -7,24 +7,6 @@ extension S4DConfiguration: MixerSpecification {
         try S4DMixer(scope, self, context)
     }
 
-    /// The parameters of the layer with their names within it; matrices are [out, in].
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        let kernel = StateSpaceParameters.shapes(
-            channelCount: channelCount, stateSize: stateSize, trainsInput: false
-        ).map { (name: "state_space.\($0.name)", shape: $0.shape) }
-        switch block {
-        case .glu:
-            return kernel + [
-                ("output.weight", [2 * hiddenSize, channelCount]), ("output.bias", [2 * hiddenSize]),
-            ]
-        case .gated:
-            return [
-                ("input.weight", [channelCount, hiddenSize]), ("gate.weight", [channelCount, hiddenSize]),
-            ]
-                + kernel + [("output.weight", [hiddenSize, channelCount])]
-        }
-    }
-
     /// Numbers in the state of one sequence, whatever its length: d · N.
     public func stateElementCount(tokenCount: Int) -> Int { channelCount * stateSize }
 

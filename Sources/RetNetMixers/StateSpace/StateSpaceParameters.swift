@@ -19,18 +19,6 @@ struct StateSpaceParameters {
     /// Δ is drawn log-uniformly between these.
     static let stepRange = 1e-3...1e-1
 
-    /// Names and shapes for C channels of N real dimensions, in the order of declaration.
-    static func shapes(channelCount: Int, stateSize: Int, trainsInput: Bool) -> [(name: String, shape: [Int])]
-    {
-        let modes = stateSize / 2
-        var shapes: [(name: String, shape: [Int])] = [
-            ("log_step", [channelCount]), ("log_decay", [channelCount, modes]),
-            ("frequency", [channelCount, modes]),
-        ]
-        if trainsInput { shapes.append(("input", [channelCount, modes, 2])) }
-        return shapes + [("readout", [channelCount, modes, 2]), ("skip", [channelCount])]
-    }
-
     /// Declares them as drawn by the papers: C complex normal of unit variance, B = 1, D normal.
     init(
         _ scope: ParameterScope, channelCount: Int, stateSize: Int, initialization: StateSpaceInitialization,

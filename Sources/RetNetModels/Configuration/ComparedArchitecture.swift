@@ -133,7 +133,8 @@ public enum ComparedArchitecture: String, Sendable, CaseIterable {
 
     /// Returns the feed-forward that completes a block to 12 d², in steps of a quarter of the width.
     static func feedForward(with mixer: MixerConfiguration, width d: Int) -> FeedForwardConfiguration {
-        let used = mixer.architecture.parameterShapes(hiddenSize: d).reduce(0) { $0 + $1.shape.reduce(1, *) }
+        let shapes = (try? mixer.architecture.parameterShapes(hiddenSize: d)) ?? []
+        let used = shapes.reduce(0) { $0 + $1.shape.reduce(1, *) }
         let step = max(1, d / 4)
         let quarters = (Double(12 * d * d - used) / Double(2 * d * step)).rounded()
         return FeedForwardConfiguration(
