@@ -1,37 +1,159 @@
+import Foundation
+import RetNetLayers
 import RetNetTorch
 
 /// A layer that moves information between positions: [B, T, D] → [B, T, D], from a given state to a new one.
 ///
-/// The hinge of the package: passes of models, and with them training, generation and evaluation, go through
-/// this protocol, and only configurations name a mixer.
+/// Models, and with them training, generation and evaluation, use mixers through this protocol only; the single
+/// list of architectures is ``MixerConfiguration``.
 public protocol TokenMixer {
     /// The name used in configurations and messages.
     var name: String { get }
 
-    /// Why the mixer cannot run in a form, or nil when it can.
+    /// Returns the reason why the mixer cannot run in a form, or nil if it can.
     func unsupportedReason(for form: MixerForm) -> String?
 
     /// Mixes x [B, T, D] after the tokens that `state` has absorbed; nil is the start of the sequence.
     ///
     /// Returns the output and the state after the last position. The given state is not changed. Throws
-    /// ``MixerError`` when the form is not supported or the state does not fit.
+    /// ``MixerError`` if the form is not supported or the state does not fit.
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
 
-    /// The state before the first token, for a batch.
+    /// Returns the state before the first token, for a batch.
     func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState
 
-    /// The state with every row's positions moved back by `offsets[row]`, giving identical outputs afterwards.
+    /// Returns the state with every row's positions moved back by `offsets[row]`; outputs stay the same.
     func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState
 
-    /// A state read back from saved tensors; throws ``MixerError/wrongState(expected:found:)`` if they do not fit.
+    /// Returns a state read from saved tensors; throws ``MixerError/wrongState(expected:found:)`` if they do not fit.
     func state(from tensors: [String: Tensor]) throws -> any MixerState
 }
 
 extension TokenMixer {
-    /// Every form.
+    /// Nil: every form is supported.
     public func unsupportedReason(for form: MixerForm) -> String? { nil }
 
-    /// The same state: mixers without positions have nothing to move.
+    /// Returns the same state: mixers without positions have nothing to move.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState { state }
+}
+
+/// One of the equal forms in which mixers compute.
+public enum MixerForm: Sendable, Hashable, CustomStringConvertible {
+    /// All positions at once; work grows with the square of the length.
+    case parallel
+    /// Chunks of the given length, carrying the state from one to the next; work grows with the length.
+    case chunkwise(Int)
+    /// One position at a time.
+    case recurrent
+
+    /// Reads `parallel`, `chunkwise:N` or `recurrent`; nil if the text is none of them.
+    public init?(parsing text: String) {
+        switch text {
+        case "parallel": self = .parallel
+        case "recurrent": self = .recurrent
+        default:
+            guard text.hasPrefix("chunkwise:"), let length = Int(text.dropFirst("chunkwise:".count)),
+                length > 0
+            else { return nil }
+            self = .chunkwise(length)
+        }
+    }
+
+    /// The spelling that ``init(parsing:)`` reads.
+    public var description: String {
+        switch self {
+        case .parallel: "parallel"
+        case .chunkwise(let length): "chunkwise:\(length)"
+        case .recurrent: "recurrent"
+        }
+    }
+}
+
+/// The place of a batch row in its sequence.
+public struct SequencePosition: Sendable, Hashable, Codable {
+    /// The absolute position of the next token, used by rotations; rebasing sets it to 0.
+    public var position: Int
+    /// The number of tokens that the state has absorbed, used by score normalizers; rebasing keeps it.
+    public var count: Int
+
+    /// A place in a sequence; the start by default.
+    public init(position: Int = 0, count: Int = 0) {
+        self.position = position
+        self.count = count
+    }
+
+    /// Returns the place after `length` more tokens.
+    public func advanced(by length: Int) -> SequencePosition {
+        SequencePosition(position: position + length, count: count + length)
+    }
+}
+
+/// One forward pass as its mixers see it: form, positions, mode, and tables that layers share.
+public final class ForwardPass {
+    /// The form to compute in.
+    public let form: MixerForm
+    /// The place of each batch row before the first token of this pass.
+    public let positions: [SequencePosition]
+    /// Training or inference, and the generator of dropout.
+    public let context: ForwardContext
+    private var shared: [String: [Tensor]] = [:]
+    private var derived: [String: ForwardPass] = [:]
+
+    /// A pass over a batch of `positions.count` rows.
+    public init(form: MixerForm, positions: [SequencePosition], context: ForwardContext) {
+        self.form = form
+        self.positions = positions
+        self.context = context
+    }
+
+    /// Returns the tables of a key, which the first call makes and later layers reuse.
+    public func sharing(_ key: String, _ make: () throws -> [Tensor]) throws -> [Tensor] {
+        if let tables = shared[key] { return tables }
+        let tables = try make()
+        shared[key] = tables
+        return tables
+    }
+
+    /// Returns a pass of the same form over other positions, which the first call makes and later layers reuse.
+    public func deriving(_ key: String, _ positions: () -> [SequencePosition]) -> ForwardPass {
+        if let pass = derived[key] { return pass }
+        let pass = ForwardPass(form: form, positions: positions(), context: context)
+        derived[key] = pass
+        return pass
+    }
+}
+
+/// A request that a mixer cannot fulfill.
+public enum MixerError: Error, Equatable, CustomStringConvertible, LocalizedError {
+    case unsupportedForm(mixer: String, form: MixerForm, reason: String)
+    case emptySequence
+    case wrongState(expected: String, found: String)
+    case wrongBatch(expected: Int, found: Int)
+    case tooLong(mixer: String, length: Int, limit: Int, remedy: String)
+    case cannotRebase(reason: String)
+    case wrongWidth(mixer: String, expected: Int, found: Int)
+
+    /// The error in one sentence.
+    public var description: String {
+        switch self {
+        case .unsupportedForm(let mixer, let form, let reason):
+            "\(mixer) cannot run in the form '\(form)': \(reason)"
+        case .emptySequence:
+            "the sequence is empty: at least one token is needed"
+        case .wrongState(let expected, let found):
+            "the state does not belong to this model: expected \(expected), found \(found)"
+        case .wrongBatch(let expected, let found):
+            "the state holds \(found) rows but the batch has \(expected)"
+        case .tooLong(let mixer, let length, let limit, let remedy):
+            "\(mixer) reaches position \(length) but was made for \(limit) positions: \(remedy)"
+        case .cannotRebase(let reason):
+            "the state cannot be moved to position 0: \(reason)"
+        case .wrongWidth(let mixer, let expected, let found):
+            "\(mixer) is configured for \(expected) channels but the hidden size of the model is"
+                + " \(found): make both the same"
+        }
+    }
+    /// The same text as ``description``.
+    public var errorDescription: String? { description }
 }

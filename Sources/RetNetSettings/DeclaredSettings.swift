@@ -58,7 +58,8 @@ public struct Setting<Root> {
     let readValue: (SettingsReader, inout Root) -> Void
     let writeValue: (Root) -> SettingsTree?
     var nestedRows: [SettingsRow] = []
-    var isRequired = false
+    /// False if the setting must be given, or its default depends on others.
+    var hasFixedDefault = true
     var condition: Condition?
 
     struct Condition {
@@ -97,7 +98,7 @@ public struct Setting<Root> {
         var setting = Setting(
             key, values: values, help, nestedRows: nestedRows, read: readValue,
             write: { holds($0) ? writeValue($0) : nil })
-        (setting.isRequired, setting.condition) = (isRequired, condition)
+        (setting.hasFixedDefault, setting.condition) = (hasFixedDefault, condition)
         return setting
     }
 
@@ -116,7 +117,7 @@ public struct Setting<Root> {
 
     func rows(_ standard: Root) -> [SettingsRow] {
         if !nestedRows.isEmpty { return nestedRows.map { $0.nested(in: key, condition: condition?.text) } }
-        let text = isRequired ? nil : writeValue(standard).map(\.flowText)
+        let text = hasFixedDefault ? writeValue(standard).map(\.flowText) : nil
         return [
             SettingsRow(path: key, values: values, defaultText: text, help: help, condition: condition?.text)
         ]
@@ -134,6 +135,19 @@ extension Setting {
         value(
             key, path, SettingsRange.describe(range), help, isRequired,
             { $0.int(key, in: range, default: $1) }, { .int($0) })
+    }
+
+    /// An integer whose default depends on the settings before it.
+    public static func int(
+        _ key: String, _ path: WritableKeyPath<Root, Int>, in range: ClosedRange<Int> = Int.min...Int.max,
+        default: @escaping (Root) -> Int, _ help: String
+    ) -> Setting {
+        var setting = Setting(
+            key, values: SettingsRange.describe(range), help,
+            read: { $1[keyPath: path] = $0.int(key, in: range, default: `default`($1)) },
+            write: { .int($0[keyPath: path]) })
+        setting.hasFixedDefault = false
+        return setting
     }
 
     /// An integer that may be absent.
@@ -315,7 +329,7 @@ extension Setting {
             key, values: values, help,
             read: { $1[keyPath: path] = read($0, isRequired ? nil : $1[keyPath: path]) },
             write: { tree($0[keyPath: path]) })
-        setting.isRequired = isRequired
+        setting.hasFixedDefault = !isRequired
         return setting
     }
 
@@ -358,7 +372,7 @@ extension Setting {
                 inner.key, values: inner.values, inner.help, nestedRows: inner.nestedRows,
                 read: { inner.readValue($0, &$1[keyPath: path]) },
                 write: { inner.writeValue($0[keyPath: path]) })
-            setting.isRequired = inner.isRequired
+            setting.hasFixedDefault = inner.hasFixedDefault
             if let condition = inner.condition {
                 setting = setting.when(
                     condition.text, { condition.holds($0[keyPath: path]) }, otherwise: condition.refusal)

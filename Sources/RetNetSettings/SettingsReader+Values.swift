@@ -178,7 +178,8 @@ extension SettingsReader {
         return ", without quotes"
     }
 
-    static func names<Value>(of type: Value.Type) -> String
+    /// Returns the names of all cases as error messages show them: "one of 'a', 'b'".
+    public static func names<Value>(of type: Value.Type) -> String
     where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
         let names = Value.allCases.map { "'\($0.rawValue)'" }
         return (names.count > 1 ? "one of " : "") + names.joined(separator: ", ")

@@ -324,6 +324,20 @@ import Testing
     }
 
     @Test(arguments: subjects)
+    func `Every setting is documented under its kind`(subject: Subject) throws {
+        let condition = "kind: \(subject.configuration.kind.rawValue)"
+        let rows = MixerConfiguration.settingsRows.filter {
+            $0.condition == nil || $0.condition == condition
+                || $0.condition?.hasPrefix(condition + ",") == true
+        }
+        for entry in try #require(subject.configuration.settings.object).entries {
+            let paths = entry.value.object?.keys.map { "\(entry.key).\($0)" } ?? [entry.key]
+            for path in paths { #expect(rows.contains { $0.path == path }, "\(path)") }
+        }
+        #expect(rows.allSatisfy { !$0.help.isEmpty })
+    }
+
+    @Test(arguments: subjects)
     func `States that do not fit are refused`(subject: Subject) throws {
         let (mixer, _) = try subject.make()
         let x = try Generator(seed: 8).normal([2, 3, subject.hiddenSize], .float64)

@@ -32,13 +32,13 @@ import Testing
         func rows() throws -> Tensor { try generator.normal([2, length, heads * size], .float64) }
         let (q, k, v) = (try rows(), try rows(), try rows())
         for state in [nil, try generator.normal([2, heads, 2 * modes, size * size], .float64)] {
-            let expected = try H3Memory.definition(q, k, v, system, state: state)
+            let expected = try H3.definition(q, k, v, system, state: state)
             var found = [
-                try H3Memory.parallel(q, k, v, system, state: state),
-                try H3Memory.recurrent(q, k, v, system, state: state),
+                try H3.parallel(q, k, v, system, state: state),
+                try H3.recurrent(q, k, v, system, state: state),
             ]
             for chunk in [1, 5, 16, 100] {
-                found.append(try H3Memory.chunkwise(q, k, v, system, state: state, chunkLength: chunk))
+                found.append(try H3.chunkwise(q, k, v, system, state: state, chunkLength: chunk))
             }
             for (index, result) in found.enumerated() {
                 #expect(try relativeError(result.output, expected.output) < 1e-11, "\(index)")
@@ -53,9 +53,9 @@ import Testing
         func rows() throws -> Tensor { try generator.normal([1, 700, 6], .float64) }
         let (q, k, v) = (try rows(), try rows(), try rows())
         let state = try generator.normal([1, 2, 8, 9], .float64)
-        let expected = try H3Memory.chunkwise(q, k, v, system, state: state, chunkLength: 32)
+        let expected = try H3.chunkwise(q, k, v, system, state: state, chunkLength: 32)
         for chunk in [128, 129, 300, 700] {
-            let found = try H3Memory.chunkwise(q, k, v, system, state: state, chunkLength: chunk)
+            let found = try H3.chunkwise(q, k, v, system, state: state, chunkLength: chunk)
             #expect(try relativeError(found.output, expected.output) < 1e-11, "\(chunk)")
             #expect(try relativeError(found.state, expected.state) < 1e-11, "\(chunk)")
         }
@@ -80,7 +80,7 @@ import Testing
             try generator.normal(state.shape, .float64),
         ]
         func gradients(
-            _ run: (Tensor, Tensor, Tensor, DiagonalSystem, Tensor) throws -> H3Memory.Result
+            _ run: (Tensor, Tensor, Tensor, DiagonalSystem, Tensor) throws -> H3.Result
         ) throws -> [Tensor] {
             let leaves = try (inputs + [state] + parameters).map { try $0.clone().requiringGradient() }
             let p = Array(leaves[4...])
@@ -93,8 +93,8 @@ import Testing
                 of: [result.output, result.state], seeds: seeds, withRespectTo: leaves
             ).map { try #require($0) }
         }
-        let expected = try gradients { try H3Memory.recurrent($0, $1, $2, $3, state: $4) }
-        let found = try gradients { try H3Memory.chunkwise($0, $1, $2, $3, state: $4, chunkLength: chunk) }
+        let expected = try gradients { try H3.recurrent($0, $1, $2, $3, state: $4) }
+        let found = try gradients { try H3.chunkwise($0, $1, $2, $3, state: $4, chunkLength: chunk) }
         for (index, (a, b)) in zip(found, expected).enumerated() {
             #expect(try relativeError(a, b) < 1e-10, "\(index)")
         }
@@ -186,8 +186,8 @@ import Testing
         let generator = try Generator(seed: 3)
         let rows = try (0..<3).map { _ in try generator.normal([1, length, 4], .float64).to(type) }
         let wide = try rows.map { try $0.to(.float64) }
-        let exact = try H3Memory.chunkwise(wide[0], wide[1], wide[2], system, state: nil, chunkLength: 64)
-        let found = try H3Memory.chunkwise(rows[0], rows[1], rows[2], system, state: nil, chunkLength: 64)
+        let exact = try H3.chunkwise(wide[0], wide[1], wide[2], system, state: nil, chunkLength: 64)
+        let found = try H3.chunkwise(rows[0], rows[1], rows[2], system, state: nil, chunkLength: 64)
         #expect(try relativeError(found.output, exact.output) < (type == .float32 ? 1e-5 : 5e-3))
         #expect(try relativeError(found.state, exact.state) < 1e-5)
     }

@@ -31,12 +31,12 @@ import Testing
             let (x, memory, keySum) = try Self.inputs(length, rotated: rotated, type: type)
             for carried in [false, true] {
                 let (m, z) = (carried ? memory : nil, carried ? keySum : nil)
-                let exact = try LinearAttention.definition(x, epsilon: 1e-6, memory: m, keySum: z)
+                let exact = try LinearAttention.definition(x, epsilon: 1e-6, matrix: m, keySum: z)
                 for form in [MixerForm.parallel, .chunkwise(1), .chunkwise(7), .chunkwise(100), .recurrent] {
-                    let found = try LinearAttention.fused(x, epsilon: 1e-6, memory: m, keySum: z, form: form)
+                    let found = try LinearAttention.fused(x, epsilon: 1e-6, matrix: m, keySum: z, form: form)
                     let limit = type == .float64 ? 1e-12 : 5e-6
                     #expect(try relativeError(found.output, exact.output) < limit, "\(form)")
-                    #expect(try relativeError(found.memory, exact.memory) < limit, "\(form)")
+                    #expect(try relativeError(found.matrix, exact.matrix) < limit, "\(form)")
                     #expect(try relativeError(found.keySum, exact.keySum) < limit, "\(form)")
                 }
             }
@@ -45,7 +45,7 @@ import Testing
 
     @Test func `Without normaliser and features it is retention without decay`() throws {
         let (x, memory, _) = try Self.inputs(40, rotated: false)
-        let linear = try LinearAttention.sum(x, memory: memory, form: .chunkwise(16))
+        let linear = try LinearAttention.sum(x, matrix: memory, form: .chunkwise(16))
         let retention = try Retention.definition(
             x.query, x.key, x.value, state: memory, logGammas: [0, 0, 0])
         #expect(try relativeError(linear.output, retention.output) < 1e-12)
@@ -83,9 +83,9 @@ import Testing
         let wide = LinearAttention.Inputs(
             query: try q.to(.float64), key: try k.to(.float64), value: try v.to(.float64))
         let exact = try LinearAttention.fused(
-            wide, epsilon: 1e-6, memory: nil, keySum: nil, form: .chunkwise(256))
+            wide, epsilon: 1e-6, matrix: nil, keySum: nil, form: .chunkwise(256))
         let found = try LinearAttention.fused(
-            .init(query: q, key: k, value: v), epsilon: 1e-6, memory: nil, keySum: nil, form: .chunkwise(128))
+            .init(query: q, key: k, value: v), epsilon: 1e-6, matrix: nil, keySum: nil, form: .chunkwise(128))
         #expect(try relativeError(found.output, exact.output) < (type == .float32 ? 1e-5 : 1e-2))
         #expect(try relativeError(found.keySum, exact.keySum) < 1e-5)
         #expect(found.keySum.elementType == .float32)

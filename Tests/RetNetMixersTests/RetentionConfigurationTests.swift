@@ -111,7 +111,7 @@ struct RetentionConfigurationTests {
 
     @Test func `parameters, state and work are counted as the formulas say`() throws {
         var configuration = RetentionConfiguration(headCount: 8, keySize: 256, valueSize: 512)
-        #expect(configuration.memoryElementCount == 1_048_576)
+        #expect(configuration.matrixElementCount == 1_048_576)
         #expect(configuration.normalizerElementCount == 0)
         #expect(configuration.recurrentFLOPs(position: 77) == 4_194_304)
         // The fact sheet's table for one layer of 1.3B, in millions of FLOPs.

@@ -10,20 +10,20 @@ public enum AFT {
     /// Averages [B, T, C] and the sums over the tokens that have left the window.
     public typealias Result = (output: Tensor, sums: ExponentialSums)
 
-    /// Where the biases are and what came before the first token.
+    /// The biases of a call, and the tokens before its first one.
     public struct Context {
         /// Biases of the tokens of the window; nil for none at all.
         public var bias: FusedOperators.WindowBias?
-        /// How many steps back, itself included, a token has a bias; it counts e^k beyond.
+        /// The number of steps back, itself included, within which a token has a bias; beyond, it counts e^k.
         public var window: Int
         /// The keys and values that the window still reaches.
         public var history: FusedOperators.WindowHistory?
         /// The sums over older tokens.
         public var sums: ExponentialSums?
-        /// Whether tokens that leave the window go to the sums; else they are forgotten.
+        /// True if tokens that leave the window are added to the sums; else they are dropped.
         public var absorbs: Bool
 
-        /// AFT-simple from the start of a sequence, unless told otherwise.
+        /// AFT-simple from the start of a sequence by default.
         public init(
             bias: FusedOperators.WindowBias? = nil, window: Int = 1,
             history: FusedOperators.WindowHistory? = nil, sums: ExponentialSums? = nil, absorbs: Bool = true
@@ -98,7 +98,7 @@ public enum AFT {
         return (try Tensor.stacked(outputs, axis: 1).to(value.elementType), sums)
     }
 
-    /// The same results from the native kernels, which run all tokens of a block of channels in one go.
+    /// Computes the same results by the native kernels, which run all tokens of a group of channels in one go.
     ///
     /// On devices and types without kernels this is ``recurrent(_:_:_:)``.
     public static func fused(_ key: Tensor, _ value: Tensor, _ context: Context) throws -> Result {
@@ -117,7 +117,7 @@ public enum AFT {
         return (result.output, result.sums)
     }
 
-    /// The biases [B or 1, n] of a token for the entries `first ... last` of the aligned keys.
+    /// Returns the biases [B or 1, n] of a token for the entries `first ... last` of the aligned keys.
     private static func biases(
         _ context: Context, _ past: AlignedHistory?, token t: Int, from first: Int, to last: Int,
         _ type: ElementType
@@ -130,5 +130,55 @@ public enum AFT {
             let row = try tensor.selected(1, t)
             return try (past?.aligned(row) ?? row).sliced(1, first..<last + 1).to(type)
         }
+    }
+}
+
+/// The history of rows with different pasts, moved so that every row's last token stands at the end.
+struct AlignedHistory {
+    /// [B, H, C], zeros where a row has no token.
+    let key: Tensor
+    /// [B, H, C], zeros where a row has no token.
+    let value: Tensor
+    private let counts: [Int]
+    private let length: Int
+
+    /// Nil where no row has a token.
+    init?(_ history: FusedOperators.WindowHistory?, _ type: ElementType) throws {
+        guard let history, let longest = history.ranges.map(\.count).max(), longest > 0 else { return nil }
+        counts = history.ranges.map(\.count)
+        length = longest
+        func align(_ tensor: Tensor) throws -> Tensor {
+            let rows = try history.ranges.enumerated().map { row, range in
+                try Self.padded(tensor.sliced(0, row..<row + 1).sliced(1, range).to(type), to: longest)
+            }
+            return try Tensor.concatenated(rows, axis: 0)
+        }
+        key = try align(history.key)
+        value = try align(history.value)
+    }
+
+    private static func padded(_ tensor: Tensor, to length: Int) throws -> Tensor {
+        guard tensor.size(1) < length else { return tensor }
+        var shape = tensor.shape
+        shape[1] = length - tensor.size(1)
+        return try Tensor.concatenated(
+            [Tensor.zeros(shape, tensor.elementType, on: tensor.device), tensor], axis: 1)
+    }
+
+    /// Returns booleans [B, n]: true for entries `first ... last` of history and new tokens that are no tokens of the row.
+    func absent(from first: Int, to last: Int) throws -> Tensor {
+        let flags = counts.flatMap { count in (first...last).map { $0 < length - count ? 1.0 : 0.0 } }
+        return try Tensor.from(flags, [counts.count, last - first + 1]).isEqual(to: 1).to(on: key.device)
+    }
+
+    /// Returns biases [B or 1, tokens of the row] moved as keys are: [B, tokens of the longest row].
+    func aligned(_ biases: Tensor) throws -> Tensor {
+        guard Set(counts).count > 1 else { return biases }
+        let rows = try counts.enumerated().map { row, count in
+            let own = try biases.size(0) == 1 ? biases : biases.sliced(0, row..<row + 1)
+            // Spare entries at the end of a short row belong to no token.
+            return try Self.padded(own.sliced(1, 0..<own.size(1) - (length - count)), to: own.size(1))
+        }
+        return try Tensor.concatenated(rows, axis: 0)
     }
 }

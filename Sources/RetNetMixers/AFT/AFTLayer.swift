@@ -12,15 +12,15 @@ public struct AFTLayer: TokenMixer {
     private let key: Linear
     private let value: Linear
     private let output: Linear
-    let factors: (query: Tensor, key: Tensor)?
+    private let factors: (query: Tensor, key: Tensor)?
     private let distances: Tensor?
-    // Biases of one stretch are a matrix: longer ones of local windows are cut.
-    private static let stretch = 512
+    /// The longest piece of local windows: the biases of one piece are a matrix.
+    private static let pieceLength = 512
 
     /// `aft`.
     public var name: String { "aft" }
 
-    /// Declares `query`, `key`, `value`, `output` and what `position_bias` has.
+    /// Declares `query`, `key`, `value`, `output` and the parts of `position_bias`.
     public init(_ scope: ParameterScope, _ configuration: AFTConfiguration, _ context: LayerContext) throws {
         self.configuration = configuration
         let c = configuration
@@ -37,7 +37,7 @@ public struct AFTLayer: TokenMixer {
         value = try linear("value", from: context.hiddenSize, to: c.channelCount, deepMatrix(reading))
         output = try linear(
             "output", from: c.channelCount, to: context.hiddenSize, deepMatrix(.xavierUniform(gain: 1)))
-        // Position biases are a kind of embedding: small at first, and without weight decay.
+        // Position biases are a kind of embedding: small initial values, no weight decay.
         let bias = scope.scope("position_bias")
         let small = Initializer.normal(standardDeviation: 0.01)
         factors = try c.variant.factors.map { rank, length in
@@ -53,7 +53,7 @@ public struct AFTLayer: TokenMixer {
         }
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -100,8 +100,8 @@ public struct AFTLayer: TokenMixer {
             filled = try counts.doubles().map { max(0, min(window - 1, Int(exactly: $0.rounded()) ?? 0)) }
         }
         var outputs: [Tensor] = []
-        for start in stride(from: 0, to: k.size(1), by: Self.stretch) {
-            let range = start..<min(start + Self.stretch, k.size(1))
+        for start in stride(from: 0, to: k.size(1), by: Self.pieceLength) {
+            let range = start..<min(start + Self.pieceLength, k.size(1))
             let (keys, values) = (try k.sliced(1, range), try v.sliced(1, range))
             let history = FusedOperators.WindowHistory(
                 key: try ring[0].to(k.elementType), value: try ring[1].to(v.elementType),
@@ -167,7 +167,7 @@ public struct AFTLayer: TokenMixer {
         try Tensor.zeros([like.size(0), 1], like.elementType.accumulator, on: like.device)
     }
 
-    /// New tokens [B, T, C] behind the first `counts[row]` entries of every row; zeros behind shorter rows.
+    /// Returns new tokens [B, T, C] behind the first `counts[row]` entries of every row; zeros behind shorter rows.
     private static func appending(_ new: Tensor, to old: Tensor, _ counts: [Int]) throws -> Tensor {
         let longest = counts.max() ?? 0
         if counts.allSatisfy({ $0 == longest }) {
@@ -187,7 +187,7 @@ public struct AFTLayer: TokenMixer {
 
     // MARK: Biases
 
-    /// The biases of a stretch whose rows stand at a position after so many tokens of history.
+    /// Returns the biases of a piece whose rows stand at a position after so many tokens of history.
     private func bias(_ places: [(position: Int, count: Int)], length: Int) throws -> FusedOperators
         .WindowBias?
     {
@@ -214,12 +214,123 @@ public struct AFTLayer: TokenMixer {
             let keys = try factors.key.sliced(0, first..<min(first + longest, limit))
             let biases = try factors.query.sliced(0, position..<position + length)
                 .matmul(keys.transposed(0, 1))
-            // What other rows have more is never read of this one.
+            // Entries that only longer rows have are never read for this one.
             let missing = longest - keys.size(0)
             guard missing > 0 else { return biases }
             let spare = try Tensor.zeros([length, missing], biases.elementType, on: biases.device)
             return try Tensor.concatenated([biases, spare], axis: 1)
         }
         return .byToken(try Tensor.stacked(rows, axis: 0))
+    }
+}
+
+// MARK: State
+
+/// The state of an AFT layer: sums, a ring of recent tokens, or all tokens.
+///
+/// With biases by position, `offset` [B, 1] is how far the row's positions have been moved back by rebasing.
+public enum AFTState: MixerState {
+    /// AFT-simple: numerator, denominator and exponent [B, C].
+    case simple(ExponentialSums)
+    /// AFT-local: the sums over tokens older than the ring, the last window - 1 keys and values [B, W-1, C] (the
+    /// newest at the end), and how many of them there are [B, 1].
+    case local(ExponentialSums, key: Tensor, value: Tensor, filled: Tensor, offset: Tensor?)
+    /// AFT-full: all keys and values [B, tokens, C] in the type of passes.
+    case full(key: Tensor, value: Tensor, offset: Tensor)
+
+    /// The tensors under the names of their parts.
+    public var tensors: [(name: String, tensor: Tensor)] {
+        switch self {
+        case .simple(let sums): sums.named
+        case .local(let sums, let key, let value, let filled, let offset):
+            sums.named + [("key_ring", key), ("value_ring", value), ("filled", filled)]
+                + (offset.map { [("offset", $0)] } ?? [])
+        case .full(let key, let value, let offset): [("key", key), ("value", value), ("offset", offset)]
+        }
+    }
+
+    /// All keys and values grow with the tokens.
+    public var growingAxes: [String: Int] {
+        if case .full = self { ["key": 1, "value": 1] } else { [:] }
+    }
+
+    /// The distance by which positions have been moved back, if biases depend on them.
+    var offset: Tensor? {
+        switch self {
+        case .simple: nil
+        case .local(_, _, _, _, let offset): offset
+        case .full(_, _, let offset): offset
+        }
+    }
+
+    /// Returns the state with transformed tensors.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> AFTState {
+        switch self {
+        case .simple(let sums): .simple(try sums.map(transform))
+        case .local(let sums, let key, let value, let filled, let offset):
+            .local(
+                try sums.map(transform), key: try transform(key), value: try transform(value),
+                filled: try transform(filled), offset: try offset.map(transform))
+        case .full(let key, let value, let offset):
+            .full(key: try transform(key), value: try transform(value), offset: try transform(offset))
+        }
+    }
+
+    /// Returns the state with other offsets.
+    func with(offset: Tensor) -> AFTState {
+        switch self {
+        case .simple: self
+        case .local(let sums, let key, let value, let filled, _):
+            .local(sums, key: key, value: value, filled: filled, offset: offset)
+        case .full(let key, let value, _): .full(key: key, value: value, offset: offset)
+        }
+    }
+}
+
+extension AFTLayer {
+    private var stateShapes: [(name: String, shape: [Int])] {
+        let d = configuration.channelCount
+        let sums = ["numerator", "denominator", "exponent"].map { (name: $0, shape: [d]) }
+        return switch configuration.variant {
+        case .simple: sums
+        case .local(let window, _):
+            sums + [("key_ring", [window - 1, d]), ("value_ring", [window - 1, d]), ("filled", [1])]
+                + (factors == nil ? [] : [("offset", [1])])
+        case .full: [("key", [-1, d]), ("value", [-1, d]), ("offset", [1])]
+        }
+    }
+
+    /// Returns zeros: nothing seen yet.
+    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
+        try state(
+            from: Dictionary(
+                uniqueKeysWithValues: stateShapes.map { name, shape in
+                    // Only growing tensors are kept in the type of passes.
+                    let type = shape.contains { $0 < 0 } ? elementType : elementType.accumulator
+                    return (name, try Tensor.zeros([batch] + shape.map { max(0, $0) }, type, on: device))
+                }))
+    }
+
+    /// Returns a state of its named tensors.
+    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
+        let parts = try StateTensors.ordered(tensors, stateShapes)
+        switch configuration.variant {
+        case .full: return AFTState.full(key: parts[0], value: parts[1], offset: parts[2])
+        case .simple, .local:
+            let sums = ExponentialSums(numerator: parts[0], denominator: parts[1], exponent: parts[2])
+            guard parts.count > 3 else { return AFTState.simple(sums) }
+            return AFTState.local(
+                sums, key: parts[3], value: parts[4], filled: parts[5],
+                offset: parts.count > 6 ? parts[6] : nil)
+        }
+    }
+
+    /// Returns the same state; with biases by position it records how far its rows have moved.
+    public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
+        let own = try StateTensors.own(
+            state, as: AFTState.self, named: name, batch: offsets.count, stateShapes)
+        guard let own, let before = own.offset else { return state }
+        let more = try Tensor.from(offsets.map(Double.init), [offsets.count, 1])
+        return own.with(offset: try before + more.to(before.elementType, on: before.device))
     }
 }

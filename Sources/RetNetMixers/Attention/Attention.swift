@@ -75,7 +75,7 @@ public enum Attention {
         return try FusedOperators.attentionSteps(query: q, key: k, value: v, past: past, scale: scale)
     }
 
-    /// The operator that models run for a form: parallel is plain, chunkwise tiled, recurrent step by step.
+    /// Runs the operator of models in a form: parallel is plain, chunkwise tiled, recurrent step by step.
     ///
     /// Recurrent steps with gradients are plain attention of one query at a time.
     public static func attend(
@@ -97,7 +97,7 @@ public enum Attention {
         }
     }
 
-    /// Where a key comes after a query, [B or 1, 1, T, N].
+    /// Returns booleans [B or 1, 1, T, N]: true where a key comes after a query.
     private static func later(_ past: [Int], queries: Int, keys: Int, on device: Device) throws -> Tensor {
         let first = try Tensor.from(past.map(Int64.init), [past.count, 1, 1, 1]).to(.float64)
         let last = try Tensor.range(to: Double(queries), .float64).reshaped([1, 1, queries, 1]) + first
@@ -105,7 +105,7 @@ public enum Attention {
         return try last.isLess(than: key).to(on: device)
     }
 
-    /// Values with zeros in the padding: a weight of 0 times infinity there would not be 0.
+    /// Returns values with zeros in the padding: a weight of 0 times infinity there would not be 0.
     private static func readable(_ v: Tensor, _ past: [Int], queries: Int) throws -> Tensor {
         let counts = past.map { $0 + queries }
         guard counts.contains(where: { $0 < v.size(2) }) else { return v }

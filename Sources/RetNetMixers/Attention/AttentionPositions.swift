@@ -1,7 +1,7 @@
 import Foundation
 import RetNetTorch
 
-/// Rotary embedding and, where wanted, xPos of queries and keys, as factors of the cosines and sines.
+/// Rotary embedding and, optionally, xPos of queries and keys, as factors of the cosines and sines.
 ///
 /// xPos multiplies pair j of query t by ζⱼ^(t/base) and of key i by ζⱼ^(-i/base): only t - i matters, but each factor
 /// alone leaves every number format. So both are taken relative to an origin that follows the sequence in steps of
@@ -33,7 +33,7 @@ struct AttentionPositions {
 
     var isIdentity: Bool { angles.isEmpty }
 
-    /// Which origin holds for a row that has seen so many tokens.
+    /// Returns the index of the origin that holds for a row after so many tokens.
     func originIndex(_ count: Int) -> Int { step.map { count / $0 } ?? 0 }
 
     /// Eⱼ of an origin.
@@ -42,7 +42,7 @@ struct AttentionPositions {
         return logRatios.map { (origin * $0).rounded() }
     }
 
-    /// Cosines and sines of queries, then of keys (the same two without xPos), each [B or 1, T, A/2].
+    /// Returns cosines and sines of queries, then of keys (the same two without xPos), each [B or 1, T, A/2].
     func tables(_ rows: [SequencePosition], length: Int, type: ElementType, device: Device) throws -> [Tensor]
     {
         let plain = try RotaryTable.make(
@@ -64,14 +64,14 @@ struct AttentionPositions {
         return try (plain.map { try $0 * query } + plain.map { try $0 / query }).map(narrow)
     }
 
-    /// x [B, T, H, A] → [B, H, T, A], turned by the tables of queries or keys.
+    /// Returns x [B, T, H, A] as [B, H, T, A], turned by the tables of queries or keys.
     func rotate(_ x: Tensor, by table: ArraySlice<Tensor>) throws -> Tensor {
         guard let cosine = table.first, let sine = table.last else { return try x.transposed(1, 2) }
         return try FusedOperators.rotateHeads(
             x, cosine: cosine, sine: sine, interleaved: interleaved, scale: 1)
     }
 
-    /// Cached keys [B, G, N, A] moved to the origins that hold after `length` more tokens; nil where none changes.
+    /// Returns cached keys [B, G, N, A] moved to the origins that hold after `length` more tokens; nil where none changes.
     func moved(_ key: Tensor, from counts: [Int], by length: Int) throws -> Tensor? {
         let changes = counts.map { (originIndex($0), originIndex($0 + length)) }
         guard step != nil, changes.contains(where: { $0.0 != $0.1 }) else { return nil }
@@ -83,7 +83,7 @@ struct AttentionPositions {
             * Tensor.from(factors, [counts.count, 1, 1, key.size(3)]).to(key.elementType, on: key.device)
     }
 
-    /// Cached keys [B, G, N, A] turned back by the given numbers of positions.
+    /// Returns cached keys [B, G, N, A] turned back by the given numbers of positions.
     func turnedBack(_ key: Tensor, by offsets: [Int]) throws -> Tensor {
         guard !angles.isEmpty, key.size(2) > 0, offsets.contains(where: { $0 != 0 }) else { return key }
         let table = try RotaryTable.make(

@@ -33,17 +33,17 @@ public struct SelfAttention: TokenMixer {
         }
         // fairseq and torchscale: gain 1/√2 because three matrices share the input, 1 for the output.
         let reading = Initializer.xavierUniform(gain: 0.5.squareRoot())
-        let first = context.initialization
+        let initial = context.initialization
         let (width, groupWidth) = (c.headCount * c.headSize, c.groupCount * c.headSize)
-        query = try linear("query", from: context.hiddenSize, to: width, first.matrix(reading))
-        key = try linear("key", from: context.hiddenSize, to: groupWidth, first.matrix(reading))
-        value = try linear("value", from: context.hiddenSize, to: groupWidth, first.deepMatrix(reading))
+        query = try linear("query", from: context.hiddenSize, to: width, initial.matrix(reading))
+        key = try linear("key", from: context.hiddenSize, to: groupWidth, initial.matrix(reading))
+        value = try linear("value", from: context.hiddenSize, to: groupWidth, initial.deepMatrix(reading))
         output = try linear(
-            "output", from: width, to: context.hiddenSize, first.deepMatrix(.xavierUniform(gain: 1)))
+            "output", from: width, to: context.hiddenSize, initial.deepMatrix(.xavierUniform(gain: 1)))
         places = AttentionPositions(c, stride: context.positionStride)
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -61,7 +61,7 @@ public struct SelfAttention: TokenMixer {
                     expected: "keys of \(rows.map(\.count)) tokens", found: "keys of \(cache.length) tokens")
             }
         } else {
-            // Without a state there is no past, whatever the positions say.
+            // Without a state there is no past, whatever the positions are.
             rows = rows.map { SequencePosition(position: $0.position, count: 0) }
         }
         let q = try query(x).reshaped([batch, time, c.headCount, c.headSize])
@@ -108,10 +108,60 @@ public struct SelfAttention: TokenMixer {
             try places.tables(rows, length: length, type: x.elementType.accumulator, device: x.device)
         }
     }
+}
 
-    // MARK: State
+// MARK: State
 
-    /// Keys and values of no tokens.
+/// The state of attention: keys, rotated by their positions, and values of every token seen.
+///
+/// Both are [B, G, N, A] in the type of passes. The entry of a row's token i is at index i; rows may have seen
+/// different numbers of tokens, and entries behind a row's own are never read.
+public struct AttentionState: MixerState {
+    private let keys: GrowingTensor
+    private let values: GrowingTensor
+
+    /// A state of given tensors.
+    public init(key: Tensor, value: Tensor) {
+        self.init(keys: GrowingTensor(key, axis: 2), values: GrowingTensor(value, axis: 2))
+    }
+
+    private init(keys: GrowingTensor, values: GrowingTensor) {
+        self.keys = keys
+        self.values = values
+    }
+
+    /// Keys [B, G, N, A].
+    public var key: Tensor { keys.tensor }
+    /// Values [B, G, N, A].
+    public var value: Tensor { values.tensor }
+    /// N, the number of tokens of the longest row.
+    public var length: Int { keys.length }
+
+    /// `key` and `value`.
+    public var tensors: [(name: String, tensor: Tensor)] { [("key", key), ("value", value)] }
+
+    /// Both grow along axis 2.
+    public var growingAxes: [String: Int] { ["key": 2, "value": 2] }
+
+    /// Returns the state with transformed tensors.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> AttentionState {
+        AttentionState(key: try transform(key), value: try transform(value))
+    }
+
+    /// Returns the state after new keys and values [B, G, T, A], behind the first `counts` entries of each row.
+    ///
+    /// This state is not changed.
+    func appending(key newKey: Tensor, value newValue: Tensor, counts: [Int]) throws -> AttentionState {
+        let records =
+            gradientsAreEnabled && [key, value, newKey, newValue].contains(where: \.requiresGradient)
+        return AttentionState(
+            keys: try keys.appending(newKey, counts: counts, recordsGraph: records),
+            values: try values.appending(newValue, counts: counts, recordsGraph: records))
+    }
+}
+
+extension SelfAttention {
+    /// Returns keys and values of no tokens.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         let shape = [batch, configuration.groupCount, 0, configuration.headSize]
         return AttentionState(
@@ -119,7 +169,7 @@ public struct SelfAttention: TokenMixer {
             value: try Tensor.zeros(shape, elementType, on: device))
     }
 
-    /// A state from the tensors `key` and `value`.
+    /// Returns a state of the tensors `key` and `value`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         guard let key = tensors["key"], let value = tensors["value"], tensors.count == 2, key.rank == 4 else {
             throw MixerError.wrongState(
@@ -130,7 +180,7 @@ public struct SelfAttention: TokenMixer {
         return state
     }
 
-    /// Turns every cached key back by its row's offset: scores depend on distances alone.
+    /// Returns the state with every cached key turned back by its row's offset: scores depend on distances alone.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
         guard let state = try checked(state, batch: offsets.count) else { return state }
         return AttentionState(key: try places.turnedBack(state.key, by: offsets), value: state.value)

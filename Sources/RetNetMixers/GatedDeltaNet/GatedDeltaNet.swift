@@ -2,7 +2,7 @@ import Foundation
 import RetNetLayers
 import RetNetTorch
 
-/// A memory that corrects itself: DeltaNet (arXiv 2406.06484) and Gated DeltaNet (arXiv 2412.06464).
+/// The delta rule: DeltaNet (arXiv 2406.06484) and Gated DeltaNet (arXiv 2412.06464).
 ///
 ///     Q, K, V = silu(conv(X W))      q, k divided by their lengths, q by √K too
 ///     β = r σ(X W_β)                 ln α = -e^a softplus(X W_α + b), where it decays
@@ -13,7 +13,7 @@ public struct GatedDeltaNet: TokenMixer {
     public let configuration: GatedDeltaNetConfiguration
     private let projections: [Linear]
     private let convolutions: [ShortConvolution]
-    private let strength: Linear
+    private let beta: Linear
     private let decay: (projection: Linear, stepBias: Tensor, log: Tensor)?
     private let gate: Linear?
     private let output: HeadOutput
@@ -50,7 +50,7 @@ public struct GatedDeltaNet: TokenMixer {
         }
         self.projections = projections
         self.convolutions = convolutions
-        strength = try linear("strength", to: c.headCount, matrix(reading))
+        beta = try linear("strength", to: c.headCount, matrix(reading))
         decay =
             c.decays
             ? (
@@ -68,7 +68,7 @@ public struct GatedDeltaNet: TokenMixer {
         layout = c.layout
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -92,15 +92,15 @@ public struct GatedDeltaNet: TokenMixer {
                 let steps = try ($0.projection(x).to(wide) + $0.stepBias.to(wide)).softplus()
                 return try (steps * $0.log.to(wide).exp().negated()).transposed(1, 2)
             },
-            beta: (strength(x).to(wide).sigmoid() * c.betaRange).transposed(1, 2),
-            state: previous?.memory
+            beta: (beta(x).to(wide).sigmoid() * c.betaRange).transposed(1, 2),
+            state: previous?.matrix
         ).fused(pass.form)
         return (
-            try output(result.output, gate: gate?(x)), MatrixState(memory: result.state, rings: rings)
+            try output(result.output, gate: gate?(x)), MatrixState(matrix: result.state, rings: rings)
         )
     }
 
-    /// Rows divided by their lengths and times `scale`, [B, H, T, K], in the accumulator type.
+    /// Returns rows divided by their lengths and times `scale`, [B, H, T, K], in the accumulator type.
     ///
     /// Rounding a key to a narrow type would change its length, and with it whether erasing is stable.
     private func unitHeads(_ x: Tensor, scale: Double) throws -> Tensor {
@@ -114,12 +114,14 @@ public struct GatedDeltaNet: TokenMixer {
             unit, cosine: nil, sine: nil, interleaved: false, scale: scale / size.squareRoot())
     }
 
-    /// Zeros: nothing seen yet.
+    // MARK: State
+
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         try layout.initial(batch: batch, elementType: elementType, device: device)
     }
 
-    /// A state from the tensors `memory` and the rings of the convolutions.
+    /// Returns a state of the tensors `memory` and the rings of the convolutions.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         try layout.state(from: tensors)
     }

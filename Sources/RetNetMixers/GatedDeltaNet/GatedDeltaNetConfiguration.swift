@@ -1,3 +1,6 @@
+import RetNetLayers
+import RetNetSettings
+
 /// Sizes and choices of one layer with the delta rule: DeltaNet, and with decay and output gate Gated DeltaNet.
 public struct GatedDeltaNetConfiguration: Sendable, Equatable {
     /// H, the number of heads.
@@ -8,18 +11,18 @@ public struct GatedDeltaNetConfiguration: Sendable, Equatable {
     public var valueSize: Int
     /// The taps of the convolutions over queries, keys and values; 1 for none.
     public var convolutionWidth: Int
-    /// The upper end of the strengths β: with 1 the memory along a key can be erased, with 2 also turned around.
+    /// The upper bound of β: up to 1 the state along a key can be erased, up to 2 its sign can be reversed.
     ///
     /// Beyond 1 transitions have negative eigenvalues, without which parity cannot be tracked (arXiv 2411.12537).
     public var betaRange: Double
-    /// Whether heads also forget everything at a data-dependent rate.
+    /// True if the whole state of a head also decays at a data-dependent rate.
     public var decays: Bool
     /// The norm over the values of one head at one position.
     public var headNorm: HeadNormConfiguration
     /// The activation of the gate on the output, or none for a layer without one.
     public var gate: GateActivation
 
-    /// A layer of Gated DeltaNet (arXiv 2412.06464), unless told otherwise.
+    /// A layer of Gated DeltaNet (arXiv 2412.06464) by default.
     public init(
         headCount: Int, keySize: Int, valueSize: Int, convolutionWidth: Int = 4, betaRange: Double = 1,
         decays: Bool = true, headNorm: HeadNormConfiguration = .init(affine: .shared, epsilon: 1e-5),
@@ -46,5 +49,87 @@ public struct GatedDeltaNetConfiguration: Sendable, Equatable {
         Self(
             headCount: headCount, keySize: width / headCount, valueSize: width / headCount,
             betaRange: betaRange, decays: false, gate: .none)
+    }
+}
+
+extension GatedDeltaNetConfiguration: DeclaredSettings {
+    /// One head; count and sizes must be given.
+    public static let standard = GatedDeltaNetConfiguration(headCount: 1, keySize: 1, valueSize: 1)
+
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .int("head_count", \.headCount, in: MixerSizes.heads, isRequired: true, "Number of heads."),
+            .int(
+                "key_size", \.keySize, in: MixerSizes.heads, isRequired: true,
+                "Width of one head's queries and keys."),
+            .int(
+                "value_size", \.valueSize, in: MixerSizes.heads, isRequired: true,
+                "Width of one head's values."),
+            .int(
+                "convolution_width", \.convolutionWidth, in: MixerSizes.taps,
+                "Taps of the convolutions over queries, keys and values; 1 for none."),
+            .double(
+                "beta_range", \.betaRange, in: Double.leastNonzeroMagnitude...2,
+                "Upper bound of beta, the share of a key's state that a write replaces."),
+            .bool("decays", \.decays, "Data-dependent decay of the state, one number per head."),
+            .headNorm(\.headNorm),
+            .choice("gate", \.gate, "Activation of the gate on the output; none for a layer without one."),
+        ]
+    }
+
+    /// Reports heads that are too wide together.
+    public func reportContradictions(to reader: SettingsReader) {
+        reader.reportWidth("key_size", headCount: headCount, size: keySize)
+        reader.reportWidth("value_size", headCount: headCount, size: valueSize)
+    }
+}
+
+extension GatedDeltaNetConfiguration: MixerSpecification {
+    /// ``MixerConfiguration/gatedDeltaNet(_:)``.
+    public var configuration: MixerConfiguration { .gatedDeltaNet(self) }
+
+    /// Returns a layer with the delta rule of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try GatedDeltaNet(scope, self, context)
+    }
+
+    /// The projections with convolutions: their names and widths.
+    var convolved: [(name: String, size: Int)] {
+        [("query", headCount * keySize), ("key", headCount * keySize), ("value", headCount * valueSize)]
+    }
+
+    var layout: MatrixStateLayout {
+        MatrixStateLayout(
+            mixer: "gated_delta_net", matrix: [headCount, keySize, valueSize],
+            rings: convolutionWidth > 1
+                ? convolved.map { ("\($0.name)_ring", [convolutionWidth - 1, $0.size]) } : [])
+    }
+
+    /// Chunks of 64, best for the system to be solved.
+    public var trainingForm: MixerForm { .chunkwise(MatrixRecurrence.deltaChunkLength) }
+
+    private var matrixSize: Int { headCount * keySize * valueSize }
+    private var convolutionFLOPs: Int {
+        convolutionWidth > 1 ? 2 * convolutionWidth * headCount * (2 * keySize + valueSize) : 0
+    }
+
+    /// H · K · V, and the rings of the convolutions.
+    public func stateElementCount(tokenCount: Int) -> Int { layout.elementCount }
+
+    /// 6 · H · K · V for querying, writing and reading the state, and the convolutions.
+    public func recurrentFLOPs(position: Int) -> Int { 6 * matrixSize + convolutionFLOPs }
+
+    /// 2C(2K+1.5V)H + 6KVH: scores of keys and queries, half a square to solve, and the written values.
+    public func forwardFLOPsPerToken(chunkLength: Int) -> Int {
+        let chunk = min(MixerCosts.bounded(chunkLength), MatrixRecurrence.deltaChunkLength)
+        return chunk * headCount * (4 * keySize + 3 * valueSize) + 6 * matrixSize + convolutionFLOPs
+    }
+
+    /// 2C(7K+3.5V)H + 14KVH: twice the forward pass, and its scores again.
+    public func backwardFLOPsPerToken(chunkLength: Int, recomputesStates: Bool) -> Int {
+        let chunk = min(MixerCosts.bounded(chunkLength), MatrixRecurrence.deltaChunkLength)
+        return chunk * headCount * (14 * keySize + 7 * valueSize)
+            + (recomputesStates ? 16 : 14) * matrixSize + 2 * convolutionFLOPs
     }
 }

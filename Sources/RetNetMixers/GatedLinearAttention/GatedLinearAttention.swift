@@ -2,10 +2,10 @@ import Foundation
 import RetNetLayers
 import RetNetTorch
 
-/// Gated linear attention (GLA, arXiv 2312.06635): every key channel forgets at its own, data-dependent rate.
+/// Gated linear attention (GLA, arXiv 2312.06635): a data-dependent decay per key channel.
 ///
 ///     Q = X W_Q / √K     K = X W_K     V = X W_V
-///     ln α = ln σ(X W₁ W₂ + b) / 16                     one number a key channel and position
+///     ln α = ln σ(X W₁ W₂ + b) / 16                     one number per key channel and position
 ///     S_t = diag(α_t) S_{t-1} + k_tᵀ v_t     o_t = q_t S_t
 ///     Y = (swish(X W_G) ⊙ HeadNorm(o)) W_O
 public struct GatedLinearAttention: TokenMixer {
@@ -47,10 +47,10 @@ public struct GatedLinearAttention: TokenMixer {
             scope, norm: c.headNorm, gate: c.gate, headCount: c.headCount, valueSize: c.valueSize,
             hiddenSize: width, initializer: deepMatrix(.xavierUniform(gain: 0.5)))
         layout = MatrixStateLayout(
-            mixer: "gated_linear_attention", memory: [c.headCount, c.keySize, c.valueSize])
+            mixer: "gated_linear_attention", matrix: [c.headCount, c.keySize, c.valueSize])
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -60,19 +60,19 @@ public struct GatedLinearAttention: TokenMixer {
             query: query(x).heads(c.headCount, scale: 1 / Double(c.keySize).squareRoot()),
             key: key(x).heads(c.headCount), value: value(x).heads(c.headCount),
             logGates: decayUp(decayDown(x)).logGates(dividedBy: c.gateDivisor).heads(c.headCount),
-            state: previous?.memory
+            state: previous?.matrix
         ).fused(pass.form)
-        return (
-            try output(attended.output, gate: gate?(x)), MatrixState(memory: attended.state)
-        )
+        return (try output(attended.output, gate: gate?(x)), MatrixState(matrix: attended.state))
     }
 
-    /// Zeros: nothing seen yet.
+    // MARK: State
+
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         try layout.initial(batch: batch, elementType: elementType, device: device)
     }
 
-    /// A state from the tensor `memory`.
+    /// Returns a state of the tensor `memory`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         try layout.state(from: tensors)
     }

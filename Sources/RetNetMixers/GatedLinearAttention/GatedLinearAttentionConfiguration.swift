@@ -1,3 +1,6 @@
+import RetNetLayers
+import RetNetSettings
+
 /// Sizes and choices of one layer of gated linear attention: a gate for every key channel and position.
 public struct GatedLinearAttentionConfiguration: Sendable, Equatable {
     /// H, the number of heads.
@@ -8,14 +11,14 @@ public struct GatedLinearAttentionConfiguration: Sendable, Equatable {
     public var valueSize: Int
     /// The rank of the matrix that makes the gates' logits.
     public var gateRank: Int
-    /// What ln σ of the logits is divided by: at 16 a fresh gate keeps 96 % from one position to the next.
+    /// The divisor of ln σ of the logits: at 16 a fresh gate keeps 96 % from one position to the next.
     public var gateDivisor: Double
     /// The norm over the values of one head at one position.
     public var headNorm: HeadNormConfiguration
     /// The activation of the gate on the output, or none for a layer without one.
     public var gate: GateActivation
 
-    /// A layer as in the paper (arXiv 2312.06635), unless told otherwise.
+    /// A layer as in the paper (arXiv 2312.06635) by default.
     public init(
         headCount: Int, keySize: Int, valueSize: Int, gateRank: Int = 16, gateDivisor: Double = 16,
         headNorm: HeadNormConfiguration = .init(affine: .shared, epsilon: 1e-5), gate: GateActivation = .swish
@@ -32,5 +35,66 @@ public struct GatedLinearAttentionConfiguration: Sendable, Equatable {
     /// The published proportions: keys of half the width, values of the whole, about 4 d² parameters.
     public init(width: Int, headCount: Int) {
         self.init(headCount: headCount, keySize: width / 2 / headCount, valueSize: width / headCount)
+    }
+}
+
+extension GatedLinearAttentionConfiguration: DeclaredSettings {
+    /// One head; count and sizes must be given.
+    public static let standard = GatedLinearAttentionConfiguration(headCount: 1, keySize: 1, valueSize: 1)
+
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .int("head_count", \.headCount, in: MixerSizes.heads, isRequired: true, "Number of heads."),
+            .int(
+                "key_size", \.keySize, in: MixerSizes.heads, isRequired: true,
+                "Width of one head's queries and keys."),
+            .int(
+                "value_size", \.valueSize, in: MixerSizes.heads, isRequired: true,
+                "Width of one head's values."),
+            .int(
+                "gate_rank", \.gateRank, in: MixerSizes.heads, "Rank of the matrix of the decays' logits."),
+            .double(
+                "gate_divisor", \.gateDivisor, in: SettingsRange.positive,
+                "Divisor of the logarithm of the decay; larger ones forget more slowly."),
+            .headNorm(\.headNorm),
+            .choice("gate", \.gate, "Activation of the gate on the output; none for a layer without one."),
+        ]
+    }
+
+    /// Reports heads that are too wide together.
+    public func reportContradictions(to reader: SettingsReader) {
+        reader.reportWidth("key_size", headCount: headCount, size: keySize)
+        reader.reportWidth("value_size", headCount: headCount, size: valueSize)
+    }
+}
+
+extension GatedLinearAttentionConfiguration: MixerSpecification {
+    /// ``MixerConfiguration/gatedLinearAttention(_:)``.
+    public var configuration: MixerConfiguration { .gatedLinearAttention(self) }
+
+    /// Returns gated linear attention of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try GatedLinearAttention(scope, self, context)
+    }
+
+    /// H · K · V, for any number of tokens.
+    public func stateElementCount(tokenCount: Int) -> Int { headCount * keySize * valueSize }
+
+    /// 4 · H · K · V for reading and writing the state.
+    public func recurrentFLOPs(position: Int) -> Int { 4 * headCount * keySize * valueSize }
+
+    /// 2C(K+V)H + 4KVH with chunks of at most ``MatrixRecurrence/channelChunkLength``.
+    public func forwardFLOPsPerToken(chunkLength: Int) -> Int {
+        MixerCosts.chunkwise(
+            min(chunkLength, MatrixRecurrence.channelChunkLength), headCount: headCount, keySize: keySize,
+            valueSize: valueSize)
+    }
+
+    /// 2C(3K+2V)H + 8KVH with chunks of at most ``MatrixRecurrence/channelChunkLength``.
+    public func backwardFLOPsPerToken(chunkLength: Int, recomputesStates: Bool) -> Int {
+        MixerCosts.backward(
+            min(chunkLength, MatrixRecurrence.channelChunkLength), headCount: headCount, keySize: keySize,
+            valueSize: valueSize, recomputesStates: recomputesStates)
     }
 }

@@ -2,10 +2,10 @@ import Foundation
 import RetNetLayers
 import RetNetTorch
 
-/// Retention with a decay that every position chooses for each head (gRet: YOCO, arXiv 2405.05254, section 3.2).
+/// Retention with a data-dependent decay per head and position (gRet: YOCO, arXiv 2405.05254, section 3.2).
 ///
 ///     Q = X W_Q     K = X W_K / √K     V = X W_V        rotate Q and K by absolute position
-///     ln γ = ln σ(X W_γ) / 16                           one number a head and position
+///     ln γ = ln σ(X W_γ) / 16                           one number per head and position
 ///     S_t = γ_t S_{t-1} + k_tᵀ v_t     o_t = q_t S_t
 ///     Y = (swish(X W_G) ⊙ HeadNorm(o)) W_O
 ///
@@ -19,7 +19,7 @@ public struct GatedRetention: TokenMixer {
     private let decay: Linear
     private let gate: Linear?
     private let output: HeadOutput
-    private let angles: [Double]
+    private let rotation: Rotation
     private let layout: MatrixStateLayout
 
     /// `gated_retention`.
@@ -48,58 +48,44 @@ public struct GatedRetention: TokenMixer {
         output = try HeadOutput(
             scope, norm: c.headNorm, gate: c.gate, headCount: c.headCount, valueSize: c.valueSize,
             hiddenSize: context.hiddenSize, initializer: deepMatrix(.xavierUniform(gain: 0.5)))
-        angles = c.rotation.angles(keySize: c.keySize)
-        layout = MatrixStateLayout(mixer: "gated_retention", memory: [c.headCount, c.keySize, c.valueSize])
+        rotation = Rotation(c.rotation, keySize: c.keySize)
+        layout = MatrixStateLayout(mixer: "gated_retention", matrix: [c.headCount, c.keySize, c.valueSize])
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
         let c = configuration
         let previous = try layout.checked(state, batch: x.size(0))
-        let table = try rotaryTable(pass, x)
-        func rotated(_ projected: Tensor, scale: Double) throws -> Tensor {
-            try FusedOperators.rotateHeads(
-                projected.reshaped([x.size(0), x.size(1), c.headCount, c.keySize]), cosine: table.first,
-                sine: table.last, interleaved: c.rotation == .interleaved, scale: scale)
-        }
+        let table = try rotation.table(x, pass)
         let retained = try MatrixRecurrence(
-            query: rotated(query(x), scale: 1),
-            key: rotated(key(x), scale: 1 / Double(c.keySize).squareRoot()),
+            query: rotation.heads(query(x), c.headCount, by: table),
+            key: rotation.heads(key(x), c.headCount, by: table, scale: 1 / Double(c.keySize).squareRoot()),
             value: value(x).heads(c.headCount),
             logGates: decay(x).logGates(dividedBy: c.gateDivisor).transposed(1, 2),
-            state: previous?.memory
+            state: previous?.matrix
         ).fused(pass.form)
-        return (
-            try output(retained.output, gate: gate?(x)), MatrixState(memory: retained.state)
-        )
+        return (try output(retained.output, gate: gate?(x)), MatrixState(matrix: retained.state))
     }
 
-    private func rotaryTable(_ pass: ForwardPass, _ x: Tensor) throws -> [Tensor] {
-        guard !angles.isEmpty else { return [] }
-        return try pass.sharing("rotary \(configuration.rotation) \(configuration.keySize)") {
-            try RotaryTable.make(
-                angles: angles, starts: pass.positions.map(\.position), length: x.size(1),
-                type: x.elementType.accumulator, device: x.device)
-        }
-    }
+    // MARK: State
 
-    /// Zeros: nothing seen yet.
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         try layout.initial(batch: batch, elementType: elementType, device: device)
     }
 
-    /// A state from the tensor `memory`.
+    /// Returns a state of the tensor `memory`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         try layout.state(from: tensors)
     }
 
-    /// Rotates every key pair of S by -offset · θ, so that positions may start again lower.
+    /// Returns the state with every key pair of S turned by -offset · θ, so that positions may start again lower.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
-        guard let state = try layout.checked(state, batch: offsets.count), !angles.isEmpty else {
+        guard let state = try layout.checked(state, batch: offsets.count), !rotation.isIdentity else {
             return state
         }
-        return MatrixState(memory: try configuration.rotation.rebased(state.memory, by: offsets))
+        return MatrixState(matrix: try rotation.rebased(state.matrix, by: offsets))
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import RetNetLayers
 import RetNetTorch
 
@@ -42,7 +43,7 @@ public struct H3Mixer: TokenMixer {
         output = try linear("output", from: channels, to: width, writing)
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -51,36 +52,36 @@ public struct H3Mixer: TokenMixer {
             state, as: H3State.self, named: name, batch: x.size(0), stateShapes)
         let type = x.elementType.accumulator
         let (q, k, v) = (try query(x), try key(x), try value(x))
-        let steps = try stepTables([q, k, v, before?.memory, before?.keys], pass.form, type)
+        let steps = try stepTables([q, k, v, before?.modes, before?.keys], pass.form, type)
         let ring =
             try before?.keys.to(type)
             ?? Tensor.zeros([x.size(0), configuration.shiftSize - 1, k.size(2)], type, on: x.device)
         let shifted = try shift(k, taps: steps?.last ?? shift.taps(type), ring: ring)
-        let remembered = try remember(
-            q, shifted.output.to(x.elementType), v, steps, state: before?.memory, pass.form)
+        let summed = try sum(
+            q, shifted.output.to(x.elementType), v, steps, state: before?.modes, pass.form)
         return (
-            try output(remembered.output), H3State(memory: remembered.state, keys: shifted.ring)
+            try output(summed.output), H3State(modes: summed.state, keys: shifted.ring)
         )
     }
 
-    private func remember(
+    private func sum(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, _ steps: [Tensor]?, state: Tensor?, _ form: MixerForm
-    ) throws -> H3Memory.Result {
+    ) throws -> H3.Result {
         switch form {
         case .parallel:
-            return try H3Memory.parallel(q, k, v, stateSpace.system(), state: state)
+            return try H3.parallel(q, k, v, stateSpace.system(), state: state)
         case .chunkwise(let length):
-            return try H3Memory.chunkwise(q, k, v, stateSpace.system(), state: state, chunkLength: length)
+            return try H3.chunkwise(q, k, v, stateSpace.system(), state: state, chunkLength: length)
         case .recurrent:
             guard let steps else {
-                return try H3Memory.recurrent(q, k, v, stateSpace.system(), state: state)
+                return try H3.recurrent(q, k, v, stateSpace.system(), state: state)
             }
-            return try H3Memory.steps(
+            return try H3.steps(
                 q, k, v, steps, state: state, modeCount: configuration.stateSize / 2)
         }
     }
 
-    /// Tables of native steps and the taps of the shift, where a pass records no graph and there is a kernel.
+    /// Returns tables of native steps and the taps of the shift, where a pass records no graph and there is a kernel.
     private func stepTables(_ inputs: [Tensor?], _ form: MixerForm, _ type: ElementType) throws -> [Tensor]? {
         let weights = stateSpace.weights + shift.weights
         let recorded = gradientsAreEnabled && (inputs + weights).contains { $0?.requiresGradient == true }
@@ -90,12 +91,78 @@ public struct H3Mixer: TokenMixer {
             return nil
         }
         return try tables(weights, size: 0, type) {
-            try H3Memory.stepTables(stateSpace.system(), type) + [shift.taps(type).contiguous()]
+            try H3.stepTables(stateSpace.system(), type) + [shift.taps(type).contiguous()]
         }
     }
+}
 
-    // MARK: State
+/// The shift state space of H3: a state of the last W inputs, so a filter of W taps on every channel.
+///
+/// With x_t = Shift x_{t-1} + B u_t and y = C x + D u the taps are K_l = Σ_j B_j C_(j+l), l < W. B starts as e₁,
+/// where the taps are C itself, and is trained; then they are not, and a step must not just insert u.
+struct ShiftStateSpace {
+    private let input: Tensor
+    private let readout: Tensor
+    private let skip: Tensor
+    private let width: Int
 
+    /// Declares B, C as a depthwise convolution's weights are drawn, U(-1/√W, 1/√W), and a normal D.
+    init(_ scope: ParameterScope, channelCount: Int, width: Int) throws {
+        self.width = width
+        let unit = [1.0] + [Double](repeating: 0, count: width - 1)
+        input = try scope.parameter(
+            "input", [channelCount, width], .values(unit), decays: false,
+            maximumLearningRate: StateSpaceParameters.maximumLearningRate)
+        readout = try scope.parameter("readout", [channelCount, width], .fanInUniform(scale: 1))
+        skip = try scope.parameter("skip", [channelCount], .normal(standardDeviation: 1))
+    }
+
+    /// All parameters that the taps depend on.
+    var weights: [Tensor] { [input, readout] }
+
+    /// Returns the filters [W, C]: the correlation of C with B, which is a convolution of one of them backwards.
+    func taps(_ type: ElementType) throws -> Tensor {
+        try FusedOperators.longConvolution(
+            input.to(type).transposed(0, 1).unsqueezed(0), taps: readout.to(type).transposed(0, 1).flipped(0)
+        ).squeezed(0).flipped(0)
+    }
+
+    /// Filters x [B, T, C] after the inputs of the ring [B, W-1, C] → [B, T, C] in the ring's type, and the next ring.
+    func callAsFunction(_ x: Tensor, taps: Tensor, ring: Tensor) throws -> (output: Tensor, ring: Tensor) {
+        let length = x.size(1)
+        let all = try Tensor.concatenated([ring, x.to(ring.elementType)], axis: 1)
+        let output = try FusedOperators.longConvolution(
+            all, taps: taps, skip: skip.to(ring.elementType),
+            starts: [Int](repeating: width - 1, count: x.size(0)), length: length)
+        return (output, try all.sliced(1, length..<length + width - 1).contiguous())
+    }
+}
+
+// MARK: State
+
+/// The state of H3: the modes of all products of channels, and the last keys.
+public struct H3State: MixerState {
+    /// X [B, H, 2M, P·P], real and imaginary parts in float32 (float64 in float64 models).
+    public let modes: Tensor
+    /// The last W-1 keys [B, W-1, D] in the same type, oldest first.
+    public let keys: Tensor
+
+    /// A state of given values.
+    public init(modes: Tensor, keys: Tensor) {
+        self.modes = modes
+        self.keys = keys
+    }
+
+    /// X as `memory`, and `keys`.
+    public var tensors: [(name: String, tensor: Tensor)] { [("memory", modes), ("keys", keys)] }
+
+    /// Returns the state with transformed tensors.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> H3State {
+        H3State(modes: try transform(modes), keys: try transform(keys))
+    }
+}
+
+extension H3Mixer {
     private var stateShapes: [(name: String, shape: [Int])] {
         let c = configuration
         return [
@@ -104,17 +171,15 @@ public struct H3Mixer: TokenMixer {
         ]
     }
 
-    /// Zeros: nothing seen yet.
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
-        let parts = try stateShapes.map {
-            try Tensor.zeros([batch] + $0.shape, elementType.accumulator, on: device)
-        }
-        return H3State(memory: parts[0], keys: parts[1])
+        let parts = try StateTensors.zeros(stateShapes, batch: batch, elementType.accumulator, device)
+        return H3State(modes: parts[0], keys: parts[1])
     }
 
-    /// A state from `memory` and `keys`.
+    /// Returns a state of `memory` and `keys`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         let parts = try StateTensors.ordered(tensors, stateShapes)
-        return H3State(memory: parts[0], keys: parts[1])
+        return H3State(modes: parts[0], keys: parts[1])
     }
 }

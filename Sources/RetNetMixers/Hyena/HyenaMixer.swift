@@ -5,8 +5,8 @@ import RetNetTorch
 ///
 ///     (x⁰, x¹, v) = ShortConv(x W_in + b),   z = v ⊙ x¹,   y = x⁰ ⊙ (h * z + b_h ⊙ z),   out = y W_out + b
 ///
-/// That is order 2; every order more adds a gate and a long filter. There is no state of fixed size: decoding keeps
-/// z and sums over it, O(n d) for a token.
+/// That is order 2; every further order adds a gate and a long filter. There is no state of fixed size: decoding keeps
+/// z and sums over it, O(n d) per token.
 public struct HyenaMixer: TokenMixer {
     /// Sizes and choices.
     public let configuration: HyenaConfiguration
@@ -37,7 +37,7 @@ public struct HyenaMixer: TokenMixer {
             initializer: context.initialization.deepMatrix(own))
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     ///
     /// Throws ``MixerError/tooLong(mixer:length:limit:remedy:)`` beyond the configured length.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
@@ -55,11 +55,10 @@ public struct HyenaMixer: TokenMixer {
         func part(_ index: Int) throws -> Tensor { try all.sliced(-1, index * d..<(index + 1) * d) }
         let order = configuration.order
         var y = try part(order)
-        var histories: [GrowingHistory] = []
+        var histories: [GrowingTensor] = []
         for index in 0..<order - 1 {
             let z = try y * part(order - 1 - index)
-            let history =
-                try before?.histories[index].appending(z, counts: starts) ?? GrowingHistory(z)
+            let history = try append(z, to: before?.histories[index], starts)
             histories.append(history)
             let columns = index * d..<(index + 1) * d
             y = try Hyena.filter(
@@ -69,7 +68,13 @@ public struct HyenaMixer: TokenMixer {
         return (try output(y * part(0)), HyenaState(ring: ring, histories: histories))
     }
 
-    /// How many tokens each row has seen, after checking that state and length allow for them.
+    private func append(_ z: Tensor, to history: GrowingTensor?, _ counts: [Int]) throws -> GrowingTensor {
+        guard let history else { return GrowingTensor(z, axis: 1) }
+        let records = gradientsAreEnabled && (history.tensor.requiresGradient || z.requiresGradient)
+        return try history.appending(z, counts: counts, recordsGraph: records)
+    }
+
+    /// Returns the number of tokens that each row has seen, after checking that state and length allow for them.
     private func starts(_ pass: ForwardPass, _ before: HyenaState?, batch: Int, length: Int) throws -> [Int] {
         guard pass.positions.count == batch else {
             throw MixerError.wrongBatch(expected: batch, found: pass.positions.count)
@@ -89,7 +94,7 @@ public struct HyenaMixer: TokenMixer {
         return counts
     }
 
-    /// At least `length` taps of every filter, [L, filters · d].
+    /// Returns at least `length` taps of every filter, [L, filters · d].
     private func taps(_ length: Int, _ type: ElementType) throws -> Tensor {
         let weights = filter.weights
         guard !(gradientsAreEnabled && weights.contains(where: \.requiresGradient)) else {
@@ -103,28 +108,65 @@ public struct HyenaMixer: TokenMixer {
             [try filter.taps(length: count, type).contiguous()]
         }[0]
     }
+}
 
-    // MARK: State
+// MARK: State
 
+/// The state of Hyena: the last inputs of the short convolution, and every input of the long ones.
+///
+/// Histories [B, n, d] are in the type of passes, to which entries were rounded before any form used them. The
+/// entry of a row's token i is at index i; entries behind a row's own are never read.
+public struct HyenaState: MixerState {
+    /// The last inputs of the short convolution [B, W-1, (order+1) d], float32 (float64 in float64 models).
+    public let ring: Tensor
+    /// One history per long filter.
+    let histories: [GrowingTensor]
+
+    init(ring: Tensor, histories: [GrowingTensor]) {
+        self.ring = ring
+        self.histories = histories
+    }
+
+    /// `ring`, and `history_1` and so on.
+    public var tensors: [(name: String, tensor: Tensor)] {
+        [("ring", ring)] + histories.enumerated().map { (Self.historyName($0), $1.tensor) }
+    }
+
+    /// Histories grow along axis 1.
+    public var growingAxes: [String: Int] {
+        Dictionary(uniqueKeysWithValues: histories.indices.map { (Self.historyName($0), 1) })
+    }
+
+    /// Returns the state with transformed tensors.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> HyenaState {
+        HyenaState(
+            ring: try transform(ring),
+            histories: try histories.map { GrowingTensor(try transform($0.tensor), axis: 1) })
+    }
+
+    static func historyName(_ index: Int) -> String { "history_\(index + 1)" }
+}
+
+extension HyenaMixer {
     private var stateShapes: [(name: String, shape: [Int])] {
         let d = configuration.channelCount
         return [("ring", [configuration.shortSize - 1, (configuration.order + 1) * d])]
             + (0..<configuration.filterCount).map { (HyenaState.historyName($0), [-1, d]) }
     }
 
-    /// Zeros and empty histories: nothing seen yet.
+    /// Returns zeros and empty histories: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         let d = configuration.channelCount
         return HyenaState(
             ring: try short.initialRing(batch: batch, elementType: elementType, device: device),
             histories: try (0..<configuration.filterCount).map { _ in
-                GrowingHistory(try Tensor.zeros([batch, 0, d], elementType, on: device))
+                GrowingTensor(try Tensor.zeros([batch, 0, d], elementType, on: device), axis: 1)
             })
     }
 
-    /// A state from `ring` and a history for each long filter.
+    /// Returns a state of `ring` and a history for each long filter.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         let parts = try StateTensors.ordered(tensors, stateShapes)
-        return HyenaState(ring: parts[0], histories: parts.dropFirst().map { GrowingHistory($0) })
+        return HyenaState(ring: parts[0], histories: parts.dropFirst().map { GrowingTensor($0, axis: 1) })
     }
 }

@@ -8,9 +8,9 @@ import RetNetTorch
 /// of the denominator are not, or it could cross zero. Source: Katharopoulos and others, arXiv 2006.16236.
 public enum LinearAttention {
     /// Outputs [B, H, T, V], S [B, H, A, V] and z [B, H, A] after the last position.
-    public typealias Result = (output: Tensor, memory: Tensor, keySum: Tensor)
+    public typealias Result = (output: Tensor, matrix: Tensor, keySum: Tensor)
 
-    /// The two sums in one place.
+    /// Features and values of a call.
     public struct Inputs {
         /// Features of the numerator.
         public var query: Tensor
@@ -31,12 +31,12 @@ public enum LinearAttention {
     }
 
     /// The formula itself in float64, position by position over all earlier ones.
-    public static func definition(_ x: Inputs, epsilon: Double, memory: Tensor?, keySum: Tensor?) throws
+    public static func definition(_ x: Inputs, epsilon: Double, matrix: Tensor?, keySum: Tensor?) throws
         -> Result
     {
         let (q, k, v) = (try x.query.to(.float64), try x.key.to(.float64), try x.value.to(.float64))
         let (plainQ, plainK) = (try x.plain?.query.to(.float64) ?? q, try x.plain?.key.to(.float64) ?? k)
-        let start = try memory?.to(.float64)
+        let start = try matrix?.to(.float64)
         let startSum = try keySum?.to(.float64)
         var outputs: [Tensor] = []
         for t in 0..<q.size(2) {
@@ -59,13 +59,13 @@ public enum LinearAttention {
         )
     }
 
-    /// The operator in any form: the numerator is retention without decay, the denominator a running sum.
+    /// Runs the operator in any form: the numerator is retention without decay, the denominator a running sum.
     ///
     /// S, z and the division are in float32, or float64 for float64 inputs.
     public static func fused(
-        _ x: Inputs, epsilon: Double, memory: Tensor?, keySum: Tensor?, form: MixerForm
+        _ x: Inputs, epsilon: Double, matrix: Tensor?, keySum: Tensor?, form: MixerForm
     ) throws -> Result {
-        let numerator = try sum(x, memory: memory, form: form)
+        let numerator = try sum(x, matrix: matrix, form: form)
         let type = x.query.elementType.accumulator
         let (query, key) = (try (x.plain?.query ?? x.query).to(type), try (x.plain?.key ?? x.key).to(type))
         var sums = try query.size(2) == 1 ? key : key.cumulativeSum(axis: 2)
@@ -76,9 +76,9 @@ public enum LinearAttention {
     }
 
     /// The numerator alone: Σ_{i≤t} (q_t · kᵢ) vᵢ and S.
-    public static func sum(_ x: Inputs, memory: Tensor?, form: MixerForm) throws -> Retention.Result {
+    public static func sum(_ x: Inputs, matrix: Tensor?, form: MixerForm) throws -> Retention.Result {
         try Retention.fused(
-            x.query, x.key, x.value, state: memory,
+            x.query, x.key, x.value, state: matrix,
             logGammas: [Double](repeating: 0, count: x.query.size(1)), form: form)
     }
 }

@@ -2,11 +2,11 @@ import Foundation
 import RetNetLayers
 import RetNetTorch
 
-/// A layer of linear attention: the Linear Transformer (arXiv 2006.16236), or its relative without the normaliser.
+/// A layer of linear attention: the Linear Transformer (arXiv 2006.16236), or its relative without the normalizer.
 ///
 ///     Q = φ(X W_Q)     K = φ(X W_K)     V = X W_V     Y = LinearAttention(Q, K, V) W_O
 ///
-/// Without the normaliser the product is scaled by a^-½ and each head's output goes through an RMS norm, as in
+/// Without the normalizer the product is scaled by a^-½ and each head's output goes through an RMS norm, as in
 /// retention without decay and gate.
 public struct LinearAttentionLayer: TokenMixer {
     /// Sizes and choices.
@@ -15,7 +15,7 @@ public struct LinearAttentionLayer: TokenMixer {
     private let key: Linear
     private let value: Linear
     private let output: Linear
-    private let angles: [Double]
+    private let rotation: Rotation
 
     /// `linear attention`.
     public var name: String { "linear attention" }
@@ -38,10 +38,10 @@ public struct LinearAttentionLayer: TokenMixer {
         value = try linear("value", from: context.hiddenSize, to: c.width, deepMatrix(reading))
         output = try linear(
             "output", from: c.width, to: context.hiddenSize, deepMatrix(.xavierUniform(gain: 1)))
-        angles = c.rotation.angles(keySize: c.headSize)
+        rotation = Rotation(c.rotation, keySize: c.headSize)
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -51,72 +51,86 @@ public struct LinearAttentionLayer: TokenMixer {
             state, as: LinearAttentionState.self, named: name, batch: x.size(0), stateShapes)
         let inputs = try heads(x, pass)
         guard c.normalizer == .sum else {
-            let sum = try LinearAttention.sum(inputs, memory: before?.memory, form: pass.form)
+            let sum = try LinearAttention.sum(inputs, matrix: before?.matrix, form: pass.form)
             let epsilon = try Tensor.full([1], c.epsilon, x.elementType.accumulator, on: x.device)
             let normalized = try FusedOperators.headNormGate(
                 sum.output, gate: nil, epsilons: epsilon, weight: nil, bias: nil, kind: .rms,
                 activation: .none)
-            return (try output(normalized), LinearAttentionState(memory: sum.state, keySum: nil))
+            return (try output(normalized), LinearAttentionState(matrix: sum.state, keySum: nil))
         }
         let attended = try LinearAttention.fused(
-            inputs, epsilon: c.epsilon, memory: before?.memory, keySum: before?.keySum, form: pass.form)
+            inputs, epsilon: c.epsilon, matrix: before?.matrix, keySum: before?.keySum, form: pass.form)
         let flat = try attended.output.transposed(1, 2).reshaped([x.size(0), x.size(1), c.width])
-        return (try output(flat), LinearAttentionState(memory: attended.memory, keySum: attended.keySum))
+        return (try output(flat), LinearAttentionState(matrix: attended.matrix, keySum: attended.keySum))
     }
 
-    /// Features and values as [B, H, T, A]; rotated ones beside the plain ones where there is a rotation.
+    /// Features and values as [B, H, T, A]; with a rotation the rotated features and the plain ones.
     private func heads(_ x: Tensor, _ pass: ForwardPass) throws -> LinearAttention.Inputs {
         let c = configuration
-        func split(_ t: Tensor, _ table: [Tensor] = [], scale: Double = 1) throws -> Tensor {
-            try FusedOperators.rotateHeads(
-                t.reshaped([x.size(0), x.size(1), c.headCount, c.headSize]), cosine: table.first,
-                sine: table.last, interleaved: c.rotation == .interleaved, scale: scale)
-        }
         let (q, k) = (try c.featureMap(query(x)), try c.featureMap(key(x)))
         // With the sum as divisor any scale cancels but for ε; the Linear Transformer has none.
         let scale = c.normalizer == .sum ? 1 : 1 / Double(c.headSize).squareRoot()
-        let v = try split(value(x))
-        guard !angles.isEmpty else {
-            return LinearAttention.Inputs(query: try split(q), key: try split(k, scale: scale), value: v)
-        }
-        let table = try pass.sharing("rotary \(c.rotation) \(c.headSize)") {
-            try RotaryTable.make(
-                angles: angles, starts: pass.positions.map(\.position), length: x.size(1),
-                type: x.elementType.accumulator, device: x.device)
-        }
+        let v = try value(x).heads(c.headCount)
+        let table = try rotation.table(x, pass)
         return LinearAttention.Inputs(
-            query: try split(q, table), key: try split(k, table, scale: scale), value: v,
-            plain: c.normalizer == .sum ? (try split(q), try split(k)) : nil)
+            query: try rotation.heads(q, c.headCount, by: table),
+            key: try rotation.heads(k, c.headCount, by: table, scale: scale), value: v,
+            plain: c.normalizer == .sum && !rotation.isIdentity
+                ? (try q.heads(c.headCount), try k.heads(c.headCount)) : nil)
+    }
+}
+
+// MARK: State
+
+/// The state of linear attention: S = Σ φ(k)ᵀ v and, for the normalizer `sum`, z = Σ φ(k).
+public struct LinearAttentionState: MixerState {
+    /// S [B, H, A, A], float32 (float64 in float64 models).
+    public let matrix: Tensor
+    /// z [B, H, A], only with the normalizer `sum`.
+    public let keySum: Tensor?
+
+    /// A state of given values.
+    public init(matrix: Tensor, keySum: Tensor?) {
+        self.matrix = matrix
+        self.keySum = keySum
     }
 
-    // MARK: State
+    /// S as `memory`, and z as `key_sum` where there is one.
+    public var tensors: [(name: String, tensor: Tensor)] {
+        [("memory", matrix)] + (keySum.map { [("key_sum", $0)] } ?? [])
+    }
 
+    /// Returns the state with transformed tensors.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> LinearAttentionState {
+        LinearAttentionState(matrix: try transform(matrix), keySum: try keySum.map(transform))
+    }
+}
+
+extension LinearAttentionLayer {
     private var stateShapes: [(name: String, shape: [Int])] {
         let c = configuration
         return [("memory", [c.headCount, c.headSize, c.headSize])]
             + (c.normalizer == .sum ? [("key_sum", [c.headCount, c.headSize])] : [])
     }
 
-    /// Zeros: nothing seen yet.
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
-        let zeros = try stateShapes.map {
-            try Tensor.zeros([batch] + $0.shape, elementType.accumulator, on: device)
-        }
-        return LinearAttentionState(memory: zeros[0], keySum: zeros.count > 1 ? zeros[1] : nil)
+        let zeros = try StateTensors.zeros(stateShapes, batch: batch, elementType.accumulator, device)
+        return LinearAttentionState(matrix: zeros[0], keySum: zeros.count > 1 ? zeros[1] : nil)
     }
 
-    /// A state from `memory` and, with the normaliser `sum`, `key_sum`.
+    /// Returns a state of `memory` and, with the normalizer `sum`, `key_sum`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         let parts = try StateTensors.ordered(tensors, stateShapes)
-        return LinearAttentionState(memory: parts[0], keySum: parts.count > 1 ? parts[1] : nil)
+        return LinearAttentionState(matrix: parts[0], keySum: parts.count > 1 ? parts[1] : nil)
     }
 
-    /// Rotates every key pair of S back; z is not rotated.
+    /// Returns the state with every key pair of S turned back; z is not rotated.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
         let own = try StateTensors.own(
             state, as: LinearAttentionState.self, named: name, batch: offsets.count, stateShapes)
-        guard let own, !angles.isEmpty else { return state }
+        guard let own, !rotation.isIdentity else { return state }
         return LinearAttentionState(
-            memory: try configuration.rotation.rebased(own.memory, by: offsets), keySum: own.keySum)
+            matrix: try rotation.rebased(own.matrix, by: offsets), keySum: own.keySum)
     }
 }

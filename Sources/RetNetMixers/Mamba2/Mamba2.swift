@@ -1,7 +1,7 @@
 import RetNetLayers
 import RetNetTorch
 
-/// Mamba-2 (arXiv 2405.21060): a state space with one data-dependent decay a head, as a matrix memory.
+/// Mamba-2 (arXiv 2405.21060): a state space with one data-dependent decay per head, as a matrix recurrence.
 ///
 ///     [z, x, B, C, Δ] = X W_in        x, B, C = silu(conv(x, B, C))        Δ = softplus(Δ + b)
 ///     S_t = e^(-Δ e^(a)) S_{t-1} + B_tᵀ (Δ_t x_t)     y_t = C_t S_t + D x_t
@@ -49,7 +49,7 @@ public struct Mamba2: TokenMixer {
         layout = c.layout
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -71,7 +71,7 @@ public struct Mamba2: TokenMixer {
             key: convolved.sliced(2, c.innerSize..<c.innerSize + writes).heads(c.groupCount),
             value: weighted.reshaped([batch, time, c.innerSize]).heads(c.headCount),
             logGates: (steps * decayLog.to(wide).exp().negated()).transposed(1, 2),
-            state: previous?.memory
+            state: previous?.matrix
         ).fused(pass.form)
         let direct = try values * skip.to(x.elementType).unsqueezed(-1)
         let y = try (result.output.transposed(1, 2) + direct).reshaped([batch, time, c.innerSize])
@@ -79,7 +79,7 @@ public struct Mamba2: TokenMixer {
             projected.sliced(2, 0..<c.innerSize), y, activation: .swish)
         return (
             try output(normalized(gated)),
-            MatrixState(memory: result.state, rings: ring.map { [("ring", $0)] } ?? [])
+            MatrixState(matrix: result.state, rings: ring.map { [("ring", $0)] } ?? [])
         )
     }
 
@@ -101,12 +101,14 @@ public struct Mamba2: TokenMixer {
         return try rows.reshaped(y.shape) * normWeight.to(y.elementType)
     }
 
-    /// Zeros: nothing seen yet.
+    // MARK: State
+
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         try layout.initial(batch: batch, elementType: elementType, device: device)
     }
 
-    /// A state from the tensors `memory` and `ring`.
+    /// Returns a state of the tensors `memory` and `ring`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         try layout.state(from: tensors)
     }

@@ -1,12 +1,12 @@
 import RetNetTorch
 
 extension MatrixRecurrence {
-    /// The longest chunk with gates a key channel: products of gates are formed step by step within it.
+    /// The longest chunk with gates per key channel: products of gates are formed step by step within it.
     public static let channelChunkLength = 16
-    /// The longest chunk with strengths: the system to be solved grows with the square of it.
+    /// The longest chunk with β: the system to be solved grows with the square of it.
     public static let deltaChunkLength = 64
 
-    /// The same results from the native kernels: what models run.
+    /// Computes the same results by the native kernels: what models run.
     ///
     /// Parallel is one chunk, but never longer than ``channelChunkLength`` or ``deltaChunkLength`` where they
     /// apply: longer ones would cost more operations and digits and save nothing. Recurrent steps without
@@ -53,11 +53,11 @@ extension MatrixRecurrence {
 
     private func steps() throws -> Result {
         // One copy at the start keeps the caller's state intact; the steps then work in place.
-        let memory = try state?.to(wide).clone().contiguous() ?? startingState()
+        let matrix = try state?.to(wide).clone().contiguous() ?? startingState()
         // The delta rule has wide queries and keys: rounded ones would no longer have the length 1.
         let output = try FusedOperators.matrixRecurrence(
             query: query, key: key, value: value.to(query.elementType), logGates: logGates,
-            beta: beta, state: memory)
-        return (try output.to(value.elementType), memory)
+            beta: beta, state: matrix)
+        return (try output.to(value.elementType), matrix)
     }
 }

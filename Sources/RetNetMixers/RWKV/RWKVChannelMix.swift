@@ -1,7 +1,70 @@
 import RetNetLayers
+import RetNetSettings
 import RetNetTorch
 
-/// The channel mixing of RWKV-4 (arXiv 2305.13048, section 3.1): a gated feed-forward that looks one token back.
+/// Sizes and choices of the channel mixing of RWKV-4 (arXiv 2305.13048), RWKV's own feed-forward.
+///
+/// It reads the previous token too and so has a state, which feed-forwards do not have here: it is a mixer. A whole
+/// RWKV-4 is a pattern of two kinds of layer without feed-forwards, time mixing and channel mixing in turns.
+public struct RWKVChannelMixConfiguration: Sendable, Equatable {
+    /// d, the number of channels, which is the width of the model.
+    public var channelCount: Int
+    /// The width between the two large matrices; 4 d in RWKV-4.
+    public var innerSize: Int
+    /// The initial values of the three matrices.
+    public var initialization: RWKVInitialization
+
+    /// Channel mixing as in RWKV-4, with an inner width of 4 d by default.
+    public init(channelCount: Int, innerSize: Int? = nil, initialization: RWKVInitialization = .rwkv) {
+        self.channelCount = channelCount
+        self.innerSize = innerSize ?? Self.defaultInnerSize(channelCount)
+        self.initialization = initialization
+    }
+
+    private static func defaultInnerSize(_ channelCount: Int) -> Int {
+        channelCount.multipliedReportingOverflow(by: 4).partialValue
+    }
+}
+
+extension RWKVChannelMixConfiguration: DeclaredSettings {
+    /// One channel; the number must be given.
+    public static let standard = RWKVChannelMixConfiguration(channelCount: 1)
+
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .int(
+                "channel_count", \.channelCount, in: MixerSizes.channels, isRequired: true,
+                "Number of channels, which is the width of the model."),
+            .int(
+                "inner_size", \.innerSize, in: 1...1 << 22,
+                default: { defaultInnerSize($0.channelCount) },
+                "Width between the two large matrices; 4 times the number of channels by default."),
+            .choice("initialization", \.initialization, "Initial values of the three matrices."),
+        ]
+    }
+}
+
+extension RWKVChannelMixConfiguration: MixerSpecification {
+    /// ``MixerConfiguration/rwkvChannelMix(_:)``.
+    public var configuration: MixerConfiguration { .rwkvChannelMix(self) }
+
+    /// Returns RWKV-4 channel mixing: 9 d² + 2 d parameters at an inner width of 4 d; throws for another model width.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try RWKVChannelMix(scope, self, context)
+    }
+
+    /// The parallel form: pieces save nothing.
+    public var trainingForm: MixerForm { .parallel }
+
+    /// The previous input: d.
+    public func stateElementCount(tokenCount: Int) -> Int { channelCount }
+
+    /// 6 per channel for two token shifts, 2 for the gate, and 2 per inner channel for the squared ReLU.
+    public func recurrentFLOPs(position: Int) -> Int { 8 * channelCount + 2 * innerSize }
+}
+
+/// The channel mixing of RWKV-4 (arXiv 2305.13048, section 3.1): a gated feed-forward over two neighboring tokens.
 ///
 ///     r, k = W (μ ⊙ x_t + (1 - μ) ⊙ x_{t-1})        one μ and one W each
 ///     y = σ(r) ⊙ W_v max(k, 0)²
@@ -29,10 +92,10 @@ public struct RWKVChannelMix: TokenMixer {
         }
         self.configuration = configuration
         // Both mixtures begin as that of the keys of time mixing. Source: BlinkDL/RWKV-LM, RWKV-v4/src/model.py.
-        let first = RWKVInitialVectors(
+        let initial = RWKVInitialVectors(
             channelCount: d, layer: context.layer, layerCount: context.layerCount)
-        mixKey = try scope.parameter("time_mix_key", [d], .values(first.mixKey))
-        mixReceptance = try scope.parameter("time_mix_receptance", [d], .values(first.mixKey))
+        mixKey = try scope.parameter("time_mix_key", [d], .values(initial.mixKey))
+        mixReceptance = try scope.parameter("time_mix_receptance", [d], .values(initial.mixKey))
         let scheme = context.initialization
         let own = configuration.initialization == .rwkv
         let spread = max(1, Double(inner) / Double(d)).squareRoot()
@@ -48,7 +111,7 @@ public struct RWKVChannelMix: TokenMixer {
             initializer: scheme.deepMatrix(own ? .constant(0) : xavier))
     }
 
-    /// x [B, T, D] → [B, T, D] and the last input.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the last input too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -61,21 +124,42 @@ public struct RWKVChannelMix: TokenMixer {
         let r = try receptance(TokenShift.mix(past, difference, mixReceptance))
         return (try r.sigmoid() * value(k * k), TokenShiftState(previousInput: try TokenShift.last(x)))
     }
+}
 
-    // MARK: State
+// MARK: State
 
+/// The state of a layer that reads the previous token: its input.
+public struct TokenShiftState: MixerState {
+    /// The input of the last token [B, D], float32 (float64 in float64 models).
+    public let previousInput: Tensor
+
+    /// A state of given values.
+    public init(previousInput: Tensor) {
+        self.previousInput = previousInput
+    }
+
+    /// `previous_input`.
+    public var tensors: [(name: String, tensor: Tensor)] { [("previous_input", previousInput)] }
+
+    /// Returns the state with the transformed tensor.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> TokenShiftState {
+        TokenShiftState(previousInput: try transform(previousInput))
+    }
+}
+
+extension RWKVChannelMix {
     private var stateShapes: [(name: String, shape: [Int])] {
         [("previous_input", [configuration.channelCount])]
     }
 
-    /// Zeros: nothing seen yet.
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         TokenShiftState(
             previousInput: try Tensor.zeros(
                 [batch, configuration.channelCount], elementType.accumulator, on: device))
     }
 
-    /// A state from `previous_input`.
+    /// Returns a state of `previous_input`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         TokenShiftState(previousInput: try StateTensors.ordered(tensors, stateShapes)[0])
     }

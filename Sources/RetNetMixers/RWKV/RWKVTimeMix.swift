@@ -1,6 +1,65 @@
 import Foundation
 import RetNetLayers
+import RetNetSettings
 import RetNetTorch
+
+/// The origin of the initial values of RWKV's matrices.
+public enum RWKVInitialization: String, Sendable, CaseIterable {
+    /// RWKV's own: keys, receptances and outputs zero, values orthogonal.
+    case rwkv
+    /// Those of attention: Xavier-uniform with gain 2^-½, 1 for outputs.
+    case model
+}
+
+/// Sizes and choices of the time mixing of RWKV-4 (arXiv 2305.13048).
+public struct RWKVConfiguration: Sendable, Equatable {
+    /// d, the number of channels, which is the width of the model.
+    public var channelCount: Int
+    /// The initial values of the four matrices.
+    public var initialization: RWKVInitialization
+
+    /// Time mixing as in RWKV-4 by default.
+    public init(channelCount: Int, initialization: RWKVInitialization = .rwkv) {
+        self.channelCount = channelCount
+        self.initialization = initialization
+    }
+}
+
+extension RWKVConfiguration: DeclaredSettings {
+    /// One channel; the number must be given.
+    public static let standard = RWKVConfiguration(channelCount: 1)
+
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .int(
+                "channel_count", \.channelCount, in: MixerSizes.channels, isRequired: true,
+                "Number of channels, which is the width of the model."),
+            .choice("initialization", \.initialization, "Initial values of the four matrices."),
+        ]
+    }
+}
+
+extension RWKVConfiguration: MixerSpecification {
+    /// ``MixerConfiguration/rwkv(_:)``.
+    public var configuration: MixerConfiguration { .rwkv(self) }
+
+    /// Returns RWKV-4 time mixing: 4 d² + 5 d parameters; throws if the model has another width.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try RWKVTimeMix(scope, self, context)
+    }
+
+    /// The parallel form: pieces save nothing, because the kernel's work is linear in the length.
+    public var trainingForm: MixerForm { .parallel }
+
+    /// Numerator, denominator, exponent and the previous input: 4 d.
+    public func stateElementCount(tokenCount: Int) -> Int { 4 * channelCount }
+
+    /// 27 per channel: 9 for the three token shifts, 16 for reading and writing the sums, 2 for the gate.
+    ///
+    /// An exponential counts as one.
+    public func recurrentFLOPs(position: Int) -> Int { 27 * channelCount }
+}
 
 /// The time mixing of RWKV-4 (arXiv 2305.13048, section 3.1).
 ///
@@ -31,16 +90,16 @@ public struct RWKVTimeMix: TokenMixer {
             throw MixerError.wrongWidth(mixer: "rwkv", expected: d, found: context.hiddenSize)
         }
         self.configuration = configuration
-        let first = RWKVInitialVectors(
+        let initial = RWKVInitialVectors(
             channelCount: d, layer: context.layer, layerCount: context.layerCount)
         func vector(_ name: String, _ values: @autoclosure () -> [Double]) throws -> Tensor {
             try scope.parameter(name, [d], .values(values()))
         }
-        mixKey = try vector("time_mix_key", first.mixKey)
-        mixValue = try vector("time_mix_value", first.mixValue)
-        mixReceptance = try vector("time_mix_receptance", first.mixReceptance)
-        decay = try vector("time_decay", first.decay)
-        bonus = try vector("time_first", first.bonus)
+        mixKey = try vector("time_mix_key", initial.mixKey)
+        mixValue = try vector("time_mix_value", initial.mixValue)
+        mixReceptance = try vector("time_mix_receptance", initial.mixReceptance)
+        decay = try vector("time_decay", initial.decay)
+        bonus = try vector("time_first", initial.bonus)
         let scheme = context.initialization
         let own = configuration.initialization == .rwkv
         let reading = scheme.matrix(own ? .constant(0) : .xavierUniform(gain: 0.5.squareRoot()))
@@ -55,7 +114,7 @@ public struct RWKVTimeMix: TokenMixer {
         output = try matrix("output", writing)
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -73,14 +132,97 @@ public struct RWKVTimeMix: TokenMixer {
         let y = try output(r.sigmoid() * average.output)
         return (y, RWKVState(sums: average.sums, previousInput: try TokenShift.last(x)))
     }
+}
 
-    // MARK: State
+/// Initial values of the vectors of one layer of RWKV; r = layer / (layers - 1), s = 1 - layer / layers.
+///
+/// Source: BlinkDL/RWKV-LM, RWKV-v4/src/model.py. A single layer counts as the first of many.
+struct RWKVInitialVectors {
+    private let channelCount: Int
+    /// r.
+    private let depth: Double
+    /// s.
+    private let shallow: Double
 
+    init(channelCount: Int, layer: Int, layerCount: Int) {
+        self.channelCount = channelCount
+        depth = layerCount > 1 ? Double(layer) / Double(layerCount - 1) : 0
+        shallow = 1 - Double(layer) / Double(max(1, layerCount))
+    }
+
+    /// ω, the logarithm of the decay: -5 + 8 (i/(d-1))^(0.7 + 1.3 r).
+    var decay: [Double] {
+        let d = Double(channelCount)
+        return (0..<channelCount).map { i in
+            -5 + 8 * pow(channelCount > 1 ? Double(i) / (d - 1) : 0, 0.7 + 1.3 * depth)
+        }
+    }
+    /// u: ln 0.3, and ½ more or less for every third channel.
+    var bonus: [Double] { (0..<channelCount).map { log(0.3) + 0.5 * Double(($0 + 1) % 3 - 1) } }
+    /// (i/d)^s.
+    var mixKey: [Double] { mix(shallow) }
+    /// (i/d)^s + 0.3 r.
+    var mixValue: [Double] { mix(shallow).map { $0 + 0.3 * depth } }
+    /// (i/d)^(s/2).
+    var mixReceptance: [Double] { mix(0.5 * shallow) }
+
+    private func mix(_ exponent: Double) -> [Double] {
+        (0..<channelCount).map { pow(Double($0) / Double(channelCount), exponent) }
+    }
+}
+
+/// The inputs of the previous token, and mixtures of them with the current ones.
+enum TokenShift {
+    /// Returns x_{t-1} for every t of x [B, T, D]; before the first token stands `previous` [B, D], or zeros.
+    static func previous(_ x: Tensor, _ previous: Tensor?) throws -> Tensor {
+        let first =
+            try previous?.to(x.elementType).unsqueezed(1)
+            ?? Tensor.zeros([x.size(0), 1, x.size(2)], x.elementType, on: x.device)
+        guard x.size(1) > 1 else { return first }
+        return try Tensor.concatenated([first, x.sliced(1, 0..<x.size(1) - 1)], axis: 1)
+    }
+
+    /// Returns μ ⊙ x_t + (1 - μ) ⊙ x_{t-1}, given x_{t-1} and x_t - x_{t-1}.
+    static func mix(_ past: Tensor, _ difference: Tensor, _ weight: Tensor) throws -> Tensor {
+        try past + difference * weight.to(past.elementType)
+    }
+
+    /// Returns the last input of x [B, T, D], as states keep it: [B, D].
+    static func last(_ x: Tensor) throws -> Tensor {
+        try x.selected(1, x.size(1) - 1).to(x.elementType.accumulator)
+    }
+}
+
+// MARK: State
+
+/// The state of RWKV-4's time mixing: the sums of WKV and the previous input, 4 d numbers.
+public struct RWKVState: MixerState {
+    /// Numerator, denominator and exponent [B, C], float32 (float64 in float64 models).
+    public let sums: ExponentialSums
+    /// The input of the last token [B, D], in the same type.
+    public let previousInput: Tensor
+
+    /// A state of given values.
+    public init(sums: ExponentialSums, previousInput: Tensor) {
+        self.sums = sums
+        self.previousInput = previousInput
+    }
+
+    /// `numerator`, `denominator`, `exponent` and `previous_input`.
+    public var tensors: [(name: String, tensor: Tensor)] { sums.named + [("previous_input", previousInput)] }
+
+    /// Returns the state with transformed tensors.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> RWKVState {
+        RWKVState(sums: try sums.map(transform), previousInput: try transform(previousInput))
+    }
+}
+
+extension RWKVTimeMix {
     private var stateShapes: [(name: String, shape: [Int])] {
         ["numerator", "denominator", "exponent", "previous_input"].map { ($0, [configuration.channelCount]) }
     }
 
-    /// Zeros: nothing seen yet.
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         let zeros = try Tensor.zeros(
             [batch, configuration.channelCount], elementType.accumulator, on: device)
@@ -89,7 +231,7 @@ public struct RWKVTimeMix: TokenMixer {
         )
     }
 
-    /// A state from `numerator`, `denominator`, `exponent` and `previous_input`.
+    /// Returns a state of `numerator`, `denominator`, `exponent` and `previous_input`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         let parts = try StateTensors.ordered(tensors, stateShapes)
         return RWKVState(

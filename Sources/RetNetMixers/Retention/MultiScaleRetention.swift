@@ -5,7 +5,7 @@ import RetNetTorch
 /// Gated multi-scale retention (RetNet, arXiv 2307.08621, equation 8).
 ///
 ///     Q = X W_Q     K = X W_K / √a     V = X W_V     G = X W_G        rotate Q and K by absolute position
-///     headᵢ = Retention(Qᵢ, Kᵢ, Vᵢ; γᵢ)              one decay a head
+///     headᵢ = Retention(Qᵢ, Kᵢ, Vᵢ; γᵢ)              one decay per head
 ///     MSR = (swish(G) ⊙ HeadNorm(head₁ … headₕ)) W_O
 ///
 /// B batch, T time, D model width, H heads, A key size, V value size.
@@ -16,12 +16,9 @@ public struct MultiScaleRetention: TokenMixer {
     private let key: Linear
     private let value: Linear
     private let gate: Linear?
-    private let headNormWeight: Tensor?
-    private let headNormBias: Tensor?
-    private let output: Linear
+    private let output: HeadOutput
     private let logGammas: [Double]
-    private let angles: [Double]
-    let positionStride: Int
+    private let rotation: Rotation
 
     /// `retention`.
     public var name: String { "retention" }
@@ -32,39 +29,33 @@ public struct MultiScaleRetention: TokenMixer {
     ) throws {
         self.configuration = configuration
         let c = configuration
-        let hiddenSize = context.hiddenSize
+        let width = context.hiddenSize
         // torchscale multiscale_retention.py, HEAD 4d1e0e8: gain 2^-2.5 for what reads, 2^-1 for the output.
         let reading = Initializer.xavierUniform(gain: pow(2, -2.5))
-        let writing = Initializer.xavierUniform(gain: context.initialization.retentionOutputGain ?? 0.5)
+        let writing = Initializer.xavierUniform(gain: context.initialization.outputGains[.retention] ?? 0.5)
         let (matrix, deepMatrix) = (context.initialization.matrix, context.initialization.deepMatrix)
-        let keyValueHeads = c.keyValueHeadCount ?? c.headCount
-        let valueWidth = c.headCount * c.valueSize
-        func linear(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Linear {
-            try Linear(scope.scope(name), from: from, to: to, bias: c.biases, initializer: initializer)
+        func linear(_ name: String, to size: Int, _ initializer: Initializer) throws -> Linear {
+            try Linear(scope.scope(name), from: width, to: size, bias: c.biases, initializer: initializer)
         }
-        query = try linear("query", from: hiddenSize, to: c.headCount * c.keySize, matrix(reading))
-        key = try linear("key", from: hiddenSize, to: keyValueHeads * c.keySize, matrix(reading))
-        value = try linear("value", from: hiddenSize, to: keyValueHeads * c.valueSize, deepMatrix(reading))
-        gate = c.gate == .none ? nil : try linear("gate", from: hiddenSize, to: valueWidth, matrix(reading))
-        (headNormWeight, headNormBias) = try Self.headNormParameters(scope.scope("head_norm"), c)
-        output = try linear("output", from: valueWidth, to: hiddenSize, deepMatrix(writing))
-        positionStride = context.positionStride
-        let stride = Double(positionStride)
+        let keyValueHeads = c.keyValueHeadCount ?? c.headCount
+        query = try linear("query", to: c.headCount * c.keySize, matrix(reading))
+        key = try linear("key", to: keyValueHeads * c.keySize, matrix(reading))
+        value = try linear("value", to: keyValueHeads * c.valueSize, deepMatrix(reading))
+        gate = c.gate == .none ? nil : try linear("gate", to: c.headCount * c.valueSize, matrix(reading))
+        output = try HeadOutput(
+            scope, norm: c.headNorm, gate: c.gate, headCount: c.headCount, valueSize: c.valueSize,
+            hiddenSize: width, biases: c.biases, initializer: deepMatrix(writing))
+        let stride = Double(context.positionStride)
         logGammas = c.decay.logGammas(headCount: c.headCount).map { $0 * stride }
-        angles = c.rotation.angles(keySize: c.keySize).map { $0 * stride }
+        rotation = Rotation(c.rotation, keySize: c.keySize, stride: context.positionStride)
     }
 
-    private static func headNormParameters(_ scope: ParameterScope, _ c: RetentionConfiguration) throws
-        -> (weight: Tensor?, bias: Tensor?)
-    {
-        guard c.headNorm.kind != .none, c.headNorm.affine != .none else { return (nil, nil) }
-        let size = c.headNorm.affine == .shared ? c.valueSize : c.headCount * c.valueSize
-        let weight = try scope.parameter("weight", [size], .constant(1))
-        let bias = c.headNorm.kind == .layer ? try scope.parameter("bias", [size], .constant(0)) : nil
-        return (weight, bias)
+    /// Returns a reason for forms with a state if scores are normalized by the sum of their absolute values.
+    public func unsupportedReason(for form: MixerForm) -> String? {
+        configuration.unsupportedReason(for: form)
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -73,63 +64,34 @@ public struct MultiScaleRetention: TokenMixer {
         }
         let previous = try checked(state, batch: x.size(0))
         let (q, k, v) = try heads(x, pass)
-        let (numerators, next, scoreSums) = try retain(q, k, v, previous, pass.form)
-        let epsilons = try foldedEpsilons(q, k, scoreSums: scoreSums, previous, pass)
-        let normalized = try normalize(numerators, gate: try gate?(x), epsilons)
-        return (try output(normalized), next)
+        let retained = try Retention.fused(
+            q, k, v, state: previous?.matrix, logGammas: logGammas, form: pass.form)
+        let scoreSums = try scoreSums(q, k, previous, pass.form)
+        let epsilons = try foldedEpsilons(q, k, scoreSums: scoreSums?.sums, previous, pass)
+        let mixed = try output(retained.output, gate: gate?(x), epsilons: epsilons)
+        return (mixed, RetentionState(matrix: retained.state, keySum: scoreSums?.keySum))
     }
-
-    /// Only the sum of absolute scores cannot be carried in a state.
-    public func unsupportedReason(for form: MixerForm) -> String? {
-        configuration.unsupportedReason(for: form)
-    }
-
-    // MARK: Projections
 
     /// Q, K (scaled by a^-½) rotated, and V, as [B, H, T, ·].
     private func heads(_ x: Tensor, _ pass: ForwardPass) throws -> (Tensor, Tensor, Tensor) {
         let c = configuration
-        let (batch, time) = (x.size(0), x.size(1))
         let keyValueHeads = c.keyValueHeadCount ?? c.headCount
         let group = c.headCount / keyValueHeads
-        let table = try rotaryTable(length: time, pass, x)
-        let interleaved = c.rotation == .interleaved
-        let q = try FusedOperators.rotateHeads(
-            query(x).reshaped([batch, time, c.headCount, c.keySize]), cosine: table.first, sine: table.last,
-            interleaved: interleaved, scale: 1)
-        let k = try FusedOperators.rotateHeads(
-            key(x).reshaped([batch, time, keyValueHeads, c.keySize]), cosine: table.first, sine: table.last,
-            interleaved: interleaved, scale: 1 / Double(c.keySize).squareRoot())
-        let v = try FusedOperators.rotateHeads(
-            value(x).reshaped([batch, time, keyValueHeads, c.valueSize]), cosine: nil, sine: nil,
-            interleaved: false, scale: 1)
+        let table = try rotation.table(x, pass)
+        let q = try rotation.heads(query(x), c.headCount, by: table)
+        let k = try rotation.heads(
+            key(x), keyValueHeads, by: table, scale: 1 / Double(c.keySize).squareRoot())
+        let v = try value(x).heads(keyValueHeads)
         return (q, try k.repeatInterleaved(group, axis: 1), try v.repeatInterleaved(group, axis: 1))
     }
 
-    private func rotaryTable(length: Int, _ pass: ForwardPass, _ x: Tensor) throws -> [Tensor] {
-        guard !angles.isEmpty else { return [] }
-        let type = x.elementType.accumulator
-        return try pass.sharing("rotary \(configuration.rotation) \(configuration.keySize)") {
-            try RotaryTable.make(
-                angles: angles, starts: pass.positions.map(\.position), length: length, type: type,
-                device: x.device)
-        }
-    }
-
-    // MARK: Retention
-
-    /// Raw numerators, the next state and, with `decay_abs_sum`, the raw score sums [B, H, T].
-    private func retain(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ previous: RetentionState?, _ form: MixerForm)
-        throws
-        -> (Tensor, RetentionState, Tensor?)
+    /// The raw score sums [B, H, T] and the next z, with `decay_abs_sum`.
+    private func scoreSums(_ q: Tensor, _ k: Tensor, _ previous: RetentionState?, _ form: MixerForm) throws
+        -> (sums: Tensor, keySum: Tensor)?
     {
-        let retained = try Retention.fused(
-            q, k, v, state: previous?.memory, logGammas: logGammas, form: form)
-        guard configuration.normalization == .decayAbsSum else {
-            return (retained.output, RetentionState(memory: retained.state, keySum: nil), nil)
-        }
+        guard configuration.normalization == .decayAbsSum else { return nil }
         // The sum of scores is retention of the value 1, and z the state of that column.
-        let (sums, z) = try withoutGradients {
+        return try withoutGradients {
             let wide = q.elementType.accumulator
             let ones = try Tensor.ones([q.size(0), q.size(1), q.size(2), 1], wide, on: q.device)
             let result = try Retention.fused(
@@ -137,15 +99,9 @@ public struct MultiScaleRetention: TokenMixer {
                 state: previous?.keySum?.detached().unsqueezed(-1), logGammas: logGammas, form: form)
             return (try result.output.squeezed(-1), try result.state.squeezed(-1))
         }
-        return (retained.output, RetentionState(memory: retained.state, keySum: z), sums)
     }
 
-    // MARK: Score normalisation
-
-    /// eps · (wₙ cₙ²): the head norm's epsilon for raw numerators, as normalising scores by √wₙ cₙ demands.
-    ///
-    /// RMSNorm(o / s; eps) = o / √(mean(o²) + eps s²). Applying the factor to eps instead of the scores is what
-    /// makes all forms agree at any eps: states and numerators stay raw. Shape [B or 1, H, T], or one number.
+    /// The head norm's epsilons for raw numerators: [B or 1, H, T], or one number.
     private func foldedEpsilons(
         _ q: Tensor, _ k: Tensor, scoreSums: Tensor?, _ previous: RetentionState?, _ pass: ForwardPass
     ) throws -> Tensor {
@@ -153,67 +109,110 @@ public struct MultiScaleRetention: TokenMixer {
         let type = q.elementType.accumulator
         let epsilon = c.headNorm.kind == .none ? 1 : c.headNorm.epsilon
         guard c.normalization != .none else { return try Tensor.full([1], epsilon, type, on: q.device) }
-        let sums = try pass.sharing("decay sums \(c.decay) \(c.headCount)") {
+        let decaySums = try pass.sharing("decay sums \(c.decay) \(c.headCount)") {
             [
-                try ScoreNormalizer.decaySums(
+                try ScoreNormalization.decaySums(
                     logGammas: logGammas, counts: pass.positions.map(\.count), length: q.size(2), type: type,
                     device: q.device)
             ]
         }[0]
-        switch c.normalization {
-        case .none, .decay:
-            return try sums * epsilon
-        case .decayAbsSum:
-            guard let scoreSums else { return try sums * epsilon }
-            // c = max(|Σ R̃|, 1) with R̃ = scores / √w
-            let factor = try (scoreSums.abs() / sums.sqrt()).maximum(1)
-            return try sums * factor.power(2) * epsilon
-        case .decaySumAbs:
+        return try c.normalization.foldedEpsilons(epsilon, decaySums: decaySums) {
+            if let scoreSums { return scoreSums }
             guard previous == nil else {
                 throw MixerError.unsupportedForm(
                     mixer: name, form: pass.form,
                     reason: "normalization 'decay_sum_abs' cannot continue from a state")
             }
-            let absolute = try withoutGradients {
+            return try withoutGradients {
                 try Retention.absoluteScoreSums(q.detached(), k.detached(), logGammas: logGammas)
             }
-            // torchscale clamps at 5e4 as well; the paper does not.
-            let factor = try (absolute / sums.sqrt()).clamped(1, 5e4)
-            return try sums * factor.power(2) * epsilon
         }
     }
+}
 
-    /// Head norm and gate: numerators [B, H, T, V] → [B, T, H·V].
-    private func normalize(_ numerators: Tensor, gate: Tensor?, _ epsilons: Tensor) throws -> Tensor {
-        let c = configuration
-        let activation: FusedOperators.Activation =
-            switch c.gate {
-            case .swish: .swish
-            case .gelu: .gelu
-            case .none: .none
-            }
-        if c.headNorm.kind != .none {
-            return try FusedOperators.headNormGate(
-                numerators, gate: gate, epsilons: epsilons, weight: try perHead(headNormWeight),
-                bias: try perHead(headNormBias), kind: c.headNorm.kind == .rms ? .rms : .layer,
-                activation: activation)
-        }
-        // Without a norm nothing removes the scale, so the factors are applied to the numerators themselves.
-        let scaled =
-            epsilons.elementCount == 1
-            ? numerators
-            : try (numerators.to(epsilons.elementType) * epsilons.rsqrt().unsqueezed(-1)).to(
-                numerators.elementType)
-        let flat = try scaled.permuted([0, 2, 1, 3]).reshaped([
-            scaled.size(0), scaled.size(2), c.headCount * c.valueSize,
-        ])
-        guard let gate else { return flat }
-        return try FusedOperators.gatedActivation(gate, flat, activation: activation)
+// MARK: State
+
+/// The state of retention: S = Σ γ^(n-m) kₘᵀ vₘ, and z = Σ γ^(n-m) kₘ where scores are normalized by their sum.
+public struct RetentionState: MixerState {
+    /// S [B, H, A, V], float32 (float64 in float64 models), raw: no normalizer is folded in.
+    public let matrix: Tensor
+    /// z [B, H, A], only with `decay_abs_sum`.
+    public let keySum: Tensor?
+
+    /// A state of given values.
+    public init(matrix: Tensor, keySum: Tensor?) {
+        self.matrix = matrix
+        self.keySum = keySum
     }
 
-    private func perHead(_ parameter: Tensor?) throws -> Tensor? {
-        guard let parameter, configuration.headNorm.affine == .shared else { return parameter }
-        return try parameter.unsqueezed(0).expanded([configuration.headCount, configuration.valueSize])
-            .reshaped([configuration.headCount * configuration.valueSize])
+    /// S as `memory`, and z as `key_sum` where there is one.
+    public var tensors: [(name: String, tensor: Tensor)] {
+        [("memory", matrix)] + (keySum.map { [("key_sum", $0)] } ?? [])
+    }
+
+    /// Returns the state with transformed tensors.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> RetentionState {
+        RetentionState(matrix: try transform(matrix), keySum: try keySum.map(transform))
+    }
+}
+
+extension MultiScaleRetention {
+    private var stateShape: [Int] {
+        [configuration.headCount, configuration.keySize, configuration.valueSize]
+    }
+
+    /// Returns zeros: nothing seen yet.
+    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
+        let type = elementType.accumulator
+        let keySum =
+            configuration.normalization == .decayAbsSum
+            ? try Tensor.zeros([batch] + stateShape.dropLast(), type, on: device) : nil
+        return RetentionState(
+            matrix: try Tensor.zeros([batch] + stateShape, type, on: device), keySum: keySum)
+    }
+
+    /// Returns a state of the tensors `memory` and, if this layer keeps one, `key_sum`.
+    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
+        guard let matrix = tensors["memory"] else {
+            throw MixerError.wrongState(expected: "a tensor 'memory'", found: "\(tensors.keys.sorted())")
+        }
+        let state = RetentionState(matrix: matrix, keySum: tensors["key_sum"])
+        guard matrix.rank == 4, Set(tensors.keys).isSubset(of: ["memory", "key_sum"]) else {
+            throw MixerError.wrongState(expected: "[B, \(stateShape)]", found: "\(matrix.shape)")
+        }
+        _ = try checked(state, batch: matrix.size(0))
+        return state
+    }
+
+    /// Returns the state with every key pair of S and z turned by -offset · θ, so that positions may start again lower.
+    public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
+        guard let state = try checked(state, batch: offsets.count), !rotation.isIdentity else { return state }
+        return RetentionState(
+            matrix: try rotation.rebased(state.matrix, by: offsets),
+            keySum: try state.keySum.map { try rotation.rebased($0.unsqueezed(-1), by: offsets).squeezed(-1) }
+        )
+    }
+
+    /// The state as this layer's own, after checking that it fits.
+    private func checked(_ state: (any MixerState)?, batch: Int) throws -> RetentionState? {
+        guard let state else { return nil }
+        guard let state = state as? RetentionState else {
+            throw MixerError.wrongState(expected: "a retention state", found: "\(type(of: state))")
+        }
+        guard Array(state.matrix.shape.dropFirst()) == stateShape else {
+            throw MixerError.wrongState(expected: "[B] + \(stateShape)", found: "\(state.matrix.shape)")
+        }
+        let hasSum = configuration.normalization == .decayAbsSum
+        guard hasSum == (state.keySum != nil),
+            state.keySum.map({ $0.shape == Array(state.matrix.shape.dropLast()) }) ?? true
+        else {
+            throw MixerError.wrongState(
+                expected: hasSum ? "a key sum [B, H, A]" : "no key sum",
+                found: "\(state.keySum?.shape.description ?? "none")")
+        }
+        guard state.matrix.size(0) == batch else {
+            throw MixerError.wrongBatch(expected: batch, found: state.matrix.size(0))
+        }
+        return state
     }
 }

@@ -4,7 +4,7 @@ import RetNetTorch
 /// The retention operator in its equal forms, for queries, keys and values that are already scaled and rotated.
 ///
 /// B batch, H heads, T time, A key size, V value size. q, k [B, H, T, A], v [B, H, T, V], state [B, H, A, V];
-/// one γ a head, 0 < γ ≤ 1, given as ln γ. Outputs are raw numerators: normalisers are applied by the head norm.
+/// one γ per head, 0 < γ ≤ 1, given as ln γ. Outputs are raw numerators: normalizers are applied by the head norm.
 ///
 /// ``definition(_:_:_:state:logGammas:)`` is the specification; the other forms are tested against it.
 public enum Retention {
@@ -58,15 +58,15 @@ public enum Retention {
     ) throws -> Result {
         let type = q.elementType.accumulator
         let gamma = try powers([1], logGammas, type, q.device)
-        var memory = try state ?? zeroState(q, v)
+        var matrix = try state ?? zeroState(q, v)
         var outputs: [Tensor] = []
         for n in 0..<q.size(2) {
             let (query, key) = (try q.sliced(2, n..<n + 1).to(type), try k.sliced(2, n..<n + 1).to(type))
             let value = try v.sliced(2, n..<n + 1).to(type)
-            memory = try memory * gamma + key.transposed(-1, -2).matmul(value)
-            outputs.append(try query.matmul(memory).to(v.elementType))
+            matrix = try matrix * gamma + key.transposed(-1, -2).matmul(value)
+            outputs.append(try query.matmul(matrix).to(v.elementType))
         }
-        return (try Tensor.concatenated(outputs, axis: 2), memory)
+        return (try Tensor.concatenated(outputs, axis: 2), matrix)
     }
 
     /// Parallel inside chunks, recurrent from one chunk to the next (paper equation 7).
@@ -75,17 +75,17 @@ public enum Retention {
     public static func chunkwise(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double], chunkLength: Int
     ) throws -> Result {
-        var memory = state
+        var matrix = state
         var outputs: [Tensor] = []
         for start in stride(from: 0, to: q.size(2), by: chunkLength) {
             let range = start..<Swift.min(start + chunkLength, q.size(2))
             let part = try chunk(
-                q.sliced(2, range), k.sliced(2, range), v.sliced(2, range), state: memory,
+                q.sliced(2, range), k.sliced(2, range), v.sliced(2, range), state: matrix,
                 logGammas: logGammas)
             outputs.append(part.output)
-            memory = part.state
+            matrix = part.state
         }
-        return (try Tensor.concatenated(outputs, axis: 2), try memory.orThrow())
+        return (try Tensor.concatenated(outputs, axis: 2), try matrix.orThrow())
     }
 
     /// One chunk: O_r = ((Q Kᵀ ⊙ D) V)_r + ξ_r Q_r R and R' = γ^L R + Kᵀ diag(ζ) V, ξ_r = γ^(r+1), ζ_s = γ^(L-1-s).
@@ -107,7 +107,7 @@ public enum Retention {
         return (output, next)
     }
 
-    /// Σ_m |(q·kₘ) γ^(n-m)| of every row, [B, H, T]: the normaliser that only the parallel form can compute.
+    /// Returns Σ_m |(q·kₘ) γ^(n-m)| of every row, [B, H, T]: the normalizer that only the parallel form can compute.
     public static func absoluteScoreSums(_ q: Tensor, _ k: Tensor, logGammas: [Double]) throws -> Tensor {
         let type = q.elementType.accumulator
         let decay = try decayMask(length: q.size(2), logGammas, type, q.device)
@@ -137,6 +137,46 @@ public enum Retention {
     static func zeroState(_ q: Tensor, _ v: Tensor) throws -> Tensor {
         try Tensor.zeros(
             [q.size(0), q.size(1), q.size(3), v.size(3)], q.elementType.accumulator, on: q.device)
+    }
+}
+
+extension Retention {
+    /// Computes the same results by the native kernels: what models run.
+    ///
+    /// Parallel is one chunk of the whole length. Recurrent steps without gradients use the fused step, which
+    /// touches the state once; with gradients they use ``recurrent(_:_:_:state:logGammas:)``.
+    public static func fused(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double], form: MixerForm
+    ) throws -> Result {
+        guard q.size(2) > 0 else { throw MixerError.emptySequence }
+        switch form {
+        case .parallel:
+            return try FusedOperators.retention(
+                query: q, key: k, value: v, state: state, logGammas: logGammas, chunkLength: q.size(2))
+        case .chunkwise(let length):
+            return try FusedOperators.retention(
+                query: q, key: k, value: v, state: state, logGammas: logGammas, chunkLength: length)
+        case .recurrent:
+            if gradientsAreEnabled, [q, k, v, state].contains(where: { $0?.requiresGradient == true }) {
+                return try recurrent(q, k, v, state: state, logGammas: logGammas)
+            }
+            return try steps(q, k, v, state: state, logGammas: logGammas)
+        }
+    }
+
+    private static func steps(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double]
+    ) throws -> Result {
+        // One copy at the start keeps the caller's state intact; the steps then work in place.
+        let matrix = try state?.clone().contiguous() ?? zeroState(q, v)
+        var outputs: [Tensor] = []
+        for n in 0..<q.size(2) {
+            let step = try FusedOperators.retentionStep(
+                query: q.selected(2, n), key: k.selected(2, n), value: v.selected(2, n), state: matrix,
+                logGammas: logGammas, inPlace: true)
+            outputs.append(step.output)
+        }
+        return (try Tensor.stacked(outputs, axis: 2), matrix)
     }
 }
 

@@ -14,7 +14,7 @@ public struct ShortConvolution {
     private let weight: Tensor
     private let bias: Tensor?
 
-    /// Declares `weight` [C, W] and, where wanted, `bias` [C]; PyTorch's default for convolutions at first.
+    /// Declares `weight` [C, W] and, optionally, `bias` [C]; PyTorch's default initial values for convolutions.
     public init(
         _ scope: ParameterScope, channels: Int, width: Int, bias: Bool,
         initializer: Initializer = .fanInUniform(scale: 1)
@@ -25,17 +25,17 @@ public struct ShortConvolution {
         self.bias = bias ? try scope.parameter("bias", [channels], .constant(0)) : nil
     }
 
-    /// x [B, T, C] after the inputs of the ring [B, W-1, C] (nil: none) → [B, T, C] and the next ring.
+    /// Convolves x [B, T, C] after the inputs of the ring [B, W-1, C] (nil: none) → [B, T, C] and the next ring.
     public func callAsFunction(_ x: Tensor, ring: Tensor?) throws -> (output: Tensor, ring: Tensor) {
         try FusedOperators.shortConvolution(x, weight: weight, bias: bias, ring: ring)
     }
 
-    /// The ring before the first position.
+    /// Returns the ring before the first position.
     public func initialRing(batch: Int, elementType: ElementType, device: Device) throws -> Tensor {
         try Tensor.zeros([batch, width - 1, channels], elementType.accumulator, on: device)
     }
 
-    /// The same convolution position by position: the specification, outside any kernel.
+    /// Computes the same convolution position by position: the specification, outside any kernel.
     public func definition(_ x: Tensor, ring: Tensor?) throws -> (output: Tensor, ring: Tensor) {
         let type = x.elementType.accumulator
         let past = try ring ?? initialRing(batch: x.size(0), elementType: type, device: x.device)
@@ -46,5 +46,84 @@ public struct ShortConvolution {
             return try bias.map { try sum + $0.to(type) } ?? sum
         }
         return (try Tensor.stacked(outputs, axis: 1), try all.sliced(1, x.size(1)..<all.size(1)))
+    }
+}
+
+/// A short convolution before a mixer, for architectures that have none of their own.
+public struct ConvolvedMixer: TokenMixer {
+    private let convolution: ShortConvolution
+    private let mixer: any TokenMixer
+
+    /// The mixer behind the convolution.
+    public init(convolution: ShortConvolution, mixer: any TokenMixer) {
+        self.convolution = convolution
+        self.mixer = mixer
+    }
+
+    /// The name of the mixer itself.
+    public var name: String { mixer.name }
+
+    /// Returns the reason of the mixer itself.
+    public func unsupportedReason(for form: MixerForm) -> String? { mixer.unsupportedReason(for: form) }
+
+    /// Returns mixer(convolution(x)).
+    public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
+        -> (output: Tensor, state: any MixerState)
+    {
+        let previous = try own(state)
+        let (convolved, ring) = try convolution(x, ring: previous?.ring)
+        let (output, next) = try mixer(convolved, state: previous?.inner, pass)
+        return (output, ConvolvedState(ring: ring, inner: next))
+    }
+
+    /// Returns a ring of zeros and the mixer's own initial state.
+    public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
+        ConvolvedState(
+            ring: try convolution.initialRing(batch: batch, elementType: elementType, device: device),
+            inner: try mixer.initialState(batch: batch, elementType: elementType, device: device))
+    }
+
+    /// Returns the mixer's state moved back; the ring has no positions.
+    public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
+        guard let state = try own(state) else { return state }
+        return ConvolvedState(ring: state.ring, inner: try mixer.rebased(state.inner, by: offsets))
+    }
+
+    /// Returns a state of `convolution_ring` and the mixer's own tensors.
+    public func state(from tensors: [String: Tensor]) throws -> any MixerState {
+        var rest = tensors
+        guard let ring = rest.removeValue(forKey: ConvolvedState.ringName),
+            ring.rank == 3, ring.size(1) == convolution.width - 1, ring.size(2) == convolution.channels
+        else {
+            throw MixerError.wrongState(
+                expected:
+                    "'\(ConvolvedState.ringName)' [B, \(convolution.width - 1), \(convolution.channels)]",
+                found: "\(tensors.mapValues(\.shape))")
+        }
+        return ConvolvedState(ring: ring, inner: try mixer.state(from: rest))
+    }
+
+    private func own(_ state: (any MixerState)?) throws -> ConvolvedState? {
+        guard let state else { return nil }
+        guard let state = state as? ConvolvedState else {
+            throw MixerError.wrongState(
+                expected: "a state with a convolution ring", found: "\(type(of: state))")
+        }
+        return state
+    }
+}
+
+/// The last inputs of a convolution and the state of the mixer behind it.
+struct ConvolvedState: MixerState {
+    static let ringName = "convolution_ring"
+
+    var ring: Tensor
+    var inner: any MixerState
+
+    var tensors: [(name: String, tensor: Tensor)] { [(Self.ringName, ring)] + inner.tensors }
+    var growingAxes: [String: Int] { inner.growingAxes }
+
+    func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> ConvolvedState {
+        ConvolvedState(ring: try transform(ring), inner: try inner.mapTensors(transform))
     }
 }

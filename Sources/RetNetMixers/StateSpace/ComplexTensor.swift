@@ -13,24 +13,24 @@ public struct ComplexTensor {
         self.imaginary = imaginary
     }
 
-    /// From planes along an axis of size 2, which disappears.
+    /// Numbers of planes along an axis of size 2, which disappears.
     init(planes: Tensor, axis: Int) throws {
         real = try planes.selected(axis, 0)
         imaginary = try planes.selected(axis, 1)
     }
 
-    /// The planes along a new axis of size 2.
+    /// Returns the planes along a new axis of size 2.
     func planes(axis: Int) throws -> Tensor { try Tensor.stacked([real, imaginary], axis: axis) }
 
-    /// Real parts, then imaginary parts along the last axis.
+    /// Returns real parts, then imaginary parts along the last axis.
     func joined() throws -> Tensor { try Tensor.concatenated([real, imaginary], axis: -1) }
 
-    /// Both parts transformed.
+    /// Returns the numbers with both parts transformed.
     func map(_ transform: (Tensor) throws -> Tensor) throws -> ComplexTensor {
         ComplexTensor(real: try transform(real), imaginary: try transform(imaginary))
     }
 
-    /// The size of an axis; negative axes count from the end.
+    /// Returns the size of an axis; negative axes count from the end.
     func size(_ axis: Int) -> Int { real.size(axis) }
 
     static func + (a: ComplexTensor, b: ComplexTensor) throws -> ComplexTensor {
@@ -52,14 +52,14 @@ public struct ComplexTensor {
             imaginary: try (a.imaginary * b.real - a.real * b.imaginary) / scale)
     }
 
-    /// e^z.
+    /// Returns e^z.
     func exponential() throws -> ComplexTensor {
         let magnitude = try real.exp()
         return ComplexTensor(
             real: try magnitude * imaginary.cos(), imaginary: try magnitude * imaginary.sin())
     }
 
-    /// e^z - 1, precise near 0: (e^x - 1) cos y - 2 sin²(y/2) + i e^x sin y.
+    /// Returns e^z - 1, precise near 0: (e^x - 1) cos y - 2 sin²(y/2) + i e^x sin y.
     func exponentialMinusOne() throws -> ComplexTensor {
         let half = try (imaginary * 0.5).sin()
         return ComplexTensor(

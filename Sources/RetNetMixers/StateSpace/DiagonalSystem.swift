@@ -1,10 +1,10 @@
 import RetNetTorch
 
-/// A discrete diagonal state space for each of C channels, M complex modes a channel, conjugates folded.
+/// A discrete diagonal state space for each of C channels, M complex modes per channel, conjugates folded.
 ///
 ///     x_t = Ā x_{t-1} + B̄ u_t,   y_t = 2 Re(C x_t) + D u_t
 ///
-/// Everything is float64 whatever the type of models: a float32 phase is off by 0.01 rad after 16 384 steps of a
+/// Everything is float64 in models of every type: a float32 phase is off by 0.01 rad after 16 384 steps of a
 /// fast mode. The tables are small; they are narrowed where they meet sequences.
 public struct DiagonalSystem {
     /// ln Ā [C, M]; its real part is negative.
@@ -60,7 +60,7 @@ public struct DiagonalSystem {
     private static func logBilinear(_ w: ComplexTensor, _ denominator: ComplexTensor) throws -> ComplexTensor
     {
         let squares = try denominator.real * denominator.real + denominator.imaginary * denominator.imaginary
-        // A mode that is gone after one step would have the logarithm of 0.
+        // A mode that vanishes in one step would have the logarithm of 0.
         let excess = try (w.real * 4 / squares).maximum(-1 + 1e-15)
         let modulus = try w.real * w.real + w.imaginary * w.imaginary
         return ComplexTensor(
@@ -72,7 +72,7 @@ public struct DiagonalSystem {
     /// M, the number of complex modes of a channel.
     public var modeCount: Int { logTransition.size(1) }
 
-    /// Ā^e for every exponent, [C, E, M].
+    /// Returns Ā^e for every exponent, [C, E, M].
     func powers(_ exponents: [Double]) throws -> ComplexTensor {
         let z = logTransition
         let steps = try Tensor.from(exponents, [1, exponents.count, 1]).to(
@@ -80,19 +80,19 @@ public struct DiagonalSystem {
         return try (z.map { try $0.unsqueezed(1) } * steps).exponential()
     }
 
-    /// Ā [C, M].
+    /// Returns Ā [C, M].
     func transition() throws -> ComplexTensor { try logTransition.exponential() }
 
-    /// The filters K_l = 2 Re(C B̄ Ā^l), l = 0 ..< length, without D: [C, L].
+    /// Returns the filters K_l = 2 Re(C B̄ Ā^l), l = 0 ..< length, without D: [C, L].
     public func kernel(length: Int, _ type: ElementType) throws -> Tensor {
         let weights = try (readout * input).map { try $0.unsqueezed(1) }
         return try evaluate(weights, length: length, type).squeezed(1)
     }
 
-    /// 2 Re Σ_m w_m Ā_m^l for weights [C, G, M], l = 0 ..< length: [C, G, L].
+    /// Returns 2 Re Σ_m w_m Ā_m^l for weights [C, G, M], l = 0 ..< length: [C, G, L].
     ///
     /// With l = a R + r the sum is a product of matrices of 2M columns, Ā^(aR) on one side and Ā^r on the other:
-    /// about 2√L exponentials a mode instead of L.
+    /// about 2√L exponentials per mode instead of L.
     func evaluate(_ weights: ComplexTensor, length: Int, _ type: ElementType) throws -> Tensor {
         let (channels, groups) = (weights.size(0), weights.size(1))
         let (outer, inner) = Self.split(length, groups: groups)
@@ -106,7 +106,7 @@ public struct DiagonalSystem {
         return try product.reshaped([channels, groups, outer * inner]).sliced(2, 0..<length)
     }
 
-    /// Σ_t Ā^(T-1-t) u_t for sequences u [C, G, T], without B̄: [C, G, M] in the type of u.
+    /// Returns Σ_t Ā^(T-1-t) u_t for sequences u [C, G, T], without B̄: [C, G, M] in the type of u.
     func absorb(_ u: Tensor) throws -> ComplexTensor {
         let (channels, groups, length) = (u.size(0), u.size(1), u.size(2))
         let type = u.elementType
@@ -126,7 +126,7 @@ public struct DiagonalSystem {
         return try (ComplexTensor(planes: sums, axis: 3) * coarse).map { try $0.sum([2]) }
     }
 
-    /// Sizes of the two factors of a length such that both tables are small.
+    /// Returns the sizes of two factors of a length such that both tables are small.
     private static func split(_ length: Int, groups: Int) -> (outer: Int, inner: Int) {
         let balanced = Int((Double(length) * Double(groups)).squareRoot().rounded(.up))
         let inner = min(length, max(1, balanced))

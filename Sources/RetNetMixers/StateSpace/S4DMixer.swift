@@ -1,7 +1,7 @@
 import RetNetLayers
 import RetNetTorch
 
-/// A layer of diagonal state spaces (S4D, arXiv 2206.11893): one linear recurrence a channel, no look at the tokens.
+/// A layer of diagonal state spaces (S4D, arXiv 2206.11893): one linear recurrence per channel, the same for all tokens.
 ///
 ///     glu:    y = a ⊙ σ(b),   a, b = W GELU(S4D(x)) + bias
 ///     gated:  y = W_out (swish(W_gate x) ⊙ S4D(W_in x))
@@ -42,7 +42,7 @@ public struct S4DMixer: TokenMixer {
             initializer: writing)
     }
 
-    /// x [B, T, D] → [B, T, D] and the state after the last position.
+    /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
@@ -83,20 +83,39 @@ public struct S4DMixer: TokenMixer {
             return try StateSpace.steps(u, steps, state: state)
         }
     }
+}
 
-    // MARK: State
+// MARK: State
 
+/// The state of diagonal state spaces: M complex modes for each channel.
+public struct S4DState: MixerState {
+    /// x [B, C, 2, M], real and imaginary parts in float32 (float64 in float64 models).
+    public let modes: Tensor
+
+    /// A state of given values.
+    public init(modes: Tensor) { self.modes = modes }
+
+    /// `modes`.
+    public var tensors: [(name: String, tensor: Tensor)] { [("modes", modes)] }
+
+    /// Returns the state with transformed tensors.
+    public func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> S4DState {
+        S4DState(modes: try transform(modes))
+    }
+}
+
+extension S4DMixer {
     private var stateShapes: [(name: String, shape: [Int])] {
         [("modes", [configuration.channelCount, 2, configuration.stateSize / 2])]
     }
 
-    /// Zeros: nothing seen yet.
+    /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         S4DState(
             modes: try Tensor.zeros([batch] + stateShapes[0].shape, elementType.accumulator, on: device))
     }
 
-    /// A state from `modes`.
+    /// Returns a state of `modes`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         S4DState(modes: try StateTensors.ordered(tensors, stateShapes)[0])
     }

@@ -2,7 +2,7 @@ import RetNetTorch
 
 /// Diagonal state spaces (S4D, arXiv 2206.11893) over sequences, in their equal forms.
 ///
-/// B batch, T time, C channels, M complex modes a channel. u [B, T, C], state [B, C, 2, M]: real and imaginary
+/// B batch, T time, C channels, M complex modes per channel. u [B, T, C], state [B, C, 2, M]: real and imaginary
 /// parts of x, float32 (float64 for float64 inputs), nil for zeros. Outputs [B, T, C] have the state's type.
 ///
 /// ``definition(_:_:state:)`` is the specification; the other forms are tested against it.
@@ -110,7 +110,7 @@ public enum StateSpace {
         return (try Tensor.stacked(outputs, axis: 1), try x.planes(axis: 2))
     }
 
-    /// The same without gradients by a native step, from tables that ``stepTables(_:_:)`` makes; for the CPU.
+    /// Computes the same without gradients by a native step, from tables that ``stepTables(_:_:)`` makes; for the CPU.
     static func steps(_ u: Tensor, _ tables: [Tensor], state: Tensor?) throws -> Result {
         let type = tables[0].elementType
         // One copy at the start keeps the caller's state intact; the steps then work in place.
@@ -134,14 +134,14 @@ public enum StateSpace {
 
     // MARK: Parts
 
-    /// The state's modes as [B, C, M].
+    /// Returns the state's modes as [B, C, M].
     private static func modes(_ state: Tensor?, _ u: Tensor, _ system: DiagonalSystem, _ type: ElementType)
         throws -> ComplexTensor
     {
         try ComplexTensor(planes: (state ?? zeros(u, system)).to(type), axis: 2)
     }
 
-    /// C Ā, by which a state entering a piece counts at its first position: [C, 1, M].
+    /// Returns C Ā, by which a state entering a piece counts at its first position: [C, 1, M].
     private static func fading(_ system: DiagonalSystem, _ type: ElementType) throws -> ComplexTensor {
         try narrow(system.readout * system.transition(), type)
     }

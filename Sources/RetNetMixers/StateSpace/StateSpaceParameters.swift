@@ -19,7 +19,7 @@ struct StateSpaceParameters {
     /// Δ is drawn log-uniformly between these.
     static let stepRange = 1e-3...1e-1
 
-    /// Declares them as drawn by the papers: C complex normal of unit variance, B = 1, D normal.
+    /// Declares them with the papers' initial values: C complex normal of unit variance, B = 1, D normal.
     init(
         _ scope: ParameterScope, channelCount: Int, stateSize: Int, initialization: StateSpaceInitialization,
         discretization: Discretization, trainsInput: Bool
@@ -43,10 +43,10 @@ struct StateSpaceParameters {
         skip = try scope.parameter("skip", [channelCount], .normal(standardDeviation: 1))
     }
 
-    /// Everything that a system depends on.
+    /// All parameters of the system.
     var weights: [Tensor] { [logStep, logDecay, frequency] + (input.map { [$0] } ?? []) + [readout, skip] }
 
-    /// The discrete system, differentiable with respect to the parameters.
+    /// Returns the discrete system, differentiable with respect to the parameters.
     func system() throws -> DiagonalSystem {
         try DiagonalSystem(
             logStep: logStep, logDecay: logDecay, frequency: frequency,
@@ -54,6 +54,38 @@ struct StateSpaceParameters {
             readout: ComplexTensor(planes: readout, axis: 2), skip: skip, discretization: discretization)
     }
 
-    /// Whether a graph is being recorded through the parameters.
+    /// True if a graph is being recorded through the parameters.
     var areRecorded: Bool { gradientsAreEnabled && weights.contains(where: \.requiresGradient) }
+}
+
+/// Tables computed from weights, kept until a byte of the weights changes.
+///
+/// Decoding steps would otherwise compute the same tables for every token. A fingerprint of the bytes of the weights
+/// detects every change; off the CPU there is none, and nothing is kept.
+final class DerivedTables {
+    private struct Kept {
+        var fingerprint: UInt64
+        var size: Int
+        var type: ElementType
+        var tables: [Tensor]
+    }
+    private var kept: Kept?
+    private let lock = NSLock()
+
+    /// Returns the tables for weights, at least of a size and exactly of a type; made without gradients.
+    func callAsFunction(_ weights: [Tensor], size: Int, _ type: ElementType, _ make: () throws -> [Tensor])
+        throws
+        -> [Tensor]
+    {
+        guard weights.allSatisfy({ $0.device == .cpu }) else { return try withoutGradients(make) }
+        let fingerprint = try Tensor.fingerprint(of: weights)
+        lock.lock()
+        defer { lock.unlock() }
+        if let kept, kept.fingerprint == fingerprint, kept.size >= size, kept.type == type {
+            return kept.tables
+        }
+        let tables = try withoutGradients(make)
+        kept = Kept(fingerprint: fingerprint, size: size, type: type, tables: tables)
+        return tables
+    }
 }

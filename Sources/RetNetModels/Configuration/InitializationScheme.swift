@@ -81,7 +81,7 @@ struct ModelInitializers {
 
     init(_ configuration: LanguageModelConfiguration) {
         let depth = Double(configuration.layerCount)
-        var outputGain: Double?
+        var outputGains: [MixerConfiguration.Kind: Double] = [:]
         var depthFactor = configuration.deepNorm ? pow(8 * depth, -0.25) : 1
         switch configuration.initialization {
         case .normal(let deviation):
@@ -96,7 +96,7 @@ struct ModelInitializers {
             break
         case .torchscale2023:
             // July 2023: W_O with gain 1, and the sub-LN factor √ln(2L), which later releases dropped.
-            outputGain = 1
+            outputGains = [.retention: 1]
             if configuration.pattern.contains(where: \.feedForward.subNorm) {
                 depthFactor *= log(2 * depth).squareRoot()
             }
@@ -104,7 +104,7 @@ struct ModelInitializers {
             // The paper follows DeepNet, with a plain residual: β = (8L)^-¼ (inferred; it gives no formula).
             depthFactor = pow(8 * depth, -0.25)
         }
-        mixer = MixerInitialization(depthFactor: depthFactor, retentionOutputGain: outputGain)
+        mixer = MixerInitialization(depthFactor: depthFactor, outputGains: outputGains)
         feedForward = .fanInUniform(scale: depthFactor)
         feedForwardGate = .fanInUniform(scale: 1)
         embedding = .normal(standardDeviation: pow(Double(configuration.hiddenSize), -0.5))

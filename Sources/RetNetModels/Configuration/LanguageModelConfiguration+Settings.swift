@@ -134,7 +134,7 @@ extension LanguageModelConfiguration: SettingsRepresentable {
         guard sequence.positions == .tokens, sequence.stride > 1 else { return }
         for layer in sequence.layers(of: layerCount).map(Array.init) ?? [] {
             let mixer = self.layer(layer).mixer
-            guard !mixer.architecture.honoursPositionStride else { continue }
+            guard !mixer.architecture.honorsPositionStride else { continue }
             place.reportContradiction(
                 "positions", "'\(mixer.kind.rawValue)' counts only what it sees: take positions: anchors")
             return

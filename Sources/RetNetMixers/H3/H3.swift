@@ -1,6 +1,6 @@
 import RetNetTorch
 
-/// The memory of H3 (arXiv 2212.14052, appendix): queries, keys and values under a diagonal state space a head.
+/// The operator of H3 (arXiv 2212.14052, appendix): queries, keys and values under one diagonal state space per head.
 ///
 ///     y_t[b] = Σ_a q_t[a] S_t[a, b],   S[a, b] = SSM_h(k[a] v[b]) + D_h k[a] v[b]
 ///
@@ -12,7 +12,7 @@ import RetNetTorch
 /// imaginary ones, for every pair (a, b); float32 (float64 for float64 inputs), nil for zeros.
 ///
 /// ``definition(_:_:_:_:state:)`` is the specification; the other forms are tested against it.
-public enum H3Memory {
+public enum H3 {
     /// Outputs and the state after the last position.
     public typealias Result = (output: Tensor, state: Tensor)
 
@@ -41,8 +41,8 @@ public enum H3Memory {
             }
             let product = try row(k).unsqueezed(-1) * row(v).unsqueezed(-2)
             x = try transition * x + input * product.unsqueezed(2)
-            let memory = try (readout * x).real.sum([2]) * 2 + skip * product
-            let y = try (row(q).unsqueezed(-1) * memory).sum([2])
+            let sums = try (readout * x).real.sum([2]) * 2 + skip * product
+            let y = try (row(q).unsqueezed(-1) * sums).sum([2])
             outputs.append(try y.reshaped([batch, heads * size]))
         }
         let final = try x.planes(axis: 2).reshaped([batch, heads, 2 * modes, size * size])
@@ -68,17 +68,17 @@ public enum H3Memory {
         return try FusedOperators.diagonalHeads(query: q, key: k, value: v, tables: tables, state: state)
     }
 
-    /// The rows of a block of a chunk: tables of powers stay this small however long chunks are.
-    private static let blockLength = 128
+    /// The rows of a piece of a chunk: tables of powers stay this small however long chunks are.
+    private static let pieceLength = 128
 
     private static func tables(_ system: DiagonalSystem, chunkLength: Int, _ type: ElementType) throws
         -> FusedOperators.DiagonalTables
     {
-        let block = min(chunkLength, blockLength)
-        let powers = try system.powers((0...block).map(Double.init))
+        let piece = min(chunkLength, pieceLength)
+        let powers = try system.powers((0...piece).map(Double.init))
         let read =
-            try powers.map { try $0.sliced(1, 1..<block + 1) } * system.readout.map { try $0.unsqueezed(1) }
-        let write = try powers.map { try $0.sliced(1, 0..<block) } * system.input.map { try $0.unsqueezed(1) }
+            try powers.map { try $0.sliced(1, 1..<piece + 1) } * system.readout.map { try $0.unsqueezed(1) }
+        let write = try powers.map { try $0.sliced(1, 0..<piece) } * system.input.map { try $0.unsqueezed(1) }
         return FusedOperators.DiagonalTables(
             taps: try taps(system, length: chunkLength, type),
             read: try ComplexTensor(real: read.real * 2, imaginary: read.imaginary * -2).joined().to(type),
@@ -117,15 +117,15 @@ public enum H3Memory {
                 batch, heads, size * size,
             ])
             x = try x + (alpha * x + input * product.unsqueezed(2))
-            let memory = try (readout * x).real.sum([2]) * 2 + skip * product
-            let y = try row(q).unsqueezed(-2).matmul(memory.reshaped([batch, heads, size, size]))
+            let sums = try (readout * x).real.sum([2]) * 2 + skip * product
+            let y = try row(q).unsqueezed(-2).matmul(sums.reshaped([batch, heads, size, size]))
             outputs.append(try y.reshaped([batch, heads * size]).to(q.elementType))
         }
         let final = try x.planes(axis: 2).reshaped([batch, heads, 2 * modes, size * size])
         return (try Tensor.stacked(outputs, axis: 1), final)
     }
 
-    /// The same without gradients by a native step, from tables that ``stepTables(_:_:)`` makes; for the CPU.
+    /// Computes the same without gradients by a native step, from tables that ``stepTables(_:_:)`` makes; for the CPU.
     static func steps(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, _ tables: [Tensor], state: Tensor?, modeCount: Int
     )
@@ -158,5 +158,71 @@ public enum H3Memory {
         return try Tensor.zeros(
             [q.size(0), system.channelCount, 2 * system.modeCount, size * size], q.elementType.accumulator,
             on: q.device)
+    }
+}
+
+extension H3 {
+    /// Computes the chunkwise form by tensor operations, on devices and types without the native operator.
+    static func expanded(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem, state: Tensor?, chunkLength: Int
+    ) throws -> Result {
+        var current = try state ?? zeroState(q, system)
+        var outputs: [Tensor] = []
+        for start in stride(from: 0, to: q.size(1), by: chunkLength) {
+            let range = start..<Swift.min(start + chunkLength, q.size(1))
+            let part = try chunk(
+                q.sliced(1, range), k.sliced(1, range), v.sliced(1, range), system, state: current)
+            outputs.append(part.output)
+            current = part.state
+        }
+        return (try Tensor.concatenated(outputs, axis: 1), current)
+    }
+
+    private static func chunk(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem, state: Tensor
+    ) throws -> Result {
+        let type = q.elementType.accumulator
+        let (heads, modes) = (system.channelCount, system.modeCount)
+        let (batch, length, size) = (q.size(0), q.size(1), q.size(2) / heads)
+        func split(_ x: Tensor) throws -> Tensor {
+            try x.to(type).reshaped([batch, length, heads, size]).permuted([0, 2, 1, 3])
+        }
+        let (query, key, value) = (try split(q), try split(k), try split(v))
+        let scores = try query.matmul(key.transposed(-1, -2)) * toeplitz(system, length: length, type)
+        var output = try scores.matmul(value)
+        let powers = try system.powers((0...length).map(Double.init))
+        let read =
+            try powers.map { try $0.sliced(1, 1..<length + 1) } * system.readout.map { try $0.unsqueezed(1) }
+        let rows = try ComplexTensor(real: read.real * 2, imaginary: read.imaginary * -2).joined().to(type)
+        let sums = try rows.matmul(state.to(type)).reshaped([batch, heads, length, size, size])
+        output = try output + query.unsqueezed(-2).matmul(sums).squeezed(-2)
+        let write =
+            try powers.map { try $0.sliced(1, 0..<length).flipped(1) }
+            * system.input.map { try $0.unsqueezed(1) }
+        let products = try (key.unsqueezed(-1) * value.unsqueezed(-2)).reshaped([
+            batch, heads, length, size * size,
+        ])
+        let written = try write.joined().to(type).transposed(-1, -2).matmul(products)
+        let power = try powers.map {
+            try $0.sliced(1, length..<length + 1).to(type).reshaped([1, heads, modes, 1])
+        }
+        let before = try ComplexTensor(
+            planes: state.to(type).reshaped([batch, heads, 2, modes, size * size]), axis: 2)
+        let kept = try (before * power).planes(axis: 2).reshaped(written.shape)
+        let merged = try output.permuted([0, 2, 1, 3]).reshaped([batch, length, heads * size])
+        return (try merged.to(q.elementType), try written + kept)
+    }
+
+    /// K_(r-s) for s ≤ r and 0 elsewhere, with D on the diagonal: [H, T, T].
+    private static func toeplitz(_ system: DiagonalSystem, length: Int, _ type: ElementType) throws -> Tensor
+    {
+        let kernel = try system.kernel(length: length, type)
+        let position = try Tensor.range(to: Double(length), .float32, on: kernel.device)
+        let distance = try position.unsqueezed(1) - position.unsqueezed(0)
+        let future = try distance.isLess(than: 0)
+        let indices = try distance.maximum(0).to(.int64).reshaped([length * length])
+        let table = try kernel.indexSelected(1, indices).reshaped([system.channelCount, length, length])
+        let diagonal = try distance.isEqual(to: 0).to(type) * system.skip.to(type).reshaped([-1, 1, 1])
+        return try table.maskFilled(future, 0) + diagonal
     }
 }
