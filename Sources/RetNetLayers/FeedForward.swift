@@ -1,28 +1,41 @@
 import RetNetTorch
 
+/// A position-wise layer: every token is transformed independently of all others.
+public protocol FeedForwardLayer {
+    /// The names of the auxiliary losses that a training pass adds, in order.
+    var auxiliaryLossNames: [String] { get }
+    /// Maps x [B, T, D] → [B, T, D].
+    func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor
+}
+
+extension FeedForwardLayer {
+    /// None.
+    public var auxiliaryLossNames: [String] { [] }
+}
+
 /// The position-wise feed-forward: down(act(up x)), or the gated down(act(up x) · gate x).
-public struct FeedForward {
+public struct FeedForward: FeedForwardLayer {
     /// Sizes and choices.
     public struct Options {
         /// D.
         public var hiddenSize: Int
         /// F.
         public var innerSize: Int
-        /// Whether there is a linear branch that multiplies the activated one (GLU).
+        /// True if there is a linear branch that multiplies the activated one (GLU).
         public var isGated: Bool
         /// The activation of `up`.
         public var activation: FusedOperators.Activation
-        /// Whether the projections have biases.
+        /// True if the projections have biases.
         public var biases: Bool
         /// A norm over the inner width before `down`, as kind and epsilon (torchscale's sub-LN).
         public var subNorm: (kind: FusedOperators.NormKind, epsilon: Double)?
         /// Dropout after the activation.
         public var activationDropout: Double
-        /// First values of `up` and `down`.
+        /// The initial values of `up` and `down`.
         public var initializer: Initializer
-        /// First values of `gate`, which torchscale's depth scaling never reaches.
+        /// The initial values of `gate`, to which torchscale's depth scaling does not apply.
         public var gateInitializer: Initializer
-        /// First values of `down` where they are others than those of `up`.
+        /// The initial values of `down`; nil for those of `up`.
         public var downInitializer: Initializer?
 
         /// All choices.
@@ -71,7 +84,7 @@ public struct FeedForward {
             initializer: options.downInitializer ?? options.initializer)
     }
 
-    /// x [B, T, D] → [B, T, D].
+    /// Maps x [B, T, D] → [B, T, D].
     public func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         var inner = try FusedOperators.gatedActivation(
             try up(x), try gate?(x), activation: options.activation)

@@ -1,7 +1,7 @@
 import Foundation
 import RetNetTorch
 
-/// How a parameter's first values are drawn; matrices are [out, in].
+/// The distribution of a parameter's initial values; matrices are [out, in].
 public enum Initializer: Sendable, Equatable {
     /// U(-s, s) with s = gain · √(6 / (fanIn + fanOut)).
     case xavierUniform(gain: Double)
@@ -19,12 +19,12 @@ public enum Initializer: Sendable, Equatable {
     case values([Double])
     /// An orthogonal matrix times a gain: orthonormal rows, or columns where there are fewer of them.
     case orthogonal(gain: Double)
-    /// ln U(low, high), at least ln 1e-4: logarithms of rates of decay.
+    /// ln U(low, high), at least ln 1e-4: logarithms of decay rates.
     case logarithmOfUniform(from: Double, to: Double)
-    /// What a softplus turns into e^U(ln low, ln high), at least 1e-4: biases of step sizes.
+    /// The inverse softplus of e^U(ln low, ln high), at least 1e-4: biases of step sizes.
     case inverseSoftplusOfLogUniform(from: Double, to: Double)
 
-    /// The same distribution, wider or narrower by a factor; rates and step sizes stay as they are.
+    /// Returns the same distribution, scaled by a factor; rates and step sizes stay as they are.
     public func scaled(by factor: Double) -> Initializer {
         switch self {
         case .xavierUniform(let gain): .xavierUniform(gain: gain * factor)
@@ -62,7 +62,7 @@ public enum Initializer: Sendable, Equatable {
             let count = shape.reduce(1, *)
             guard !values.isEmpty, count % values.count == 0 else {
                 throw TorchError(
-                    kind: .value, message: "\(values.count) first values do not fill the shape \(shape)")
+                    kind: .value, message: "\(values.count) initial values do not fill the shape \(shape)")
             }
             let all = (0..<count / values.count).flatMap { _ in values }
             return try Tensor.from(all, shape)
@@ -81,7 +81,7 @@ public enum Initializer: Sendable, Equatable {
         }
     }
 
-    /// Standard normal values, drawn again while they are beyond ±2.
+    /// Returns standard normal values, drawn again while they are beyond ±2.
     private static func cutNormal(_ shape: [Int], _ generator: Generator) throws -> Tensor {
         var values = try generator.normal(shape)
         while values.elementCount > 0, try values.abs().max().item() > 2 {

@@ -8,17 +8,17 @@ public final class ParameterStore {
         public let name: String
         /// The values, trained in place.
         public let tensor: Tensor
-        /// Whether weight decay applies (matrices; not norms, biases or embeddings).
+        /// True if weight decay applies (matrices; not norms, biases or embeddings).
         public let decays: Bool
-        /// The largest learning rate that the parameter bears; nil for the run's own.
+        /// The largest learning rate of the parameter; nil for no limit of its own.
         public let maximumLearningRate: Double?
     }
 
-    /// Where the values of new parameters come from.
+    /// The origin of the values of new parameters.
     public enum Source {
-        /// Drawn from each parameter's initialiser; the draw depends on the seed and the name alone.
+        /// Drawn from each parameter's initializer; the draw depends on the seed and the name alone.
         case random(seed: UInt64)
-        /// Read from elsewhere, a checkpoint for example; the closure gets name and expected shape.
+        /// Read by a closure of name and expected shape, from a checkpoint for example.
         case provided((_ name: String, _ shape: [Int]) throws -> Tensor)
         /// None: every parameter is a view of a single zero, so that names and shapes are known at no cost.
         case shapes
@@ -65,12 +65,12 @@ public final class ParameterStore {
         return store.entries.map { ($0.name, $0.tensor.shape) }
     }
 
-    /// Makes every parameter require gradients, or none.
+    /// Makes all parameters require gradients, or none.
     public func setRequiresGradient(_ enabled: Bool) throws {
         for entry in entries { try entry.tensor.requiringGradient(enabled) }
     }
 
-    /// Forgets all accumulated gradients.
+    /// Clears all accumulated gradients.
     public func clearGradients() throws {
         for entry in entries { try entry.tensor.clearGradient() }
     }
@@ -80,7 +80,9 @@ public final class ParameterStore {
         maximumLearningRate: Double?
     ) throws -> Tensor {
         guard indices[name] == nil else {
-            throw TorchError(kind: .value, message: "the parameter '\(name)' is declared twice")
+            throw TorchError(
+                kind: .value,
+                message: "the parameter '\(name)' is declared twice; give each layer a scope of its own")
         }
         let tensor: Tensor
         switch source {
@@ -113,4 +115,34 @@ public final class ParameterStore {
         for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         return hash
     }
+}
+
+/// A name prefix within a ``ParameterStore``; layers declare their parameters in one.
+public struct ParameterScope {
+    let store: ParameterStore
+    let prefix: String
+
+    /// Returns the scope for a part of this layer.
+    public func scope(_ name: String) -> ParameterScope {
+        ParameterScope(store: store, prefix: prefix + name + ".")
+    }
+
+    /// Declares a parameter and returns its values.
+    ///
+    /// The initializer is only evaluated by a store that draws initial values. Weight decay applies if `decays`, by
+    /// default to everything with two or more axes. Parameters that drive exponentials of the whole sequence may
+    /// have a `maximumLearningRate`.
+    public func parameter(
+        _ name: String, _ shape: [Int], _ initializer: @autoclosure () throws -> Initializer,
+        decays: Bool? = nil, maximumLearningRate: Double? = nil
+    ) throws -> Tensor {
+        try store.declare(
+            prefix + name, shape: shape, initializer: initializer, decays: decays ?? (shape.count > 1),
+            maximumLearningRate: maximumLearningRate)
+    }
+
+    /// The element type of the store's parameters.
+    public var elementType: ElementType { store.elementType }
+    /// The device of the store's parameters.
+    public var device: Device { store.device }
 }

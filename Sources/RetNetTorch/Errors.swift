@@ -1,9 +1,9 @@
 import CRetNetTorch
 import Foundation
 
-/// A failure inside LibTorch, or arguments that it refused.
+/// A failure inside LibTorch, or arguments that it rejected.
 public struct TorchError: Error, Equatable, CustomStringConvertible, LocalizedError {
-    /// What went wrong, in kinds that a program can tell apart.
+    /// The kinds of failure that a program can distinguish.
     public enum Kind: Int32, Sendable {
         case outOfMemory = 1
         case index, value, type, notImplemented, libtorch, other
@@ -20,10 +20,10 @@ public struct TorchError: Error, Equatable, CustomStringConvertible, LocalizedEr
         self.message = message
     }
 
-    /// One sentence for people.
+    /// The error in one sentence.
     public var description: String {
         switch kind {
-        case .outOfMemory: "out of memory: \(message). Use a smaller batch, length or model"
+        case .outOfMemory: "out of memory: \(message); use a smaller batch, length or model"
         default: message
         }
     }
@@ -36,20 +36,33 @@ public enum DeviceError: Error, Equatable, CustomStringConvertible, LocalizedErr
     case unknown(String)
     case unavailable(String, reason: String)
 
-    /// One sentence for people.
+    /// The error in one sentence.
     public var description: String {
         switch self {
         case .unknown(let text):
             "unknown device '\(text)': use auto, cpu, cuda, cuda:N or mps"
         case .unavailable(let device, let reason):
-            "device '\(device)' cannot be used here: \(reason). Use --device cpu, or run `retnet doctor`"
+            "device '\(device)' cannot be used here: \(reason); use the device 'cpu'"
         }
     }
     /// The same text as ``description``.
     public var errorDescription: String? { description }
 }
 
-/// The one place where a native status becomes a Swift error.
+/// A mismatch between the release of LibTorch at run time and at build time.
+public struct VersionMismatch: Error, CustomStringConvertible {
+    /// The version compiled against.
+    public let built: String
+    /// The version loaded.
+    public let loaded: String
+    /// The error in one sentence.
+    public var description: String {
+        "this program was built against LibTorch \(built) but loaded \(loaded): rebuild with `make build`, or set"
+            + " LIBTORCH to the version it was built against"
+    }
+}
+
+/// Throws the Swift error of a native status; the only place where one becomes the other.
 @inline(__always)
 func check(_ status: ct_status) throws {
     if status != 0 { throw failure(status) }

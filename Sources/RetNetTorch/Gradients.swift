@@ -10,7 +10,7 @@ public func withGradients<R>(_ body: () throws -> R) rethrows -> R {
     try settingGradients(true, body)
 }
 
-/// Whether operations on this thread record a graph.
+/// True if operations on this thread record a graph.
 public var gradientsAreEnabled: Bool { ct_gradients_enabled() }
 
 private func settingGradients<R>(_ enabled: Bool, _ body: () throws -> R) rethrows -> R {
@@ -21,27 +21,27 @@ private func settingGradients<R>(_ enabled: Bool, _ body: () throws -> R) rethro
 }
 
 extension Tensor {
-    /// Whether gradients with respect to this tensor are wanted.
+    /// True if gradients with respect to this tensor are computed.
     public var requiresGradient: Bool { ct_requires_grad(handle) }
 
-    /// Asks for gradients with respect to this tensor; returns self.
+    /// Turns gradients with respect to this tensor on or off; returns self.
     @discardableResult
     public func requiringGradient(_ enabled: Bool = true) throws -> Tensor {
         try check(ct_set_requires_grad(handle, enabled))
         return self
     }
 
-    /// The same elements outside the graph.
+    /// Returns the same elements outside the graph.
     public func detached() throws -> Tensor { try Tensor.make { ct_detach($0, handle) } }
 
-    /// The accumulated gradient, if there is one.
+    /// Returns the accumulated gradient, if there is one.
     public func gradient() throws -> Tensor? {
         var out: ct_tensor?
         try check(ct_grad(&out, handle))
         return out.map { Tensor(owning: $0) }
     }
 
-    /// Forgets the accumulated gradient.
+    /// Clears the accumulated gradient.
     public func clearGradient() throws { try check(ct_clear_grad(handle)) }
     /// Replaces the accumulated gradient.
     public func setGradient(_ gradient: Tensor) throws { try check(ct_set_grad(handle, gradient.handle)) }
@@ -51,14 +51,14 @@ extension Tensor {
         try Tensor.backward([self], seeds: [seed])
     }
 
-    /// The backward pass from several outputs at once; a nil seed is 1 and needs a scalar output.
+    /// Runs the backward pass from several outputs at once; a nil seed is 1 and needs a scalar output.
     public static func backward(_ outputs: [Tensor], seeds: [Tensor?]) throws {
         try withHandles(outputs) { outs in
             try withHandles(seeds) { try check(ct_backward(outs, $0, Int32(outputs.count))) }
         }
     }
 
-    /// Gradients of outputs with respect to inputs, without touching accumulated ones; nil where unused.
+    /// Returns gradients of outputs with respect to inputs, without touching accumulated ones; nil where unused.
     public static func gradients(of outputs: [Tensor], seeds: [Tensor?], withRespectTo inputs: [Tensor])
         throws
         -> [Tensor?]
@@ -73,5 +73,55 @@ extension Tensor {
             }
         }
         return results.map { $0.map { Tensor(owning: $0) } }
+    }
+}
+
+/// Computes `segment` now without keeping its activations, and again during the backward pass.
+///
+/// Activation checkpointing: memory for time. The segment must return `outputCount` tensors and compute the
+/// same values both times (restore any generator it draws from). Parameters it captures receive their
+/// gradients as usual. At least one input must require gradients.
+public func recomputing(
+    _ inputs: [Tensor], outputCount: Int, _ segment: @escaping ([Tensor]) throws -> [Tensor]
+) throws -> [Tensor] {
+    guard gradientsAreEnabled else { return try segment(inputs) }
+    let box = SegmentBox(segment)
+    let context = Unmanaged.passRetained(box).toOpaque()
+    var outputs = [ct_tensor?](repeating: nil, count: outputCount)
+    try withHandles(inputs) { handles in
+        try check(
+            ct_checkpoint(
+                &outputs, Int32(outputCount), handles, Int32(inputs.count), runSegment, context,
+                { context in
+                    if let context { Unmanaged<SegmentBox>.fromOpaque(context).release() }
+                }))
+    }
+    return outputs.compactMap { $0.map { Tensor(owning: $0) } }
+}
+
+private final class SegmentBox {
+    let run: ([Tensor]) throws -> [Tensor]
+    init(_ run: @escaping ([Tensor]) throws -> [Tensor]) { self.run = run }
+}
+
+private let runSegment: ct_segment = { context, inputs, inputCount, outputs, outputCount in
+    guard let context, let outputs else { return 1 }
+    do {
+        // The native side keeps its handles; these are new references to the same tensors.
+        let tensors = try (0..<Int(inputCount)).map { index in
+            try Tensor.make { ct_tensor_retain($0, inputs?[index]) }
+        }
+        let results = try Unmanaged<SegmentBox>.fromOpaque(context).takeUnretainedValue().run(tensors)
+        guard results.count == Int(outputCount) else {
+            throw TorchError(
+                kind: .value, message: "a segment returned \(results.count) of \(outputCount) tensors")
+        }
+        for (index, result) in results.enumerated() {
+            try check(ct_tensor_retain(&outputs[index], result.handle))
+        }
+        return 0
+    } catch {
+        CallbackErrors.record(error)
+        return 1
     }
 }

@@ -1,8 +1,8 @@
 import CRetNetTorch
 
-/// Fused optimiser steps over lists of tensors.
+/// Fused optimizer steps over lists of tensors.
 public enum OptimizerKernels {
-    /// One AdamW step in place, with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101).
+    /// Makes one AdamW step in place, with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101).
     ///
     /// All lists are parallel; `step` counts from 1. Tensors are float32 or float64.
     public static func adamW(
@@ -24,7 +24,7 @@ public enum OptimizerKernels {
         }
     }
 
-    /// One Adafactor step in place (Shazeer and Stern, arXiv 1804.04235), without momentum.
+    /// Makes one Adafactor step in place (Shazeer and Stern, arXiv 1804.04235), without momentum.
     ///
     /// `moments` are those of rows [M] and columns [N] of a matrix [M, N], or one of the parameter's own shape.
     public static func adafactor(
@@ -38,7 +38,7 @@ public enum OptimizerKernels {
                 scalesByParameter, weightDecay))
     }
 
-    /// The Euclidean norm over all elements of all tensors.
+    /// Returns the Euclidean norm over all elements of all tensors.
     public static func globalNorm(_ tensors: [Tensor]) throws -> Double {
         guard !tensors.isEmpty else { return 0 }
         var norm = 0.0

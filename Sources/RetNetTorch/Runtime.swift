@@ -1,6 +1,6 @@
 import CRetNetTorch
 
-/// Facts about the LibTorch in use, and the settings that hold for the whole process.
+/// Properties of the loaded LibTorch, and settings of the whole process.
 public enum Runtime {
     /// Prepares the process (memory policy of the allocator); called by every tensor factory.
     @inline(__always)
@@ -16,7 +16,7 @@ public enum Runtime {
     /// The LibTorch version that was loaded.
     public static var loadedVersion: String { String(cString: ct_version_loaded()) }
 
-    /// Throws ``VersionMismatch`` when the loaded LibTorch is another release than the one compiled against.
+    /// Throws ``VersionMismatch`` if the loaded LibTorch is another release than the one compiled against.
     public static func checkVersion() throws {
         let built = release(builtVersion)
         let loaded = release(loadedVersion)
@@ -37,7 +37,7 @@ public enum Runtime {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Whether the processor multiplies bfloat16 matrices natively (AVX512-BF16 or AMX).
+    /// True if the processor multiplies bfloat16 matrices natively (AVX512-BF16 or AMX).
     public static var hasFastBFloat16: Bool { ct_supports_bfloat16() }
 
     /// The fastest element type of passes on a device: bfloat16 where it is multiplied natively, else float32.
@@ -49,32 +49,115 @@ public enum Runtime {
         }
     }
 
-    /// How many threads one operation uses.
+    /// The number of threads of one operation.
     public static var threadCount: Int { Int(ct_threads()) }
 
-    /// Sets how many threads one operation uses; throws when the count is not positive.
+    /// Sets the number of threads of one operation; throws if it is not positive.
     public static func setThreadCount(_ count: Int) throws {
         try check(ct_set_threads(Int32(clamping: count)))
     }
 
-    /// Asks LibTorch for deterministic algorithms where it has a choice (CUDA).
+    /// Makes LibTorch choose deterministic algorithms where there are several (CUDA).
     public static func useDeterministicAlgorithms(_ enabled: Bool) throws {
         try check(ct_set_deterministic(enabled))
     }
 
-    /// How many tensor handles are alive: a leak detector for tests.
+    /// The number of live tensor handles: a leak detector for tests.
     public static var liveTensorCount: Int { Int(ct_live_tensor_count()) }
 }
 
-/// LibTorch at run time is another release than at build time.
-public struct VersionMismatch: Error, CustomStringConvertible {
-    /// Version compiled against.
-    public let built: String
-    /// Version loaded.
-    public let loaded: String
-    /// One sentence for people.
-    public var description: String {
-        "this program was built against LibTorch \(built) but loaded \(loaded): rebuild with `make build`, or set"
-            + " LIBTORCH to the version it was built against"
+/// The device of a tensor.
+public enum Device: Sendable, Hashable, CustomStringConvertible {
+    case cpu
+    case cuda(Int)
+    case mps
+
+    /// Reads `auto`, `cpu`, `cuda`, `cuda:1` or `mps`, and checks that the device can be used.
+    ///
+    /// `auto` is the first CUDA device when there is one and the CPU otherwise.
+    /// Throws ``DeviceError`` if the text is not understood or the device cannot be used here.
+    public init(parsing text: String) throws {
+        switch text {
+        case "auto":
+            self = CUDA.unavailabilityReason == nil ? .cuda(0) : .cpu
+            return
+        case "cpu":
+            self = .cpu
+        case "cuda":
+            self = .cuda(0)
+        case "mps":
+            self = .mps
+        default:
+            guard text.hasPrefix("cuda:"), let index = Int(text.dropFirst(5)), index >= 0, index < 128 else {
+                throw DeviceError.unknown(text)
+            }
+            self = .cuda(index)
+        }
+        try checkUsable()
     }
+
+    /// Throws ``DeviceError/unavailable(_:reason:)`` unless tensors can be made on this device.
+    public func checkUsable() throws {
+        switch self {
+        case .cpu:
+            return
+        case .cuda(let index):
+            if let reason = CUDA.unavailabilityReason {
+                throw DeviceError.unavailable(description, reason: reason)
+            }
+            let count = Int(ct_cuda_device_count())
+            guard index < count else {
+                throw DeviceError.unavailable(description, reason: "there are \(count) CUDA devices")
+            }
+        case .mps:
+            guard ct_mps_available() else {
+                throw DeviceError.unavailable(
+                    description, reason: "this LibTorch or machine has no Metal support")
+            }
+        }
+    }
+
+    /// The spelling that ``init(parsing:)`` reads.
+    public var description: String {
+        switch self {
+        case .cpu: "cpu"
+        case .cuda(let index): "cuda:\(index)"
+        case .mps: "mps"
+        }
+    }
+
+    /// Waits until all work queued on the device is done.
+    public func synchronize() throws {
+        try check(ct_synchronize(code.kind, code.index))
+    }
+
+    var code: (kind: ct_device_kind, index: Int32) {
+        switch self {
+        case .cpu: (CT_CPU, 0)
+        case .cuda(let index): (CT_CUDA, Int32(clamping: index))
+        case .mps: (CT_MPS, 0)
+        }
+    }
+
+    init(kind: ct_device_kind, index: Int32) {
+        switch kind {
+        case CT_CUDA: self = .cuda(Int(index))
+        case CT_MPS: self = .mps
+        default: self = .cpu
+        }
+    }
+}
+
+/// The CUDA half of LibTorch.
+public enum CUDA {
+    /// The reason why CUDA devices cannot be used, or nil; the CUDA half of LibTorch is loaded on first use.
+    public static var unavailabilityReason: String? {
+        var reason = [CChar](repeating: 0, count: 512)
+        if ct_cuda_load(&reason, Int64(reason.count)) { return nil }
+        let bytes = reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The number of visible CUDA devices.
+    public static var deviceCount: Int { unavailabilityReason == nil ? Int(ct_cuda_device_count()) : 0 }
 }

@@ -2,7 +2,7 @@ import CRetNetTorch
 import Foundation
 
 extension Tensor {
-    /// Memory that is not yet written.
+    /// Returns a tensor whose elements are not set.
     public static func empty(_ shape: [Int], _ type: ElementType = .float32, on device: Device = .cpu) throws
         -> Tensor
     {
@@ -12,7 +12,7 @@ extension Tensor {
         }
     }
 
-    /// Every element equal to `value`.
+    /// Returns a tensor with every element equal to `value`.
     public static func full(
         _ shape: [Int], _ value: Double, _ type: ElementType = .float32, on device: Device = .cpu
     ) throws -> Tensor {
@@ -22,21 +22,21 @@ extension Tensor {
         }
     }
 
-    /// Every element zero.
+    /// Returns a tensor of zeros.
     public static func zeros(_ shape: [Int], _ type: ElementType = .float32, on device: Device = .cpu) throws
         -> Tensor
     {
         try full(shape, 0, type, on: device)
     }
 
-    /// Every element one.
+    /// Returns a tensor of ones.
     public static func ones(_ shape: [Int], _ type: ElementType = .float32, on device: Device = .cpu) throws
         -> Tensor
     {
         try full(shape, 1, type, on: device)
     }
 
-    /// The numbers `start`, `start + step`, … below `end`.
+    /// Returns the numbers `start`, `start + step`, … below `end`.
     public static func range(
         from start: Double = 0, to end: Double, by step: Double = 1, _ type: ElementType = .float32,
         on device: Device = .cpu
@@ -70,7 +70,7 @@ extension Tensor {
         }
     }
 
-    /// The elements as Swift numbers in row-major order, converted to the number's type first.
+    /// Returns the elements as Swift numbers in row-major order, converted to the number's type first.
     public func values<Element: TensorElement>(as type: Element.Type = Element.self) throws -> [Element] {
         let source = try to(Element.elementType)
         let count = elementCount
@@ -81,10 +81,10 @@ extension Tensor {
         }
     }
 
-    /// The elements as float64 in row-major order.
+    /// Returns the elements as float64 in row-major order.
     public func doubles() throws -> [Double] { try values(as: Double.self) }
 
-    /// Lends a host copy of the raw elements in row-major order.
+    /// Passes a host copy of the raw elements in row-major order to a body.
     public func withHostBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Swift.max(byteCount, 1), alignment: 64)
         defer { memory.deallocate() }
@@ -97,14 +97,14 @@ extension Tensor {
         try check(ct_assign_bytes(handle, bytes.baseAddress, Int64(bytes.count)))
     }
 
-    /// The only element as a number; throws unless there is exactly one.
+    /// Returns the only element as a number; throws unless there is exactly one.
     public func item() throws -> Double {
         var value = 0.0
         try check(ct_item_double(&value, handle))
         return value
     }
 
-    /// A tensor of another element type and on another device; self where nothing changes.
+    /// Returns the tensor in another element type and on another device; self if nothing changes.
     public func to(_ type: ElementType? = nil, on device: Device? = nil) throws -> Tensor {
         let type = type ?? elementType
         let device = device ?? self.device
@@ -112,8 +112,75 @@ extension Tensor {
         return try Tensor.make { ct_to($0, handle, type.code, device.code.kind, device.code.index, false) }
     }
 
-    /// A copy with its own storage.
+    /// Returns a copy with its own storage.
     public func clone() throws -> Tensor { try Tensor.make { ct_clone($0, handle) } }
-    /// The same elements in row-major order without gaps; copies only where needed.
+    /// Returns the same elements in row-major order without gaps; copies only where needed.
     public func contiguous() throws -> Tensor { try Tensor.make { ct_contiguous($0, handle) } }
+}
+
+/// A source of random numbers whose state can be saved and restored.
+public final class Generator {
+    let handle: ct_generator
+    /// The device of the draws.
+    public let device: Device
+
+    /// A generator that draws the same numbers for the same seed.
+    public init(seed: UInt64, device: Device = .cpu) throws {
+        var out: ct_generator?
+        try check(ct_generator_new(&out, seed, device.code.kind, device.code.index))
+        guard let out else {
+            throw TorchError(kind: .other, message: "the native call returned no generator")
+        }
+        handle = out
+        self.device = device
+    }
+
+    deinit { ct_generator_free(handle) }
+
+    /// Returns the whole state, as bytes that ``restore(_:)`` takes.
+    public func state() throws -> [UInt8] {
+        try Tensor.make { ct_generator_state($0, handle) }.values(as: UInt8.self)
+    }
+
+    /// Continues from a saved state; throws when the bytes are not a state of this kind of generator.
+    public func restore(_ state: [UInt8]) throws {
+        let tensor = try Tensor.from(state)
+        try check(ct_generator_set_state(handle, tensor.handle))
+    }
+
+    /// Returns normally distributed numbers.
+    public func normal(
+        _ shape: [Int], mean: Double = 0, standardDeviation: Double = 1, _ type: ElementType = .float32
+    )
+        throws -> Tensor
+    {
+        let tensor = try Tensor.empty(shape, type, on: device)
+        try check(ct_normal(tensor.handle, mean, standardDeviation, handle))
+        return tensor
+    }
+
+    /// Returns uniform numbers in `low ..< high`.
+    public func uniform(
+        _ shape: [Int], from low: Double = 0, to high: Double = 1, _ type: ElementType = .float32
+    )
+        throws -> Tensor
+    {
+        let tensor = try Tensor.empty(shape, type, on: device)
+        try check(ct_uniform(tensor.handle, low, high, handle))
+        return tensor
+    }
+
+    /// Returns ones with a probability, else zeros.
+    public func bernoulli(_ shape: [Int], probability: Double, _ type: ElementType = .float32) throws
+        -> Tensor
+    {
+        let tensor = try Tensor.empty(shape, type, on: device)
+        try check(ct_bernoulli(tensor.handle, probability, handle))
+        return tensor
+    }
+
+    /// Returns one index for every row of probabilities [N, V].
+    public func sample(_ probabilities: Tensor) throws -> Tensor {
+        try Tensor.make { ct_multinomial($0, probabilities.handle, handle) }
+    }
 }

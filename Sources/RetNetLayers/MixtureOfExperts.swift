@@ -1,13 +1,13 @@
 import Foundation
 import RetNetTorch
 
-/// A sparse mixture of feed-forwards: a router sends every token to a few of them.
+/// A sparse mixture of feed-forwards: a router dispatches every token to a few of them.
 ///
 ///     p = softmax(W_r x)        y = Σ_e g_e E_e(x)        over the experts that take the token
 ///
-/// g is p, or p divided by its sum over the chosen experts. Tokens beyond an expert's capacity are dropped: they
-/// get nothing from it. Capacities hold in training only, but for expert choice, which is nothing without one; so a
-/// causal model gives the same whether it reads a text whole or token by token. N tokens, E experts.
+/// g is p, or p divided by its sum over the chosen experts. Tokens beyond an expert's capacity are dropped: its
+/// output for them is 0. Capacities hold in training only, except with expert choice, which requires one; so the
+/// output of a causal model is the same for a whole text and token by token. N tokens, E experts.
 ///
 /// Sources: Switch (arXiv 2101.03961), GShard (2006.16668), V-MoE (2106.05974), expert choice (2202.09368).
 public struct MixtureOfExperts: FeedForwardLayer {
@@ -17,19 +17,19 @@ public struct MixtureOfExperts: FeedForwardLayer {
         public var expert: FeedForward.Options
         /// E.
         public var expertCount: Int
-        /// How many experts a token chooses.
+        /// The number of experts per token.
         public var choices: Int
-        /// Who chooses, and in which order.
+        /// The order of routing: by token or by expert.
         public var order: FusedOperators.RoutingOrder
-        /// Places of an expert as a multiple of an equal share of all choices; nil for no limit.
+        /// The capacity of an expert as a multiple of an equal share of all choices; nil for no limit.
         public var capacityFactor: Double?
-        /// Whether the gates of a token's chosen experts are made to sum to 1.
+        /// True if the gates of a token's chosen experts are normalized to sum to 1.
         public var normalizesGates: Bool
         /// The coefficient of the balance loss E Σ f_e P_e.
         public var balanceLoss: Double
         /// The coefficient of the mean squared log-sum-exp of the router's logits.
         public var zLoss: Double
-        /// Router inputs are multiplied by U(1 - jitter, 1 + jitter) in training.
+        /// The spread of the factors U(1 - jitter, 1 + jitter) of router inputs in training.
         public var jitter: Double
 
         /// All choices.
@@ -76,26 +76,26 @@ public struct MixtureOfExperts: FeedForwardLayer {
         self.experts = experts
     }
 
-    /// The same experts with matrices in an element type, for many calls in that type.
+    /// Returns the same experts with matrices in an element type, for many calls in that type.
     public func converted(to type: ElementType) throws -> MixtureOfExperts {
         MixtureOfExperts(options: options, router: router, experts: try experts.converted(to: type))
     }
 
-    /// The losses whose coefficients are not zero.
+    /// The names of the losses whose coefficients are not zero.
     public var auxiliaryLossNames: [String] {
         (balances ? [Self.balanceLossName] : []) + (options.zLoss > 0 ? [Self.zLossName] : [])
     }
 
     private var balances: Bool { options.balanceLoss > 0 && options.order != .byExpert }
 
-    /// x [B, T, D] → [B, T, D].
+    /// Maps x [B, T, D] → [B, T, D].
     public func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
         try self(x, at: nil, context)
     }
 
-    /// The same for the given places of all B · T, int64 [M]: the others reach no expert and get zeros.
+    /// Maps the given places of all B · T, int64 [M]; the others pass through no expert, and their outputs are zeros.
     ///
-    /// Padding that is left out takes no place from a token and weighs in no loss.
+    /// Padding that is left out takes no capacity and enters no loss.
     public func callAsFunction(_ x: Tensor, at places: Tensor?, _ context: ForwardContext) throws -> Tensor {
         let all = try x.reshaped([-1, x.size(-1)])
         let mixed = try mix(try places.map { try all.indexSelected(0, $0) } ?? all, context)
@@ -112,16 +112,16 @@ public struct MixtureOfExperts: FeedForwardLayer {
             probabilities, order: options.order, choices: options.choices,
             capacity: capacity(tokenCount: count, context), granule: granule(tokenCount: count, rows.device))
         let sent = try FusedOperators.dispatch(rows, routes)
-        let answers = try experts(sent, counts: routes.counts, context)
+        let outputs = try experts(sent, counts: routes.counts, context)
         let mixed = try FusedOperators.collect(
-            answers, gates: gates(probabilities, routes), routes, tokenCount: count)
+            outputs, gates: gates(probabilities, routes), routes, tokenCount: count)
         if context.isTraining, let losses = context.auxiliaryLosses {
             try addLosses(to: losses, logits, probabilities, routes)
         }
         return mixed
     }
 
-    /// The router's logits [N, E] in float32 or wider.
+    /// Returns the router's logits [N, E] in float32 or wider.
     private func route(_ rows: Tensor, _ context: ForwardContext) throws -> Tensor {
         let type = rows.elementType.accumulator
         var input = try rows.to(type)
@@ -133,7 +133,7 @@ public struct MixtureOfExperts: FeedForwardLayer {
         return try input.linear(try router.to(type))
     }
 
-    /// Places of each expert for so many tokens, or nil for no limit.
+    /// Returns the capacity of each expert for a number of tokens, or nil for no limit.
     func capacity(tokenCount: Int, _ context: ForwardContext) -> Int? {
         guard let factor = options.capacityFactor, context.isTraining || options.order == .byExpert else {
             return options.order == .byExpert
@@ -143,7 +143,7 @@ public struct MixtureOfExperts: FeedForwardLayer {
         return max(1, min(tokenCount, Int(min(share.rounded(.up), 1e15))))
     }
 
-    /// What counts of rows are made a multiple of, at most an eighth more of them: few sizes of matrix products.
+    /// Returns the multiple to which row counts are padded, by at most an eighth: few sizes of matrix products.
     private func granule(tokenCount: Int, _ device: Device) -> Int {
         guard device == .cpu else { return 1 }
         let share = tokenCount * options.choices / options.expertCount
@@ -152,7 +152,7 @@ public struct MixtureOfExperts: FeedForwardLayer {
         return granule
     }
 
-    /// The weight of every slot's answer.
+    /// Returns the weight of the output of every slot.
     private func gates(_ probabilities: Tensor, _ routes: FusedOperators.Routes) throws -> Tensor {
         var gates = probabilities
         if options.normalizesGates {
@@ -167,12 +167,12 @@ public struct MixtureOfExperts: FeedForwardLayer {
     ) throws {
         let tokenCount = probabilities.size(0)
         if balances {
-            // What tokens wanted, before capacities: with drops the loss would not push back.
-            var wanted = [Double](repeating: 0, count: options.expertCount)
+            // Choices before capacities: counted after drops, the loss would not counteract overload.
+            var chosen = [Double](repeating: 0, count: options.expertCount)
             for expert in try routes.choices.selected(1, 0).values(as: Int64.self) {
-                wanted[Int(expert)] += 1 / Double(tokenCount)
+                chosen[Int(expert)] += 1 / Double(tokenCount)
             }
-            let shares = try Tensor.from(wanted).to(probabilities.elementType, on: probabilities.device)
+            let shares = try Tensor.from(chosen).to(probabilities.elementType, on: probabilities.device)
             let factor = options.balanceLoss * Double(options.expertCount)
             losses.add(Self.balanceLossName, try (shares * probabilities.mean([0])).sum() * factor)
         }
@@ -184,5 +184,103 @@ public struct MixtureOfExperts: FeedForwardLayer {
             let all = tokenCount * options.choices
             losses.observe(Self.droppedName, Double(all - routes.takenCount) / Double(max(1, all)))
         }
+    }
+}
+
+/// The feed-forwards of all experts, each matrix as one parameter [E, out, in].
+struct ExpertBank {
+    private let up: Matrix
+    private let gate: Matrix?
+    private let down: Matrix
+    private let options: FeedForward.Options
+
+    /// One matrix per expert, with its bias.
+    private struct Matrix {
+        let weight: Tensor
+        let bias: Tensor?
+
+        init(
+            _ scope: ParameterScope, count: Int, from inputSize: Int, to outputSize: Int, bias: Bool,
+            initializer: Initializer
+        ) throws {
+            weight = try scope.parameter("weight", [count, outputSize, inputSize], initializer)
+            self.bias =
+                bias ? try scope.parameter("bias", [count, outputSize], .constant(0), decays: false) : nil
+        }
+
+        private init(weight: Tensor, bias: Tensor?) {
+            self.weight = weight
+            self.bias = bias
+        }
+
+        func converted(to type: ElementType) throws -> Matrix {
+            Matrix(weight: try weight.to(type), bias: try bias?.to(type))
+        }
+
+        func callAsFunction(_ x: Tensor, _ counts: [Int]) throws -> Tensor {
+            try FusedOperators.groupedLinear(
+                x, weight: try weight.to(x.elementType), bias: try bias?.to(x.elementType), counts: counts)
+        }
+    }
+
+    /// Declares `up`, `gate` and `down`.
+    init(_ scope: ParameterScope, count: Int, _ options: FeedForward.Options) throws {
+        self.options = options
+        let (d, f) = (options.hiddenSize, options.innerSize)
+        func matrix(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Matrix {
+            try Matrix(
+                scope.scope(name), count: count, from: from, to: to, bias: options.biases,
+                initializer: initializer)
+        }
+        up = try matrix("up", from: d, to: f, options.initializer)
+        gate = options.isGated ? try matrix("gate", from: d, to: f, options.gateInitializer) : nil
+        down = try matrix("down", from: f, to: d, options.downInitializer ?? options.initializer)
+    }
+
+    private init(up: Matrix, gate: Matrix?, down: Matrix, options: FeedForward.Options) {
+        self.up = up
+        self.gate = gate
+        self.down = down
+        self.options = options
+    }
+
+    /// Returns the same with matrices in an element type.
+    func converted(to type: ElementType) throws -> ExpertBank {
+        ExpertBank(
+            up: try up.converted(to: type), gate: try gate?.converted(to: type),
+            down: try down.converted(to: type), options: options)
+    }
+
+    /// Maps rows [M, D], sorted by expert, → [M, D].
+    func callAsFunction(_ x: Tensor, counts: [Int], _ context: ForwardContext) throws -> Tensor {
+        var inner = try FusedOperators.gatedActivation(
+            try up(x, counts), try gate?(x, counts), activation: options.activation)
+        inner = try Dropout.apply(inner, probability: options.activationDropout, context)
+        return try down(inner, counts)
+    }
+}
+
+/// A feed-forward plus a sparse mixture of tiny experts.
+///
+///     y = FFN(x) + Σ_e g_e E_e(x)
+///
+/// Every token passes through the feed-forward; the experts add capacity for little work. Source: the partial experts of
+/// AltUp's comparison (arXiv 2301.13310, appendix).
+public struct PartialExperts: FeedForwardLayer {
+    private let whole: any FeedForwardLayer
+    private let experts: MixtureOfExperts
+
+    /// Experts in addition to a feed-forward.
+    public init(_ experts: MixtureOfExperts, beside whole: any FeedForwardLayer) {
+        self.experts = experts
+        self.whole = whole
+    }
+
+    /// The names of the losses of the experts.
+    public var auxiliaryLossNames: [String] { experts.auxiliaryLossNames }
+
+    /// Maps x [B, T, D] → [B, T, D].
+    public func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        try whole(x, context) + experts(x, context)
     }
 }
