@@ -209,7 +209,7 @@ import Testing
         #expect(losses.terms.map(\.name) == ["router_z_loss"])
     }
 
-    @Test func `Tiny experts beside a whole feed-forward add to it`() throws {
+    @Test func `Tiny experts are added to a whole feed-forward`() throws {
         let store = ParameterStore(source: .random(seed: 4), elementType: .float64)
         let o = options(.byPosition) {
             $0.choices = 1

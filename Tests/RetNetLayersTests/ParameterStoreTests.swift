@@ -24,7 +24,7 @@ import Testing
         #expect(try layer(x, .inference).shape == [1, 2, 4])
     }
 
-    @Test func `First values depend on seed and name alone`() throws {
+    @Test func `Initial values depend on seed and name alone`() throws {
         func draw(_ names: [String], seed: UInt64) throws -> ParameterStore {
             let store = ParameterStore(source: .random(seed: seed))
             for name in names {
@@ -74,7 +74,7 @@ import Testing
     ]
 
     @Test(arguments: spreads)
-    func `Initialisers have the spread of their table`(initializer: Initializer, deviation: Double) throws {
+    func `Initializers have the spread of their table`(initializer: Initializer, deviation: Double) throws {
         let store = ParameterStore(source: .random(seed: 1))
         let w = try store.root.parameter("w", [300, 200], initializer)
         let spread = try (w * w).mean().item().squareRoot()

@@ -8,7 +8,7 @@ struct Subject: CustomTestStringConvertible, Sendable {
     let name: String
     let configuration: MixerConfiguration
     let hiddenSize: Int
-    /// Several published first values are zero; tests on those prove nothing, so all are drawn anew.
+    /// Several published initial values are zero; tests on those prove nothing, so all are drawn anew.
     let deviation: Double
     /// How much larger errors may be than the package's contract asks, where mathematics demands it.
     let slack: Double
@@ -150,7 +150,7 @@ struct Subject: CustomTestStringConvertible, Sendable {
         let generator = try Generator(seed: seed)
         var values: [String: Tensor] = [:]
         for entry in own.entries {
-            // Vectors keep their first values, shaken; matrices are drawn wide enough to matter.
+            // Vectors keep their initial values, shaken; matrices are drawn wide enough to matter.
             let noise = try generator.normal(entry.tensor.shape, .float64)
             values[entry.name] =
                 entry.tensor.rank > 1 && entry.maximumLearningRate == nil
@@ -196,4 +196,24 @@ func seen(_ state: any MixerState, count: Int) throws -> [(name: String, tensor:
         guard let axis = state.growingAxes[name] else { return (name, tensor) }
         return (name, try tensor.sliced(axis, 0..<count))
     }
+}
+
+extension Subject {
+    /// Multi-head, grouped and multi-query attention, with every kind of positions.
+    static let attention: [Subject] = [
+        Subject("attention", .attention(AttentionConfiguration(headCount: 3, headSize: 4))),
+        Subject(
+            "attention, grouped",
+            .attention(
+                AttentionConfiguration(
+                    headCount: 4, keyValueHeadCount: 2, headSize: 6, rotation: .halves, biases: true))),
+        Subject(
+            "attention, multi-query, no positions",
+            .attention(
+                AttentionConfiguration(headCount: 2, keyValueHeadCount: 1, headSize: 5, rotation: .none))),
+        // A base this small moves the origin every four tokens, so that short tests cross it often.
+        Subject(
+            "attention, xPos",
+            .attention(AttentionConfiguration(headCount: 2, headSize: 6, xPosScaleBase: 0.5))),
+    ]
 }

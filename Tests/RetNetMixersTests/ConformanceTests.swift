@@ -4,7 +4,7 @@ import RetNetSettings
 import RetNetTorch
 import Testing
 
-/// What every architecture must fulfil, whatever it is.
+/// Properties of every architecture.
 @Suite struct ConformanceTests {
     static let subjects = Subject.all
 
@@ -310,7 +310,6 @@ import Testing
             }
         }
         #expect(elapsed < .milliseconds(200))
-        print("shapes", elapsed)
     }
 
     @Test(arguments: subjects)

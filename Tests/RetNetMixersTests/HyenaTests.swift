@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `First filters are nearly white whatever the model's initialisation`() throws {
+    @Test func `First filters are nearly white whatever the model's initialization`() throws {
         func filters(_ initialization: MixerInitialization) throws -> [Double] {
             let store = ParameterStore(source: .random(seed: 6))
             let context = LayerContext(hiddenSize: 6, initialization: initialization)

@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func `Without normaliser and features it is retention without decay`() throws {
+    @Test func `Without normalizer and features it is retention without decay`() throws {
         let (x, memory, _) = try Self.inputs(40, rotated: false)
         let linear = try LinearAttention.sum(x, matrix: memory, form: .chunkwise(16))
         let retention = try Retention.definition(
@@ -52,7 +52,7 @@ import Testing
         #expect(try relativeError(linear.state, retention.state) < 1e-12)
     }
 
-    @Test func `The layer without normaliser is retention without decay and gate`() throws {
+    @Test func `The layer without normalizer is retention without decay and gate`() throws {
         let linear = Subject(
             "linear",
             .linearAttention(

@@ -3,7 +3,7 @@ import RetNetMixers
 import RetNetTorch
 import Testing
 
-/// What one kind of matrix memory becomes when its gates or keys are special: identities between mixers.
+/// Identities between mixers whose gates or keys have special values.
 @Suite struct MatrixIdentityTests {
     private static let forms: [MixerForm] = [.parallel, .chunkwise(8), .chunkwise(64), .recurrent]
 
@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test(arguments: forms)
-    func `Without gates it is linear attention that is not normalised`(form: MixerForm) throws {
+    func `Without gates it is linear attention that is not normalized`(form: MixerForm) throws {
         let heads = try Heads(time: 40, carried: false)
         let scores = try heads.q.matmul(heads.k.transposed(-1, -2)).lowerTriangle()
         let expected = try scores.matmul(heads.v)

@@ -5,7 +5,7 @@ import RetNetSettings
 import RetNetTorch
 import Testing
 
-/// The layers over matrix memories: sizes, first values, and what is particular to each.
+/// The layers over matrix recurrences: sizes, initial values and their particularities.
 @Suite struct MatrixMixerTests {
     private func parameterCount(_ architecture: any MixerSpecification, without prefix: String = "\u{0}")
         throws -> Int

@@ -3,7 +3,7 @@ import RetNetMixers
 import RetNetTorch
 import Testing
 
-/// Every kind of matrix memory in all its forms, values and gradients, against the definition.
+/// Every kind of matrix recurrence in all its forms, values and gradients, against the definition.
 @Suite struct MatrixRecurrenceTests {
     /// What a test varies.
     struct Kind: CustomTestStringConvertible, Sendable {
@@ -21,7 +21,7 @@ import Testing
         static let composed = all + [Kind(name: "channel-gated delta", gates: 1, delta: true)]
     }
 
-    /// Random inputs; keys are normalised where they erase, and correlated where asked for.
+    /// Random inputs; keys are normalized where they erase, and correlated where asked for.
     static func inputs(
         _ kind: Kind, batch: Int = 2, time: Int, keySize: Int = 5, valueSize: Int = 7, carried: Bool,
         gateScale: Double = 1, correlation: Double = 0, betaRange: Double = 2, seed: UInt64 = 1

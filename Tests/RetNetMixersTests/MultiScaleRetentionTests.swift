@@ -4,7 +4,7 @@ import RetNetMixers
 import RetNetTorch
 import Testing
 
-/// The whole layer: forms, normalisers, epsilons, rotations, offsets and states.
+/// The whole layer: forms, normalizers, epsilons, rotations, offsets and states.
 @Suite struct MultiScaleRetentionTests {
     static func configuration(
         _ normalization: ScoreNormalization = .decay, rotation: RotationKind = .interleaved,

@@ -5,7 +5,7 @@ import RetNetSettings
 import RetNetTorch
 import Testing
 
-/// The time mixing of RWKV-4: formula of the layer, first values, accounting and settings.
+/// The time mixing of RWKV-4: formula of the layer, initial values, accounting and settings.
 @Suite struct RWKVTests {
     private func store(_ configuration: RWKVConfiguration, layer: Int, layers: Int) throws -> ParameterStore {
         let store = ParameterStore(source: .random(seed: 1))
@@ -49,7 +49,7 @@ import Testing
         #expect(try relativeError(runPieces(mixer, x, [(11, .parallel)]).output, expected) < 1e-12)
     }
 
-    @Test func `First values depend on the layer as published`() throws {
+    @Test func `Initial values depend on the layer as published`() throws {
         let c = RWKVConfiguration(channelCount: 8)
         let s = try store(c, layer: 2, layers: 5)
         let (r, t) = (0.5, 0.6)
@@ -70,7 +70,7 @@ import Testing
         for i in 0..<64 { #expect(abs(square[i] - (i % 9 == 0 ? 1 : 0)) < 1e-5) }
     }
 
-    @Test func `A single layer and a single channel have finite first values`() throws {
+    @Test func `A single layer and a single channel have finite initial values`() throws {
         for (channels, layers) in [(8, 1), (1, 1), (1, 3)] {
             let s = try store(RWKVConfiguration(channelCount: channels), layer: 0, layers: layers)
             for entry in s.entries { #expect(try entry.tensor.allFinite(), "\(entry.name)") }

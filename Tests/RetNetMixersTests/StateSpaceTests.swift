@@ -5,7 +5,7 @@ import RetNetTorch
 import Testing
 
 @Suite struct StateSpaceTests {
-    /// A system with the first values of a layer: Δ from 1e-3 to 1e-1, S4D-Lin.
+    /// A system with the initial values of a layer: Δ from 1e-3 to 1e-1, S4D-Lin.
     private func system(
         channels: Int, stateSize: Int = 16, _ discretization: Discretization = .zeroOrderHold,
         initialization: StateSpaceInitialization = .linear, steps: ClosedRange<Double> = 1e-3...1e-1,
@@ -148,7 +148,7 @@ import Testing
         #expect(S4DConfiguration(channelCount: 1024).stateElementCount(tokenCount: 9) * 16 == 1_048_576)
     }
 
-    @Test func `First values are those of the papers`() throws {
+    @Test func `Initial values are those of the papers`() throws {
         let store = ParameterStore(source: .random(seed: 5))
         _ = try S4DConfiguration(channelCount: 300).makeMixer(store.root, LayerContext(hiddenSize: 300))
         let steps = try #require(store["state_space.log_step"]).exp()
