@@ -137,8 +137,8 @@ struct ConfigurationTests {
             layer == [
                 "mixer_norm.weight", "mixer_norm.bias", "mixer.query.weight", "mixer.query.bias",
                 "mixer.key.weight", "mixer.key.bias", "mixer.value.weight", "mixer.value.bias",
-                "mixer.gate.weight", "mixer.gate.bias", "mixer.output.weight", "mixer.output.bias",
-                "mixer.head_norm.weight", "mixer.head_norm.bias", "feed_forward_norm.weight",
+                "mixer.gate.weight", "mixer.gate.bias", "mixer.head_norm.weight", "mixer.head_norm.bias",
+                "mixer.output.weight", "mixer.output.bias", "feed_forward_norm.weight",
                 "feed_forward_norm.bias", "feed_forward.up.weight", "feed_forward.up.bias",
                 "feed_forward.gate.weight", "feed_forward.gate.bias", "feed_forward.down.weight",
                 "feed_forward.down.bias", "feed_forward.sub_norm.weight", "feed_forward.sub_norm.bias",
