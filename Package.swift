@@ -90,14 +90,13 @@ let package = Package(
         .target(
             name: "RetNetGeneration",
             dependencies: [
-                "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
-                "RetNetText",
+                "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetTorch", "RetNetText",
             ],
             swiftSettings: strict),
         .target(
             name: "RetNetEvaluation",
             dependencies: [
-                "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetText", "RetNetStories",
+                "RetNetModels", "RetNetMixers", "RetNetTorch", "RetNetText", "RetNetStories",
                 "RetNetStorage",
             ],
             swiftSettings: strict),

@@ -1,29 +1,100 @@
 import Foundation
+import RetNetStorage
 
-/// All problems of a model folder's weights at once.
+/// All problems of a model folder's weights.
 public struct CheckpointError: Error, Equatable, CustomStringConvertible, LocalizedError {
     private static let shownProblemCount = 50
+
     /// The folder or file.
     public let path: String
     /// The problems, in the order in which the model declares its parameters; never empty.
     public let problems: [CheckpointProblem]
 
-    /// The problems of one folder or file.
+    /// Creates an error with the problems of one folder or file.
     public init(path: String, problems: [CheckpointProblem]) {
         self.path = path
         self.problems = problems
     }
 
-    /// One line for a single problem, and one line a problem otherwise.
+    /// One line for a single problem, otherwise one line per problem.
     public var description: String {
-        let advice = "Use the config.json that the weights were saved with, or convert them"
-        if problems.count == 1 { return "\(path) does not fit: \(problems[0]). \(advice)." }
-        var lines = ["\(path) does not fit: \(problems.count) problems. \(advice)."]
+        let advice = "use the config.json that the weights were saved with, or convert them"
+        if problems.count == 1 { return "cannot load '\(path)': \(problems[0]); \(advice)" }
+        var lines = ["cannot load '\(path)': \(problems.count) problems; \(advice)"]
         lines += problems.prefix(Self.shownProblemCount).map { "  \($0)" }
         if problems.count > Self.shownProblemCount {
             lines.append("  and \(problems.count - Self.shownProblemCount) more")
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// The same text as ``description``.
+    public var errorDescription: String? { description }
+}
+
+/// One problem of the weights of a model folder.
+public enum CheckpointProblem: Sendable, Equatable {
+    /// The model needs a tensor that the files do not hold.
+    case missing(name: String, shape: [Int])
+    /// The files hold a tensor that is no parameter of the model.
+    case unexpected(name: String, shape: [Int])
+    /// The shape of a tensor differs from that of the parameter.
+    case wrongShape(name: String, expected: [Int], found: [Int])
+    /// A tensor's elements are not floating-point numbers.
+    case wrongType(name: String, found: String)
+    /// A tensor's elements are of a type that tensors cannot have.
+    case unusableType(name: String, found: String)
+    /// A tensor holds NaN or infinite values.
+    case notFinite(name: String)
+    /// A tensor's values are too large for the requested element type.
+    case overflows(name: String, elementType: String)
+    /// The output matrix differs from the embedding although the configuration ties them.
+    case outputNotTied(name: String, embedding: String)
+    /// The configuration has more layers than the files have tensors.
+    case tooFewTensors(layerCount: Int, tensorCount: Int)
+    /// The tokenizer has tokens outside the model's vocabulary.
+    case vocabularyTooSmall(modelSize: Int, tokenizerSize: Int)
+}
+
+extension CheckpointProblem: CustomStringConvertible {
+    /// The problem as part of a sentence.
+    public var description: String {
+        switch self {
+        case .missing(let name, let shape):
+            "'\(name)' \(shape) is missing"
+        case .unexpected(let name, let shape):
+            "'\(name)' \(shape) is unexpected: the configuration has no such parameter"
+        case .wrongShape(let name, let expected, let found):
+            "'\(name)' has the shape \(found), but the configuration needs \(expected)"
+        case .wrongType(let name, let found):
+            "'\(name)' has elements of type \(found), which is not a floating-point type"
+        case .unusableType(let name, let found):
+            "'\(name)' has elements of type \(found), which cannot be read"
+        case .notFinite(let name):
+            "'\(name)' holds NaN or infinite values"
+        case .overflows(let name, let elementType):
+            "'\(name)' holds values that are too large for \(elementType)"
+        case .outputNotTied(let name, let embedding):
+            "'\(name)' differs from '\(embedding)', but the configuration ties them"
+        case .tooFewTensors(let layerCount, let tensorCount):
+            "the configuration has \(layerCount) layers, but there are only \(tensorCount) tensors"
+        case .vocabularyTooSmall(let modelSize, let tokenizerSize):
+            "the tokenizer has \(tokenizerSize) tokens, but the model has only \(modelSize)"
+        }
+    }
+}
+
+/// An error for a model folder whose files differ from those that were saved.
+public enum ModelFolderError: Error, Equatable, CustomStringConvertible, LocalizedError {
+    /// A file differs from its entry in `checksums.json`.
+    case changed(path: String, reason: StorageError)
+
+    /// The difference and the remedy.
+    public var description: String {
+        switch self {
+        case .changed(let path, let reason):
+            "\(reason); if the file was changed on purpose, delete '\(path)/checksums.json'"
+        }
     }
 
     /// The same text as ``description``.

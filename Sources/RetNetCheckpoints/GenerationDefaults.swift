@@ -2,28 +2,27 @@ import Foundation
 import RetNetSettings
 import RetNetStorage
 
-/// What a model folder's `generation_config.json` says about sampling; nil where it is silent.
+/// The settings of generation in a model folder's `generation_config.json`; nil where it has none.
 ///
-/// The names in the file are those of Hugging Face Transformers. Names that are not listed here are ignored
-/// when reading, because the field has many.
+/// The names in the file are those of Hugging Face Transformers. Other names are ignored when reading, because the field has many.
 public struct GenerationDefaults: Sendable, Equatable {
     /// The name of the file.
     public static let fileName = "generation_config.json"
     private static let maximumByteCount = 1 << 20
 
-    /// `max_new_tokens`: how many tokens to generate.
+    /// `max_new_tokens`: largest number of tokens to generate.
     public var maxTokens: Int?
-    /// `do_sample`: whether to draw tokens at random; false takes the most probable one.
+    /// `do_sample`: true to draw tokens at random, false to take the most probable one.
     public var samples: Bool?
-    /// `temperature`: what logits are divided by.
+    /// `temperature`: divisor of the logits.
     public var temperature: Double?
-    /// `top_k`: how many of the most probable tokens are kept; 0 keeps all.
+    /// `top_k`: number of most probable tokens to keep; 0 keeps all.
     public var topK: Int?
-    /// `top_p`: the probability mass that is kept.
+    /// `top_p`: probability mass to keep.
     public var topP: Double?
-    /// `min_p`: the least probability kept, relative to the most probable token's.
+    /// `min_p`: least probability to keep, relative to that of the most probable token.
     public var minP: Double?
-    /// `repetition_penalty`: by what logits of recent tokens are divided.
+    /// `repetition_penalty`: divisor of the positive logits of recent tokens.
     public var repetitionPenalty: Double?
     /// `eos_token_id`: the tokens that end a text; an integer or a list in the file.
     public var endTokens: [Int32]?
@@ -33,17 +32,17 @@ public struct GenerationDefaults: Sendable, Equatable {
     public var paddingToken: Int32?
     /// `decoder_start_token_id`: the token that the decoder of an encoder-decoder starts with.
     public var decoderStartToken: Int32?
-    /// `num_beams`: how many beams a search keeps; 1 takes the most probable token.
+    /// `num_beams`: number of beams of a search; 1 takes the most probable token.
     public var beamCount: Int?
-    /// `length_penalty`: the power of its length by which the score of a beam is divided.
+    /// `length_penalty`: exponent of the length by which the score of a beam is divided.
     public var lengthPenalty: Double?
 
-    /// Nothing said.
+    /// Creates empty defaults.
     public init() {}
 
-    /// Reads the file of a model folder; a folder without one says nothing.
+    /// Reads the file of a model folder; a folder without one has empty defaults.
     ///
-    /// Throws `StorageError` if the file cannot be read, and `SettingsError` that lists every wrong value.
+    /// Throws `StorageError` if the file cannot be read, and `SettingsError` with every wrong value.
     public init(folder: String) throws {
         self.init()
         let path = folder + "/" + Self.fileName
@@ -52,7 +51,7 @@ public struct GenerationDefaults: Sendable, Equatable {
         try self.init(json: text, sourceName: path)
     }
 
-    /// Reads the text of such a file; throws `SettingsError` that lists every wrong value.
+    /// Reads the text of such a file; throws `SettingsError` with every wrong value.
     public init(json text: String, sourceName: String? = nil) throws {
         self.init()
         var reader = FieldReader(try SettingsDocument(json: text, sourceName: sourceName).tree)
@@ -72,7 +71,7 @@ public struct GenerationDefaults: Sendable, Equatable {
         guard reader.problems.isEmpty else { throw SettingsError(reader.problems, sourceName: sourceName) }
     }
 
-    /// The text of the file; throws `SettingsError` for numbers that JSON cannot express.
+    /// Returns the text of the file; throws `SettingsError` for numbers that JSON cannot express.
     public func jsonText() throws -> String {
         var object = SettingsObject()
         func set(_ key: String, _ value: SettingsTree?) { object[key] = value }
@@ -100,7 +99,7 @@ public struct GenerationDefaults: Sendable, Equatable {
     }
 }
 
-/// Reads known names of an object and collects what is wrong with them; null counts as absent.
+/// A reader of known names of an object that collects all problems; null counts as absent.
 private struct FieldReader {
     private(set) var problems: [SettingsProblem] = []
     private var object = SettingsObject()

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetLayers
 import RetNetModels
+import RetNetSettings
 import RetNetStorage
 import RetNetText
 import RetNetTorch
@@ -10,15 +11,15 @@ import RetNetTorch
 /// It holds `config.json`, `model.safetensors` (or shards with `model.safetensors.index.json`), the files of
 /// the tokenizer, `generation_config.json` and `checksums.json`. Folders without the last three can be read.
 public enum ModelFolder {
-    /// The largest data of one weights file in bytes, unless told otherwise: 5 GB as in the field.
+    /// Default for the largest data of one weights file in bytes: 5 GB, as is usual in the field.
     public static let defaultShardByteCount = 5_000_000_000
     static let outputName = "output.weight"
     static let embeddingName = "embedding.weight"
 
-    /// Saves a model as a folder that is either whole or not there.
+    /// Saves a model as a folder that is either complete or absent.
     ///
-    /// Weights are written in `elementType`, by default as they are. Throws ``CheckpointError`` that names
-    /// every tensor that is not finite in that type, `StorageError.alreadyExists` if the folder exists and
+    /// Weights are written in `elementType`, by default in their own. Throws ``CheckpointError`` with every
+    /// tensor that is not finite in that type, `StorageError.alreadyExists` if the folder exists and
     /// `replacing` is false, and other `StorageError`s; then an earlier version is untouched.
     public static func save(
         _ model: LanguageModel, tokenizer: (any Tokenizer)?, to path: String, elementType: ElementType? = nil,
@@ -76,6 +77,8 @@ public enum ModelFolder {
         return defaults
     }
 
+    /// Throws ``CheckpointError`` for parameters that are not finite.
+    ///
     /// A folder that cannot be loaded again must not replace one that can.
     static func checkFinite(_ parameters: ParameterStore, elementType: ElementType?, path: String) throws {
         var problems: [CheckpointProblem] = []
@@ -90,5 +93,123 @@ public enum ModelFolder {
             }
         }
         guard problems.isEmpty else { throw CheckpointError(path: path, problems: problems) }
+    }
+}
+
+extension ModelFolder {
+    /// Loads a model folder strictly: every parameter must be present, of the right shape and finite, without extras.
+    ///
+    /// Parameters are kept in `elementType`: by default as stored, or in float32 if the file mixes types.
+    /// Passes compute in `computeType`, by default the same. `verifies` reads all files and compares their
+    /// checksums with `checksums.json`; their sizes are always compared if that file is there. Throws
+    /// ``CheckpointError`` with all problems of the weights, `SettingsError` with all of the configuration,
+    /// `StorageError` and `TorchError`.
+    public static func load(
+        _ path: String, elementType: ElementType? = nil, device: Device = .cpu,
+        computeType: ElementType? = nil, verifies: Bool = false
+    ) throws -> LoadedModel {
+        try checkSizes(path, verifies: verifies)
+        let configuration = try configuration(of: path)
+        let generationDefaults = try GenerationDefaults(folder: path)
+        let tokenizer = Result { try TokenizerLoader.load(folder: path) }
+        let tensors = try SafetensorsTensors(folder: path)
+        // Also keeps a damaged configuration from declaring layers without end.
+        guard configuration.layerCount <= tensors.entries.count else {
+            throw CheckpointError(
+                path: path,
+                problems: [
+                    .tooFewTensors(
+                        layerCount: configuration.layerCount, tensorCount: tensors.entries.count)
+                ])
+        }
+        let type = elementType ?? commonType(tensors.entries)
+        let reader = WeightReader(tensors, elementType: type, device: device)
+        let store = ParameterStore(source: .provided(reader.provide), elementType: type, device: device)
+        let model = try withoutGradients {
+            try LanguageModel(configuration, parameters: store, computeType: computeType ?? type)
+        }
+        try reader.checkLeftOver(copies: configuration.tiedOutput ? [(outputName, embeddingName)] : [])
+        var problems = reader.problems
+        if case .success(let tokenizer) = tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
+            problems.append(
+                .vocabularyTooSmall(
+                    modelSize: configuration.vocabularySize, tokenizerSize: tokenizer.vocabularySize))
+        }
+        guard problems.isEmpty else { throw CheckpointError(path: path, problems: problems) }
+        return LoadedModel(
+            model: model, generationDefaults: generationDefaults, tokenizerResult: tokenizer)
+    }
+
+    /// Reads the architecture alone, without weights; throws `StorageError` or `SettingsError`.
+    public static func configuration(of path: String) throws -> LanguageModelConfiguration {
+        try ConfigurationFile.read(folder: path)
+    }
+
+    static func checkSizes(_ path: String, verifies: Bool) throws {
+        let hasList = FileManager.default.fileExists(atPath: path + "/" + AtomicFolder.checksumsFileName)
+        guard verifies || hasList && !AtomicFolder.isComplete(path) else { return }
+        do {
+            try AtomicFolder.verify(path)
+        } catch let error as StorageError {
+            throw ModelFolderError.changed(path: path, reason: error)
+        }
+    }
+
+    /// Returns the type of all floating-point tensors, or float32 if they differ.
+    static func commonType(_ entries: [SafetensorsEntry]) -> ElementType {
+        let types = Set(entries.compactMap { ElementType($0.elementType) }.filter(\.isFloatingPoint))
+        guard types.count == 1, let type = types.first else { return .float32 }
+        return type
+    }
+}
+
+/// The contents of a model folder.
+public struct LoadedModel {
+    /// The model with its weights, ready to run.
+    public let model: LanguageModel
+    /// The sampling settings of the folder; empty if it has none.
+    public let generationDefaults: GenerationDefaults
+    let tokenizerResult: Result<any Tokenizer, any Error>
+
+    /// The architecture.
+    public var configuration: LanguageModelConfiguration { model.configuration }
+
+    /// The tokenizer of the folder.
+    ///
+    /// Throws `TextError` or `StorageError` if the folder has none or one that cannot be used.
+    public var tokenizer: any Tokenizer {
+        get throws { try tokenizerResult.get() }
+    }
+}
+
+/// The `config.json` of a model folder.
+enum ConfigurationFile {
+    static let fileName = "config.json"
+    private static let maximumByteCount = 1 << 24
+
+    /// Reads the architecture; throws `StorageError`, and `SettingsError` with every problem.
+    static func read(folder: String) throws -> LanguageModelConfiguration {
+        let path = folder + "/" + fileName
+        let text = try JSONFile.text(path, maximumByteCount: maximumByteCount)
+        return try LanguageModelConfiguration(json: text, sourceName: path)
+    }
+}
+
+/// Small text files that hold JSON.
+enum JSONFile {
+    /// Reads the text of a file; throws `StorageError`, and `SettingsError` if it is too large or not UTF-8.
+    static func text(_ path: String, maximumByteCount: Int) throws -> String {
+        let file = try MappedFile(path: path)
+        guard file.byteCount <= maximumByteCount else {
+            throw refusal(path, "it has \(file.byteCount) bytes; at most \(maximumByteCount) are read")
+        }
+        guard let text = file.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
+            throw refusal(path, "it is not UTF-8 text")
+        }
+        return text
+    }
+
+    private static func refusal(_ path: String, _ reason: String) -> SettingsError {
+        SettingsError([SettingsProblem(kind: .syntax, path: "", allowed: reason)], sourceName: path)
     }
 }

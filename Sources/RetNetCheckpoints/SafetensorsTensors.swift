@@ -1,12 +1,12 @@
 import RetNetStorage
 import RetNetTorch
 
-/// The tensors of one or more safetensors files, read by name when asked for.
+/// The tensors of one or more safetensors files, read by name on demand.
 ///
 /// The files are mapped into memory, so only what is read costs memory, and each tensor returned has storage
 /// of its own.
 public struct SafetensorsTensors {
-    /// Where the tensors are, as given.
+    /// The path of the file or folder, as given.
     public let path: String
     /// All tensors, file by file, in the order of their data.
     public let entries: [SafetensorsEntry]
@@ -15,7 +15,7 @@ public struct SafetensorsTensors {
     private let entriesByName: [String: SafetensorsEntry]
     private let lend: (_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Tensor) throws -> Tensor
 
-    /// The tensors of a model folder, whether in one file or in shards; throws `StorageError`.
+    /// Opens the tensors of a model folder, in one file or in shards; throws `StorageError`.
     public init(folder path: String) throws {
         let folder = try SafetensorsFolder(path: path)
         self.init(path: path, entries: folder.entries, metadata: folder.metadata) { name, body in
@@ -23,7 +23,7 @@ public struct SafetensorsTensors {
         }
     }
 
-    /// The tensors of one file; throws `StorageError`.
+    /// Opens the tensors of one file; throws `StorageError`.
     public init(file path: String) throws {
         let file = try SafetensorsFile(path: path)
         self.init(path: path, entries: file.entries, metadata: file.metadata) { name, body in
@@ -45,7 +45,7 @@ public struct SafetensorsTensors {
     /// The names of all tensors, in the order of their data.
     public var names: [String] { entries.map(\.name) }
 
-    /// The tensor's type, shape and place; nil if there is no tensor of this name.
+    /// Returns a tensor's type, shape and place; nil if there is no tensor of this name.
     public func entry(named name: String) -> SafetensorsEntry? { entriesByName[name] }
 
     /// Reads a tensor in its stored element type onto a device.
@@ -63,7 +63,7 @@ public struct SafetensorsTensors {
         return try lend(name) { try Tensor.from(bytes: $0, entry.shape, type, on: device) }
     }
 
-    /// Whether two tensors have the same element type, shape and values.
+    /// Returns true if two tensors have the same element type, shape and values.
     func areEqual(_ first: String, _ second: String) throws -> Bool {
         guard let a = entriesByName[first], let b = entriesByName[second],
             a.elementType == b.elementType, a.shape == b.shape
@@ -71,5 +71,61 @@ public struct SafetensorsTensors {
         guard a.elementCount > 0 else { return true }
         let equal = try tensor(named: first).isEqual(to: tensor(named: second))
         return try equal.to(.uint8).min().item() == 1
+    }
+}
+
+extension SafetensorsWriter.Tensor {
+    /// Creates a description of a tensor that is converted and copied to the host only while it is written.
+    ///
+    /// `type` is the element type in the file, by default the tensor's own.
+    public init(name: String, _ tensor: RetNetTorch.Tensor, as type: ElementType? = nil) {
+        let type = type ?? tensor.elementType
+        self.init(name: name, elementType: type.stored, shape: tensor.shape) { sink in
+            try withoutGradients {
+                try tensor.to(type).withHostBytes { try sink.write($0) }
+            }
+        }
+    }
+}
+
+extension SafetensorsWriter {
+    /// Creates a writer of named tensors that holds a host copy of one at a time.
+    public init(tensors: [(name: String, tensor: RetNetTorch.Tensor)], metadata: [String: String] = [:]) {
+        self.init(tensors.map { SafetensorsWriter.Tensor(name: $0.name, $0.tensor) }, metadata: metadata)
+    }
+}
+
+extension ElementType {
+    /// Creates the element type of a stored one; nil for types that tensors cannot have (U16, U32, U64, F8).
+    public init?(_ stored: StoredElementType) {
+        switch stored {
+        case .bool: self = .bool
+        case .uint8: self = .uint8
+        case .int8: self = .int8
+        case .int16: self = .int16
+        case .int32: self = .int32
+        case .int64: self = .int64
+        case .float16: self = .float16
+        case .bfloat16: self = .bfloat16
+        case .float32: self = .float32
+        case .float64: self = .float64
+        case .uint16, .uint32, .uint64, .float8E4M3, .float8E5M2: return nil
+        }
+    }
+
+    /// The same type in safetensors files.
+    public var stored: StoredElementType {
+        switch self {
+        case .bool: .bool
+        case .uint8: .uint8
+        case .int8: .int8
+        case .int16: .int16
+        case .int32: .int32
+        case .int64: .int64
+        case .float16: .float16
+        case .bfloat16: .bfloat16
+        case .float32: .float32
+        case .float64: .float64
+        }
     }
 }

@@ -8,8 +8,8 @@ extension StateFile {
     /// Reads a state for a model, onto the model's device.
     ///
     /// `tokenizerIdentity` is that of the tokenizer in use; nil accepts any. Throws `StorageError` for files
-    /// that are not whole, and ``StateFileError`` for states of another model or tokenizer and for anything
-    /// missing, over, misshapen, out of range or not finite.
+    /// that are not complete, and ``StateFileError`` for states of another model or tokenizer and for parts that
+    /// are missing, unexpected, of the wrong shape, out of range or not finite.
     public static func read(_ path: String, for model: LanguageModel, tokenizerIdentity: String? = nil) throws
         -> SavedState
     {
@@ -43,7 +43,7 @@ extension StateFile {
     }
 }
 
-/// Reads the parts of one state file.
+/// A reader of the parts of one state file.
 private final class StateReader {
     private let tensors: SafetensorsTensors
     private let model: LanguageModel
@@ -60,7 +60,7 @@ private final class StateReader {
         let limit = StateFile.maximumPosition
         return try pairs.map { pair in
             guard pair.count == 2, (-limit...limit).contains(pair[0]), (0...limit).contains(pair[1]) else {
-                throw malformed("\"positions\" holds \(pair), which is not a position and a token count")
+                throw malformed("'positions' holds \(pair), which is not a position and a token count")
             }
             return SequencePosition(position: pair[0], count: pair[1])
         }
@@ -82,12 +82,12 @@ private final class StateReader {
         return try model.state(from: layers, positions: positions)
     }
 
-    /// The length of a tensor that grows with the tokens seen: at least what the rows have seen.
+    /// Returns the length of a tensor that grows with the tokens read, at least the number that the rows have read.
     private func grownLength(_ name: String, axis: Int, _ positions: [SequencePosition]) throws -> Int {
         guard let entry = tensors.entry(named: name), axis < entry.shape.count else { return 0 }
         let needed = positions.map(\.count).max() ?? 0
         guard entry.shape[axis] >= needed else {
-            throw malformed("'\(name)' holds \(entry.shape[axis]) tokens, but \(needed) were seen")
+            throw malformed("'\(name)' holds \(entry.shape[axis]) tokens, but \(needed) were read")
         }
         return entry.shape[axis]
     }
@@ -102,7 +102,7 @@ private final class StateReader {
     func pendingTokens(rowCount: Int) throws -> [[Int32]] {
         let rows = try decoded([[Int32]].self, "pending_tokens")
         guard rows.count == rowCount else {
-            throw malformed("\"pending_tokens\" has \(rows.count) rows, the state \(rowCount)")
+            throw malformed("'pending_tokens' has \(rows.count) rows, but the state has \(rowCount)")
         }
         let size = model.configuration.vocabularySize
         for token in rows.joined() where token < 0 || Int(token) >= size {
@@ -133,11 +133,11 @@ private final class StateReader {
     }
 
     private func decoded<T: Decodable>(_ type: T.Type, _ key: String) throws -> T {
-        guard let text = tensors.metadata[key] else { throw malformed("its metadata have no \"\(key)\"") }
+        guard let text = tensors.metadata[key] else { throw malformed("its metadata has no '\(key)'") }
         do {
             return try JSONDecoder().decode(type, from: Data(text.utf8))
         } catch {
-            throw malformed("\"\(key)\" is not of the right form")
+            throw malformed("'\(key)' is not a JSON array of the right form")
         }
     }
 

@@ -1,10 +1,10 @@
 import RetNetStorage
 import RetNetTorch
 
-/// Gives a model its parameters from files, and collects everything that does not fit.
+/// A source of a model's parameters in files that collects all problems.
 ///
-/// A parameter that cannot be given is replaced by one number seen through the wanted shape, which takes no
-/// memory, so that the model is built to its end and all problems are found in one go.
+/// A parameter that cannot be read is replaced by one number expanded to its shape, which takes no memory, so that
+/// the model is built to its end and all problems are found in one pass.
 final class WeightReader {
     private let tensors: SafetensorsTensors
     private let elementType: ElementType
@@ -18,7 +18,7 @@ final class WeightReader {
         self.device = device
     }
 
-    /// The parameter of a name, checked and converted.
+    /// Returns the parameter of a name, checked and converted.
     func provide(_ name: String, _ shape: [Int]) throws -> Tensor {
         requested.insert(name)
         do {
@@ -53,10 +53,9 @@ final class WeightReader {
         return try converted.to(on: device)
     }
 
-    /// Adds what the files hold and the model did not ask for.
+    /// Adds the tensors of the files that are no parameters of the model.
     ///
-    /// `copies` may be there if they equal the tensor that stands for them; `ignored` may be there whatever they
-    /// hold.
+    /// `copies` are accepted if they equal the tensor that they repeat; `ignored` are accepted with any values.
     func checkLeftOver(copies: [(name: String, of: String)] = [], ignored: [String] = []) throws {
         for entry in tensors.entries where !requested.contains(entry.name) && !ignored.contains(entry.name) {
             guard let copy = copies.first(where: { $0.name == entry.name }) else {

@@ -4,18 +4,78 @@ import RetNetModels
 import RetNetText
 import RetNetTorch
 
-/// Scores streams of tokens of any length at constant memory.
+/// The division of a stream of tokens into passes of the model.
+public struct PerplexityOptions: Sendable, Equatable {
+    /// Form of every pass.
+    public var form: MixerForm
+    /// Longest window in tokens.
+    ///
+    /// Memory grows with it. The result depends on it only where windows are independent.
+    public var windowLength: Int
+    /// Dependence of the windows on each other: with a carried state or independent.
+    public var mode: EvaluationWindows.Mode
+
+    /// Creates options; by default windows of 2,048 tokens that carry the state, in chunks of 256.
+    public init(
+        form: MixerForm = .chunkwise(256), windowLength: Int = 2048, mode: EvaluationWindows.Mode = .carried
+    ) {
+        self.form = form
+        self.windowLength = windowLength
+        self.mode = mode
+    }
+
+    /// Returns options for independent windows of `context` tokens, as models without a state are measured.
+    public static func independent(context: Int, form: MixerForm = .chunkwise(256)) -> PerplexityOptions {
+        // About 8,192 tokens per pass bound the memory for every context.
+        let rowCount = max(1, 8192 / max(1, context))
+        return PerplexityOptions(
+            form: form, windowLength: context, mode: .independent(rowCount: rowCount, overlap: 0))
+    }
+}
+
+/// The quality of a model's predictions of a stream of tokens.
+public struct PerplexityResult: Sendable, Equatable {
+    /// Number of predicted tokens.
+    public var tokenCount: Int
+    /// Bytes of text of those tokens; special tokens have none.
+    public var byteCount: Int
+    /// Sum of the negative log-likelihoods of all predicted tokens, in nats.
+    public var totalNats: Double
+    /// Wall-clock time in seconds.
+    public var seconds: Double
+
+    /// Creates a result of given sums.
+    public init(tokenCount: Int = 0, byteCount: Int = 0, totalNats: Double = 0, seconds: Double = 0) {
+        self.tokenCount = tokenCount
+        self.byteCount = byteCount
+        self.totalNats = totalNats
+        self.seconds = seconds
+    }
+
+    /// Mean loss in nats per token; NaN when nothing was predicted.
+    public var natsPerToken: Double { tokenCount > 0 ? totalNats / Double(tokenCount) : .nan }
+    /// Exponential of the mean loss.
+    public var perplexity: Double { exp(natsPerToken) }
+    /// Mean loss in bits per token.
+    public var bitsPerToken: Double { natsPerToken / log(2) }
+    /// Loss in bits per byte of text, which compares models of different tokenizers; NaN without bytes.
+    public var bitsPerByte: Double { byteCount > 0 ? totalNats / log(2) / Double(byteCount) : .nan }
+    /// Predicted tokens per second.
+    public var tokensPerSecond: Double { seconds > 0 ? Double(tokenCount) / seconds : 0 }
+}
+
+/// The measurement of perplexity of streams of any length at constant memory.
 ///
 /// Every token but the first of the stream is predicted from those before it; streams begin with `<bos>` where
 /// the tokenizer has one, so that all text is scored.
 public struct Perplexity {
-    /// The model that is measured.
+    /// The measured model.
     public let model: LanguageModel
-    /// How the stream is cut.
+    /// The division of the stream into passes.
     public let options: PerplexityOptions
     private let byteCounts: TokenByteCounts
 
-    /// Prepares a measurement of one model.
+    /// Creates a measurement of one model.
     ///
     /// Throws ``EvaluationError/unsupportedForm(form:reason:)`` when the model lacks the form.
     public init(_ model: LanguageModel, byteCounts: TokenByteCounts, options: PerplexityOptions = .init())
@@ -31,19 +91,13 @@ public struct Perplexity {
 
     /// Measures a stream from front to back.
     ///
-    /// `progress` gets the sums so far and the share of the stream that is done after every pass, and ends the
+    /// After every pass `progress` gets the sums so far and the completed share of the stream, and ends the
     /// measurement by returning false. Throws `TextError`, ``EvaluationError`` and `TorchError`.
     public func measure(
         _ stream: TokenStream,
         progress: (_ soFar: PerplexityResult, _ fraction: Double) throws -> Bool = { _, _ in true }
     ) throws -> PerplexityResult {
-        let mode: EvaluationWindows.Mode =
-            switch options.memory {
-            case .carried: .carried
-            case .carriedWithinDocuments: .carriedWithinDocuments
-            case .independent(let rowCount, let overlap): .independent(rowCount: rowCount, overlap: overlap)
-            }
-        var windows = try EvaluationWindows(stream: stream, length: options.windowLength, mode: mode)
+        var windows = try EvaluationWindows(stream: stream, length: options.windowLength, mode: options.mode)
         guard stream.vocabularySize <= model.configuration.vocabularySize else {
             throw EvaluationError.tokenOutOfRange(
                 token: stream.vocabularySize - 1, vocabularySize: model.configuration.vocabularySize)
@@ -54,7 +108,7 @@ public struct Perplexity {
         while let batch = try windows.next() {
             if batch.resets.contains(true) { state = nil }
             let pass = try score(batch, state: state)
-            state = mode.carriesState ? pass.state : nil
+            state = options.mode.carriesState ? pass.state : nil
             result.totalNats += pass.nats
             for target in batch.targets where target != Batch.ignoredTarget {
                 result.tokenCount += 1
@@ -86,5 +140,25 @@ extension EvaluationWindows.Mode {
         case .carried, .carriedWithinDocuments: true
         case .independent: false
         }
+    }
+}
+
+/// The number of bytes of text of each token of a vocabulary.
+public struct TokenByteCounts: Sendable {
+    private let counts: [Int]
+
+    /// Counts the bytes of every token of a tokenizer.
+    public init(_ tokenizer: any Tokenizer) {
+        counts = (0..<max(0, tokenizer.vocabularySize)).map { tokenizer.bytes(of: Int32(clamping: $0)).count }
+    }
+
+    /// The bytes of one token; 0 for tokens outside the vocabulary.
+    public subscript(token: Int32) -> Int {
+        counts.indices.contains(Int(token)) ? counts[Int(token)] : 0
+    }
+
+    /// Returns the bytes of several tokens.
+    public func total(of tokens: some Sequence<Int32>) -> Int {
+        tokens.reduce(0) { $0 + self[$1] }
     }
 }

@@ -4,7 +4,7 @@ import RetNetStories
 import RetNetText
 import RetNetTorch
 
-/// Asks a model for the things that stories tell early and need again later.
+/// The measurement of recall: facts that stories state early and need again later.
 ///
 /// An answer is right if every token that holds a byte of it is the model's most probable one, given the true
 /// text before. Each story is read on its own, after `<bos>` where the tokenizer has one.
@@ -15,10 +15,10 @@ public struct RecallAccuracy {
     private let windowLength: Int
     private let contextTokenCount: Int?
 
-    /// Prepares the questions for one model; `windowLength` tokens are read at once, carrying the state.
+    /// Creates a measurement of one model that reads `windowLength` tokens per pass, carrying the state.
     ///
-    /// With `contextTokenCount` the model reads only so many tokens before each answer, instead of the whole
-    /// story: what it still gets right then needs no memory, which is the control for the figure with all of it.
+    /// With `contextTokenCount` the model reads only so many tokens before each answer instead of the whole
+    /// story. Answers that are still right need no state of the story, so their share is the control.
     /// Throws ``EvaluationError`` when the model lacks the form or some of the tokenizer's tokens.
     public init(
         _ model: LanguageModel, tokenizer: any Tokenizer, form: MixerForm = .chunkwise(256),
@@ -41,7 +41,7 @@ public struct RecallAccuracy {
     /// Reads stories and counts right answers.
     ///
     /// `progress` gets the number of stories read and ends the measurement by returning false. Throws
-    /// ``EvaluationError/noQuestions`` when no story asks anything, and `TorchError`.
+    /// ``EvaluationError/noQuestions`` when no story has a recall, and `TorchError`.
     public func measure(_ stories: [Story], progress: (_ storyCount: Int) throws -> Bool = { _ in true })
         throws
         -> RecallResult
@@ -57,7 +57,7 @@ public struct RecallAccuracy {
         return result
     }
 
-    /// For each recall of a story, whether the model gives the whole answer.
+    /// Returns for each recall of a story true if the model gives the whole answer.
     public func answers(to story: Story) throws -> [Bool] {
         let text = tokenizer.encode(story.text)
         guard !text.isEmpty, !story.recalls.isEmpty else { return story.recalls.map { _ in false } }
@@ -75,7 +75,7 @@ public struct RecallAccuracy {
         }
     }
 
-    /// For each token whether it is the most probable one after those before it.
+    /// Returns for each token true if it is the most probable one after those before it.
     private func areRight(_ text: [Int32]) throws -> [Bool] {
         let tokens = (tokenizer.beginToken.map { [$0] } ?? []) + text
         // Nothing comes before the first token where there is no <bos>.
@@ -83,7 +83,7 @@ public struct RecallAccuracy {
         return unpredicted + zip(try predictions(tokens), tokens.dropFirst()).map { $0 == Int64($1) }
     }
 
-    /// The most probable token after each token but the last.
+    /// Returns the most probable token after each token but the last.
     private func predictions(_ tokens: [Int32]) throws -> [Int64] {
         try withoutGradients {
             var state: LanguageModelState?
@@ -98,5 +98,63 @@ public struct RecallAccuracy {
             }
             return result
         }
+    }
+}
+
+/// Counts of recalled facts of stories, by kind and distance.
+public struct RecallResult: Sendable, Equatable {
+    /// The counts of one group of answers.
+    public struct Count: Sendable, Equatable {
+        /// Number of answers.
+        public var total = 0
+        /// Number of answers that were fully right.
+        public var correct = 0
+
+        /// Creates empty counts.
+        public init() {}
+
+        /// The share of right answers, from 0 to 1; NaN without answers.
+        public var accuracy: Double { total > 0 ? Double(correct) / Double(total) : .nan }
+
+        mutating func add(_ isCorrect: Bool) {
+            total += 1
+            if isCorrect { correct += 1 }
+        }
+    }
+
+    /// The answers of about the same distance.
+    public struct Bucket: Sendable, Equatable {
+        /// Distances in bytes between fact and answer.
+        public var distances: Range<Int>
+        /// The answers of these distances.
+        public var count: Count
+    }
+
+    /// All answers.
+    public private(set) var overall = Count()
+    /// The answers by kind of fact.
+    public private(set) var byKind: [Recall.Kind: Count] = [:]
+    private var byExponent: [Int: Count] = [:]
+
+    /// Creates an empty result.
+    public init() {}
+
+    /// The answers by distance, nearest first: below 32 bytes, then one bucket for each power of two.
+    public var byDistance: [Bucket] {
+        byExponent.sorted { $0.key < $1.key }.map { exponent, count in
+            let start = exponent == Self.firstExponent ? 0 : 1 << (exponent - 1)
+            return Bucket(distances: start..<(1 << exponent), count: count)
+        }
+    }
+
+    private static let firstExponent = 5
+
+    /// Counts one answer.
+    mutating func add(_ recall: Recall, isCorrect: Bool) {
+        let distance = max(0, recall.distance)
+        let exponent = min(max(Int.bitWidth - distance.leadingZeroBitCount, Self.firstExponent), 62)
+        overall.add(isCorrect)
+        byKind[recall.kind, default: Count()].add(isCorrect)
+        byExponent[exponent, default: Count()].add(isCorrect)
     }
 }

@@ -1,43 +1,45 @@
-/// How tokens are chosen and when a text ends.
+import RetNetCheckpoints
+
+/// The choice of tokens and the end of a text.
 ///
 /// The steps are applied in one fixed order: repetition penalty, temperature, top-k, top-p, min-p. Each filter
 /// works on the distribution that the steps before it left.
 public struct SamplingParameters: Sendable, Equatable {
-    /// What logits are divided by; 0 always takes the most probable token.
+    /// Divisor of the logits; 0 always takes the most probable token.
     public var temperature = 1.0
-    /// How many of the most probable tokens are kept; 0 keeps all.
+    /// Number of most probable tokens to keep; 0 keeps all.
     public var topK = 0
-    /// The probability mass of the most probable tokens that is kept; 1 keeps all.
+    /// Probability mass of the most probable tokens to keep; 1 keeps all.
     public var topP = 1.0
-    /// The least probability that is kept, relative to the most probable token's; 0 keeps all.
+    /// Least probability to keep, relative to that of the most probable token; 0 keeps all.
     public var minP = 0.0
-    /// By what the logits of recent tokens are divided where positive, else multiplied; 1 changes nothing.
+    /// Divisor of the positive logits of recent tokens, and factor of the negative ones; 1 changes nothing.
     public var repetitionPenalty = 1.0
-    /// How many of the last tokens, those of the prompt included, count as recent.
+    /// Number of last tokens, those of the prompt included, that count as recent.
     public var repetitionWindow = 256
-    /// The seed of row 0, to which other rows add their number.
+    /// Seed of row 0; row r uses this seed plus r.
     ///
-    /// Nil goes on with a session's generators, or draws a seed where there is none yet. A seed that a row
-    /// already uses goes on as well; another one starts afresh.
+    /// Nil continues with a session's generators, or draws a seed where there is none yet. A seed that a row
+    /// already uses continues its generator; another one starts a new generator.
     public var seed: UInt64?
-    /// How many tokens to generate at most.
+    /// Largest number of tokens to generate.
     public var maxTokens = 256
     /// Texts at which a row ends; they are not part of its text.
     public var stopStrings: [String] = []
-    /// Whether a row ends at an end token.
+    /// True if a row ends at an end token.
     public var stopsAtEndToken = true
     /// The end tokens; nil means the tokenizer's.
     public var endTokens: [Int32]?
-    /// Whether results hold the log-probability of every token.
+    /// True if results hold the log-probability of every token.
     public var recordsLogProbabilities = false
 
-    /// Plain sampling of up to 256 tokens.
+    /// Creates parameters for plain sampling of up to 256 tokens.
     public init() {}
 
-    /// The largest ``repetitionWindow``: sessions remember that many tokens.
+    /// The largest ``repetitionWindow``, which is the number of tokens that sessions keep.
     public static let maximumRepetitionWindow = 4096
 
-    /// Always the most probable token, up to a number of tokens.
+    /// Returns parameters that always take the most probable token, up to a number of tokens.
     public static func greedy(maxTokens: Int) -> SamplingParameters {
         var parameters = SamplingParameters()
         parameters.temperature = 0
@@ -65,5 +67,38 @@ public struct SamplingParameters: Sendable, Equatable {
         require(!stopStrings.contains(""), "a stop string", "empty", "at least one character")
         require(!(endTokens ?? []).contains { $0 < 0 }, "an end token", "negative", "a token number")
         guard problems.isEmpty else { throw GenerationError.invalidParameters(problems) }
+    }
+}
+
+// MARK: Defaults of a model folder
+
+extension SamplingParameters {
+    /// Creates the parameters of a model folder; values that it lacks keep this package's defaults.
+    ///
+    /// `do_sample: false` becomes the temperature 0.
+    public init(defaults: GenerationDefaults) {
+        self.init()
+        maxTokens = defaults.maxTokens ?? maxTokens
+        temperature = defaults.temperature ?? temperature
+        topK = defaults.topK ?? topK
+        topP = defaults.topP ?? topP
+        minP = defaults.minP ?? minP
+        repetitionPenalty = defaults.repetitionPenalty ?? repetitionPenalty
+        endTokens = defaults.endTokens
+        if defaults.samples == false { temperature = 0 }
+    }
+
+    /// The parameters as a model folder holds them, without special tokens that are not set here.
+    public var defaults: GenerationDefaults {
+        var defaults = GenerationDefaults()
+        defaults.maxTokens = maxTokens
+        defaults.samples = temperature > 0
+        defaults.temperature = temperature > 0 ? temperature : nil
+        defaults.topK = topK
+        defaults.topP = topP
+        defaults.minP = minP
+        defaults.repetitionPenalty = repetitionPenalty
+        defaults.endTokens = endTokens
+        return defaults
     }
 }

@@ -1,26 +1,26 @@
 import RetNetText
 
-/// Turns the bytes of tokens into text as early as can be, and ends it at stop strings.
+/// Text from the bytes of tokens, as early as possible, that ends at stop strings.
 ///
-/// What is given out are whole characters (Unicode scalars). Held back are a character's bytes until the rest
-/// comes, and the longest end of the text that may still become a stop string.
+/// The text comes in whole characters (Unicode scalars). The bytes of an incomplete character are held back, and
+/// so is the longest end of the text that may still become a stop string.
 public struct StreamingText: Sendable {
     private let stops: [[UInt8]]
     private let stopStrings: [String]
     private var decoder = UTF8StreamDecoder()
-    /// Bytes that the decoder has been given but may not have given out, and those that it has not been given.
+    /// Bytes of an incomplete character in the decoder, and bytes that the decoder has not been given.
     private var undecoded: [UInt8] = []
     private var pending: [UInt8] = []
     /// The stop string that ended the text, once one has.
     public private(set) var stopString: String?
 
-    /// A stream that ends at any of the given texts, of which none may be empty.
+    /// Creates a stream that ends at any of the given texts, none of which may be empty.
     public init(stopStrings: [String] = []) {
         self.stopStrings = stopStrings.filter { !$0.isEmpty }
         stops = self.stopStrings.map { Array($0.utf8) }
     }
 
-    /// The bytes held back: a new stream that is given them first goes on as this one would.
+    /// The bytes held back: a new stream that is given them first continues as this one would.
     public var heldBytes: [UInt8] { undecoded + pending }
 
     /// Takes bytes and returns the text that is now certain, which may be empty.
@@ -54,7 +54,7 @@ public struct StreamingText: Sendable {
         return text
     }
 
-    /// The stop string that is complete first, the longest of several: the same whatever pieces bytes come in.
+    /// Returns the stop string that is complete first, the longest of several: the same for any division into pieces.
     private func firstStop() -> (place: Int, stop: Int)? {
         guard !stops.isEmpty else { return nil }
         for end in stride(from: 1, through: pending.count, by: 1) {
@@ -69,7 +69,7 @@ public struct StreamingText: Sendable {
         return nil
     }
 
-    /// The length of the longest end of the pending bytes that begins a stop string.
+    /// Returns the length of the longest end of the pending bytes that begins a stop string.
     private func heldByteCount() -> Int {
         let longest = stops.reduce(0) { max($0, $1.count - 1) }
         for count in stride(from: min(longest, pending.count), to: 0, by: -1) {

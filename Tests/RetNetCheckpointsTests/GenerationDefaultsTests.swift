@@ -38,7 +38,8 @@ import Testing
             """
         let error = #expect(throws: SettingsError.self) { try GenerationDefaults(json: text) }
         #expect(error?.problems.count == 9)
-        #expect(throws: SettingsError.self) { try GenerationDefaults(json: "[]") }
+        let list = #expect(throws: SettingsError.self) { try GenerationDefaults(json: "[]") }
+        #expect(list?.problems.map(\.allowed) == ["an object"])
         #expect(throws: SettingsError.self) { try GenerationDefaults(json: "{") }
     }
 

@@ -31,7 +31,7 @@ import Testing
             #expect(FileManager.default.fileExists(atPath: folder + "/m/model.safetensors.index.json"))
             let loaded = try ModelFolder.load(folder + "/m")
             #expect(try logits(loaded.model) == logits(model))
-            #expect(throws: (any Error).self) { try loaded.tokenizer }
+            #expect(throws: TextError.self) { try loaded.tokenizer }
         }
     }
 
@@ -81,7 +81,8 @@ import Testing
                 throws: CheckpointError(path: path, problems: [.notFinite(name: "final_norm.weight")])
             ) { try ModelFolder.save(bad, tokenizer: nil, to: path, replacing: true) }
             try [Float](repeating: 1e6, count: 8).withUnsafeBytes { try weight.assign(bytes: $0) }
-            #expect(throws: CheckpointError.self) {
+            let overflow = CheckpointProblem.overflows(name: "final_norm.weight", elementType: "float16")
+            #expect(throws: CheckpointError(path: path, problems: [overflow])) {
                 try ModelFolder.save(
                     bad, tokenizer: nil, to: path, elementType: .float16, replacing: true)
             }
@@ -149,7 +150,9 @@ import Testing
             let weights = path + "/model.safetensors"
             let bytes = try readBytes(weights)
             try writeBytes(bytes.dropLast(4), to: weights)
-            #expect(throws: ModelFolderError.self) { try ModelFolder.load(path) }
+            let changed = #expect(throws: ModelFolderError.self) { try ModelFolder.load(path) }
+            #expect(changed?.description.contains("model.safetensors") == true)
+            #expect(changed?.description.contains("delete '\(path)/checksums.json'") == true)
             try FileManager.default.removeItem(atPath: path + "/checksums.json")
             #expect(throws: StorageError.self) { try ModelFolder.load(path) }
             #expect(throws: ModelFolderError.self) { try ModelFolder.load(path, verifies: true) }
@@ -163,6 +166,8 @@ import Testing
             _ = try ModelFolder.load(path)
             #expect(throws: ModelFolderError.self) { try ModelFolder.load(path, verifies: true) }
         }
-        #expect(throws: (any Error).self) { try ModelFolder.load("/nowhere/at/all") }
+        #expect(throws: StorageError.notFound(path: "/nowhere/at/all/config.json")) {
+            try ModelFolder.load("/nowhere/at/all")
+        }
     }
 }

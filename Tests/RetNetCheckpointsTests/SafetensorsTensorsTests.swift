@@ -43,7 +43,10 @@ import Testing
                 .init(name: "x", elementType: .uint64, shape: [1], data: Data(count: 8))
             ]).write(to: path)
             let tensors = try SafetensorsTensors(file: path)
-            #expect(throws: CheckpointError.self) { try tensors.tensor(named: "x") }
+            let unusable = CheckpointProblem.unusableType(name: "x", found: "U64")
+            #expect(throws: CheckpointError(path: path, problems: [unusable])) {
+                try tensors.tensor(named: "x")
+            }
             #expect(throws: StorageError.unknownTensor(name: "y", path: path)) {
                 try tensors.tensor(named: "y")
             }

@@ -87,7 +87,8 @@ import Testing
             var tensors: [(name: String, tensor: Tensor)] = []
             for name in file.names { tensors.append((name, try file.tensor(named: name))) }
             func expectRefusal(
-                _ changes: [String: String?], dropping dropped: String? = nil, adding added: String? = nil
+                _ reason: String, _ changes: [String: String?] = [:], dropping dropped: String? = nil,
+                adding added: String? = nil
             ) throws {
                 var metadata = file.metadata
                 for (key, value) in changes { metadata[key] = value }
@@ -95,23 +96,34 @@ import Testing
                 if let added { kept.append((added, try Tensor.zeros([1]))) }
                 try SafetensorsWriter(tensors: kept, metadata: metadata).write(to: path)
                 let error = #expect(throws: StateFileError.self) { try StateFile.read(path, for: model) }
-                #expect(error?.description.contains(path) == true)
+                let text = error?.description ?? ""
+                #expect(text.contains(path) && text.contains(reason), "\(text)")
             }
-            try expectRefusal(["version": "2"])
-            try expectRefusal(["version": nil])
-            try expectRefusal(["fingerprint": nil])
-            for positions in [
-                nil, "", "[]", "[[1,2]]", "[[1,2],[3]]", "[[0,-1],[0,0]]", "[[0,9223372036854775807],[0,0]]",
-                "[[1e30,0],[0,0]]", "{}", "[[0,0],[0,\"1\"]]",
-            ] {
-                try expectRefusal(["positions": positions])
+            try expectRefusal("version '2'", ["version": "2"])
+            try expectRefusal("version '(none)'", ["version": nil])
+            try expectRefusal("fingerprint is '(none)'", ["fingerprint": nil])
+            try expectRefusal("no 'positions'", ["positions": nil])
+            try expectRefusal("no rows", ["positions": "[]"])
+            // One row less than the tensors have.
+            try expectRefusal("has the shape", ["positions": "[[1,2]]"])
+            for positions in ["[[1,2],[3]]", "[[0,-1],[0,0]]", "[[0,9223372036854775807],[0,0]]"] {
+                try expectRefusal("which is not a position and a token count", ["positions": positions])
             }
-            for pending in [nil, "[]", "[[1],[2],[3]]", "[[256],[]]", "[[-1],[]]", "[[1.5],[]]", "7"] {
-                try expectRefusal(["pending_tokens": pending])
+            for positions in ["", "[[1e30,0],[0,0]]", "{}", "[[0,0],[0,\"1\"]]"] {
+                try expectRefusal("not a JSON array of the right form", ["positions": positions])
             }
-            try expectRefusal([:], dropping: "layers.1.memory")
-            try expectRefusal([:], adding: "layers.2.memory")
-            try expectRefusal([:], dropping: "logits", adding: "logits")
+            try expectRefusal("no 'pending_tokens'", ["pending_tokens": nil])
+            try expectRefusal("has 0 rows", ["pending_tokens": "[]"])
+            try expectRefusal("has 3 rows", ["pending_tokens": "[[1],[2],[3]]"])
+            for pending in ["[[256],[]]", "[[-1],[]]"] {
+                try expectRefusal("not in the vocabulary of 256", ["pending_tokens": pending])
+            }
+            for pending in ["[[1.5],[]]", "7"] {
+                try expectRefusal("not a JSON array of the right form", ["pending_tokens": pending])
+            }
+            try expectRefusal("'layers.1.memory' is missing", dropping: "layers.1.memory")
+            try expectRefusal("'layers.2.memory' belongs to no layer", adding: "layers.2.memory")
+            try expectRefusal("'logits' has the shape [1]", dropping: "logits", adding: "logits")
         }
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetLayers
 import RetNetModels
+import RetNetSettings
 import RetNetStorage
 import RetNetText
 import RetNetTorch
@@ -66,12 +67,14 @@ struct T5FolderTests {
             #expect(names.contains("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"))
             #expect(names.contains("lm_head.weight") == !tied)
             // A model folder of another kind is not one of T5's.
-            #expect(throws: StorageError.self) { try T5Folder.save(model, to: folder) }
+            #expect(throws: StorageError.alreadyExists(path: folder)) {
+                try T5Folder.save(model, to: folder)
+            }
             let half = parent + "/half"
             try T5Folder.save(model, to: half, elementType: .bfloat16, maximumShardByteCount: 20_000)
             let narrow = try T5Folder.load(half)
             #expect(narrow.model.computeType == .bfloat16)
-            #expect(throws: (any Error).self) { try narrow.tokenizer }
+            #expect(throws: TextError.self) { try narrow.tokenizer }
         }
     }
 
@@ -155,10 +158,13 @@ struct T5FolderTests {
             let folder = parent + "/model"
             try T5Folder.save(model, to: folder)
             try rewriteConfiguration(folder, [("\"num_layers\": 2", "\"num_layers\": 9000")])
-            #expect(throws: CheckpointError.self) { try T5Folder.load(folder) }
+            let tooMany = try #require(throws: CheckpointError.self) { try T5Folder.load(folder) }
+            #expect(tooMany.description.contains("the configuration has 9003 layers"))
             try rewriteConfiguration(folder, [("\"model_type\": \"t5\"", "\"model_type\": \"bart\"")])
-            #expect(throws: (any Error).self) { try T5Folder.load(folder) }
-            #expect(throws: (any Error).self) { try T5Folder.load(parent + "/none") }
+            #expect(throws: SettingsError.self) { try T5Folder.load(folder) }
+            #expect(throws: StorageError.notFound(path: parent + "/none/config.json")) {
+                try T5Folder.load(parent + "/none")
+            }
             let name = "encoder.final_layer_norm.weight"
             try withoutGradients { try #require(model.parameters[name]).scale(by: .infinity) }
             let error = try #require(throws: CheckpointError.self) {

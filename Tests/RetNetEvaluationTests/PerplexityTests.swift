@@ -11,9 +11,9 @@ import Testing
 
     private func measure(
         _ model: LanguageModel, _ stream: TokenStream, _ form: MixerForm, window: Int,
-        _ memory: PerplexityOptions.Memory = .carried
+        _ mode: EvaluationWindows.Mode = .carried
     ) throws -> PerplexityResult {
-        let options = PerplexityOptions(form: form, windowLength: window, memory: memory)
+        let options = PerplexityOptions(form: form, windowLength: window, mode: mode)
         return try Perplexity(model, byteCounts: byteCounts, options: options).measure(stream)
     }
 

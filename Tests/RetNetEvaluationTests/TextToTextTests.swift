@@ -36,8 +36,14 @@ import Testing
     }
 
     @Test func `Lines that are no examples are named`() throws {
-        for text in ["{\"sentence\": 3, \"label\": 1}", "{\"sentence\": \"a\", \"label\": 2}", "no", ""] {
-            #expect(throws: EvaluationError.self) { try examples(.sst2, text) }
+        let wrong = [
+            ("{\"sentence\": 3, \"label\": 1}", "'sentence' is not a text"),
+            ("{\"sentence\": \"a\", \"label\": 2}", "'label' is none of the 2 labels"),
+            ("no", "it is not a JSON object"), ("", "it holds no examples"),
+        ]
+        for (text, reason) in wrong {
+            let error = #expect(throws: EvaluationError.self) { try examples(.sst2, text) }
+            #expect(error?.description.hasSuffix(reason) == true, "\(error?.description ?? "")")
         }
         do {
             _ = try examples(.sst2, "{\"sentence\": \"a\", \"label\": 0}\n{\"sentence\": \"a\"}\n")

@@ -159,7 +159,9 @@ import Testing
         let session = try session(model)
         var bad = SamplingParameters()
         bad.topP = 2
-        #expect(throws: GenerationError.self) { try session.generate(["a"], bad) }
+        #expect(
+            throws: GenerationError.invalidParameters(["top-p is 2.0, but must be above 0 and at most 1"])
+        ) { try session.generate(["a"], bad) }
         #expect(throws: GenerationError.emptyPrompt(row: 0)) { try session.generate([""]) }
         #expect(session.rowCount == 0)
         let nothing = try session.generate(["a"], .greedy(maxTokens: 0))[0]

@@ -115,7 +115,8 @@ import Testing
         #expect(try session.logits?.doubles() == before)
         #expect(session.tokenCounts == [1, 1])
         let parallelOnly = try tinyModel(normalization: .decaySumAbs)
-        #expect(throws: GenerationError.self) {
+        let reason = try #require(parallelOnly.unsupportedReason(for: .recurrent))
+        #expect(throws: GenerationError.unsupportedForm(reason: reason)) {
             try GenerationSession(model: parallelOnly, tokenizer: PlainTokenizer())
         }
         var options = GenerationOptions()

@@ -96,17 +96,19 @@ import Testing
         let first = try session(model)
         _ = try first.generate(["ab"], .greedy(maxTokens: 2))
         let good = try #require(try first.savedState())
-        func expectRefusal(_ change: (inout SavedState) throws -> Void) throws {
+        func expectRefusal(_ reason: String, _ change: (inout SavedState) throws -> Void) throws {
             var saved = good
             try change(&saved)
-            #expect(throws: GenerationError.self) {
+            let error = #expect(throws: GenerationError.self) {
                 try GenerationSession(model: model, tokenizer: PlainTokenizer(), resuming: saved)
             }
+            #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
         }
-        try expectRefusal { $0.pendingTokens = [] }
-        try expectRefusal { $0.logits = try Tensor.zeros([1, 3]) }
-        for text in ["", "[]", "{}", "[{}]", "[{\"recentTokens\": [1e99], \"heldBytes\": []}]"] {
-            try expectRefusal { $0.metadata["generation.rows"] = text }
+        try expectRefusal("pending tokens for 0") { $0.pendingTokens = [] }
+        try expectRefusal("the shape [1, 3]") { $0.logits = try Tensor.zeros([1, 3]) }
+        try expectRefusal("describes 0") { $0.metadata["generation.rows"] = "[]" }
+        for text in ["", "{}", "[{}]", "[{\"recentTokens\": [1e99], \"heldBytes\": []}]"] {
+            try expectRefusal("is not a list of rows") { $0.metadata["generation.rows"] = text }
         }
     }
 

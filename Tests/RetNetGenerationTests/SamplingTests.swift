@@ -134,7 +134,10 @@ import Testing
         bad.stopStrings = ["ok", ""]
         bad.endTokens = [-1]
         let error = #expect(throws: GenerationError.self) { try bad.validate() }
-        guard case .invalidParameters(let problems) = error else { return }
+        guard case .invalidParameters(let problems) = error else {
+            Issue.record("unexpected error \(String(describing: error))")
+            return
+        }
         #expect(problems.count == 9)
     }
 

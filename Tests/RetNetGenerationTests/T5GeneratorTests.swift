@@ -137,14 +137,20 @@ struct T5GeneratorTests {
     @Test func `Parameters that make no search are refused`() throws {
         let generator = T5Generator(try Self.model(gated: false))
         let wrong = [
-            BeamSearchParameters(maxTokens: 0), BeamSearchParameters(beamCount: 0),
-            BeamSearchParameters(beamCount: 300), BeamSearchParameters(lengthPenalty: .nan),
-            BeamSearchParameters(beamCount: 2, outputCount: 3),
+            (BeamSearchParameters(maxTokens: 0), "number of tokens"),
+            (BeamSearchParameters(beamCount: 0), "number of beams"),
+            (BeamSearchParameters(beamCount: 300), "number of beams"),
+            (BeamSearchParameters(lengthPenalty: .nan), "length penalty"),
+            (BeamSearchParameters(beamCount: 2, outputCount: 3), "number of outputs"),
         ]
-        for parameters in wrong {
-            #expect(throws: BeamSearchError.self) { try generator.generate([[1]], parameters) }
+        for (parameters, name) in wrong {
+            let error = #expect(throws: BeamSearchError.self) { try generator.generate([[1]], parameters) }
+            #expect(error?.description.hasPrefix("the \(name) must be") == true)
         }
-        #expect(throws: T5Error.self) { try generator.generate([]) }
-        #expect(throws: T5Error.self) { try generator.generate([[99]]) }
+        #expect(throws: T5Error.emptyBatch) { try generator.generate([]) }
+        let size = generator.model.configuration.vocabularySize
+        #expect(throws: T5Error.tokenOutOfRange(token: 99, vocabularySize: size)) {
+            try generator.generate([[99]])
+        }
     }
 }

@@ -99,7 +99,7 @@ import Testing
             for form in [MixerForm.parallel, .chunkwise(16), .recurrent]
             where model.unsupportedReason(for: form) == nil {
                 let options = PerplexityOptions(
-                    form: form, windowLength: 64, memory: .independent(rowCount: 2, overlap: 0))
+                    form: form, windowLength: 64, mode: .independent(rowCount: 2, overlap: 0))
                 let perplexity = try Perplexity(
                     model, byteCounts: TokenByteCounts(ByteTokenizer()), options: options)
                 results.append(try perplexity.measure(stream).totalNats)

@@ -202,12 +202,12 @@ public final class LanguageModelTask: TrainingTask {
     public func validate(step: Int) throws -> ValidationRecord? {
         guard let measurement, let validation = measurement.validation else { return nil }
         let data = measurement.configuration.task.data
-        let memory: PerplexityOptions.Memory =
+        let mode: EvaluationWindows.Mode =
             switch data.mode {
             case .shuffled: .independent(rowCount: data.batchSize, overlap: 0)
             case .contiguous: data.resetsAtDocuments ? .carriedWithinDocuments : .carried
             }
-        let options = PerplexityOptions(form: form, windowLength: data.length, memory: memory)
+        let options = PerplexityOptions(form: form, windowLength: data.length, mode: mode)
         // Carried windows come one at a time.
         let rowsPerPass = data.mode == .shuffled ? 1 : data.batchSize
         let (product, overflows) = measurement.configuration.training.monitoring.evaluationBatchCount

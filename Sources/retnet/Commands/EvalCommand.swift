@@ -105,11 +105,11 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
         if let form { options.form = form }
         if context == nil {
             options.windowLength = window
-            options.memory = resetsAtDocuments ? .carriedWithinDocuments : .carried
+            options.mode = resetsAtDocuments ? .carriedWithinDocuments : .carried
         } else if let batch {
-            options.memory = .independent(rowCount: batch, overlap: overlap)
-        } else if case .independent(let rowCount, _) = options.memory {
-            options.memory = .independent(rowCount: rowCount, overlap: overlap)
+            options.mode = .independent(rowCount: batch, overlap: overlap)
+        } else if case .independent(let rowCount, _) = options.mode {
+            options.mode = .independent(rowCount: rowCount, overlap: overlap)
         }
         return options
     }

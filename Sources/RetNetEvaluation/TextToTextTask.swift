@@ -1,6 +1,7 @@
 import Foundation
+import RetNetStorage
 
-/// The tasks of GLUE, SuperGLUE and question answering, cast as text to text.
+/// A task of GLUE, SuperGLUE or question answering in text-to-text form.
 ///
 /// An input names its task and then its features, `sst2 sentence: …`; a target is a word or a phrase. Source: T5
 /// (arXiv 1910.10683), appendix D, in the order of features of the reference code.
@@ -43,7 +44,7 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
 
     // MARK: Examples
 
-    /// The example of one object of a data file; nil with a reason when a field is missing or of the wrong kind.
+    /// Returns the example of one object of a data file; throws the reason when a field is missing or wrong.
     func example(_ object: [String: Any]) throws(MalformedExample) -> TextToTextExample {
         func text(_ key: String) throws(MalformedExample) -> String {
             guard let value = object[key] as? String else { throw MalformedExample("'\(key)' is not a text") }
@@ -84,13 +85,13 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
         return labels[number.intValue]
     }
 
-    /// A similarity rounded to the nearest fifth, with one decimal.
+    /// Returns a similarity rounded to the nearest fifth, with one decimal.
     static func scoreText(_ score: Double) -> String {
         let tenths = Int((score * 5).rounded(.toNearestOrEven)) * 2
         return "\(tenths / 10).\(tenths % 10)"
     }
 
-    /// Spaces around punctuation, runs of spaces collapsed, as T5 prepares SQuAD.
+    /// Returns a text with spaces around punctuation and runs of spaces collapsed, as T5 prepares SQuAD.
     static func spaced(_ text: String) -> String {
         var result = ""
         for character in text {
@@ -105,7 +106,7 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
 
     // MARK: Scores
 
-    /// The figures of predictions, each from 0 to 100 (correlations from -100), the usual names before them.
+    /// Returns the metrics of predictions by their usual names, each from 0 to 100 (correlations from -100).
     public func score(_ predictions: [String], _ examples: [TextToTextExample]) -> [(
         name: String, value: Double
     )] {
@@ -125,7 +126,7 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
                 percent("accuracy", ClassificationMetrics.accuracy(predictions, truths)),
             ]
         case .stsb:
-            // What is no number counts as -1, as in the reference.
+            // A text that is no number counts as -1, as in the reference.
             let (x, y) = (predictions.map { Double($0) ?? -1 }, truths.map { Double($0) ?? -1 })
             return [
                 percent("pearson", CorrelationMetrics.pearson(x, y)),
@@ -152,8 +153,65 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
     }
 }
 
-/// Why an object of a data file is no example.
+/// The reason why an object of a data file is no example.
 struct MalformedExample: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
+}
+
+/// One example of a text-to-text task: an input and its target.
+public struct TextToTextExample: Sendable, Hashable {
+    /// The text that the model reads, beginning with the name of the task.
+    public var input: String
+    /// The text that the model learns to write.
+    public var target: String
+    /// All right answers, including the target.
+    public var answers: [String]
+
+    /// Creates an example; by default the target is the only right answer.
+    public init(input: String, target: String, answers: [String]? = nil) {
+        self.input = input
+        self.target = target
+        self.answers = answers ?? [target]
+    }
+}
+
+/// The examples of a task in JSON lines, plain or compressed (`.gz`).
+public enum TextToTextFile {
+    private static let maximumByteCount = 1 << 30
+
+    /// Reads all examples of a file in their order.
+    ///
+    /// Throws `StorageError` and ``EvaluationError/malformedExample(path:line:reason:)``.
+    public static func examples(_ task: TextToTextTask, path: String) throws -> [TextToTextExample] {
+        var bytes = [UInt8]()
+        if path.hasSuffix(".gz") {
+            try Gzip.decompress(file: path) { piece in
+                guard bytes.count + piece.count <= maximumByteCount else {
+                    throw EvaluationError.malformedExample(
+                        path: path, line: 0, reason: "the file is too large")
+                }
+                bytes.append(contentsOf: piece)
+            }
+        } else {
+            try MappedFile(path: path).withUnsafeBytes { bytes = Array($0) }
+        }
+        var examples: [TextToTextExample] = []
+        // Only line feeds separate lines: texts may hold other line separators.
+        for (index, line) in bytes.split(separator: 0x0A).enumerated() {
+            guard let object = try? JSONSerialization.jsonObject(with: Data(line)) as? [String: Any] else {
+                throw EvaluationError.malformedExample(
+                    path: path, line: index + 1, reason: "it is not a JSON object")
+            }
+            do {
+                examples.append(try task.example(object))
+            } catch let error {
+                throw EvaluationError.malformedExample(path: path, line: index + 1, reason: error.reason)
+            }
+        }
+        guard !examples.isEmpty else {
+            throw EvaluationError.malformedExample(path: path, line: 0, reason: "it holds no examples")
+        }
+        return examples
+    }
 }

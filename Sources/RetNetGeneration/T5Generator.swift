@@ -4,17 +4,17 @@ import RetNetTorch
 
 /// Generates the outputs of a T5 model, greedily or by beam search.
 public struct T5Generator {
-    /// The model.
+    /// The model that generates.
     public let model: T5Model
 
-    /// A generator of a model's outputs.
+    /// Creates a generator for a model.
     public init(_ model: T5Model) { self.model = model }
 
-    /// The outputs of every source, best first.
+    /// Returns the outputs of every source, best first.
     ///
     /// Sources are tokens as the encoder reads them, with the end token where the model was trained with one; rows
-    /// of different lengths do not influence each other. A cancelled search returns what it has. Throws
-    /// ``BeamSearchError``, `T5Error` and `TorchError`.
+    /// of different lengths do not influence each other. A cancelled search returns the outputs found so far.
+    /// Throws ``BeamSearchError``, `T5Error` and `TorchError`.
     public func generate(
         _ sources: [[Int32]], _ parameters: BeamSearchParameters = BeamSearchParameters(),
         isCancelled: () -> Bool = { false }
@@ -53,7 +53,7 @@ public struct T5Generator {
         var outputs = [BeamHypothesis](
             repeating: BeamHypothesis(tokens: [], score: 0, isFinished: false), count: count)
         var last = [Int32](repeating: Int32(clamping: model.configuration.startToken), count: count)
-        // Finished rows read padding: what comes of it is dropped.
+        // Finished rows read padding; their outputs are dropped.
         let padding = Int32(clamping: model.configuration.paddingToken)
         for _ in 0..<parameters.maxTokens {
             if isCancelled() || outputs.allSatisfy(\.isFinished) { break }

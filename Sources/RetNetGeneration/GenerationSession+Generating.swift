@@ -1,0 +1,245 @@
+import RetNetModels
+import RetNetText
+import RetNetTorch
+
+/// The reason why a row's text ended.
+public enum FinishReason: String, Sendable, Codable {
+    /// A stop string was generated.
+    case stop
+    /// The largest number of tokens was generated.
+    case length
+    /// An end token was generated.
+    case endToken = "end_token"
+    /// The caller cancelled.
+    case cancelled
+}
+
+/// The text generated for one row.
+public struct GenerationResult: Sendable, Equatable {
+    /// The text, without the stop string that ended it.
+    public var text = ""
+    /// The tokens, those of the stop string and the end token included.
+    public var tokens: [Int32] = []
+    /// The log-probability of each token in nats under the model itself, if recorded.
+    public var logProbabilities: [Double]?
+    /// The reason why the text ended.
+    public var finishReason: FinishReason
+    /// The stop string that ended the text.
+    public var stopString: String?
+    /// Number of tokens read before the first was generated, the begin token included.
+    public var promptTokenCount = 0
+    /// Seed of the row, with which it can be generated again alone.
+    public var seed: UInt64 = 0
+    /// Seconds for reading the prompts of all rows.
+    public var prefillSeconds = 0.0
+    /// Seconds from the end of reading to the end of this row.
+    public var decodeSeconds = 0.0
+
+    /// Tokens of this row's prompt read per second; 0 if no time was measured.
+    public var prefillTokensPerSecond: Double {
+        prefillSeconds > 0 ? Double(promptTokenCount) / prefillSeconds : 0
+    }
+
+    /// Tokens of this row generated per second; 0 if no time was measured.
+    public var decodeTokensPerSecond: Double {
+        decodeSeconds > 0 ? Double(tokens.count) / decodeSeconds : 0
+    }
+}
+
+extension GenerationSession {
+    /// Reads a prompt into every row and generates text after it.
+    ///
+    /// A new session gets one row per prompt; later prompts continue what each row has read. An empty prompt
+    /// continues without more text. `onText` gets the text of each row as soon as it is certain, in whole
+    /// characters. When `isCancelled` returns true, all rows end and the session keeps what was generated; while
+    /// prompts are read, the session stays as it was before. A row that ended leaves the batch, and the state after
+    /// its end is kept. The state has read a stop string that ended a text, because states cannot be rewound.
+    ///
+    /// Throws ``GenerationError`` for values out of range, empty first prompts and logits that are not finite,
+    /// and what `onText` throws; the session is then as it was after reading the prompts.
+    public func generate(
+        _ prompts: [String], _ parameters: SamplingParameters = .init(),
+        onText: (_ row: Int, _ text: String) throws -> Void = { _, _ in },
+        isCancelled: () -> Bool = { false }
+    ) throws -> [GenerationResult] {
+        try generate(
+            tokens: prompts.map { tokenizer.encode($0) }, parameters, onText: onText, isCancelled: isCancelled
+        )
+    }
+
+    /// Reads a prompt of tokens into every row and generates text after it, as for prompts of text.
+    public func generate(
+        tokens prompts: [[Int32]], _ parameters: SamplingParameters = .init(),
+        onText: (_ row: Int, _ text: String) throws -> Void = { _, _ in },
+        isCancelled: () -> Bool = { false }
+    ) throws -> [GenerationResult] {
+        try parameters.validate()
+        return try withoutGradients {
+            let clock = ContinuousClock()
+            let start = clock.now
+            let readCounts: [Int]
+            do {
+                readCounts = try read(prompts, isCancelled: isCancelled).readCounts
+            } catch is PromptReader.Cancelled {
+                return prompts.map { _ in GenerationResult(finishReason: .cancelled) }
+            }
+            let prefillSeconds = (clock.now - start).seconds
+            var rows = generatingRows(parameters, readCounts)
+            for index in rows.indices { rows[index].result.prefillSeconds = prefillSeconds }
+            return try decode(&rows, clock, onText, isCancelled).map(\.result)
+        }
+    }
+
+    private func generatingRows(_ parameters: SamplingParameters, _ readCounts: [Int]) -> [GeneratingRow] {
+        let endTokens: Set<Int32> =
+            parameters.stopsAtEndToken
+            ? Set(parameters.endTokens ?? tokenizer.endToken.map { [$0] } ?? []) : []
+        let drawn = UInt64.random(in: .min ... .max)
+        return current.rows.enumerated().map { index, row in
+            let wanted = parameters.seed.map { $0 &+ UInt64(index) }
+            return GeneratingRow(
+                row, parameters, seed: wanted ?? row.seed ?? (drawn &+ UInt64(index)), endTokens: endTokens,
+                promptTokenCount: readCounts[index], keepsUnfinishedText: options.keepsUnfinishedText)
+        }
+    }
+
+    /// Generates until all rows have ended, then makes them the session's.
+    private func decode(
+        _ rows: inout [GeneratingRow], _ clock: ContinuousClock, _ onText: (Int, String) throws -> Void,
+        _ isCancelled: () -> Bool
+    ) throws -> [GeneratingRow] {
+        guard var batch = current.content else { return rows }
+        let start = clock.now
+        var active = Array(rows.indices)
+        var parts: [(rows: [Int], content: BatchState)] = []
+        for index in active {
+            try emit(rows[index].begin(heldBytes: current.rows[index].heldBytes), index, onText)
+        }
+        var mayChoose = true
+        while true {
+            if mayChoose, isCancelled() { mayChoose = false }
+            for index in active where !mayChoose && !rows[index].isFinished {
+                try emit(rows[index].finish(.cancelled), index, onText)
+            }
+            if mayChoose { try choose(&rows, active, batch, onText) }
+            let ended = active.indices.filter { rows[active[$0]].isFinished }
+            if !ended.isEmpty {
+                for place in ended { rows[active[place]].result.decodeSeconds = (clock.now - start).seconds }
+                parts.append((ended.map { active[$0] }, try batch.selecting(ended)))
+                let going = active.indices.filter { !rows[active[$0]].isFinished }
+                active = going.map { active[$0] }
+                guard !active.isEmpty else { break }
+                batch = try batch.selecting(going)
+            }
+            batch = try advanced(batch, active.map { rows[$0].row.pendingTokens[0] })
+            for index in active { rows[index].row.pendingTokens = [] }
+        }
+        current = GenerationSnapshot(
+            content: try BatchState.joined(parts, of: model), rows: rows.map(\.row))
+        return rows
+    }
+
+    private func choose(
+        _ rows: inout [GeneratingRow], _ active: [Int], _ batch: BatchState,
+        _ onText: (Int, String) throws -> Void
+    ) throws {
+        let size = model.configuration.vocabularySize
+        let usable = min(size, tokenizer.vocabularySize)
+        // Not every device has float64.
+        let logits = try batch.logits.to(on: .cpu).doubles()
+        for (place, index) in active.enumerated() where !rows[index].isFinished {
+            let values = logits[place * size..<place * size + usable]
+            guard let text = rows[index].advance(values, tokenizer: tokenizer) else {
+                throw GenerationError.logitsNotFinite(row: index)
+            }
+            try emit(text, index, onText)
+        }
+    }
+
+    /// Returns the rows after one recurrent step.
+    private func advanced(_ batch: BatchState, _ tokens: [Int32]) throws -> BatchState {
+        let input = try Tensor.from(tokens.map(Int64.init), [tokens.count, 1]).to(on: model.device)
+        let (logits, state) = try model(input, state: batch.state, form: .recurrent)
+        return BatchState(
+            state: state, logits: try logits.squeezed(1).to(model.computeType.accumulator))
+    }
+
+    private func emit(_ text: String, _ row: Int, _ onText: (Int, String) throws -> Void) throws {
+        if !text.isEmpty { try onText(row, text) }
+    }
+}
+
+/// One row while it is generating.
+private struct GeneratingRow {
+    var result: GenerationResult
+    var row: SessionRow
+    private var sampler: Sampler
+    private var stream: StreamingText
+    private let endTokens: Set<Int32>
+    private let maxTokens: Int
+    private let keepsUnfinishedText: Bool
+    /// True once the row has ended.
+    private(set) var isFinished = false
+
+    init(
+        _ row: SessionRow, _ parameters: SamplingParameters, seed: UInt64, endTokens: Set<Int32>,
+        promptTokenCount: Int, keepsUnfinishedText: Bool
+    ) {
+        self.row = row
+        self.endTokens = endTokens
+        self.keepsUnfinishedText = keepsUnfinishedText
+        maxTokens = parameters.maxTokens
+        // The same seed continues the saved generator, so that two calls equal one.
+        let saved = row.seed == seed ? row.generator : nil
+        sampler = Sampler(parameters, generator: saved ?? SeededGenerator(seed: seed))
+        stream = StreamingText(stopStrings: parameters.stopStrings)
+        result = GenerationResult(finishReason: .length)
+        result.logProbabilities = parameters.recordsLogProbabilities ? [] : nil
+        result.promptTokenCount = promptTokenCount
+        result.seed = seed
+        self.row.seed = seed
+        self.row.heldBytes = []
+    }
+
+    /// Takes over the text that an earlier call held back; ends at once if no token may be generated.
+    mutating func begin(heldBytes: [UInt8]) -> String {
+        let text = stream.append(heldBytes)
+        result.text += text
+        return maxTokens == 0 ? text + finish(.length) : text
+    }
+
+    /// Chooses the next token from logits and returns the text that is now certain; nil if they are not finite.
+    mutating func advance(_ logits: some Collection<Double>, tokenizer: any Tokenizer) -> String? {
+        guard let choice = sampler.choose(logits, recent: row.recentTokens[...]) else { return nil }
+        result.tokens.append(choice.token)
+        if let logProbability = choice.logProbability { result.logProbabilities?.append(logProbability) }
+        row.pendingTokens = [choice.token]
+        row.remember(CollectionOfOne(choice.token))
+        if endTokens.contains(choice.token) { return finish(.endToken) }
+        let text = stream.append(tokenizer.bytes(of: choice.token))
+        result.text += text
+        if stream.stopString != nil { return text + finish(.stop) }
+        return result.tokens.count >= maxTokens ? text + finish(.length) : text
+    }
+
+    /// Ends the row; returns the text that was held back, unless it is kept for the next call.
+    mutating func finish(_ reason: FinishReason) -> String {
+        isFinished = true
+        result.finishReason = reason
+        result.stopString = stream.stopString
+        row.generator = sampler.generator
+        if keepsUnfinishedText, reason == .length || reason == .cancelled {
+            row.heldBytes = stream.heldBytes
+            return ""
+        }
+        let text = stream.finish()
+        result.text += text
+        return text
+    }
+}
+
+extension Duration {
+    fileprivate var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) * 1e-18
+    }
+}

@@ -1,0 +1,155 @@
+import Foundation
+import RetNetCheckpoints
+import RetNetModels
+import RetNetText
+import RetNetTorch
+
+/// A session at one moment: a value that later calls of the session do not change.
+public struct GenerationSnapshot {
+    /// The state and logits of all rows; nil before anything was read.
+    var content: BatchState?
+    /// The rest of each row.
+    var rows: [SessionRow] = []
+
+    /// Bytes of the states kept.
+    public var byteCount: Int { content?.state.byteCount ?? 0 }
+
+    /// Returns the given rows in their order; further copies of a row draw from other streams of random numbers.
+    func selecting(_ indices: [Int]) throws -> GenerationSnapshot {
+        var copies: [Int: UInt64] = [:]
+        let selected = indices.map { index in
+            let copy = copies[index, default: 0]
+            copies[index] = copy + 1
+            return copy == 0 ? rows[index] : rows[index].forked(stream: copy)
+        }
+        return GenerationSnapshot(content: try content?.selecting(indices), rows: selected)
+    }
+}
+
+/// The state of some rows and the logits [B, V] after their last tokens.
+struct BatchState {
+    var state: LanguageModelState
+    var logits: Tensor
+    /// False for a state that was saved without logits, which zeros replace.
+    var logitsAreKnown = true
+
+    var rowCount: Int { state.batchSize }
+
+    func selecting(_ rows: [Int]) throws -> BatchState {
+        if rows == Array(0..<rowCount) { return self }
+        let indices = try Tensor.from(rows.map(Int64.init), on: logits.device)
+        return BatchState(
+            state: try state.selecting(rows: rows), logits: try logits.indexSelected(0, indices),
+            logitsAreKnown: logitsAreKnown)
+    }
+
+    /// Returns the rows of several parts; `rows` are the indices in the result of each part's rows.
+    static func joined(_ parts: [(rows: [Int], content: BatchState)], of model: LanguageModel) throws
+        -> BatchState
+    {
+        let order = parts.flatMap(\.rows)
+        let whole = BatchState(
+            state: try model.joined(parts.map(\.content.state)),
+            logits: try Tensor.concatenated(parts.map(\.content.logits), axis: 0))
+        var places = [Int](repeating: 0, count: order.count)
+        for (place, row) in order.enumerated() { places[row] = place }
+        return try whole.selecting(places)
+    }
+}
+
+/// One row of a session without its part of the model's state.
+public struct SessionRow: Sendable, Equatable, Codable {
+    /// Seed of the row's generator, once one is in use.
+    public var seed: UInt64?
+    /// The random number generator after the last token drawn.
+    public var generator: SeededGenerator?
+    /// The last tokens of prompt and text, for the repetition penalty.
+    public var recentTokens: [Int32] = []
+    /// Bytes of the text that were held back.
+    public var heldBytes: [UInt8] = []
+    /// Tokens that were chosen but not read yet; state files hold them separately.
+    public var pendingTokens: [Int32] = []
+
+    private enum CodingKeys: String, CodingKey {
+        case seed, generator, recentTokens, heldBytes
+    }
+
+    /// Creates a row that has read nothing.
+    public init() {}
+
+    /// Appends recent tokens, of which a bounded number is kept.
+    mutating func remember(_ tokens: some Collection<Int32>) {
+        recentTokens.append(contentsOf: tokens)
+        let limit = SamplingParameters.maximumRepetitionWindow
+        // Twice the limit before anything moves, so that the cost per token does not grow with the text.
+        if recentTokens.count > 2 * limit { recentTokens.removeFirst(recentTokens.count - limit) }
+    }
+
+    /// Returns the same row with another stream of random numbers, for a fork.
+    func forked(stream: UInt64) -> SessionRow {
+        var copy = self
+        if let seed { copy.generator = SeededGenerator(seed: seed, stream: stream) }
+        return copy
+    }
+}
+
+// MARK: Saving
+
+extension GenerationSession {
+    private static let rowsKey = "generation.rows"
+
+    /// Returns everything needed to resume later, for `StateFile`; nil before anything was read.
+    public func savedState() throws -> SavedState? {
+        guard let content = current.content else { return nil }
+        let rows = current.rows.map { row in
+            var row = row
+            row.recentTokens = row.recentTokens.suffix(SamplingParameters.maximumRepetitionWindow)
+            return row
+        }
+        let text = String(decoding: try JSONEncoder().encode(rows), as: UTF8.self)
+        return SavedState(
+            state: content.state, logits: logits, pendingTokens: rows.map(\.pendingTokens),
+            tokenizerIdentity: tokenizer.identity, metadata: [Self.rowsKey: text])
+    }
+
+    /// Creates a session that resumes a saved one.
+    ///
+    /// A saved state without logits must have pending tokens or be given a prompt in every row. Throws
+    /// ``GenerationError/invalidSavedState(reason:)``.
+    public convenience init(
+        model: LanguageModel, tokenizer: any Tokenizer, resuming saved: SavedState,
+        options: GenerationOptions = .init()
+    ) throws {
+        try self.init(model: model, tokenizer: tokenizer, options: options)
+        let rowCount = saved.state.batchSize
+        guard rowCount > 0, saved.pendingTokens.count == rowCount else {
+            throw GenerationError.invalidSavedState(
+                reason: "it has \(rowCount) rows and pending tokens for \(saved.pendingTokens.count)")
+        }
+        var rows = [SessionRow](repeating: SessionRow(), count: rowCount)
+        if let text = saved.metadata[Self.rowsKey] {
+            do {
+                rows = try JSONDecoder().decode([SessionRow].self, from: Data(text.utf8))
+            } catch {
+                throw GenerationError.invalidSavedState(
+                    reason: "'\(Self.rowsKey)' is not a list of rows with their recent tokens and held bytes")
+            }
+            guard rows.count == rowCount else {
+                throw GenerationError.invalidSavedState(
+                    reason: "it has \(rowCount) rows, but '\(Self.rowsKey)' describes \(rows.count)")
+            }
+        }
+        let size = model.configuration.vocabularySize
+        if let logits = saved.logits, logits.shape != [rowCount, size] {
+            throw GenerationError.invalidSavedState(
+                reason: "its logits have the shape \(logits.shape) instead of \([rowCount, size])")
+        }
+        for index in rows.indices { rows[index].pendingTokens = saved.pendingTokens[index] }
+        let content = BatchState(
+            state: saved.state,
+            logits: try saved.logits
+                ?? Tensor.zeros([rowCount, size], model.computeType.accumulator, on: model.device),
+            logitsAreKnown: saved.logits != nil)
+        current = GenerationSnapshot(content: content, rows: rows)
+    }
+}
