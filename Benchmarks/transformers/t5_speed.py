@@ -93,7 +93,7 @@ def transformers_decode():
 
 def retnet():
     preset = "t5-small" if arguments.version == "v1.0" else "t5-v1.1-small"
-    command = f"./retnet bench t5 --preset {preset} --batch {arguments.batch} --length {arguments.length}"
+    command = f"./retnet bench t5 --preset {preset} --batch {arguments.batch} --input-length {arguments.length}"
     command += f" --target-length {arguments.target_length} --dtype {arguments.dtype} --threads {arguments.threads}"
     command += f" --repetitions {arguments.repetitions} --warmup 2 --json --dropout {arguments.dropout}"
     if arguments.what == "decode":

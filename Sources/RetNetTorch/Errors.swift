@@ -42,7 +42,7 @@ public enum DeviceError: Error, Equatable, CustomStringConvertible, LocalizedErr
         case .unknown(let text):
             "unknown device '\(text)': use auto, cpu, cuda, cuda:N or mps"
         case .unavailable(let device, let reason):
-            "device '\(device)' cannot be used here: \(reason); use the device 'cpu'"
+            "cannot use the device '\(device)': \(reason)"
         }
     }
     /// The same text as ``description``.

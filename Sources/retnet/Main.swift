@@ -1,8 +1,18 @@
 import ArgumentParser
 import Foundation
+import RetNetCheckpoints
+import RetNetTorch
 import RetNetTraining
 
-/// Where the program starts: parses the command line, runs the command and turns errors into exit codes.
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// The entry point: parses the command line, runs the command and converts errors to exit codes.
 @main
 enum Main {
     static func main() {
@@ -16,7 +26,7 @@ enum Main {
         }
     }
 
-    /// Ends the program with the message and exit code of an error: 0 for help, 64 for usage, otherwise 1.
+    /// Exits with the message and exit code of an error: 0 for help, 64 for usage, otherwise 1.
     private static func finish(_ error: any Error) -> Never {
         let code = RetNetCommand.exitCode(for: error)
         if code == .success {
@@ -24,20 +34,61 @@ enum Main {
         } else if code == .validationFailure {
             Console.note(Self.lowercased(RetNetCommand.fullMessage(for: error)))
         } else if !(error is ExitCode) {
-            Console.note("error: \(Self.describe(error))")
+            let hint = Self.hint(for: error).map { "; \($0)" } ?? ""
+            Console.note("error: \(Self.describe(error))\(hint)")
         }
         exit(code == .success || code == .validationFailure ? code.rawValue : 1)
     }
 
-    /// One prefix for all errors, whoever found them.
+    /// Returns the message with the same prefix as all other errors.
     private static func lowercased(_ message: String) -> String {
         message.hasPrefix("Error: ") ? "error: " + message.dropFirst("Error: ".count) : message
     }
 
     private static func describe(_ error: any Error) -> String {
         if let error = error as? any CustomStringConvertible & LocalizedError { return error.description }
-        // Errors of Foundation describe themselves well only through this property.
+        // Errors of Foundation have a readable description only in this property.
         if type(of: error) is NSError.Type || error is CocoaError { return error.localizedDescription }
         return "\(error)"
     }
+
+    /// Returns the options of the command line that help with an error of a library; nil if there are none.
+    private static func hint(for error: any Error) -> String? {
+        switch error {
+        case DeviceError.unavailable: "use --device cpu, or run `retnet doctor`"
+        case StateFileError.notStateFile: "`retnet generate --state-out FILE` writes one"
+        default: nil
+        }
+    }
 }
+
+/// Settings of LibTorch's thread pool.
+enum OpenMPSettings {
+    /// Number of spins before a waiting thread sleeps.
+    ///
+    /// The library's default is many milliseconds: as soon as another program uses one of the cores, waiting
+    /// threads keep working threads from running, and everything becomes ten to seventy times slower. With this
+    /// setting, training next to another program only loses the other program's share; idle cores are no slower.
+    private static let spinCount = "20000"
+
+    /// Restarts the program with the setting above, unless the environment has one.
+    ///
+    /// The library reads its settings when it is loaded, before the first line of this program. Returns if the
+    /// setting exists or the system does not allow a restart.
+    static func apply() {
+        #if os(Linux)
+            guard getenv("GOMP_SPINCOUNT") == nil, getenv("OMP_WAIT_POLICY") == nil,
+                setenv("GOMP_SPINCOUNT", spinCount, 1) == 0
+            else { return }
+            var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
+            arguments.append(nil)
+            // The resolved path, so that the process keeps its name.
+            let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+            execv(program ?? "/proc/self/exe", arguments)
+            for case let argument? in arguments { free(argument) }
+        #endif
+    }
+}
+
+/// A command that computes with LibTorch.
+protocol ComputingCommand {}

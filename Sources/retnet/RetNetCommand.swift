@@ -1,16 +1,16 @@
 import ArgumentParser
 import RetNetTorch
 
-/// The root command: everything happens in its subcommands.
+/// The root command.
 struct RetNetCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retnet",
         abstract: "Train, evaluate and run retentive networks.",
         discussion: """
             Results are written to standard output, messages and progress to standard error. The exit code is 0 \
-            on success, 64 for a mistake in the command line and 1 for any other failure.
+            on success, 64 for usage errors and 1 for any other failure.
 
-            Begin with `retnet demo`, or `retnet doctor` where something does not work.
+            `retnet demo` is a first tour; `retnet doctor` checks the installation.
             """,
         version: "retnet \(PackageVersion.current) (LibTorch \(Runtime.loadedVersion))",
         subcommands: [

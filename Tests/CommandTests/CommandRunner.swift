@@ -136,3 +136,10 @@ final class TemporaryFolder {
     /// The names of everything directly inside, hidden ones too.
     func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: url.path).sorted() }
 }
+
+/// Reads a file of the repository.
+func repositoryText(_ path: String, _ file: String = #filePath) throws -> String {
+    let root = URL(fileURLWithPath: file).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+    return String(decoding: try Data(contentsOf: root.appendingPathComponent(path)), as: UTF8.self)
+}

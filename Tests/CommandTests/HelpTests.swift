@@ -1,32 +1,130 @@
 import Foundation
 import Testing
 
-@Suite struct HelpTests {
-    static let commands = [
-        ["demo"], ["train"], ["generate"], ["logits"], ["eval"], ["eval", "perplexity"], ["eval", "recall"],
-        ["bench"], ["bench", "train"], ["bench", "prefill"], ["bench", "decode"], ["bench", "t5"], ["t5"],
-        ["t5", "create"], ["t5", "convert"], ["t5", "logits"], ["t5", "generate"], ["info"], ["presets"],
-        ["tokenize"], ["doctor"], ["bench", "architectures"], ["bench", "altup"], ["altup"], ["reproduce"],
-    ]
+/// A command with its options, as the program describes itself.
+struct CommandDescription: Decodable, CustomTestStringConvertible {
+    struct Argument: Decodable {
+        struct Name: Decodable {
+            let kind: String
+            let name: String
+        }
+        let names: [Name]?
+        let abstract: String?
+        let shouldDisplay: Bool
 
-    @Test("Every command explains itself and every option of it", arguments: commands)
-    func help(command: [String]) throws {
-        let outcome = try succeed(command + ["--help"])
-        #expect(outcome.output.contains("OVERVIEW:"))
-        #expect(outcome.output.contains("USAGE: retnet \(command.joined(separator: " "))"))
-        #expect(outcome.errors.isEmpty)
-        // An explanation stands in the line of its option or, where that is long, in the next.
-        let lines = outcome.output.split(separator: "\n", omittingEmptySubsequences: false)
-        for (line, next) in zip(lines, lines.dropFirst() + [""]) where line.hasPrefix("  -") {
-            #expect(line.split(separator: " ").count > 3 || next.hasPrefix("        "), "\(line)")
+        /// Names as in a command line, such as `--output` and `-o`.
+        var spellings: [String] { (names ?? []).map { ($0.kind == "long" ? "--" : "-") + $0.name } }
+    }
+    private struct Tool: Decodable { let command: CommandDescription }
+
+    let commandName: String
+    let abstract: String?
+    let superCommands: [String]?
+    let subcommands: [CommandDescription]?
+    let arguments: [Argument]?
+
+    /// The words after `retnet`.
+    var path: [String] { (superCommands ?? []).dropFirst() + [commandName] }
+    var testDescription: String { path.joined(separator: " ") }
+    /// The displayed options except those of the parser itself.
+    var options: [Argument] {
+        (arguments ?? []).filter {
+            $0.shouldDisplay && !$0.spellings.contains("--help") && !$0.spellings.contains("--version")
+        }
+    }
+
+    /// Reads the whole tree without the root and the parser's own help command.
+    static func all() throws -> [CommandDescription] {
+        let text = try succeed(["--experimental-dump-help"]).output
+        func flattened(_ command: CommandDescription) -> [CommandDescription] {
+            (command.subcommands ?? []).filter { $0.commandName != "help" }.flatMap { [$0] + flattened($0) }
+        }
+        return flattened(try JSONDecoder().decode(Tool.self, from: Data(text.utf8)).command)
+    }
+}
+
+@Suite struct HelpTests {
+    @Test("The tree of commands has all families") func tree() throws {
+        let paths = Set(try CommandDescription.all().map(\.path))
+        for path in [
+            ["train"], ["t5", "train"], ["t5", "finetune"], ["t5", "eval"], ["bench", "t5"],
+            ["eval", "recall"],
+        ] {
+            #expect(paths.contains(path))
+        }
+        #expect(paths.count >= 28)
+    }
+
+    @Test("Every command explains itself and every option of it")
+    func help() throws {
+        for command in try CommandDescription.all() {
+            let outcome = try succeed(command.path + ["--help"])
+            #expect(outcome.output.contains("OVERVIEW:"))
+            #expect(outcome.output.contains("USAGE: retnet \(command.testDescription)"))
+            #expect(outcome.errors.isEmpty)
+            #expect(command.abstract?.isEmpty == false, "\(command.testDescription)")
+            for option in command.options {
+                let name = "\(command.testDescription) \(option.spellings)"
+                let text = try #require(option.abstract, "\(name)")
+                // Sentences begin with a noun or a verb and end with a full stop.
+                #expect(text.hasSuffix(".") && text.first?.isLowercase == false, "\(name): \(text)")
+                for opening in ["How ", "What ", "Whether ", "Where ", "When ", "Which "] {
+                    #expect(!text.hasPrefix(opening), "\(name): \(text)")
+                }
+            }
+        }
+    }
+
+    @Test("The reference of the command line names every command and every option")
+    func reference() throws {
+        let text = try repositoryText("Documentation/CommandLine.md")
+        var sections: [String: String] = [:]
+        for part in text.components(separatedBy: "\n## ").dropFirst() {
+            let title = String(part.prefix { $0 != "\n" })
+            sections[String(title.prefix { $0 != " " }), default: ""] += part
+        }
+        let common = try #require(sections["Common"])
+        for command in try CommandDescription.all() {
+            let section = sections[command.path[0]]
+            #expect(section != nil, "\(command.testDescription)")
+            let known = (section ?? "") + common
+            if command.path.count > 1 {
+                let isNamed = known.contains("`\(command.testDescription)`")
+                #expect(isNamed || text.contains("\n## \(command.testDescription)\n"), "\(command.path)")
+            }
+            for name in command.options.flatMap(\.spellings) {
+                let isNamed = ["`", " ", "/"].contains { known.contains("`\(name)\($0)") }
+                #expect(isNamed, "\(command.testDescription) \(name)")
+            }
         }
     }
 
     @Test("The root names all commands, and the version names LibTorch")
     func root() throws {
         let help = try succeed(["--help"]).output
-        for command in Self.commands { #expect(help.contains(command[0])) }
+        for command in try CommandDescription.all() { #expect(help.contains(command.path[0])) }
         #expect(try succeed(["--version"]).output.contains("LibTorch 2."))
+    }
+
+    @Test("Former names of options are accepted with a warning")
+    func formerNames() throws {
+        let decode = ["bench", "decode", "--preset", "retnet-1m", "--positions", "4", "--json"]
+        let former = try succeed(decode + ["--repetitions", "1", "--tokens", "2"])
+        #expect(former.errors.contains("warning: --tokens is now called --max-tokens"))
+        #expect(try former.json()["tokens"] as? Int == 2)
+        let length = try succeed([
+            "bench", "t5", "--preset", "t5-2m", "--batch", "1", "--length", "5", "--target-length", "3",
+            "--repetitions", "1", "--warmup", "0", "--json",
+        ])
+        #expect(length.errors.contains("warning: --length is now called --input-length"))
+        #expect(try length.json()["length"] as? Int == 5)
+        let folder = try TemporaryFolder()
+        let text = try folder.write(TinyModel.text, to: "text.txt")
+        let reproduce = try retnet(
+            "reproduce", "architectures", "--out", folder.path("out"), "--contenders", "retnet", "--data",
+            folder.path("none.txt"), "--validation", text)
+        #expect(reproduce.status == 1)
+        #expect(reproduce.errors.contains("warning: --validation is now called --validation-data"))
     }
 
     @Test("Info answers for sixty-five billion parameters without making them")
@@ -53,6 +151,6 @@ import Testing
         #expect(report["healthy"] as? Bool == true)
         #expect((report["dtypes"] as? [Any])?.count == 3)
         #expect((report["devices"] as? [Any])?.count == 3)
-        #expect(try succeed(["doctor"]).output.contains("Everything that is needed works."))
+        #expect(try succeed(["doctor"]).output.contains("All required parts work."))
     }
 }

@@ -135,7 +135,7 @@ import Testing
         "Every benchmark reports speed and memory",
         arguments: [
             ["train", "--batch", "2", "--length", "32"], ["prefill", "--length", "64"],
-            ["decode", "--positions", "10,1000", "--tokens", "3"],
+            ["decode", "--positions", "10,1000", "--max-tokens", "3"],
         ])
     func bench(arguments: [String]) throws {
         let report = try succeed(

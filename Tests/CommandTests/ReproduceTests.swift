@@ -22,7 +22,7 @@ import Testing
         ["reproduce", "ablations", "--out", "@/o", "--seeds", "one"],
         ["reproduce", "ablations", "--out", "@/o", "--flops", "-1"],
         ["reproduce", "ablations", "--out", "@/o", "--devices", "0"],
-        ["reproduce", "ablations", "--out", "@/o", "--validation", "@/x"],
+        ["reproduce", "ablations", "--out", "@/o", "--validation-data", "@/x"],
         ["reproduce", "ablations", "--out", "@/o", "--data", "@/x", "--corpora", "@/y"],
         ["reproduce", "ablations", "--out", "@/o", "--data", "@/x", "--domain", "=@/x"],
         ["reproduce", "ablations", "--out", "@/o", "--learning-rate", "retnet"],

@@ -105,7 +105,7 @@ import Testing
         let folder = try TemporaryFolder()
         let model = try makeModel(in: folder)
         let common = [
-            "bench", "t5", "--model", model, "--batch", "2", "--length", "8", "--target-length", "4",
+            "bench", "t5", "--model", model, "--batch", "2", "--input-length", "8", "--target-length", "4",
             "--repetitions", "1", "--json",
         ]
         for more in [[], ["--decode", "--beams", "2"]] {

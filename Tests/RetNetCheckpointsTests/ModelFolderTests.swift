@@ -31,7 +31,9 @@ import Testing
             #expect(FileManager.default.fileExists(atPath: folder + "/m/model.safetensors.index.json"))
             let loaded = try ModelFolder.load(folder + "/m")
             #expect(try logits(loaded.model) == logits(model))
-            #expect(throws: TextError.self) { try loaded.tokenizer }
+            #expect(throws: StorageError.notFound(path: folder + "/m/tokenizer_config.json")) {
+                try loaded.tokenizer
+            }
         }
     }
 

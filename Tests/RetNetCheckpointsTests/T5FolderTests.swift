@@ -74,7 +74,9 @@ struct T5FolderTests {
             try T5Folder.save(model, to: half, elementType: .bfloat16, maximumShardByteCount: 20_000)
             let narrow = try T5Folder.load(half)
             #expect(narrow.model.computeType == .bfloat16)
-            #expect(throws: TextError.self) { try narrow.tokenizer }
+            #expect(throws: StorageError.notFound(path: half + "/tokenizer_config.json")) {
+                try narrow.tokenizer
+            }
         }
     }
 

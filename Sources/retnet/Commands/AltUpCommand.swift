@@ -6,17 +6,17 @@ import RetNetReporting
 import RetNetStorage
 import RetNetTorch
 
-/// `retnet altup`: a dense model as one with several blocks that computes the same.
+/// `retnet altup`: conversion of a dense model into an equivalent one with AltUp.
 struct AltUpCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "altup",
-        abstract: "Turn a dense model into one with AltUp that computes the same, to be trained further.",
+        abstract: "Convert a dense model into an equivalent one with AltUp, for further training.",
         discussion: """
-            'recycled' adds only a few numbers a layer; 'standard' repeats the embedding and divides the output \
+            'recycled' adds only a few numbers per layer; 'standard' repeats the embedding and divides the output \
             matrix among the blocks.
             """)
 
-    /// Where the blocks come from.
+    /// Source of the blocks in the embedding.
     enum Kind: String, ExpressibleByArgument, CaseIterable {
         case recycled
         case standard
@@ -24,16 +24,16 @@ struct AltUpCommand: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
 
-    @Option(help: "The number of blocks, from 1 to 64.")
+    @Option(help: "Number of AltUp blocks, from 1 to 64.")
     var blocks: Int = 2
 
-    @Option(help: "recycled or standard.")
+    @Option(help: "Kind of AltUp: recycled or standard.")
     var kind: Kind = .recycled
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The model folder to write.", valueName: "dir"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Model folder to write.", valueName: "dir"))
     var output: String
 
-    @Flag(help: "Print one JSON object about what was written.")
+    @Flag(help: "Print one JSON object.")
     var json = false
 
     func validate() throws {
@@ -71,7 +71,7 @@ struct AltUpCommand: ParsableCommand {
     private func report(count: Int, before: Int) throws {
         guard json else {
             Console.note(
-                "model with \(blocks) blocks and \(Format.grouped(count)) parameters written to \(output)")
+                "model with \(blocks) blocks and \(Format.grouped(count)) parameters written to '\(output)'")
             return
         }
         try Console.json([

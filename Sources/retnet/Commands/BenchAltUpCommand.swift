@@ -7,21 +7,21 @@ import RetNetSettings
 import RetNetTorch
 import RetNetTraining
 
-/// `retnet bench altup`: what AltUp costs over the dense model.
+/// `retnet bench altup`: the cost of AltUp relative to the dense model.
 struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "altup",
-        abstract: "Measure what AltUp adds to a step of training and of generation.",
+        abstract: "Measure the cost of AltUp in training and generation relative to the dense model.",
         discussion: """
-            A dense preset, Recycled-AltUp (which widens neither embedding nor output) and AltUp around it make one \
-            step after the other in turns, every second turn in the opposite order; a ratio is that of steps of the \
-            same turn. Figures are medians.
+            A dense preset, Recycled-AltUp (with the embedding and output of the dense model) and AltUp take turns, \
+            one step each, every second round in the opposite order; ratios compare steps of the same round. Figures \
+            are medians.
             """)
 
-    @Option(help: "The dense preset.", transform: Self.densePreset)
+    @Option(help: "Dense preset.", transform: Self.densePreset)
     var preset = "retnet-22m"
 
-    @Option(help: "Numbers of blocks, separated by commas.", transform: Self.blockCounts)
+    @Option(help: "Numbers of AltUp blocks, separated by commas.", transform: Self.blockCounts)
     var blocks = [2, 4]
 
     @Option(help: "Rows of a training batch.", transform: Arguments.positive)
@@ -30,12 +30,12 @@ struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
     @Option(help: "Tokens of a training row.", transform: Arguments.positive)
     var length = 512
 
-    @Option(help: "Turns of all models.", transform: Arguments.positive)
+    @Option(help: "Timed rounds through all models.", transform: Arguments.positive)
     var rounds = 10
 
     @OptionGroup var device: DeviceOptions
 
-    @Flag(help: "Print a Markdown table instead of one for the terminal.")
+    @Flag(help: "Print a Markdown table.")
     var markdown = false
 
     @Flag(help: "Print one JSON object.")
@@ -53,7 +53,7 @@ struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
             try BenchSubject($0.name, $0.configuration, batch: batch, length: length, device, type)
         }
         let bar = ProgressBar(title: "bench", total: 2 * rounds)
-        // The first steps warm up and are not counted.
+        // The first steps are warm-up.
         for subject in subjects { _ = try subject.trainer.makeStep() }
         try inTurns(subjects, bar, from: 0) { try $0.train() }
         for subject in subjects { try subject.prepareGeneration() }
@@ -99,7 +99,8 @@ struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
 
     private func text(_ subjects: [BenchSubject]) -> String {
         let header = [
-            "model", "parameters", "ms a training step", "times dense", "ms a token", "times dense", "state",
+            "model", "parameters", "ms per training step", "times dense", "ms per token", "times dense",
+            "state",
         ]
         let rows = subjects.map { subject in
             [
@@ -143,7 +144,7 @@ struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
     private static func blockCounts(_ text: String) throws -> [Int] {
         try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
             guard let count = Int(part.trimmingCharacters(in: .whitespaces)), (1...64).contains(count) else {
-                throw ValidationError("'\(part)' is not a number of blocks from 1 to 64")
+                throw ValidationError("'\(part)' is not a number of AltUp blocks from 1 to 64")
             }
             return count
         }

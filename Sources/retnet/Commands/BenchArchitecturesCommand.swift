@@ -9,24 +9,25 @@ import RetNetText
 import RetNetTorch
 import RetNetTraining
 
-/// `retnet bench architectures`: all architectures beside each other in one run.
+/// `retnet bench architectures`: all architectures in one run.
 struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "architectures",
-        abstract: "Measure training and generation of all architectures at one size, in turns.",
+        abstract: "Measure training and generation of all architectures at one size.",
         discussion: """
-            Every model has the same width, depth and budget of parameters, random weights and bytes as its \
-            vocabulary. They take turns, round after round, the second round in the opposite order and so on, so \
-            that what else the machine does falls on all of them alike. Figures are medians.
+            All models have the same width, depth and parameter budget, random weights and a vocabulary of bytes. \
+            They take turns, every second round in the opposite order, so that other load of the machine affects all \
+            of them alike. Figures are medians.
             """)
 
-    @Option(help: "Names separated by commas (default: all).", transform: Self.architectures)
+    @Option(
+        help: "Architectures to measure, separated by commas (default: all).", transform: Self.architectures)
     var only: [ComparedArchitecture] = ComparedArchitecture.allCases
 
-    @Option(help: "The width of the models.", transform: Arguments.positive)
+    @Option(help: "Width of the models.", transform: Arguments.positive)
     var width = 512
 
-    @Option(help: "The blocks of the models.", transform: Arguments.positive)
+    @Option(help: "Layers of the models.", transform: Arguments.positive)
     var layers = 6
 
     @Option(help: "Rows of a training batch.", transform: Arguments.positive)
@@ -35,15 +36,15 @@ struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {
     @Option(help: "Tokens of a training row.", transform: Arguments.positive)
     var length = 512
 
-    @Option(help: "Positions to generate at, separated by commas.", transform: BenchDecodeCommand.positions)
+    @Option(help: "Positions of generation, separated by commas.", transform: BenchDecodeCommand.positions)
     var positions = [128, 2048, 16_384]
 
-    @Option(help: "Rounds through all architectures.", transform: Arguments.positive)
+    @Option(help: "Timed rounds through all architectures.", transform: Arguments.positive)
     var rounds = 4
 
     @OptionGroup var device: DeviceOptions
 
-    @Flag(help: "Print a Markdown table instead of one for the terminal.")
+    @Flag(help: "Print a Markdown table.")
     var markdown = false
 
     @Flag(help: "Print one JSON object.")
@@ -57,7 +58,7 @@ struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {
             throw ValidationError("a batch of \(batch) rows of \(length) tokens is too large to measure")
         }
         guard !positions.contains(where: { $0 > 1 << 20 }) else {
-            throw ValidationError("--positions must be at most 1,048,576")
+            throw ValidationError("--positions must be from 0 to 1,048,576")
         }
     }
 
@@ -90,7 +91,7 @@ struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {
     private struct Result {
         let architecture: ComparedArchitecture
         var training = Timings()
-        /// By position.
+        /// Timings per position.
         var decoding: [Timings] = []
         var stateByteCounts: [Int] = []
         var parameterCount = 0
@@ -123,7 +124,7 @@ struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {
     private func text(_ results: [Result]) -> String {
         let header =
             ["architecture", "parameters", "training tokens/s"]
-            + positions.map { "ms a token at \(Format.grouped($0))" }
+            + positions.map { "ms per token at \(Format.grouped($0))" }
             + ["state at \(Format.grouped(positions.last ?? 0))"]
         let rows = results.map { result in
             [
@@ -159,7 +160,8 @@ struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {
                 let known = ComparedArchitecture.allCases.map(\.rawValue)
                 let nearest = NameMatcher.nearest(to: name, in: known).map { "; did you mean '\($0)'?" } ?? ""
                 throw ValidationError(
-                    "unknown architecture '\(name)'\(nearest) There are \(known.joined(separator: ", "))")
+                    "unknown architecture '\(name)'\(nearest) The architectures are \(known.joined(separator: ", "))"
+                )
             }
             return architecture
         }

@@ -8,14 +8,14 @@ import RetNetReporting
 import RetNetSettings
 import RetNetTorch
 
-/// `retnet bench`: speed and memory.
+/// `retnet bench`: benchmarks of speed and memory.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure speed and memory of training, reading and generating.",
+        abstract: "Measure speed and memory of training, prefill and generation.",
         discussion: """
-            A preset is measured with random weights, which makes no difference to its speed. Every figure is the \
-            median of repetitions after a warm-up, with the fastest and the slowest.
+            Presets get random weights, which does not affect their speed. Figures are medians of repetitions after a \
+            warm-up, with the fastest and the slowest.
             """,
         subcommands: [
             BenchTrainCommand.self, BenchPrefillCommand.self, BenchDecodeCommand.self, BenchT5Command.self,
@@ -23,7 +23,7 @@ struct BenchCommand: ParsableCommand {
         ])
 }
 
-/// What is measured, and how often; the same options for every benchmark.
+/// The model to measure and the number of repetitions: options of several benchmarks.
 struct BenchOptions: ParsableArguments {
     @OptionGroup var source: ModelSource
     @OptionGroup var device: DeviceOptions
@@ -31,19 +31,19 @@ struct BenchOptions: ParsableArguments {
     @Option(help: "Rows of one batch.", transform: Arguments.positive)
     var batch = 1
 
-    @Option(help: "How often to measure.", transform: Arguments.positive)
+    @Option(help: "Timed repetitions.", transform: Arguments.positive)
     var repetitions = 5
 
-    @Option(help: "Runs that are not measured, before those that are.", transform: Arguments.nonNegative)
+    @Option(help: "Warm-up runs.", transform: Arguments.nonNegative)
     var warmup = 1
 
-    @Option(help: "The seed of random weights and data.")
+    @Option(help: "Seed for random weights and data.")
     var seed: UInt64 = 0
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    /// The model to measure; presets get random weights.
+    /// Returns the model to measure; presets get random weights.
     func makeModel(forTraining: Bool) throws -> LanguageModel {
         let (device, type) = try device.prepare(.fast)
         // Training keeps float32 master weights; inference keeps weights in the type it computes with.
@@ -59,7 +59,7 @@ struct BenchOptions: ParsableArguments {
         }
     }
 
-    /// Runs the body with the device idle before and after, so that only its own work is timed.
+    /// Times repetitions of a body with the device idle before and after each.
     func measure(on device: Device, _ body: () throws -> Void) throws -> Timings {
         for _ in 0..<warmup { try body() }
         var timings = Timings()
@@ -73,7 +73,7 @@ struct BenchOptions: ParsableArguments {
         return timings
     }
 
-    /// What the results of all benchmarks begin with.
+    /// Returns the first entries of the results of a benchmark.
     func header(_ kind: String, _ model: LanguageModel) -> [(String, SettingsTree)] {
         [
             ("benchmark", .string(kind)), ("model", .string(source.name)),
@@ -84,7 +84,7 @@ struct BenchOptions: ParsableArguments {
         ]
     }
 
-    /// The line that tells people what was measured.
+    /// Returns the line above a table of results.
     func headline(_ kind: String, _ model: LanguageModel) -> String {
         "\(kind) of \(source.name) (\(Format.count(model.parameters.parameterCount)) parameters),"
             + " \(model.computeType.rawValue) on \(model.device), \(Runtime.threadCount) threads, batch \(batch)"
@@ -92,7 +92,7 @@ struct BenchOptions: ParsableArguments {
 }
 
 extension Timings {
-    /// The figures of a benchmark whose every run handled so many tokens.
+    /// Returns the figures of a benchmark with a number of tokens per run.
     func figures(tokenCount: Int, flopsPerToken: Double?) -> [(String, SettingsTree)] {
         let tokensPerSecond = Double(tokenCount) / median
         return [
@@ -102,7 +102,7 @@ extension Timings {
         ]
     }
 
-    /// The same figures as rows of a table for people.
+    /// Returns the same figures as rows of a table.
     func rows(tokenCount: Int, flopsPerToken: Double?) -> [[String]] {
         let tokensPerSecond = Double(tokenCount) / median
         var rows = [
@@ -120,7 +120,7 @@ extension Timings {
 }
 
 extension SettingsTree {
-    /// An object with its names in the order given.
+    /// Returns an object with its names in the given order.
     static func ordered(_ entries: [(String, SettingsTree)]) -> SettingsTree {
         var object = SettingsObject()
         for (key, value) in entries { object[key] = value }

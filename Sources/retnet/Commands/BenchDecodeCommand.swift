@@ -1,32 +1,39 @@
 import ArgumentParser
 import Foundation
+import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
 import RetNetTorch
 import RetNetTraining
 
-/// `retnet bench decode`: generating token by token, at several positions.
+/// `retnet bench decode`: generation token by token at several positions.
 struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "decode",
-        abstract: "Measure the generation of one token at positions near and far.",
+        abstract: "Measure the generation of one token at several positions.",
         discussion: """
-            The state is filled by reading up to 128 tokens and is then declared to stand at each position, so that \
-            far positions can be measured without reading all text before them: the work of a step does not depend \
-            on how a state came about. States that grow with the text, such as caches of keys and values, are \
-            repeated up to the size that they have at the position. Positions take turns, token by token.
+            The state is filled by reading up to 128 tokens and then gets each position, so that far positions can be \
+            measured without reading all text before them: the cost of a step does not depend on the origin of the \
+            state. States that grow with the text, such as caches of keys and values, are repeated up to their size at \
+            the position. Positions take turns, token by token.
             """)
 
     @OptionGroup var options: BenchOptions
 
-    @Option(help: "Positions to measure at, separated by commas.", transform: Self.positions)
+    @Option(help: "Positions of generation, separated by commas.", transform: Self.positions)
     var positions = [100, 1000, 10_000, 100_000]
 
-    @Option(help: "Tokens to measure at each position.", transform: Arguments.positive)
-    var tokens = 50
+    @Option(help: "Tokens to generate at each position, per repetition.", transform: Arguments.positive)
+    var maxTokens = 50
+
+    @Option(name: .customLong("tokens"), help: .hidden, transform: Arguments.positive)
+    var formerTokens: Int?
+
+    private var tokens: Int { Console.former("--tokens", formerTokens, now: "--max-tokens") ?? maxTokens }
 
     func run() throws {
+        let tokens = tokens
         let model = try options.makeModel(forTraining: false)
         let bench = DecodeBench(model: model, batch: options.batch)
         let results = try bench.run(
@@ -59,5 +66,77 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
         try text.split(separator: ",", omittingEmptySubsequences: false).map {
             try Arguments.nonNegative($0.trimmingCharacters(in: .whitespaces))
         }
+    }
+}
+
+/// A measurement of single steps of generation at several positions in turn.
+struct DecodeBench {
+    /// The measurement of one position.
+    struct Result {
+        let position: Int
+        var timings = Timings()
+        /// Bytes of the state of the whole batch.
+        let stateByteCount: Int
+    }
+
+    let model: LanguageModel
+    let batch: Int
+
+    /// Times a number of tokens at every position after a warm-up.
+    func run(positions: [Int], tokenCount: Int, warmup: Int) throws -> [Result] {
+        try withoutGradients {
+            var states = try positions.map(state(at:))
+            var results = zip(positions, states).map { Result(position: $0, stateByteCount: $1.byteCount) }
+            let size = model.configuration.vocabularySize
+            for step in 0..<(warmup + tokenCount) {
+                let ids = (0..<batch).map { Int64((step * 31 + $0 * 7) % size) }
+                let token = try Tensor.from(ids, [batch, 1], on: model.device)
+                for index in states.indices {
+                    let state = states[index]
+                    var next: LanguageModelState?
+                    let work = {
+                        let (logits, after) = try model(token, state: state, form: .recurrent, lastOnly: true)
+                        // The next token depends on the logits, so generation waits for them.
+                        _ = try logits.argmax(axis: -1).to(on: .cpu)
+                        next = after
+                    }
+                    if step < warmup { try work() } else { try results[index].timings.time(work) }
+                    if let next { states[index] = next }
+                }
+            }
+            return results
+        }
+    }
+
+    /// Returns a state with some text that has been moved to a position.
+    private func state(at position: Int) throws -> LanguageModelState {
+        let initial = try model.initialState(batch: batch)
+        let length = min(position, 128)
+        guard length > 0 else { return initial }
+        let ids = (0..<(batch * length)).map { Int64($0 % model.configuration.vocabularySize) }
+        let tokens = try Tensor.from(ids, [batch, length], on: model.device)
+        var state = try model(tokens, state: initial, form: .chunkwise(64), lastOnly: true).state
+        state = try state.grown(to: position)
+        for row in state.positions.indices {
+            state.positions[row] = SequencePosition(position: position, count: position)
+        }
+        return state
+    }
+
+    /// Returns the results as a table.
+    static func table(_ results: [Result]) -> String {
+        var table = TextTable(
+            header: ["position", "ms per token", "fastest to slowest", "state"],
+            alignments: [.right, .right, .right, .right])
+        for result in results {
+            let times = result.timings
+            table.append([
+                Format.grouped(result.position), Format.fixed(times.median * 1000, decimals: 3),
+                "\(Format.fixed(times.minimum * 1000, decimals: 3)) to"
+                    + " \(Format.fixed(times.maximum * 1000, decimals: 3))",
+                Format.bytes(result.stateByteCount),
+            ])
+        }
+        return table.text()
     }
 }

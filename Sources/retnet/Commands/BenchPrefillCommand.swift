@@ -7,24 +7,24 @@ import RetNetSettings
 import RetNetTorch
 import RetNetTraining
 
-/// `retnet bench prefill`: reading a prompt.
+/// `retnet bench prefill`: the reading of a prompt.
 struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
-        commandName: "prefill", abstract: "Measure the reading of a prompt into the state.")
+        commandName: "prefill", abstract: "Measure prefill: the reading of a prompt into the state.")
 
     @OptionGroup var options: BenchOptions
 
-    @Option(help: "Tokens of one row.", transform: Arguments.positive)
+    @Option(help: "Tokens per row.", transform: Arguments.positive)
     var length = 2048
 
-    @Option(help: "The form to compute in: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    @Option(help: "Form of computation: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
     var form: MixerForm?
 
-    @Option(help: "The same as --form chunkwise:N.", transform: Arguments.positive)
+    @Option(help: "Short for --form chunkwise:N.", transform: Arguments.positive)
     var chunk: Int?
 
     @Option(
-        help: "Tokens that go through the model at once; the state carries over to the next.",
+        help: "Tokens per pass; the state is carried to the next pass.",
         transform: Arguments.positive)
     var piece = 1024
 
@@ -55,7 +55,7 @@ struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
             table.append(["state", Format.bytes(stateByteCount), "whole batch"])
             table.append(["peak memory", Format.bytes(peak), "of the process"])
             Console.result(
-                "\(options.headline("reading", model)), length \(length), \(form)\n\n\(table.text())")
+                "\(options.headline("prefill", model)), length \(length), \(form)\n\n\(table.text())")
             return
         }
         try Console.json(

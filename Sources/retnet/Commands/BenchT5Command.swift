@@ -16,28 +16,30 @@ struct BenchT5Command: ParsableCommand, ComputingCommand {
         commandName: "t5",
         abstract: "Measure a T5: training steps (forward, backward, clipping and AdamW), or decoding.")
 
-    @Option(help: ArgumentHelp("A preset of T5: t5-small, t5-v1.1-base and so on.", valueName: "name"))
+    @Option(help: ArgumentHelp("T5 preset; `retnet presets` lists them.", valueName: "name"))
     var preset: String?
-    @Option(help: ArgumentHelp("A folder with a T5 model.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Folder of a T5 model.", valueName: "dir"))
     var model: String?
     @OptionGroup var device: DeviceOptions
-    @Option(help: "Rows of one batch.", transform: Arguments.positive)
+    @Option(help: "Rows per batch.", transform: Arguments.positive)
     var batch = 8
-    @Option(help: "Tokens of one source.", transform: Arguments.positive)
-    var length = 512
-    @Option(help: "Tokens of one target; with --decode, tokens to generate.", transform: Arguments.positive)
+    @Option(help: "Tokens per source.", transform: Arguments.positive)
+    var inputLength = 512
+    @Option(name: .customLong("length"), help: .hidden, transform: Arguments.positive)
+    var formerLength: Int?
+    @Option(help: "Tokens per target; with --decode, tokens to generate.", transform: Arguments.positive)
     var targetLength = 114
-    @Option(help: "The probability of dropout in training.")
+    @Option(help: "Dropout probability in training.")
     var dropout = 0.0
     @Flag(help: "Measure decoding instead of training.")
     var decode = false
-    @Option(help: "Beams of decoding.", transform: Arguments.positive)
+    @Option(help: "Number of beams in decoding.", transform: Arguments.positive)
     var beams = 1
-    @Option(help: "How often to measure.", transform: Arguments.positive)
+    @Option(help: "Timed repetitions.", transform: Arguments.positive)
     var repetitions = 5
-    @Option(help: "Runs that are not measured, before those that are.", transform: Arguments.nonNegative)
+    @Option(help: "Warm-up runs.", transform: Arguments.nonNegative)
     var warmup = 1
-    @Option(help: "The seed of random weights and data.")
+    @Option(help: "Seed for random weights and data.")
     var seed: UInt64 = 0
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -48,12 +50,15 @@ struct BenchT5Command: ParsableCommand, ComputingCommand {
         if let preset {
             do { _ = try T5Preset.named(preset) } catch { throw ValidationError("\(error)") }
         }
-        guard batch <= 1 << 16, length <= 1 << 16, targetLength <= 1 << 16 else {
-            throw ValidationError("rows and tokens of a row must be at most 65,536")
+        guard batch <= 1 << 16, inputLength <= 1 << 16, (formerLength ?? 0) <= 1 << 16,
+            targetLength <= 1 << 16
+        else {
+            throw ValidationError("--batch, --input-length and --target-length must be at most 65,536")
         }
     }
 
     func run() throws {
+        let length = Console.former("--length", formerLength, now: "--input-length") ?? inputLength
         let model = try makeModel()
         let sources = rows(length, seed: seed, model.configuration)
         let targets = rows(targetLength, seed: seed &+ 1, model.configuration)
@@ -65,7 +70,7 @@ struct BenchT5Command: ParsableCommand, ComputingCommand {
             let step = try trainingStep(model, sources, targets)
             timings = try measure(model.device, step)
         }
-        try report(model, timings)
+        try report(model, timings, length: length)
     }
 
     private func makeModel() throws -> T5Model {
@@ -104,7 +109,7 @@ struct BenchT5Command: ParsableCommand, ComputingCommand {
         }
     }
 
-    /// Made-up tokens: what they are makes no difference to the speed.
+    /// Returns random tokens; their choice does not affect the speed.
     private func rows(_ count: Int, seed: UInt64, _ configuration: T5Configuration) -> [[Int32]] {
         var generator = SeededGenerator(seed: seed)
         return (0..<batch).map { _ in
@@ -125,7 +130,7 @@ struct BenchT5Command: ParsableCommand, ComputingCommand {
         return timings
     }
 
-    private func report(_ model: T5Model, _ timings: Timings) throws {
+    private func report(_ model: T5Model, _ timings: Timings, length: Int) throws {
         let tokenCount = batch * (decode ? targetLength : length + targetLength)
         let accounting = try T5Accounting(model.configuration)
         let flops = Double(accounting.trainingFLOPs(sourceLength: length, targetLength: targetLength))

@@ -9,23 +9,23 @@ import RetNetText
 import RetNetTorch
 import RetNetTraining
 
-/// `retnet bench train`: whole training steps.
+/// `retnet bench train`: training steps.
 struct BenchTrainCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Measure training steps: forward, backward, clipping and AdamW.")
 
     @OptionGroup var options: BenchOptions
 
-    @Option(help: "Tokens of one row.", transform: Arguments.positive)
+    @Option(help: "Tokens per row.", transform: Arguments.positive)
     var length = 512
 
-    @Option(help: "The form to compute in: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    @Option(help: "Form of computation: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
     var form: MixerForm?
 
-    @Option(help: "The same as --form chunkwise:N.", transform: Arguments.positive)
+    @Option(help: "Short for --form chunkwise:N.", transform: Arguments.positive)
     var chunk: Int?
 
-    @Flag(help: "Compute activations again in the backward pass instead of keeping them.")
+    @Flag(help: "Recompute activations in the backward pass instead of storing them.")
     var recompute = false
 
     func validate() throws {
@@ -62,7 +62,7 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
                 ]))
     }
 
-    /// Windows of a made-up text: what the tokens are makes no difference to the speed.
+    /// Returns windows of generated text; the choice of tokens does not affect the speed.
     private func source() throws -> any BatchSource {
         let (needed, overflow) = options.batch.multipliedReportingOverflow(by: length)
         guard !overflow, needed <= 1 << 26 else {

@@ -1,40 +1,41 @@
 import ArgumentParser
 import Foundation
+import RetNetStorage
 
-/// `retnet demo`: the whole package in a few minutes.
+/// `retnet demo`: a tour of the package in a few minutes.
 struct DemoCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
         abstract:
-            "Train a small RetNet on made-up stories, generate, and show that decoding cost stays flat.",
+            "Train a small RetNet on generated stories, generate text, and show that the cost of decoding is constant.",
         discussion: """
-            The stories are written by a seeded generator and ask for things that were told earlier, so what the \
-            model remembers can be counted. With --data it trains on your own text instead. About three minutes of \
-            training on two cores; --minutes changes that.
+            A seeded generator writes the stories, which need facts again that they stated earlier, so the recall of \
+            the model can be measured. --data trains on other text instead. Training takes about three minutes; \
+            --minutes changes that.
             """)
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Train on these UTF-8 files or folders instead of stories.", valueName: "path"))
+        help: ArgumentHelp("UTF-8 files or folders to train on instead of stories.", valueName: "path"))
     var data: [String] = []
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The folder for results; that of an earlier demo is replaced.", valueName: "dir"))
+        help: ArgumentHelp("Folder of the results; that of an earlier demo is replaced.", valueName: "dir"))
     var out = "demo"
 
-    @Option(help: "How long to train, in minutes.")
+    @Option(help: "Training time in minutes.")
     var minutes = 3.0
 
-    @Option(help: "How many updates to make, instead of --minutes.", transform: Arguments.positive)
+    @Option(help: "Number of updates, instead of --minutes.", transform: Arguments.positive)
     var steps: Int?
 
-    @Option(help: ArgumentHelp("The preset to train.", valueName: "name"))
+    @Option(help: ArgumentHelp("Preset to train.", valueName: "name"))
     var preset = "retnet-3m"
 
     @OptionGroup var device: DeviceOptions
 
-    @Option(help: "The seed of stories, weights and samples.", transform: Arguments.seed)
+    @Option(help: "Seed for stories, weights and samples.", transform: Arguments.seed)
     var seed = 1
 
     func validate() throws {
@@ -53,5 +54,42 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
             preset: try ModelSource.preset(named: preset), text: data, folder: DemoFolder(path: out),
             minutes: minutes, steps: steps, device: device, elementType: type, seed: seed)
         try demo.run()
+    }
+}
+
+/// The folder of a demo's results.
+struct DemoFolder {
+    let path: String
+
+    var storiesPath: String { path + "/stories.txt" }
+    var runPath: String { path + "/run" }
+    var lossPath: String { path + "/loss" }
+    var decodePath: String { path + "/decode" }
+    private var markerPath: String { path + "/demo.txt" }
+
+    /// Empties the folder or creates it; an existing one must be that of an earlier demo.
+    func prepare() throws {
+        let files = FileManager.default
+        if files.fileExists(atPath: path) {
+            let names = try? files.contentsOfDirectory(atPath: path)
+            guard names?.isEmpty == true || files.fileExists(atPath: markerPath) else {
+                throw CommandError(
+                    "'\(path)' exists and is not the folder of an earlier demo: choose another with --out")
+            }
+            // Only the files of a demo; others stay.
+            for item in [storiesPath, runPath]
+                + ["svg", "png"].flatMap({ ["\(lossPath).\($0)", "\(decodePath).\($0)"] })
+            where files.fileExists(atPath: item) {
+                try files.removeItem(atPath: item)
+            }
+        }
+        do {
+            try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw CommandError("cannot create the folder '\(path)': \(error.localizedDescription)")
+        }
+        let note =
+            "Written by `retnet demo`, which replaces the contents of this folder when it is run again.\n"
+        try AtomicFile.write(Data(note.utf8), to: markerPath)
     }
 }

@@ -4,12 +4,16 @@ import RetNetReporting
 import RetNetSettings
 import RetNetTorch
 
-/// `retnet doctor`: what is installed, what works, and what to do about what does not.
+#if canImport(Darwin)
+    import MachO
+#endif
+
+/// `retnet doctor`: a check of the installation, with remedies.
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Explain the installation: LibTorch, processor, devices and element types.",
-        discussion: "Exits with 1 when something that every command needs does not work.")
+        abstract: "Check the installation: LibTorch, processor, devices and element types.",
+        discussion: "The exit code is 1 if a part that every command needs does not work.")
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -21,11 +25,11 @@ struct DoctorCommand: ParsableCommand {
     }
 }
 
-/// What `doctor` finds.
+/// The findings of `doctor`.
 private struct DoctorReport {
     struct Check {
         let name: String
-        /// Nil where it works, otherwise why not.
+        /// The reason why it does not work; nil if it does.
         let problem: String?
     }
 
@@ -43,7 +47,7 @@ private struct DoctorReport {
         }
     }
 
-    /// The CPU must work with every element type; a missing GPU is no fault.
+    /// True if the CPU works with every element type; a missing GPU is no fault.
     var isHealthy: Bool {
         versionProblem == nil && elementTypes.allSatisfy { $0.problem == nil }
             && devices.first { $0.name == "cpu" }?.problem == nil
@@ -55,9 +59,9 @@ private struct DoctorReport {
             return nil
         } catch let error as DeviceError {
             if case .unavailable(_, let reason) = error {
-                // The loader's own words when the library is not even there.
+                // The loader's message where the library is missing.
                 let isMissing = reason.contains("libtorch_cuda.so: cannot open")
-                return isMissing ? "this LibTorch is built for the CPU alone" : reason
+                return isMissing ? "this LibTorch is built for the CPU only" : reason
             }
             return error.description
         } catch {
@@ -70,11 +74,13 @@ private struct DoctorReport {
         try tryMatrixProduct(.float32, on: device)
     }
 
-    /// One small product with a known result: libraries that load can still fail to compute.
+    /// Computes a small product with a known result: libraries that load can still fail to compute.
     private static func tryMatrixProduct(_ type: ElementType, on device: Device) throws {
         let ones = try Tensor.ones([16, 16], type, on: device)
         let sum = try ones.matmul(ones).to(.float64, on: .cpu).sum().item()
-        guard sum == 4096 else { throw CommandError("a product of ones gave \(sum) instead of 4096") }
+        guard sum == 4096 else {
+            throw CommandError("a matrix product of ones has the sum \(sum) instead of 4096")
+        }
     }
 
     private var cudaDevices: String {
@@ -98,7 +104,7 @@ private struct DoctorReport {
             "  cores          \(ProcessInfo.processInfo.activeProcessorCount)",
             "  threads        \(Runtime.threadCount) (change with --threads)",
             "  instructions   \(Runtime.cpuCapability)",
-            "  fast bfloat16  \(Runtime.hasFastBFloat16 ? "yes, and so the default for training" : "no")",
+            "  fast bfloat16  \(Runtime.hasFastBFloat16 ? "yes, the default for training" : "no")",
             "  memory         \(Format.bytes(Double(ProcessInfo.processInfo.physicalMemory)))",
             "",
             "Devices",
@@ -111,13 +117,13 @@ private struct DoctorReport {
         for check in elementTypes {
             lines.append("  \(padded(check.name))\(check.problem.map { "fails: \($0)" } ?? "works")")
         }
-        lines += ["", isHealthy ? "Everything that is needed works." : advice]
+        lines += ["", isHealthy ? "All required parts work." : advice]
         return lines.joined(separator: "\n")
     }
 
     private var advice: String {
         if versionProblem != nil {
-            return "LibTorch was exchanged after the build: run `make build` again, or unset LIBTORCH."
+            return "LibTorch was replaced after the build: run `make build` again, or unset LIBTORCH."
         }
         return
             "LibTorch does not compute here: remove .libtorch and run `make setup build` to install it again."
@@ -152,5 +158,27 @@ private struct DoctorReport {
                     "problem": $0.problem.map { .string($0) } ?? .null,
                 ]
             })
+    }
+}
+
+/// The shared libraries of this process.
+enum LoadedLibrary {
+    /// Returns the path of the first loaded library whose path contains the text.
+    static func path(containing text: String) -> String? {
+        #if canImport(Darwin)
+            for index in 0..<_dyld_image_count() {
+                guard let name = _dyld_get_image_name(index) else { continue }
+                let path = String(cString: name)
+                if path.contains(text) { return path }
+            }
+            return nil
+        #else
+            guard let data = FileManager.default.contents(atPath: "/proc/self/maps") else { return nil }
+            for line in String(decoding: data, as: UTF8.self).split(separator: "\n") where line.contains(text)
+            {
+                if let start = line.firstIndex(of: "/") { return String(line[start...]) }
+            }
+            return nil
+        #endif
     }
 }

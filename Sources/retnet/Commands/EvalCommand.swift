@@ -6,6 +6,7 @@ import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetStories
 import RetNetText
 import RetNetTorch
 import RetNetTraining
@@ -17,16 +18,16 @@ struct EvalCommand: ParsableCommand {
         subcommands: [PerplexityCommand.self, RecallCommand.self])
 }
 
-/// `retnet eval perplexity`: how well a model predicts a text.
+/// `retnet eval perplexity`: perplexity and bits per byte of a text.
 struct PerplexityCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "perplexity",
-        abstract: "Measure perplexity and bits per byte of a text of any length at constant memory.",
+        abstract: "Measure perplexity and bits per byte of a text at constant memory.",
         discussion: """
-            By default the text is read once from start to end with the state carried along, so that every token is \
-            predicted from all before it. With --context N it is cut into windows of N tokens that know nothing of \
-            each other, as is usual for models with a limited context; for models whose state grows with the text \
-            that is the default, with N their training length. The three forms give equal results.
+            By default the text is read once from start to end with a carried state, so that every token is predicted \
+            from all before it. --context N divides it into independent windows of N tokens, as is usual for models \
+            with a limited context; this is the default for models whose state grows with the text, with N their \
+            training length. The three forms give equal results.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -34,30 +35,32 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var device: DeviceOptions
 
     @Option(
-        help: "The length of independent windows in tokens (default: none, the state is carried).",
+        help: "Tokens per independent window (default: none, the state is carried).",
         transform: Arguments.positive)
     var context: Int?
 
     @Option(
         help: ArgumentHelp(
-            "The form to compute in: parallel, chunkwise:N or recurrent.",
-            discussion: "Default: chunkwise:256."), transform: Arguments.form)
+            "Form of computation: parallel, chunkwise:N or recurrent (default: chunkwise:256)."),
+        transform: Arguments.form)
     var form: MixerForm?
 
     @Option(
-        help: "Tokens of one pass where the state is carried; bounds the memory.",
+        help: "Tokens per pass with a carried state; bounds the memory.",
         transform: Arguments.positive)
     var window = 2048
 
-    @Option(help: "Windows of one pass with --context.", transform: Arguments.positive)
+    @Option(help: "Windows per pass with --context.", transform: Arguments.positive)
     var batch: Int?
 
     @Option(
-        help: "Tokens that a window repeats from the one before, without scoring them again, with --context.",
+        help: "Tokens that a window repeats from the previous one as context, with --context.",
         transform: Arguments.nonNegative)
     var overlap = 0
 
-    @Flag(name: .customLong("reset-at-documents"), help: "Clear the carried state where a document begins.")
+    @Flag(
+        name: .customLong("reset-at-documents"),
+        help: "Clear the carried state at the beginning of each document.")
     var resetsAtDocuments = false
 
     @Flag(help: "Print one JSON object.")
@@ -94,7 +97,7 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
             return isComplete
         }
         bar.finish()
-        if !isComplete { Console.warn("interrupted: the result covers the first part of the text only") }
+        if !isComplete { Console.warn("interrupted: the result covers only the first part of the text") }
         try report(
             result, options: options, context: context, device: device, type: type, isComplete: isComplete)
         if !isComplete { throw ExitCodes.interrupted }
@@ -140,5 +143,109 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
             "tokens_per_second": .double(result.tokensPerSecond), "device": .string(device.description),
             "dtype": .string(type.rawValue), "complete": .bool(isComplete),
         ])
+    }
+}
+
+/// `retnet eval recall`: recall of facts in generated stories.
+struct RecallCommand: ParsableCommand, ComputingCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "recall",
+        abstract: "Measure the recall of facts in generated stories.",
+        discussion:
+            "For models trained on the stories of `retnet demo`; the same generator writes new ones.")
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var device: DeviceOptions
+
+    @Option(help: "Number of stories.", transform: Arguments.positive)
+    var stories = 200
+
+    @Option(help: "Seed for the stories.")
+    var seed: UInt64 = 1_000_004
+
+    @Option(
+        help: "Sentences between a fact and its recall (default: 2 to 7).",
+        transform: Arguments.nonNegative)
+    var filler: Int?
+
+    @Option(
+        help: "Tokens of context before each answer (default: the whole story).",
+        transform: Arguments.nonNegative)
+    var context: Int?
+
+    @Option(help: "Form of computation: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    var form: MixerForm = .chunkwise(256)
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let (device, type) = try device.prepare(.exact)
+        let loaded = try model.load(on: device, as: type)
+        let interrupt = InterruptFlag.onSignals()
+        var generator =
+            filler.map { StoryGenerator(seed: seed, fillerSentenceCount: $0...$0) }
+            ?? StoryGenerator(seed: seed)
+        let texts = (0..<stories).map { _ in generator.story() }
+        let bar = ProgressBar(title: "recall", total: stories)
+        let result = try RecallAccuracy(
+            loaded.model, tokenizer: loaded.tokenizer, form: form, contextTokenCount: context
+        )
+        .measure(texts) { count in
+            bar.update(step: count)
+            return !interrupt.isRaised
+        }
+        bar.finish()
+        if json { try Console.json(tree(result)) } else { Console.result(RecallReport.text(result)) }
+        if interrupt.isRaised { throw ExitCodes.interrupted }
+    }
+
+    private func tree(_ result: RecallResult) -> SettingsTree {
+        func count(_ count: RecallResult.Count) -> [(String, SettingsTree)] {
+            [
+                ("total", .int(count.total)), ("correct", .int(count.correct)),
+                ("accuracy", .double(count.accuracy)),
+            ]
+        }
+        let kinds = result.byKind.sorted { $0.key.rawValue < $1.key.rawValue }
+        return .ordered(
+            count(result.overall) + [
+                ("by_kind", .ordered(kinds.map { ($0.key.rawValue, .ordered(count($0.value))) })),
+                (
+                    "by_distance",
+                    .array(
+                        result.byDistance.map {
+                            .ordered(
+                                [
+                                    ("from", .int($0.distances.lowerBound)),
+                                    ("to", .int($0.distances.upperBound - 1)),
+                                ] + count($0.count))
+                        })
+                ),
+            ])
+    }
+}
+
+/// The result of recall as text.
+enum RecallReport {
+    /// Returns the share of right answers, by distance and by kind.
+    static func text(_ result: RecallResult) -> String {
+        var table = TextTable(header: ["fact", "answers", "right"], alignments: [.left, .right, .right])
+        for bucket in result.byDistance {
+            table.append([
+                "stated \(bucket.distances.lowerBound) to \(bucket.distances.upperBound - 1) bytes before",
+                Format.grouped(bucket.count.total), Format.percent(bucket.count.accuracy),
+            ])
+        }
+        for (kind, count) in result.byKind.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            table.append([name(kind), Format.grouped(count.total), Format.percent(count.accuracy)])
+        }
+        let overall = result.overall
+        return
+            "\(Format.percent(overall.accuracy)) of \(Format.grouped(overall.total)) answers are right\n\n\(table.text())"
+    }
+
+    private static func name(_ kind: Recall.Kind) -> String {
+        kind == .petName ? "name of an animal" : kind.rawValue
     }
 }

@@ -3,23 +3,25 @@ import Foundation
 import RetNetCheckpoints
 import RetNetGeneration
 import RetNetMixers
+import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetText
 import RetNetTorch
 import RetNetTraining
 
-/// `retnet generate`: continues texts.
+/// `retnet generate`: continuation of texts.
 struct GenerateCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate",
-        abstract: "Continue a text, streaming what is generated to standard output.",
+        abstract: "Continue a text and stream it to standard output.",
         discussion: """
-            Several prompts make a batch; each text is then printed when all are done. With --state-out everything \
-            that was read and generated is kept in a file of fixed size, and --state-in goes on from there, with or \
-            without a new prompt: both texts together are what one run would have given.
+            Several prompts form a batch, and their texts are printed at the end. --state-out saves the state after \
+            the text in a file of fixed size, and --state-in resumes from there, with or without a new prompt: both \
+            texts together equal the text of an uninterrupted run.
 
-            A folder with a T5 model turns every prompt into an output by search: --beams, --length-penalty, \
-            --early-stopping and --outputs are for these models alone.
+            T5 models search for the output of every prompt: --beams, --length-penalty, --early-stopping and \
+            --outputs are only for these models.
 
             Ctrl-C ends the text early; the state is still saved, and the exit code is 1.
             """)
@@ -29,27 +31,27 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var search: BeamOptions
     @OptionGroup var device: DeviceOptions
 
-    @Option(help: "A text to continue; may be given several times.")
+    @Option(help: "Text to continue; may be given several times.")
     var prompt: [String] = []
 
-    @Option(help: ArgumentHelp("A UTF-8 file to continue; may be given several times.", valueName: "file"))
+    @Option(help: ArgumentHelp("UTF-8 file to continue; may be given several times.", valueName: "file"))
     var promptFile: [String] = []
 
-    @Argument(help: ArgumentHelp("- reads the prompt from standard input.", valueName: "-"))
+    @Argument(help: ArgumentHelp("Read the prompt from standard input.", valueName: "-"))
     var standardInput: String?
 
     @Option(
-        help: "The form in which prompts are read: parallel, chunkwise:N or recurrent.",
+        help: "Form of reading prompts: parallel, chunkwise:N or recurrent.",
         transform: Arguments.form)
     var prefillForm: MixerForm = .chunkwise(128)
 
-    @Option(help: ArgumentHelp("Continue from this state.", valueName: "file"))
+    @Option(help: ArgumentHelp("State file to resume from.", valueName: "file"))
     var stateIn: String?
 
-    @Option(help: ArgumentHelp("Save the state at the end.", valueName: "file"))
+    @Option(help: ArgumentHelp("State file to write at the end.", valueName: "file"))
     var stateOut: String?
 
-    @Flag(help: "Print the prompt before what is generated.")
+    @Flag(help: "Print the prompt before the generated text.")
     var echo = false
 
     @Flag(help: "Print one JSON object at the end instead of streaming.")
@@ -72,7 +74,9 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         let path = try model.modelPath()
         if T5Folder.recognizes(path) { return try generateFromT5(path, prompts: prompts) }
         guard !search.isGiven else {
-            throw CommandError("--beams and what belongs to it are for encoder-decoders: '\(path)' is none")
+            throw CommandError(
+                "--beams, --length-penalty, --early-stopping and --outputs are for encoder-decoders: '\(path)' is none"
+            )
         }
         let (device, type) = try device.prepare(.fast)
         let loaded = try model.load(on: device, as: type)
@@ -169,5 +173,69 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
             "device": .string(device.description), "dtype": .string(type.rawValue),
             "peak_bytes": .int(ProcessMemory.peakByteCount),
         ])
+    }
+}
+
+extension GenerateCommand {
+    /// Prints the output of a T5 for every prompt.
+    func generateFromT5(_ path: String, prompts: [String]) throws {
+        try refuseForT5()
+        let (device, type) = try device.prepare(.fast)
+        let loaded = try T5Folder.load(path, elementType: type, device: device, computeType: type)
+        let tokenizer = try loaded.tokenizer
+        let parameters = search.parameters(loaded.generationDefaults, maxTokens: sampling.maxTokens)
+        let end = Int32(clamping: loaded.configuration.endToken)
+        // Prompts and outputs may hold sentinels, which are written by name.
+        let sentinels = tokenizer as? any SentinelTokenizer
+        let sources = prompts.map { (sentinels?.encodeWithSentinels($0) ?? tokenizer.encode($0)) + [end] }
+        let interrupt = InterruptFlag.onSignals()
+        var timings = Timings()
+        var outputs: [[BeamHypothesis]] = []
+        try timings.time {
+            outputs = try T5Generator(loaded.model).generate(sources, parameters) { interrupt.isRaised }
+        }
+        func text(_ output: BeamHypothesis) -> String {
+            let tokens = output.tokens.filter { $0 != end }
+            return sentinels?.decodeWithSentinels(tokens) ?? tokenizer.decode(tokens)
+        }
+        if json {
+            let results: [SettingsTree] = zip(prompts, outputs).map { prompt, outputs in
+                [
+                    "prompt": .string(prompt),
+                    "outputs": .array(
+                        outputs.map { $0.tree.merging(["text": .string(text($0))]) }),
+                ]
+            }
+            try Console.json([
+                "results": .array(results), "beams": .int(parameters.beamCount),
+                "length_penalty": .double(parameters.lengthPenalty), "seconds": .double(timings.median),
+                "device": .string(device.description), "dtype": .string(type.rawValue),
+            ])
+        } else {
+            for (index, row) in outputs.enumerated() {
+                if prompts.count > 1 { Console.result("=== \(index + 1) of \(prompts.count) ===") }
+                for output in row { Console.result((echo ? prompts[index] + "\n" : "") + text(output)) }
+            }
+            let made = outputs.reduce(0) { $0 + ($1.first?.tokens.count ?? 0) }
+            Console.note(
+                "generated \(Format.grouped(made)) tokens with \(parameters.beamCount) beams in"
+                    + " \(Format.duration(seconds: timings.median))")
+        }
+        if interrupt.isRaised { throw ExitCodes.interrupted }
+    }
+
+    /// Throws for options that encoder-decoders lack.
+    private func refuseForT5() throws {
+        let given: [(String, Bool)] = [
+            ("--state-in", stateIn != nil), ("--state-out", stateOut != nil),
+            ("--temperature", sampling.temperature != nil), ("--top-k", sampling.topK != nil),
+            ("--top-p", sampling.topP != nil), ("--min-p", sampling.minP != nil),
+            ("--repetition-penalty", sampling.repetitionPenalty != nil), ("--stop", !sampling.stop.isEmpty),
+            ("--ignore-end", sampling.ignoreEnd), ("--seed", sampling.seed != nil),
+        ]
+        guard let name = given.first(where: \.1)?.0 else { return }
+        throw CommandError(
+            "\(name) cannot be used with a T5 model: use --beams and --length-penalty"
+        )
     }
 }

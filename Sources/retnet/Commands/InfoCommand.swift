@@ -4,12 +4,12 @@ import RetNetModels
 import RetNetReporting
 import RetNetSettings
 
-/// `retnet info`: what a model weighs and costs.
+/// `retnet info`: size and cost of a model.
 struct InfoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "info",
-        abstract: "Show parameters, FLOPs, state size and memory of a model, at once for any size.",
-        discussion: "Everything is computed from the configuration; no weights are loaded.")
+        abstract: "Show parameters, FLOPs, state size and memory of a model.",
+        discussion: "All figures are computed from the configuration, without loading weights.")
 
     @OptionGroup var source: ModelSource
 
@@ -46,8 +46,8 @@ struct InfoCommand: ParsableCommand {
         add("  norms", Format.grouped(counts.norms))
         if counts.altUp > 0 { add("  altup", Format.grouped(counts.altUp)) }
         if counts.output > 0 { add("  output", Format.grouped(counts.output)) }
-        add("block matrices", Format.grouped(accounting.blockMatrixParameterCount), "as papers count")
-        add("FLOPs a token", Format.count(accounting.forwardFLOPsPerToken), "forward")
+        add("layer matrices", Format.grouped(accounting.blockMatrixParameterCount), "as papers count")
+        add("FLOPs per token", Format.count(accounting.forwardFLOPsPerToken), "forward")
         add("", Format.count(accounting.trainingFLOPsPerToken), "training")
         for position in accounting.stateGrows ? [2048, 16_384] : [2048] {
             let place = accounting.stateGrows ? "after \(Format.grouped(position)) tokens" : "at any position"
@@ -59,13 +59,13 @@ struct InfoCommand: ParsableCommand {
             let kind = accounting.stateGrows ? "of \(Format.grouped(length)) tokens" : "of any length"
             add(
                 length == 2048 ? "state" : "", Format.bytes(accounting.stateByteCount(tokenCount: length)),
-                "a sequence \(kind), float32")
+                "per sequence \(kind), float32")
         }
         add("weights", Format.bytes(accounting.weightByteCount(bytesPerParameter: 4)), "float32")
         add("", Format.bytes(accounting.weightByteCount(bytesPerParameter: 2)), "bfloat16")
         add(
             "training", Format.bytes(accounting.trainingByteCount(mixedPrecision: true)),
-            "weights, gradients, AdamW; activations come on top")
+            "weights, gradients and AdamW, without activations")
         return table.text()
     }
 
@@ -85,6 +85,64 @@ struct InfoCommand: ParsableCommand {
             "weight_bytes_float32": .int(accounting.weightByteCount(bytesPerParameter: 4)),
             "weight_bytes_bfloat16": .int(accounting.weightByteCount(bytesPerParameter: 2)),
             "training_bytes": .int(accounting.trainingByteCount(mixedPrecision: true)),
+            "configuration": accounting.configuration.settings,
+        ]
+    }
+}
+
+extension InfoCommand {
+    /// Returns size and cost of a T5 as a table.
+    func text(_ accounting: T5Accounting) -> String {
+        let configuration = accounting.configuration
+        var table = TextTable(header: [source.name, "", ""], alignments: [.left, .right, .left])
+        func add(_ name: String, _ value: String, _ note: String = "") { table.append([name, value, note]) }
+        add("width", Format.grouped(configuration.hiddenSize))
+        add(
+            "layers", "\(configuration.encoderLayerCount)+\(configuration.decoderLayerCount)",
+            "encoder, decoder")
+        add("vocabulary", Format.grouped(configuration.vocabularySize))
+        if let altUp = configuration.altUp, altUp.kind != .none {
+            add("blocks", Format.grouped(altUp.streamCount), altUp.kind.rawValue)
+        }
+        if let experts = configuration.experts {
+            let sides = experts.sides == .both ? "encoder and decoder" : experts.sides.rawValue
+            let layers = experts.period > 1 ? "1 in \(experts.period) layers" : "all layers"
+            add(
+                "experts", Format.grouped(experts.experts.count),
+                "\(experts.experts.routing.rawValue), \(sides), \(layers)")
+        }
+        if let sequence = configuration.altUp?.sequence {
+            add("tokens per layer", "1 in \(sequence.stride)", "\(sequence.mode.rawValue), encoder")
+        }
+        add("parameters", Format.grouped(accounting.parameterCount), Format.count(accounting.parameterCount))
+        add(
+            "  embedding", Format.grouped(accounting.embeddingParameterCount),
+            configuration.tiedOutput ? "also the output" : "with the output")
+        if accounting.altUpParameterCount > 0 {
+            add("  altup", Format.grouped(accounting.altUpParameterCount))
+        }
+        add("  others", Format.grouped(accounting.otherParameterCount - accounting.altUpParameterCount))
+        add(
+            "FLOPs per example", Format.count(accounting.forwardFLOPs(sourceLength: 512, targetLength: 114)),
+            "forward, 512 source and 114 target tokens")
+        add("", Format.count(accounting.trainingFLOPs(sourceLength: 512, targetLength: 114)), "training")
+        let cache = 4 * accounting.cacheElementCount(sourceLength: 512, targetLength: 114)
+        add("cache", Format.bytes(cache), "per such example, float32")
+        add("weights", Format.bytes(4 * accounting.parameterCount), "float32")
+        add("training", Format.bytes(accounting.trainingByteCount), "with AdamW, without activations")
+        return table.text()
+    }
+
+    /// Returns size and cost of a T5 for machines.
+    func tree(_ accounting: T5Accounting) -> SettingsTree {
+        [
+            "name": .string(source.name), "parameters": .int(accounting.parameterCount),
+            "embedding_parameters": .int(accounting.embeddingParameterCount),
+            "altup_parameters": .int(accounting.altUpParameterCount),
+            "forward_flops": .int(accounting.forwardFLOPs(sourceLength: 512, targetLength: 114)),
+            "training_flops": .int(accounting.trainingFLOPs(sourceLength: 512, targetLength: 114)),
+            "cache_bytes": .int(4 * accounting.cacheElementCount(sourceLength: 512, targetLength: 114)),
+            "training_bytes": .int(accounting.trainingByteCount),
             "configuration": accounting.configuration.settings,
         ]
     }

@@ -9,7 +9,7 @@ import RetNetStorage
 import RetNetText
 import RetNetTorch
 
-/// `retnet logits`: the raw outputs of a model, for comparison with other implementations.
+/// `retnet logits`: logits of a model, for comparison with other implementations.
 struct LogitsCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "logits",
@@ -22,24 +22,24 @@ struct LogitsCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var device: DeviceOptions
 
-    @Option(help: ArgumentHelp("A JSON array of rows of token ids, or -.", valueName: "file"))
+    @Option(help: ArgumentHelp("File with a JSON array of rows of token ids, or -.", valueName: "file"))
     var tokens: String
 
-    @Option(help: "The form to compute in: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    @Option(help: "Form of computation: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
     var form: MixerForm = .parallel
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The safetensors file to write.", valueName: "file"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Safetensors file to write.", valueName: "file"))
     var output: String
 
     @Option(
         help: ArgumentHelp(
-            "Continue from this state, one row of it for each row of tokens.", valueName: "file"))
+            "State file to resume from, with one row per row of tokens.", valueName: "file"))
     var stateIn: String?
 
-    @Option(help: ArgumentHelp("Save the state after the last tokens.", valueName: "file"))
+    @Option(help: ArgumentHelp("State file to write after the last tokens.", valueName: "file"))
     var stateOut: String?
 
-    @Flag(help: "Print one JSON object about what was written.")
+    @Flag(help: "Print one JSON object.")
     var json = false
 
     func run() throws {
@@ -59,7 +59,7 @@ struct LogitsCommand: ParsableCommand, ComputingCommand {
         let saved = try stateIn.map { try StateFile.read($0, for: network, tokenizerIdentity: identity) }
         if saved?.pendingTokens.contains(where: { !$0.isEmpty }) == true {
             throw CommandError(
-                "the state in '\(stateIn ?? "")' has tokens that are chosen but not read yet: continue it with"
+                "the state in '\(stateIn ?? "")' has tokens that are chosen but not read yet: resume it with"
                     + " `retnet generate` instead")
         }
         try withoutGradients {
@@ -77,19 +77,19 @@ struct LogitsCommand: ParsableCommand, ComputingCommand {
         try report(rows, vocabularySize: vocabularySize, device: device, type: type)
     }
 
-    /// All logits are in memory at once, so refuse what cannot fit before computing it.
+    /// Throws before the computation if the logits do not fit into memory.
     private func checkSize(_ rows: TokenRows, vocabularySize: Int) throws {
         let (byteCount, overflow) = (rows.values.count * 4).multipliedReportingOverflow(by: vocabularySize)
         guard !overflow, UInt64(byteCount) <= ProcessInfo.processInfo.physicalMemory else {
             throw CommandError(
-                "the logits of \(rows.values.count) tokens would not fit into memory: use shorter rows and carry the"
-                    + " state on with --state-out and --state-in")
+                "the logits of \(rows.values.count) tokens do not fit into memory: use shorter rows and carry the"
+                    + " state with --state-out and --state-in")
         }
     }
 
     private func report(_ rows: TokenRows, vocabularySize: Int, device: Device, type: ElementType) throws {
         guard json else {
-            Console.note("logits [\(rows.count), \(rows.length), \(vocabularySize)] written to \(output)")
+            Console.note("logits [\(rows.count), \(rows.length), \(vocabularySize)] written to '\(output)'")
             return
         }
         try Console.json([

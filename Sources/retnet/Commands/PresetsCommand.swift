@@ -3,7 +3,7 @@ import RetNetModels
 import RetNetReporting
 import RetNetSettings
 
-/// `retnet presets`: the architectures that have names.
+/// `retnet presets`: the list of presets.
 struct PresetsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "presets", abstract: "List the presets with their sizes.")
@@ -13,7 +13,7 @@ struct PresetsCommand: ParsableCommand {
 
     func run() throws {
         var table = TextTable(
-            header: ["preset", "parameters", "state", "what it is"],
+            header: ["preset", "parameters", "state", "summary"],
             alignments: [.left, .right, .right, .left])
         var entries: [SettingsTree] = []
         var encoderDecoders: [SettingsTree] = []

@@ -11,27 +11,27 @@ extension ExperimentScale: ExpressibleByArgument {}
 struct ReproduceCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "reproduce",
-        abstract: "Run one table or figure of the paper at a scale of your choice, with a report.",
+        abstract: "Reproduce one table or figure of a paper, with a report.",
         discussion: """
             Recipes:
 
             \(Experiment.recipes.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
 
-            Every contender sees the same text in the same order, tokens, schedule and budget of parameters. A run that \
-            was stopped goes on when the same command is given again. Without --data or --corpora the text is made up, \
-            and the report says so.
+            All contenders have the same text in the same order, tokens, schedule and parameter budget. The same \
+            command resumes an interrupted run. Without --data or --corpora the text is generated, which the report \
+            states.
             """)
 
-    @Argument(help: "The recipe.")
+    @Argument(help: "Recipe.")
     var recipe: String?
 
     @Flag(help: "List the recipes.")
     var list = false
 
-    @Option(help: "tiny (minutes), small (a night) or paper (the published settings).")
+    @Option(help: "Scale: tiny (minutes), small (a night) or paper (the published settings).")
     var scale: ExperimentScale = .tiny
 
-    @Option(help: ArgumentHelp("The folder of the results; it is made if needed.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Folder of the results; created if needed.", valueName: "dir"))
     var out: String?
 
     @OptionGroup var texts: ExperimentTextOptions
@@ -41,7 +41,7 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A learning rate of its own for one contender; may be given several times.",
+            "Learning rate of one contender; may be given several times.",
             valueName: "name=rate"),
         transform: Self.learningRate)
     var learningRate: [(name: String, rate: Double)] = []
@@ -50,14 +50,14 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
     var seeds = [1, 2, 3]
 
     @Option(
-        help: "Useful FLOP a second of one device, for the estimate before a long run (default: measured).",
+        help: "Useful FLOP per second of one device, for the estimate before a long run (default: measured).",
         transform: Self.flops)
     var flops: Double?
 
-    @Option(help: "Devices to divide the estimate by.", transform: Arguments.positive)
+    @Option(help: "Number of devices, for the estimate.", transform: Arguments.positive)
     var devices = 1
 
-    @Flag(help: "Start a long run after its estimate has been printed.")
+    @Flag(help: "Start a long run after its estimate.")
     var yes = false
 
     @OptionGroup var device: DeviceOptions
@@ -94,14 +94,14 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
             try MeasuringProcess.run(Self.benchArguments($0) + device.arguments, interrupt: interrupt)
         }
         for (name, rate) in learningRate { context.learningRates[name] = rate }
-        // Whatever is wrong with the options must be known before texts are read.
+        // Errors in the options are reported before texts are read.
         if let cost = try Experiment(type, context: context, folder: out).estimate() {
             let rate = try flops ?? Self.measuredFLOPs(on: place, elementType)
             Console.note(cost.text(flopsPerSecond: rate, deviceCount: devices))
             guard yes else {
                 throw CommandError(
                     "this is a long run: add --yes to start it"
-                        + (flops == nil ? ", and --flops to have it estimated for other hardware" : ""))
+                        + (flops == nil ? ", and --flops for an estimate of other hardware" : ""))
             }
         }
         if type.readsTexts { context.texts = try texts.read(scale) }
@@ -115,19 +115,18 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
         case .training(let preset, let form, let batch, let length, let repetitions):
             [
                 "bench", "train", "--preset", preset, "--length", "\(length)", "--batch", "\(batch)",
-                "--form",
-                "\(form)", "--repetitions", "\(repetitions)", "--json",
+                "--form", "\(form)", "--repetitions", "\(repetitions)", "--json",
             ]
         case .generation(let preset, let batch, let positions, let tokenCount, let repetitions):
             [
                 "bench", "decode", "--preset", preset, "--batch", "\(batch)", "--positions",
-                positions.map(String.init).joined(separator: ","), "--tokens", "\(tokenCount)",
+                positions.map(String.init).joined(separator: ","), "--max-tokens", "\(tokenCount)",
                 "--repetitions", "\(repetitions)", "--json",
             ]
         }
     }
 
-    /// The FLOP a second of matrix products of this device; training reaches about half of it.
+    /// Returns half of the measured FLOP per second of matrix products, about the rate of training.
     private static func measuredFLOPs(on device: Device, _ type: ElementType) throws -> Double {
         try withoutGradients {
             let size = 1024
@@ -138,7 +137,7 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
                     _ = try matrix.matmul(matrix)
                     try device.synchronize()
                 }
-                // The first product pays for starting threads and choosing kernels.
+                // The first product includes the start of threads and the choice of kernels.
                 if round == 0 { try work() } else { try timings.time(work) }
             }
             return pow(Double(size), 3) * 2 / max(timings.median, 1e-9) / 2
@@ -155,7 +154,7 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
 
     private static func flops(_ text: String) throws -> Double {
         guard let value = Double(text), value.isFinite, value > 0 else {
-            throw ValidationError("'\(text)' is not a number of FLOP a second, such as 4e14")
+            throw ValidationError("'\(text)' is not a number of FLOP per second, such as 4e14")
         }
         return value
     }
@@ -166,5 +165,66 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
             throw ValidationError("--learning-rate needs NAME=RATE, such as rwkv=1e-3, not '\(text)'")
         }
         return (parts[0], rate)
+    }
+}
+
+/// The texts of an experiment.
+struct ExperimentTextOptions: ParsableArguments {
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Files or folders of text to train on.", valueName: "path"))
+    var data: [String] = []
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Held-out text (default: a tenth of --data).", valueName: "path"))
+    var validationData: [String] = []
+
+    @Option(name: .customLong("validation"), parsing: .upToNextOption, help: .hidden)
+    var formerValidation: [String] = []
+
+    private var hasValidation: Bool { !validationData.isEmpty || !formerValidation.isEmpty }
+
+    @Option(
+        help: ArgumentHelp(
+            "Text of another domain to score; may be given several times.", valueName: "name=path"))
+    var domain: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Folder with lm/wikitext-2, lm/novels and long/, instead of --data.", valueName: "dir"))
+    var corpora: String?
+
+    func validate() throws {
+        if corpora != nil, !data.isEmpty || hasValidation || !domain.isEmpty {
+            throw ValidationError("give --corpora, or --data with --validation-data and --domain, not both")
+        }
+        if data.isEmpty, hasValidation || !domain.isEmpty {
+            throw ValidationError("--validation-data and --domain need --data")
+        }
+        for entry in domain {
+            let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
+                throw ValidationError("--domain needs NAME=PATH, not '\(entry)'")
+            }
+        }
+    }
+
+    /// Reads the texts; generated stories where none are given.
+    func read(_ scale: ExperimentScale) throws -> ExperimentTexts {
+        if let corpora { return try CorporaFolder(corpora).texts(scale: scale) }
+        guard !data.isEmpty else {
+            Console.note("no text was given: training on generated stories")
+            return try .stories(byteCount: scale == .tiny ? 4_000_000 : 32_000_000)
+        }
+        let former = Console.former(
+            "--validation", formerValidation.isEmpty ? nil : formerValidation, now: "--validation-data")
+        let validation = validationData + (former ?? [])
+        return try .files(
+            training: data, validation: validation,
+            domains: domain.map { entry in
+                let parts = entry.split(separator: "=", maxSplits: 1)
+                return (String(parts[0]), String(parts[1]))
+            })
     }
 }

@@ -10,14 +10,13 @@ import RetNetStorage
 import RetNetTorch
 import RetNetTraining
 
-/// `retnet t5 eval`: how well a T5 does text-to-text tasks.
+/// `retnet t5 eval`: evaluation of a T5 on text-to-text tasks.
 struct T5EvalCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "eval",
-        abstract: "Measure a T5 on text-to-text tasks.",
+        abstract: "Evaluate a T5 on text-to-text tasks.",
         discussion: """
-            Loss and token accuracy read the true tokens before each target; the metrics of a task are those of what \
-            the model writes by itself.
+            Loss and token accuracy are measured with teacher forcing, the metrics of a task on generated outputs.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -28,26 +27,27 @@ struct T5EvalCommand: ParsableCommand, ComputingCommand {
     var tasks: [TaskArgument] = []
 
     @Option(
-        help: "How many examples of each task are measured (default: all).", transform: Arguments.positive)
+        help: "Largest number of examples per task (default: all).", transform: Arguments.positive)
     var limit: Int?
 
     @Option(
-        name: .customLong("input-length"), help: "Tokens of a source, the end included; longer ones are cut.",
+        name: .customLong("input-length"),
+        help: "Tokens per source, the end token included; longer ones are truncated.",
         transform: Arguments.positive)
     var inputLength = 512
 
     @Option(
         name: .customLong("target-length"),
-        help: "Tokens of a target, the end included; longer ones are cut.",
+        help: "Tokens per target, the end token included; longer ones are truncated.",
         transform: Arguments.positive)
     var targetLength = 64
 
-    @Option(name: .customLong("batch"), help: "Examples of one pass.", transform: Arguments.positive)
+    @Option(name: .customLong("batch"), help: "Examples per pass.", transform: Arguments.positive)
     var batchSize = 32
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("A JSON file to write, with what the model wrote.", valueName: "file"))
+        help: ArgumentHelp("JSON file to write, with the generated outputs.", valueName: "file"))
     var output: String?
 
     @Flag(help: "Print one JSON object.")
@@ -92,7 +92,7 @@ struct T5EvalCommand: ParsableCommand, ComputingCommand {
     }
 }
 
-/// Measures a task under a progress bar.
+/// The evaluation of a task with a progress bar.
 enum TaskProgress {
     static func evaluate(
         _ evaluator: TaskEvaluator, _ task: TextToTextTask, _ examples: [TextToTextExample],
@@ -106,4 +106,48 @@ enum TaskProgress {
         bar.finish()
         return report
     }
+}
+
+/// A task with a file of examples on the command line: `NAME=PATH`.
+struct TaskArgument: ExpressibleByArgument {
+    let task: TextToTextTask
+    let path: String
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let task = TextToTextTask(rawValue: String(parts[0])), !parts[1].isEmpty
+        else {
+            return nil
+        }
+        self.task = task
+        path = String(parts[1])
+    }
+
+    static let names = TextToTextTask.allCases.map(\.rawValue).joined(separator: ", ")
+
+    /// The help text of a list of tasks.
+    static let help = ArgumentHelp(
+        "Task and file of its examples, one JSON object per line, plain or gzip; may be given several times.",
+        discussion: "Tasks: \(names).", valueName: "task=path")
+}
+
+/// The figures of tasks as a table.
+enum TaskReportTable {
+    static func text(_ reports: [TaskReport]) -> String {
+        var table = TextTable(
+            header: ["task", "examples", "loss", "token accuracy", "exact text", "metrics"],
+            alignments: [.left, .right, .right, .right, .right, .left])
+        for report in reports {
+            table.append([
+                report.task.rawValue, Format.grouped(report.exampleCount),
+                Format.fixed(report.loss, decimals: 4), percent(report.tokenAccuracy),
+                percent(report.exactTextShare),
+                report.metrics.map { "\($0.name) \(Format.fixed($0.value, decimals: 2))" }
+                    .joined(separator: ", "),
+            ])
+        }
+        return table.text()
+    }
+
+    private static func percent(_ share: Double) -> String { Format.fixed(100 * share, decimals: 2) + " %" }
 }

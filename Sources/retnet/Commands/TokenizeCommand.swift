@@ -5,22 +5,22 @@ import RetNetReporting
 import RetNetSettings
 import RetNetText
 
-/// `retnet tokenize`: text files into one token file.
+/// `retnet tokenize`: conversion of text to a token file.
 struct TokenizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize",
-        abstract: "Turn text into a token file, which loads at once and keeps the bounds of documents.",
+        abstract: "Convert text to a token file, which loads instantly and keeps document boundaries.",
         discussion: """
-            A token file can be given wherever text can. Without --tokenizer or --model, tokens are the \
-            bytes of the text (the built-in byte tokenizer).
+            Token files are accepted wherever text is. Without --tokenizer or --model, tokens are the bytes of the \
+            text (the built-in byte tokenizer).
             """)
 
     @OptionGroup var data: DataOptions
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The token file to write.", valueName: "file"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Token file to write.", valueName: "file"))
     var output: String
 
-    @Option(help: ArgumentHelp("A model whose tokenizer is used.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Model whose tokenizer is used.", valueName: "dir"))
     var model: String?
 
     @OptionGroup var choice: TokenizerOptions
@@ -42,7 +42,8 @@ struct TokenizeCommand: ParsableCommand {
         guard json else {
             Console.result(
                 "\(Format.grouped(file.tokenCount)) tokens in \(Format.grouped(file.documentCount)) documents"
-                    + " (\(tokenizer.identity), \(file.bytesPerToken) bytes a token) written to \(output)")
+                    + " (\(tokenizer.identity), \(file.bytesPerToken) bytes per token) written to '\(output)'"
+            )
             return
         }
         try Console.json([

@@ -2,9 +2,9 @@ import ArgumentParser
 import Foundation
 import RetNetMixers
 
-/// Readers of option values that more than one command has.
+/// Parsers of option values that several commands share.
 enum Arguments {
-    /// A form of computation.
+    /// Parses a form of computation.
     static func form(_ text: String) throws -> MixerForm {
         guard let form = MixerForm(parsing: text) else {
             throw ValidationError("unknown form '\(text)': use parallel, chunkwise:N or recurrent")
@@ -12,7 +12,7 @@ enum Arguments {
         return form
     }
 
-    /// A number from 1 up to a billion, which no product of a few can make overflow.
+    /// Parses a number from 1 to a billion, so that products of two cannot overflow.
     static func positive(_ text: String) throws -> Int {
         guard let value = Int(text), (1...1_000_000_000).contains(value) else {
             throw ValidationError("'\(text)' is not a whole number from 1 to 1,000,000,000")
@@ -20,7 +20,7 @@ enum Arguments {
         return value
     }
 
-    /// A number from 0 up to a billion.
+    /// Parses a number from 0 to a billion.
     static func nonNegative(_ text: String) throws -> Int {
         guard let value = Int(text), (0...1_000_000_000).contains(value) else {
             throw ValidationError("'\(text)' is not a whole number from 0 to 1,000,000,000")
@@ -28,7 +28,7 @@ enum Arguments {
         return value
     }
 
-    /// A seed that configuration files can hold.
+    /// Parses a seed in the range of configuration files.
     static func seed(_ text: String) throws -> Int {
         guard let value = Int(text), value >= 0 else {
             throw ValidationError("'\(text)' is not a whole number from 0 to \(Int.max)")
@@ -36,7 +36,7 @@ enum Arguments {
         return value
     }
 
-    /// Refuses an output that exists, or whose folder does not, before any work is done for it.
+    /// Throws before any work if the output exists, or if its folder does not.
     static func checkOutput(_ path: String, replaceable: Bool = false) throws {
         let files = FileManager.default
         var isFolder: ObjCBool = false
@@ -50,7 +50,7 @@ enum Arguments {
     }
 }
 
-/// A failure that a command found itself.
+/// An error found by a command itself.
 struct CommandError: Error, CustomStringConvertible, LocalizedError {
     let description: String
     var errorDescription: String? { description }
@@ -58,8 +58,8 @@ struct CommandError: Error, CustomStringConvertible, LocalizedError {
     init(_ description: String) { self.description = description }
 }
 
-/// Exit codes beside success and those of usage errors.
+/// Exit codes other than success and usage errors.
 enum ExitCodes {
-    /// A signal asked for an early end, which was a clean one.
+    /// A clean end after a signal.
     static let interrupted = ExitCode(1)
 }

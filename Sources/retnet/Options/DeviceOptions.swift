@@ -2,27 +2,27 @@ import ArgumentParser
 import Foundation
 import RetNetTorch
 
-/// What commands compute with when `--dtype` is `auto`.
+/// The element type of computation when `--dtype` is `auto`.
 enum ComputePreference {
-    /// bfloat16 where the processor or device multiplies it natively: training and generation.
+    /// bfloat16 where the processor or device multiplies it natively, for training and generation.
     case fast
-    /// float32: measurements of the model itself.
+    /// float32, for measurements of the model itself.
     case exact
 }
 
-/// Where and with what element type to compute; the same options for every command.
+/// Device, element type and threads: the same options for every command that computes.
 struct DeviceOptions: ParsableArguments {
-    @Option(help: "Where to compute: auto, cpu, cuda, cuda:N or mps.")
+    @Option(help: "Device: auto, cpu, cuda, cuda:N or mps.")
     var device = "auto"
 
     @Option(
         name: .customLong("dtype"),
         help: ArgumentHelp(
-            "What to compute with: auto, float32, bfloat16 or float64.",
+            "Element type of computation: auto, float32, bfloat16 or float64.",
             discussion: "auto is bfloat16 where it is fast (float32 for logits and eval)."))
     var elementTypeName = "auto"
 
-    @Option(help: "How many threads one operation uses (default: one a core).")
+    @Option(help: "Threads per operation (default: one per core).")
     var threads: Int?
 
     static let elementTypes = ["auto", "float32", "bfloat16", "float64"]
@@ -40,12 +40,12 @@ struct DeviceOptions: ParsableArguments {
         }
     }
 
-    /// The options as another command takes them.
+    /// The options as arguments of another process.
     var arguments: [String] {
         ["--device", device, "--dtype", elementTypeName] + (threads.map { ["--threads", "\($0)"] } ?? [])
     }
 
-    /// Checks LibTorch's version, applies the number of threads and finds the device and element type.
+    /// Checks the version of LibTorch, sets the number of threads and returns device and element type.
     func prepare(_ preference: ComputePreference) throws -> (device: Device, elementType: ElementType) {
         try Runtime.checkVersion()
         if let threads { try Runtime.setThreadCount(threads) }

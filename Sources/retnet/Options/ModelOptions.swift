@@ -1,24 +1,24 @@
 import ArgumentParser
 import Foundation
 import RetNetCheckpoints
-import RetNetText
+import RetNetModels
 import RetNetTorch
 import RetNetTraining
 
 /// The trained model that a command works on.
 struct ModelOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("A model folder, a checkpoint, or the folder of a run.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Model folder, checkpoint, or folder of a run.", valueName: "dir"))
     var model: String
 
-    /// Loads the model onto the device, kept and computed in one element type.
+    /// Loads the model onto the device in one element type.
     func load(on device: Device, as type: ElementType) throws -> LoadedModel {
         try ModelFolder.load(modelPath(), elementType: type, device: device, computeType: type)
     }
 
-    /// The model folder that the option means.
+    /// Returns the model folder of the option.
     func modelPath() throws -> String { try Self.modelPath(model) }
 
-    /// The model folder that a path means: itself, or the newest whole checkpoint of a run.
+    /// Returns the model folder of a path: itself, or the newest intact checkpoint of a run.
     static func modelPath(_ path: String) throws -> String {
         guard FileManager.default.fileExists(atPath: path) else {
             throw CommandError("there is no model at '\(path)': check the path")
@@ -27,29 +27,46 @@ struct ModelOptions: ParsableArguments {
     }
 }
 
-/// A text file or several, with how they are cut into documents.
-struct DataOptions: ParsableArguments {
-    @Option(
-        parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "Files or folders of UTF-8 text, plain or gzip, or token files.", valueName: "path"))
-    var data: [String]
+/// A preset or a trained model, for commands that need only the configuration.
+struct ModelSource: ParsableArguments {
+    @Option(help: ArgumentHelp("Preset; `retnet presets` lists them.", valueName: "name"))
+    var preset: String?
 
-    @Option(
-        name: .customLong("document-separator"),
-        help: "What separates documents in a file: file (nothing), blank_lines:N or text:SEPARATOR.",
-        transform: Self.separator)
-    var separator: DocumentSeparator = .wholeFile
+    @Option(help: ArgumentHelp("Model folder, checkpoint, or folder of a run.", valueName: "dir"))
+    var model: String?
 
     func validate() throws {
-        if data.isEmpty { throw ValidationError("--data needs at least one path") }
+        if (preset == nil) == (model == nil) { throw ValidationError("give either --preset or --model") }
+        if let preset, encoderDecoderPreset == nil { _ = try Self.preset(named: preset) }
     }
 
-    /// The files that the options name.
-    func corpus() throws -> Corpus { try Corpus(paths: data, separator: separator) }
+    /// The name of the preset or the path of the model, as given.
+    var name: String { preset ?? model ?? "" }
 
-    private static func separator(_ text: String) throws -> DocumentSeparator {
-        if let separator = DocumentSeparator(text) { return separator }
-        throw ValidationError("'\(text)' is not file, blank_lines:N or text:SEPARATOR")
+    /// Returns the configuration of a language model; throws for encoder-decoders.
+    func configuration() throws -> LanguageModelConfiguration {
+        if try encoderDecoder() != nil {
+            throw CommandError("'\(name)' is an encoder-decoder: see `retnet t5` and `retnet bench t5`")
+        }
+        if let preset { return try Self.preset(named: preset).configuration }
+        return try ModelFolder.configuration(of: ModelOptions.modelPath(model ?? ""))
+    }
+
+    /// Returns the configuration of a T5; nil for other models.
+    func encoderDecoder() throws -> T5Configuration? {
+        if preset != nil { return encoderDecoderPreset?.configuration }
+        let path = try ModelOptions.modelPath(model ?? "")
+        return T5Folder.recognizes(path) ? try T5Folder.configuration(of: path) : nil
+    }
+
+    private var encoderDecoderPreset: T5Preset? { T5Preset.all.first { $0.name == preset } }
+
+    /// Returns the preset of a name; an unknown name is a usage error.
+    static func preset(named name: String) throws -> Preset {
+        do {
+            return try Preset.named(name)
+        } catch {
+            throw ValidationError("\(error)")
+        }
     }
 }

@@ -1,41 +1,42 @@
 import ArgumentParser
+import RetNetCheckpoints
 import RetNetGeneration
 
-/// How tokens are chosen; what is not given comes from the model folder, then from the package's defaults.
+/// The choice of tokens; missing values come from the model folder, then from the package's defaults.
 struct SamplingOptions: ParsableArguments {
     @Option(
-        name: [.customLong("max-tokens"), .customShort("n")], help: "How many tokens to generate at most.",
+        name: [.customLong("max-tokens"), .customShort("n")], help: "Largest number of tokens to generate.",
         transform: Arguments.nonNegative)
     var maxTokens: Int?
 
     @Option(
         name: [.long, .customLong("temp")],
-        help: "What logits are divided by; 0 takes the most probable token.")
+        help: "Divisor of the logits; 0 takes the most probable token.")
     var temperature: Double?
 
     @Option(
-        help: "How many of the most probable tokens are kept; 0 keeps all.", transform: Arguments.nonNegative)
+        help: "Number of most probable tokens to keep; 0 keeps all.", transform: Arguments.nonNegative)
     var topK: Int?
 
-    @Option(help: "The probability mass of the most probable tokens that is kept; 1 keeps all.")
+    @Option(help: "Probability mass of the most probable tokens to keep; 1 keeps all.")
     var topP: Double?
 
-    @Option(help: "The least probability that is kept, relative to the most probable token's; 0 keeps all.")
+    @Option(help: "Least probability to keep, relative to that of the most probable token; 0 keeps all.")
     var minP: Double?
 
-    @Option(help: "By how much recent tokens are made less probable; 1 changes nothing.")
+    @Option(help: "Penalty on recent tokens; 1 changes nothing.")
     var repetitionPenalty: Double?
 
-    @Option(help: "How many of the last tokens count as recent.", transform: Arguments.positive)
+    @Option(help: "Number of last tokens that count as recent.", transform: Arguments.positive)
     var repetitionWindow: Int?
 
-    @Option(help: "A text at which generation ends; may be given several times.")
+    @Option(help: "Text at which generation ends; may be given several times.")
     var stop: [String] = []
 
-    @Flag(help: "Go on after the token that ends a text.")
+    @Flag(help: "Continue after end tokens.")
     var ignoreEnd = false
 
-    @Option(help: "The seed; row r of a batch uses seed + r. Without one it is drawn, and told at the end.")
+    @Option(help: "Seed of row 0; row r uses seed + r (default: drawn at random and printed at the end).")
     var seed: UInt64?
 
     func validate() throws {
@@ -46,7 +47,7 @@ struct SamplingOptions: ParsableArguments {
         }
     }
 
-    /// The parameters, with those of the model folder where none are given.
+    /// Returns the parameters; `base` has those of the model folder.
     func parameters(_ base: SamplingParameters) -> SamplingParameters {
         var result = base
         result.maxTokens = maxTokens ?? base.maxTokens
@@ -62,3 +63,39 @@ struct SamplingOptions: ParsableArguments {
         return result
     }
 }
+
+/// The search for the outputs of an encoder-decoder.
+struct BeamOptions: ParsableArguments {
+    @Option(help: "Number of beams; 1 takes the most probable token.", transform: Arguments.positive)
+    var beams: Int?
+
+    // Negative numbers are penalties too, not the names of options.
+    @Option(
+        parsing: .unconditional, help: "Exponent of the length penalty.")
+    var lengthPenalty: Double?
+
+    @Option(help: "Condition of an early end: heuristic, full or never, early_stopping in Transformers.")
+    var earlyStopping: BeamSearchParameters.Stopping?
+
+    @Option(help: "Number of outputs per source.", transform: Arguments.positive)
+    var outputs: Int?
+
+    /// True if any of these options is given.
+    var isGiven: Bool {
+        beams != nil || lengthPenalty != nil || earlyStopping != nil || outputs != nil
+    }
+
+    /// Returns the parameters; `defaults` has those of the model folder.
+    func parameters(_ defaults: GenerationDefaults, maxTokens: Int?) -> BeamSearchParameters {
+        var result = BeamSearchParameters()
+        result.maxTokens = maxTokens ?? defaults.maxTokens ?? result.maxTokens
+        result.beamCount = beams ?? defaults.beamCount ?? result.beamCount
+        result.lengthPenalty = lengthPenalty ?? defaults.lengthPenalty ?? result.lengthPenalty
+        result.stopping = earlyStopping ?? result.stopping
+        result.outputCount = outputs ?? result.outputCount
+        result.endTokens = defaults.endTokens
+        return result
+    }
+}
+
+extension BeamSearchParameters.Stopping: ExpressibleByArgument {}

@@ -9,24 +9,24 @@ import RetNetSettings
     import Darwin
 #endif
 
-/// The two outputs of the program: results on standard output, everything else on standard error.
+/// The two outputs of the program: results on standard output, messages on standard error.
 enum Console {
     /// Writes a line of result.
     static func result(_ text: String) { stream(text.hasSuffix("\n") ? text : text + "\n") }
 
-    /// Writes a piece of result at once, without a line break.
+    /// Writes a piece of a result at once, without a line break.
     static func stream(_ text: String) {
         guard write(text, to: STDOUT_FILENO) else {
             let reason = String(cString: strerror(errno))
-            note("error: standard output cannot be written: \(reason)")
+            note("error: cannot write to standard output: \(reason)")
             exit(1)
         }
     }
 
-    /// Writes the one JSON object of a command.
+    /// Writes the JSON object of a command.
     static func json(_ tree: SettingsTree) throws { result(try tree.replacingNonFinite().jsonText()) }
 
-    /// Writes a line for people to standard error.
+    /// Writes a line to standard error.
     static func note(_ text: String) {
         _ = write(text.hasSuffix("\n") ? text : text + "\n", to: STDERR_FILENO)
     }
@@ -34,7 +34,13 @@ enum Console {
     /// Writes a warning to standard error.
     static func warn(_ text: String) { note("warning: \(text)") }
 
-    /// Whether a person watches standard error.
+    /// Returns the value of an option under its former name, with a warning if it is given.
+    static func former<Value>(_ name: String, _ value: Value?, now newName: String) -> Value? {
+        if value != nil { warn("\(name) is now called \(newName)") }
+        return value
+    }
+
+    /// True if standard error is a terminal.
     static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
 
     private static func write(_ text: String, to descriptor: Int32) -> Bool {
@@ -59,7 +65,7 @@ enum Console {
 }
 
 extension SettingsTree {
-    /// JSON has no numbers for infinities and not-a-number: they become null.
+    /// Returns the tree with null for infinities and NaN, which JSON cannot express.
     fileprivate func replacingNonFinite() -> SettingsTree {
         switch self {
         case .double(let value): return value.isFinite ? self : .null

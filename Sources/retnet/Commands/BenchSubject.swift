@@ -6,7 +6,7 @@ import RetNetText
 import RetNetTorch
 import RetNetTraining
 
-/// A model with random weights that takes turns with others in training and in generation.
+/// A model with random weights in a comparison of several models that take turns.
 final class BenchSubject {
     let name: String
     let configuration: LanguageModelConfiguration
@@ -41,7 +41,7 @@ final class BenchSubject {
 
     var parameterCount: Int { store.parameterCount }
 
-    /// One step of training.
+    /// Makes one training step.
     func train() throws {
         try device.synchronize()
         try training.time {
@@ -50,7 +50,7 @@ final class BenchSubject {
         }
     }
 
-    /// Takes the weights in the type that they are computed with, as generation has them.
+    /// Converts the weights to the element type of computation, as generation stores them.
     func prepareGeneration() throws {
         let narrow = ParameterStore(
             source: .provided { [store] name, _ in
@@ -65,7 +65,7 @@ final class BenchSubject {
         }
     }
 
-    /// Some tokens at position 128.
+    /// Generates some tokens at position 128.
     func generate() throws {
         for measured in try generate(positions: [128]) {
             decoding.add(measured.timings)
@@ -73,13 +73,13 @@ final class BenchSubject {
         }
     }
 
-    /// Some tokens at each position, in turn.
+    /// Generates some tokens at each position in turn.
     func generate(positions: [Int]) throws -> [DecodeBench.Result] {
         guard let reader else { return [] }
         return try DecodeBench(model: reader, batch: 1).run(positions: positions, tokenCount: 20, warmup: 4)
     }
 
-    /// Windows of made-up text: what the tokens are makes no difference to the speed.
+    /// Returns windows of generated text; the choice of tokens does not affect the speed.
     private static func madeUpText(batch: Int, length: Int) throws -> any BatchSource {
         var stories = StoryGenerator(seed: 1)
         let text = stories.corpus(byteCount: batch * length * 2 + 4096).text

@@ -12,10 +12,10 @@ import RetNetText
 import RetNetTorch
 import RetNetTraining
 
-/// The steps of the demo, one after the other.
+/// The steps of the demo in their order.
 struct Demo {
     let preset: Preset
-    /// The user's own text; empty for stories.
+    /// Paths of the user's text; empty for stories.
     let text: [String]
     let folder: DemoFolder
     let minutes: Double
@@ -39,15 +39,15 @@ struct Demo {
         title("2. Training")
         let configuration = try trainingConfiguration(paths)
         let run = try TrainingRun(configuration, folder: folder.runPath, device: device) { Console.warn($0) }
-        // A machine that becomes busy must not make the demo endless.
+        // Other load of the machine must not make the demo endless.
         let deadline = Deadline(seconds: steps == nil ? minutes * 60 * 1.25 : .infinity, interrupt: interrupt)
         let outcome = try run.run(
             interrupt: deadline.flag, observers: [ProgressObserver(title: preset.name), deadline])
         if outcome.reason == .interrupted, !interrupt.isRaised {
-            Console.note("the machine became slower than it was at first: training ends here")
+            Console.note("the machine has become slower: training ends here")
         }
         guard !interrupt.isRaised else {
-            Console.note("stopped; `retnet train --resume --out \(folder.runPath)` would go on")
+            Console.note("interrupted; `retnet train --resume --out \(folder.runPath)` resumes the training")
             throw ExitCodes.interrupted
         }
         let loaded = try ModelFolder.load(
@@ -69,15 +69,15 @@ struct Demo {
 
     private func prepareText() throws -> [String] {
         guard tellsStories else {
-            Console.result("Your own: \(text.joined(separator: ", "))")
+            Console.result("Text: \(text.joined(separator: ", "))")
             return text
         }
         var generator = StoryGenerator(seed: UInt64(seed))
         let corpus = generator.corpus(byteCount: Self.storyByteCount)
         try AtomicFile.write(Data(corpus.text.utf8), to: folder.storiesPath)
         Console.result(
-            "\(Format.grouped(corpus.documentRanges.count)) stories of \(Format.bytes(corpus.text.utf8.count)) written to"
-                + " \(folder.storiesPath). One of them, in which names and things come back:\n")
+            "\(Format.grouped(corpus.documentRanges.count)) stories (\(Format.bytes(corpus.text.utf8.count))) written to"
+                + " \(folder.storiesPath). One of them, with names and things that come back:\n")
         var example = StoryGenerator(seed: UInt64(seed))
         Console.result(Self.indented(example.story().text))
         return [folder.storiesPath]
@@ -113,7 +113,7 @@ struct Demo {
         return configuration
     }
 
-    /// As many updates as this machine makes in the time given, by the time of a few of them.
+    /// Returns the number of updates that this machine makes in the given time, estimated from a few of them.
     private func measuredStepCount(_ configuration: RunConfiguration<LanguageModelTask>) throws -> Int {
         let resolved = try configuration.task.resolved()
         let parameters = ParameterStore(source: .random(seed: 0), device: device)
@@ -134,7 +134,7 @@ struct Demo {
             }
         }
         let count = minutes * 60 / max(timings.median, 1e-6)
-        // The presets are small: more updates than this teach them little.
+        // The presets are small and gain little from more updates.
         return max(20, Int(min(count, 100_000)))
     }
 
@@ -162,18 +162,18 @@ struct Demo {
 
     private func showRecall(_ loaded: LoadedModel) throws {
         title("3. Recall")
-        // Another seed: stories that nobody has seen.
+        // Another seed, so that the stories are new to the model.
         var generator = StoryGenerator(seed: UInt64(seed) &+ 1_000_003)
         let stories = (0..<120).map { _ in generator.story() }
         let result = try RecallAccuracy(loaded.model, tokenizer: loaded.tokenizer).measure(stories)
-        // The control: the question is within reach of the answer, what the story told is not.
+        // The control: the context holds the question, but not the fact stated earlier.
         let near = try RecallAccuracy(
             loaded.model, tokenizer: loaded.tokenizer, contextTokenCount: Self.questionLength
         ).measure(stories)
-        Console.result("Things told early and needed again in \(stories.count) new stories:")
+        Console.result("Recall of facts in \(stories.count) new stories:")
         Console.result(RecallReport.text(result))
         Console.result(
-            "\nReading only the last \(Self.questionLength) bytes before each answer, without a memory of the story:"
+            "\nWith only the last \(Self.questionLength) bytes before each answer as context:"
                 + " \(Format.percent(near.overall.accuracy, decimals: 1)) are right.")
     }
 
@@ -189,7 +189,7 @@ struct Demo {
             parameters.seed = UInt64(seed) &+ UInt64(index)
             let session = try GenerationSession(model: loaded.model, tokenizer: tokenizer)
             Console.stream("\n[\(prompt)]")
-            // A document ends where the next begins.
+            // A document ends at the beginning of the next.
             parameters.endTokens = [tokenizer.beginToken, tokenizer.endToken].compactMap { $0 }
             let results = try session.generate(
                 [prompt], parameters, onText: { _, text in Console.stream(text) },
@@ -202,7 +202,7 @@ struct Demo {
         }
     }
 
-    /// Beginnings of new stories, or of the user's own text.
+    /// Returns the beginnings of new stories, or of the user's text.
     private func prompts(_ paths: [String], _ tokenizer: any Tokenizer) throws -> [String] {
         guard tellsStories else {
             let stream = try Corpus(paths: paths).tokenStream(tokenizer: tokenizer)
@@ -222,11 +222,11 @@ struct Demo {
         let positions = [100, 1000, 10_000, 100_000]
         let results = try DecodeBench(model: model, batch: 1).run(
             positions: positions, tokenCount: 200, warmup: 20)
-        Console.result("One token after so many; the state is all that the model keeps of them:\n")
+        Console.result("Time per token and size of the state at several positions:\n")
         Console.result(DecodeBench.table(results))
         let categories = positions.map { Format.grouped($0) }
         let grid = ChartGrid(
-            title: "Generation at far positions",
+            title: "Cost of generation by position",
             subtitle: "\(preset.name), \(elementType.rawValue) on \(device), \(Runtime.threadCount) threads",
             charts: [
                 BarChart(
@@ -249,7 +249,7 @@ struct Demo {
             Decoding:   \(folder.decodePath).svg, \(folder.decodePath).png
             The model:  \(outcome.checkpointPath)
 
-            Go on with:
+            Next steps:
               ./retnet generate --model \(folder.runPath) --prompt "Once upon a time"
               ./retnet eval perplexity --model \(folder.runPath) --data FILE
             """)
@@ -261,9 +261,9 @@ struct Demo {
     }
 }
 
-/// Ends training when a signal asks for it or the time is over.
+/// An observer that ends training at a signal or after a time.
 private final class Deadline: TrainingObserver {
-    /// What the run looks at.
+    /// The flag that ends the run.
     let flag = InterruptFlag()
     private let seconds: Double
     private let interrupt: InterruptFlag
@@ -276,5 +276,48 @@ private final class Deadline: TrainingObserver {
 
     func trainingDidStep(_ step: TrainingStep) throws {
         if interrupt.isRaised || (ContinuousClock.now - start) / .seconds(1) > seconds { flag.raise() }
+    }
+}
+
+/// A small line chart of characters.
+struct TerminalChart {
+    /// The points, from left to right.
+    let points: [(x: Double, y: Double)]
+
+    /// Returns the chart with labels on both axes; empty without two points.
+    func text(width: Int, height: Int) -> String {
+        let finite = points.filter { $0.x.isFinite && $0.y.isFinite }
+        guard let first = finite.first, let last = finite.last, last.x > first.x, height > 1, width > 1 else {
+            return ""
+        }
+        // Each column shows the mean of its points, which reduces noise.
+        var sums = [(sum: Double, count: Double)](repeating: (0, 0), count: width)
+        for point in finite {
+            let column = min(width - 1, Int((point.x - first.x) / (last.x - first.x) * Double(width)))
+            sums[column].sum += point.y
+            sums[column].count += 1
+        }
+        let means = sums.map { $0.count > 0 ? $0.sum / $0.count : nil }
+        let known = means.compactMap { $0 }
+        guard let low = known.min(), let high = known.max() else { return "" }
+        let span = max(high - low, 1e-9)
+        var rows = [[Character]](repeating: [Character](repeating: " ", count: width), count: height)
+        for (column, mean) in means.enumerated() {
+            guard let mean else { continue }
+            let row = Int(((high - mean) / span * Double(height - 1)).rounded())
+            rows[min(max(row, 0), height - 1)][column] = "*"
+        }
+        let lines = rows.enumerated().map { index, row in
+            let value = high - span * Double(index) / Double(height - 1)
+            let label = index % 3 == 0 || index == height - 1 ? Format.fixed(value, decimals: 2) : ""
+            return String(repeating: " ", count: max(0, 7 - label.count)) + label + " |" + String(row)
+        }
+        let from = Format.grouped(Int(first.x))
+        let to = Format.grouped(Int(last.x))
+        let gap = String(repeating: " ", count: max(1, width - from.count - to.count))
+        let indent = String(repeating: " ", count: 8)
+        return
+            (lines + [indent + "+" + String(repeating: "-", count: width), indent + " " + from + gap + to])
+            .joined(separator: "\n")
     }
 }

@@ -1,0 +1,88 @@
+import ArgumentParser
+import Foundation
+import RetNetStorage
+import RetNetText
+
+/// Files of text and the separator of their documents.
+struct DataOptions: ParsableArguments {
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Files or folders of UTF-8 text, plain or gzip, or token files.", valueName: "path"))
+    var data: [String]
+
+    @Option(
+        name: .customLong("document-separator"),
+        help: "Separator of documents in a file: file (none), blank_lines:N or text:SEPARATOR.",
+        transform: Self.separator)
+    var separator: DocumentSeparator = .wholeFile
+
+    func validate() throws {
+        if data.isEmpty { throw ValidationError("--data needs at least one path") }
+    }
+
+    /// Returns the corpus of the files.
+    func corpus() throws -> Corpus { try Corpus(paths: data, separator: separator) }
+
+    private static func separator(_ text: String) throws -> DocumentSeparator {
+        if let separator = DocumentSeparator(text) { return separator }
+        throw ValidationError("'\(text)' is not file, blank_lines:N or text:SEPARATOR")
+    }
+}
+
+/// The tokenizer of a command.
+struct TokenizerOptions: ParsableArguments {
+    @Option(
+        name: .customLong("tokenizer"),
+        help: ArgumentHelp(
+            "Tokenizer: byte, byte-sentinel, a SentencePiece model file (.model), or a model folder.",
+            valueName: "name|path"))
+    var name: String?
+
+    /// Returns the named tokenizer, by default that of bytes.
+    func load() throws -> any Tokenizer {
+        try name.map { try TokenizerLoader.load(named: $0) } ?? ByteTokenizer()
+    }
+
+    /// Returns the named tokenizer with T5's sentinels; nil if none is named.
+    func loadWithSentinels() throws -> (any Tokenizer)? {
+        try name.map {
+            try TokenizerLoader.load(
+                named: $0, sentinelCount: SentencePieceTokenizer.usualSentinelCount)
+        }
+    }
+}
+
+/// Complete inputs of commands; `-` is standard input.
+enum TextInput {
+    /// Reads the bytes of a file or of standard input.
+    static func data(_ path: String) throws -> Data {
+        if path == "-" { return try FileHandle.standardInput.readToEnd() ?? Data() }
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+            throw StorageError.notFound(path: path)
+        }
+        guard !isFolder.boolValue else { throw CommandError("'\(path)' is a folder: give a file") }
+        do {
+            return try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            throw CommandError("cannot read '\(path)': \(error.localizedDescription)")
+        }
+    }
+
+    /// Reads the text of a file or of standard input, which must be UTF-8.
+    static func text(_ path: String) throws -> String {
+        let data = try data(path)
+        guard let text = String(validatingUTF8Data: data) else {
+            throw CommandError("\(path == "-" ? "standard input" : "'\(path)'") is not UTF-8 text")
+        }
+        return text
+    }
+}
+
+extension String {
+    /// Creates the text of UTF-8 bytes; nil if they are not valid.
+    init?(validatingUTF8Data data: Data) {
+        self.init(data: data, encoding: .utf8)
+    }
+}
