@@ -84,16 +84,25 @@ extension CheckpointProblem: CustomStringConvertible {
     }
 }
 
-/// An error for a model folder whose files differ from those that were saved.
+/// An error for a path without a usable model folder.
 public enum ModelFolderError: Error, Equatable, CustomStringConvertible, LocalizedError {
     /// A file differs from its entry in `checksums.json`.
     case changed(path: String, reason: StorageError)
+    /// No checkpoint of a run is whole; the first reason is that of the newest.
+    case noWholeCheckpoint(path: String, reasons: [String])
+    /// There is no model, checkpoint or run at the path.
+    case noModel(path: String)
 
-    /// The difference and the remedy.
+    /// The problem and the remedy.
     public var description: String {
         switch self {
         case .changed(let path, let reason):
             "\(reason); if the file was changed on purpose, delete '\(path)/checksums.json'"
+        case .noWholeCheckpoint(let path, let reasons):
+            "no checkpoint in '\(path)' is whole (\(reasons.joined(separator: "; "))): restore one from a copy, or start "
+                + "again in another folder"
+        case .noModel(let path):
+            "'\(path)' holds no model: give a model folder (with config.json), a checkpoint or a run folder"
         }
     }
 

@@ -8,8 +8,6 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
     case nothingToResume(path: String)
     /// Another process is training in this run folder.
     case runInUse(path: String)
-    /// No checkpoint is whole; the first reason is that of the newest.
-    case noWholeCheckpoint(path: String, reasons: [String])
     /// A checkpoint does not fit the run that is to continue from it.
     case checkpointMismatch(path: String, reason: String)
     /// Settings that decide the course of the run differ from those of the run that is to be resumed.
@@ -28,8 +26,6 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
     case noDataPaths
     /// The run lasts a number of epochs, but the data has no end.
     case unknownEpochLength
-    /// No model, checkpoint or run was found at the path.
-    case noModel(path: String)
     /// A system call failed.
     case fileOperation(String, path: String, reason: String)
 
@@ -42,9 +38,6 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
             "there is no run to resume in '\(path)': check the path, or start a new run"
         case .runInUse(let path):
             "another process is training in '\(path)': wait for it to end, or choose another folder"
-        case .noWholeCheckpoint(let path, let reasons):
-            "no checkpoint in '\(path)' is whole (\(reasons.joined(separator: "; "))): restore one from a copy, or start "
-                + "again in another folder"
         case .checkpointMismatch(let path, let reason):
             "the checkpoint '\(path)' does not fit this run: \(reason)"
         case .configurationChanged(let keys):
@@ -68,8 +61,6 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
             "there is nothing to train on: name files or folders of text in data.paths"
         case .unknownEpochLength:
             "the data has no known end: give the length of the run in steps or tokens instead of epochs"
-        case .noModel(let path):
-            "'\(path)' holds no model: give a model folder (with config.json), a checkpoint or a run folder"
         case .fileOperation(let operation, let path, let reason):
             "cannot \(operation) '\(path)': \(reason); check its permissions and the free space of the disk"
         }

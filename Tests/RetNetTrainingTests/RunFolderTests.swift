@@ -31,7 +31,7 @@ import Testing
                 #expect(model.configuration == configuration.task.model)
                 #expect(model.model.parameters.elementType == .float32)
             }
-            #expect(throws: TrainingError.noModel(path: folder.path)) {
+            #expect(throws: ModelFolderError.noModel(path: folder.path)) {
                 try RunFolder.modelPath(for: folder.path)
             }
         }
@@ -87,9 +87,11 @@ import Testing
             for (_, checkpoint) in run.checkpoints() {
                 try FileManager.default.removeItem(atPath: checkpoint + "/model.safetensors")
             }
-            let error = #expect(throws: TrainingError.self) { try run.newestWholeCheckpoint() }
+            let error = #expect(throws: ModelFolderError.self) { try run.newestWholeCheckpoint() }
             #expect(error?.description.contains("step-00000003") == true)
-            #expect(throws: TrainingError.self) { try TrainingRun(configuration, folder: path, resume: true) }
+            #expect(throws: ModelFolderError.self) {
+                try TrainingRun(configuration, folder: path, resume: true)
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetCheckpoints
 import RetNetModels
 import RetNetSettings
 import RetNetTorch

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetCheckpoints
 import RetNetPlots
 import RetNetReporting
 

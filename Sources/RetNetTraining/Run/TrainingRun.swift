@@ -1,4 +1,5 @@
 import Foundation
+import RetNetCheckpoints
 import RetNetGeneration
 import RetNetStorage
 import RetNetText

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RetNetCheckpoints
 import RetNetReporting
 import RetNetSettings
 import RetNetTorch
