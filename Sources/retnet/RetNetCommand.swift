@@ -16,7 +16,7 @@ struct RetNetCommand: ParsableCommand {
         subcommands: [
             DemoCommand.self, TrainCommand.self, GenerateCommand.self, LogitsCommand.self, EvalCommand.self,
             BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, AltUpCommand.self,
-            PresetsCommand.self, TokenizeCommand.self, DoctorCommand.self,
+            PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, DoctorCommand.self,
         ])
 }
 
