@@ -13,10 +13,10 @@ struct AltUpCommand: ParsableCommand {
         abstract: "Convert a dense model into an equivalent one with AltUp, for further training.",
         discussion: """
             'recycled' adds only a few numbers per layer; 'standard' repeats the embedding and divides the output \
-            matrix among the blocks.
+            matrix among the streams.
             """)
 
-    /// Source of the blocks in the embedding.
+    /// Source of the streams in the embedding.
     enum Kind: String, ExpressibleByArgument, CaseIterable {
         case recycled
         case standard
@@ -24,7 +24,7 @@ struct AltUpCommand: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
 
-    @Option(help: "Number of AltUp blocks, from 1 to 64.")
+    @Option(help: "Number of AltUp streams, from 1 to 64.")
     var blocks: Int = 2
 
     @Option(help: "Kind of AltUp: recycled or standard.")
@@ -71,7 +71,7 @@ struct AltUpCommand: ParsableCommand {
     private func report(count: Int, before: Int) throws {
         guard json else {
             Console.note(
-                "model with \(blocks) blocks and \(Format.grouped(count)) parameters written to '\(output)'")
+                "model with \(blocks) streams and \(Format.grouped(count)) parameters written to '\(output)'")
             return
         }
         try Console.json([

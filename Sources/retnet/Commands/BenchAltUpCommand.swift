@@ -21,7 +21,7 @@ struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
     @Option(help: "Dense preset.", transform: Self.densePreset)
     var preset = "retnet-22m"
 
-    @Option(help: "Numbers of AltUp blocks, separated by commas.", transform: Self.blockCounts)
+    @Option(help: "Numbers of AltUp streams, separated by commas.", transform: Self.blockCounts)
     var blocks = [2, 4]
 
     @Option(help: "Rows of a training batch.", transform: Arguments.positive)
@@ -144,7 +144,7 @@ struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
     private static func blockCounts(_ text: String) throws -> [Int] {
         try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
             guard let count = Int(part.trimmingCharacters(in: .whitespaces)), (1...64).contains(count) else {
-                throw ValidationError("'\(part)' is not a number of AltUp blocks from 1 to 64")
+                throw ValidationError("'\(part)' is not a number of AltUp streams from 1 to 64")
             }
             return count
         }
