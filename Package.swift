@@ -133,7 +133,7 @@ let package = Package(
             name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStories", "RetNetStorage"]),
         .testTarget(
             name: "RetNetStoriesTests", dependencies: ["RetNetStories", "RetNetText", "RetNetStorage"]),
-        .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetReporting", "RetNetStorage"]),
+        .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetReporting"]),
         .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTorch"]),
         .testTarget(name: "RetNetLayersTests", dependencies: ["RetNetLayers", "RetNetTorch"]),
