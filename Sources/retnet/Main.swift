@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
 import RetNetCheckpoints
+import RetNetStorage
 import RetNetTorch
-import RetNetTraining
 
 #if canImport(Glibc)
     import Glibc

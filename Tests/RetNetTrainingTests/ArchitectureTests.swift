@@ -5,6 +5,7 @@ import RetNetGeneration
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
+import RetNetStorage
 import RetNetText
 import RetNetTorch
 import RetNetTraining

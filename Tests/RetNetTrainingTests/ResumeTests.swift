@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetModels
 import RetNetReporting
+import RetNetStorage
 import RetNetText
 import RetNetTorch
 import RetNetTraining

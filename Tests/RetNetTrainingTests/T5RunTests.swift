@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetModels
 import RetNetSettings
+import RetNetStorage
 import RetNetStories
 import RetNetText
 import RetNetTorch

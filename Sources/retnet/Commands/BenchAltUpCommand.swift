@@ -5,7 +5,6 @@ import RetNetModels
 import RetNetReporting
 import RetNetSettings
 import RetNetTorch
-import RetNetTraining
 
 /// `retnet bench altup`: the cost of AltUp relative to the dense model.
 struct BenchAltUpCommand: ParsableCommand, ComputingCommand {

@@ -7,7 +7,6 @@ import RetNetReporting
 import RetNetSettings
 import RetNetText
 import RetNetTorch
-import RetNetTraining
 
 /// `retnet bench architectures`: all architectures in one run.
 struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {

@@ -4,8 +4,8 @@ import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetStorage
 import RetNetTorch
-import RetNetTraining
 
 /// `retnet bench decode`: generation token by token at several positions.
 struct BenchDecodeCommand: ParsableCommand, ComputingCommand {

@@ -4,8 +4,8 @@ import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetStorage
 import RetNetTorch
-import RetNetTraining
 
 /// `retnet bench prefill`: the reading of a prompt.
 struct BenchPrefillCommand: ParsableCommand, ComputingCommand {

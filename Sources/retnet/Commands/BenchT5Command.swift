@@ -6,6 +6,7 @@ import RetNetLayers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetStorage
 import RetNetText
 import RetNetTorch
 import RetNetTraining

@@ -4,6 +4,7 @@ import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetStorage
 import RetNetStories
 import RetNetText
 import RetNetTorch

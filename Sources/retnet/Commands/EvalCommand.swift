@@ -6,10 +6,10 @@ import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetStorage
 import RetNetStories
 import RetNetText
 import RetNetTorch
-import RetNetTraining
 
 /// `retnet eval`: measurements of trained models.
 struct EvalCommand: ParsableCommand {

@@ -6,9 +6,9 @@ import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetStorage
 import RetNetText
 import RetNetTorch
-import RetNetTraining
 
 /// `retnet generate`: continuation of texts.
 struct GenerateCommand: ParsableCommand, ComputingCommand {

@@ -2,8 +2,8 @@ import ArgumentParser
 import Foundation
 import RetNetExperiments
 import RetNetReporting
+import RetNetStorage
 import RetNetTorch
-import RetNetTraining
 
 extension ExperimentScale: ExpressibleByArgument {}
 

@@ -8,7 +8,6 @@ import RetNetSettings
 import RetNetStorage
 import RetNetText
 import RetNetTorch
-import RetNetTraining
 
 /// `retnet t5`: training, evaluation and outputs of T5 models.
 struct T5Command: ParsableCommand {

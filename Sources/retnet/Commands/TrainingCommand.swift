@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RetNetReporting
 import RetNetSettings
+import RetNetStorage
 import RetNetTorch
 import RetNetTraining
 

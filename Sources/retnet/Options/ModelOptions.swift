@@ -3,7 +3,6 @@ import Foundation
 import RetNetCheckpoints
 import RetNetModels
 import RetNetTorch
-import RetNetTraining
 
 /// The trained model that a command works on.
 struct ModelOptions: ParsableArguments {

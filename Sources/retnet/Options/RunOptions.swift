@@ -3,6 +3,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetReporting
 import RetNetSettings
+import RetNetStorage
 import RetNetTorch
 import RetNetTraining
 

@@ -1,5 +1,5 @@
 import Foundation
-import RetNetTraining
+import RetNetStorage
 
 /// Times of repeated runs, in seconds.
 struct Timings {

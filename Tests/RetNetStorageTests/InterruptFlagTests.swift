@@ -1,5 +1,5 @@
 import Foundation
-import RetNetTraining
+import RetNetStorage
 import Testing
 
 #if canImport(Glibc)
