@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(
-        "A signal ends a run cleanly with everything saved, and the run goes on exactly",
+        "A signal ends a run cleanly with everything saved, and the run resumes exactly",
         arguments: [SIGINT, SIGTERM])
     func signalledRun(number: Int32) throws {
         let folder = try TemporaryFolder()

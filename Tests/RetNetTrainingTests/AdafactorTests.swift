@@ -108,7 +108,7 @@ import Testing
         }
     }
 
-    @Test func `Settings name the optimiser and only what it uses`() throws {
+    @Test func `Settings of another optimizer are refused`() throws {
         let text = """
             model: {preset: retnet-1m}
             optimizer: {kind: adafactor, clip_threshold: 2}

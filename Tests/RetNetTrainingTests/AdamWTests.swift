@@ -58,7 +58,7 @@ import Testing
         #expect(abs(try optimizer.gradientNorm() - 1) < 1e-12)
     }
 
-    @Test func `A restored optimiser continues exactly`() throws {
+    @Test func `A restored optimizer continues exactly`() throws {
         let (first, second) = (try store(), try store())
         let optimizer = try AdamW(first, OptimizerConfiguration())
         func update(_ store: ParameterStore, _ optimizer: AdamW, _ gradient: Double) throws {

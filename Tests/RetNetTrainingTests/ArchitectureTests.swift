@@ -21,7 +21,7 @@ import Testing
             sizes: ComparedSizes(retentionKeySize: 16, headSize: 16))
     }
 
-    /// A model that was trained for a few steps, so that nothing is zero as some first values are.
+    /// A model that was trained for a few steps, so that no parameter is zero as some initial values are.
     private func trained(_ architecture: ComparedArchitecture, _ folder: URL) throws -> LanguageModel {
         var settings = try Tiny.configuration(in: folder, steps: 6)
         settings.task.model = configuration(architecture)
@@ -58,7 +58,7 @@ import Testing
     }
 
     @Test(arguments: all)
-    func `Generation goes on from a saved state and from a fork, rows of any length`(
+    func `Generation continues from a saved state and from a fork, rows of any length`(
         architecture: ComparedArchitecture
     ) throws {
         try withFolder { folder in

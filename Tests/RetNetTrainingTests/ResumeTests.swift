@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test func `A run killed between checkpoints goes on from the last one without double records`() throws {
+    @Test func `A run killed between checkpoints resumes from the last one without double records`() throws {
         struct Killed: Error {}
         final class Killer: TrainingObserver {
             func trainingDidStep(_ step: TrainingStep) throws { if step.step == 8 { throw Killed() } }
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test func `A run killed before its first checkpoint begins anew`() throws {
+    @Test func `A run killed before its first checkpoint starts again`() throws {
         try withFolder { folder in
             let configuration = try Tiny.configuration(in: folder, steps: 4)
             let path = folder.path + "/run"

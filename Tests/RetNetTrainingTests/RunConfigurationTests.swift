@@ -40,6 +40,49 @@ import Testing
         #expect(configuration.training.schedule.warmupStepCount == preset.recipe.warmupSteps)
     }
 
+    @Test func `An optimizer has its own defaults, whatever the model's are`() throws {
+        func optimizer<Task>(_ type: Task.Type, _ text: String, _ assignments: String...) throws
+            -> OptimizerConfiguration
+        where Task: TrainingTask {
+            try RunConfiguration<Task>(
+                SettingsDocument(yaml: text), assignments: assignments.map(SettingsAssignment.init(parsing:))
+            ).training.optimizer
+        }
+        let preset = "model: {preset: retnet-1m}"
+        #expect(try optimizer(LanguageModelTask.self, preset, "optimizer.kind=adafactor") == .adafactor)
+        let t5 = "model: {preset: t5-2m}"
+        #expect(try optimizer(EncoderDecoderTask.self, t5) == .adafactor)
+        var adamW = OptimizerConfiguration()
+        #expect(try optimizer(EncoderDecoderTask.self, t5, "optimizer.kind=adamw") == adamW)
+        adamW.adamW.beta2 = 0.999
+        #expect(
+            try optimizer(
+                EncoderDecoderTask.self, t5, "optimizer.kind=adamw", "optimizer.betas[1]=0.999") == adamW)
+        let tasks = t5 + "\ndata: {tasks: [{task: sst2, path: a}]}"
+        #expect(try optimizer(EncoderDecoderTask.self, tasks).learningRate == 1e-3)
+    }
+
+    @Test func `Every setting is described once`() {
+        for rows in [
+            RunConfiguration<LanguageModelTask>.settingsRows,
+            RunConfiguration<EncoderDecoderTask>.settingsRows,
+        ] {
+            let paths = rows.map(\.path)
+            #expect(Set(paths).count == paths.count)
+            #expect(rows.allSatisfy { !$0.help.isEmpty && !$0.values.isEmpty })
+            for path in ["optimizer.betas", "data.paths", "checkpoint.keep_last", "epochs", "seed"] {
+                #expect(paths.contains(path), "\(path)")
+            }
+        }
+    }
+
+    @Test func `A length of the run replaces another one`() throws {
+        let document = try SettingsDocument(yaml: "model: {preset: retnet-1m}\nepochs: 2")
+        let assignments = [SettingsAssignment("epochs", .null), SettingsAssignment("steps", .int(7))]
+        let configuration = try RunConfiguration<LanguageModelTask>(document, assignments: assignments)
+        #expect(configuration.training.duration == .steps(7))
+    }
+
     @Test func `Recipes of every preset become whole micro-batches`() {
         for preset in Preset.all {
             let configuration = RunConfiguration(preset: preset)

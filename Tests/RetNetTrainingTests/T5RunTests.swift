@@ -86,7 +86,7 @@ import Testing
             #expect(recorder.losses == expected.losses)
             #expect(recorder.validations == expected.validations)
             expectSameFiles(whole, path, step: 8)
-            // A checkpoint is a model folder that knows its stacks and its tokenizer.
+            // A checkpoint is a model folder with its stacks and its tokenizer.
             let loaded = try T5Folder.load(RunFolder.modelPath(for: path))
             #expect(loaded.configuration == configuration.task.model)
             #expect(try loaded.tokenizer.identity == SentinelByteTokenizer().identity)

@@ -150,7 +150,7 @@ struct FixedPairs: TextToTextSource {
         #expect((last.accuracy ?? 0) > 0.9)
     }
 
-    @Test func `The evaluator reports what a model that knows its task writes`() throws {
+    @Test func `The evaluator reports the outputs of a model that has learned its task`() throws {
         let model = try TinyT5.build()
         let tokenizer = SentinelByteTokenizer()
         let examples = [("good", "positive"), ("bad", "negative"), ("fine", "positive")].map {

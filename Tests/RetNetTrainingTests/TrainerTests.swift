@@ -120,6 +120,41 @@ import Testing
         #expect(try #require(accumulated[0].auxiliary["balance_loss"]) < 0.5)
     }
 
+    @Test func `Steps end at the last one, or where the caller ends them`() throws {
+        let source = try ShuffledWindows(stream: Tiny.stream(), rowCount: 2, length: 16, seed: 3)
+        let trainer = try Trainer(
+            LanguageModelTask(Tiny.build(), source: source), options { $0.duration = .steps(5) })
+        var steps: [Int] = []
+        try trainer.makeSteps { step in
+            steps.append(step.step)
+            return step.step != 2
+        }
+        #expect(steps == [1, 2])
+        try trainer.makeSteps { step in
+            steps.append(step.step)
+            return true
+        }
+        #expect(steps == [1, 2, 3, 4, 5] && trainer.step == trainer.stepCount)
+    }
+
+    @Test func `Durations in tokens and epochs count the tokens of a pass`() throws {
+        let source = try ShuffledWindows(stream: Tiny.stream(), rowCount: 2, length: 16, seed: 3)
+        func stepCount(_ duration: RunDuration, tokensPerEpoch: Int? = nil) throws -> Int {
+            let task = try LanguageModelTask(Tiny.build(), source: source, tokensPerEpoch: tokensPerEpoch)
+            return try Trainer(
+                task,
+                options {
+                    $0.duration = duration
+                    $0.accumulationCount = 2
+                }
+            ).stepCount
+        }
+        #expect(try stepCount(.tokens(3 * 64)) == 3)
+        #expect(try stepCount(.tokens(3 * 64 + 1)) == 4)
+        #expect(try stepCount(.epochs(1.5), tokensPerEpoch: 640) == 15)
+        #expect(throws: TrainingError.unknownEpochLength) { try stepCount(.epochs(1)) }
+    }
+
     @Test func `Updates from losses that are not finite leave the weights alone`() throws {
         let model = try Tiny.build()
         let source = try ContiguousWindows(stream: Tiny.stream(), rowCount: 2, length: 16, seed: 1)

@@ -88,7 +88,7 @@ public struct LossGuard: Sendable, Equatable {
     private func fault(loss: Double, gradientNorm: Double) -> String? {
         guard loss.isFinite else { return "the loss is \(loss)" }
         guard gradientNorm.isFinite else { return "the gradient norm is \(gradientNorm)" }
-        // A half-filled window knows too little of the spread to call anything an outlier.
+        // A window that is less than half full gives no reliable estimate of the spread.
         guard configuration.spikeZScore > 0, statistics.recentLosses.count * 2 >= configuration.window else {
             return nil
         }

@@ -13,7 +13,7 @@ import RetNetTorch
 public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
     /// Model, data and loss.
     public var task: Task.Configuration
-    /// How the model is trained, measured and saved.
+    /// Optimization, precision, seed, and intervals of measurements and checkpoints.
     public var training: TrainingConfiguration
 
     /// A configuration of both parts.

@@ -36,7 +36,7 @@ public final class EncoderDecoderTask: TrainingTask {
     private var source: any TextToTextSource
     private let measurement: Measurement?
 
-    /// What a run in a folder has in addition to its steps.
+    /// The parts that only a run in a folder has.
     private struct Measurement {
         let validation: [() throws -> TextToTextBatch]
         let tokenizer: any Tokenizer

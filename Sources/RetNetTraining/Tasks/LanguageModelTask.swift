@@ -40,7 +40,7 @@ public final class LanguageModelTask: TrainingTask {
     private let measurement: Measurement?
     private static let stateFileName = "carried_state.safetensors"
 
-    /// What a run in a folder has in addition to its steps.
+    /// The parts that only a run in a folder has.
     private struct Measurement {
         let configuration: RunConfiguration<LanguageModelTask>
         let validation: TokenStream?
