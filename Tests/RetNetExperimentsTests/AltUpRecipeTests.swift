@@ -18,7 +18,7 @@ import Testing
                 "generation step", "Speed-up", "not studied by the authors", "stated by the authors",
                 "27", "are not shown", "Stories for a test.",
             ] { #expect(report.contains(words), "\(words)") }
-            // Recollected numbers of the paper's tables are nowhere.
+            // Unverified numbers of the paper's tables do not occur.
             for number in ["61.21", "66.42", "52.4", "85.32"] { #expect(!report.contains(number)) }
             for name in ["altup.svg", "altup.png", "results.csv"] {
                 #expect(FileManager.default.fileExists(atPath: folder.path + "/" + name))
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test("Shortened sequences are compared, average pooling for T5 alone")
+    @Test("Shortened sequences are compared; average pooling exists for T5 only")
     func sequences() throws {
         try withFolder { folder in
             let context = try Small.context()
@@ -108,7 +108,7 @@ import Testing
         #expect(try AltUpRecipe(context).settings["models"] != other)
     }
 
-    @Test("Variants change what they say and nothing else")
+    @Test("Variants have the described changes and no others")
     func variants() throws {
         let size = try #require(AltUpPlan(Small.context()).sizes.last)
         let dense = size.decoder(.retnet)
@@ -116,7 +116,7 @@ import Testing
             try ModelAccounting(try #require(variant.applied(to: dense))).parameterCount
         }
         let plain = try count(.dense)
-        // K² + K numbers a layer.
+        // K² + K parameters per layer.
         #expect(try count(.recycled) == plain + 6 * dense.layerCount)
         // Twice the embedding and the output, and a norm of twice the width.
         let (v, d) = (dense.vocabularySize, dense.hiddenSize)
@@ -135,7 +135,7 @@ import Testing
         #expect(AltUpVariant.experts.applied(to: size.t5).experts?.experts.count == 4)
     }
 
-    @Test("Differences are taken seed by seed")
+    @Test("Differences are taken per seed")
     func verdicts() {
         #expect(AltUpComparison.verdict(Sample([0.1, 0.2, 0.15])) == "better")
         #expect(AltUpComparison.verdict(Sample([-0.1, -0.2, -0.15])) == "worse")
@@ -150,7 +150,7 @@ import Testing
         steps: 1, batch: 2, sourceLength: 64, targetLength: 16, learningRate: 1e-3, exampleLimit: 2,
         groups: [[.sst2], [.boolq]])
 
-    @Test("Tasks are read from a folder, without what is too long and what was learnt from")
+    @Test("Tasks are read from a folder, without long test examples and those of the training set")
     func tasks() throws {
         try withFolder { folder in
             let glue = folder.appendingPathComponent("glue")
@@ -177,7 +177,7 @@ import Testing
         }
     }
 
-    @Test("The generated task asks for what a story told")
+    @Test("The generated task asks for facts of a story")
     func generatedTask() throws {
         var tuning = tuning
         tuning.sourceLength = 1024

@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test("Ablations keep the budget too, and differ from the model")
+    @Test("Ablations keep the budget and differ from the model")
     func ablations() throws {
         let base = Contender(.retnet, .small(width: 128, layerCount: 3), length: 256).configuration
         let budget = Double(try ModelAccounting(base).blockMatrixParameterCount)
@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    @Test("Unknown, repeated and missing contenders are refused with those that there are")
+    @Test("Errors on unknown, repeated and missing contenders list the known ones")
     func names() throws {
         for asked in [["retnets"], ["retnet", "retnet"], []] {
             do {
@@ -55,7 +55,7 @@ import Testing
                 == ComparedArchitecture.allCases)
     }
 
-    @Test("Models with other parts have other fingerprints")
+    @Test("Different models have different fingerprints")
     func fingerprints() {
         let size = ModelSize.small(width: 128, layerCount: 3)
         let prints = ComparedArchitecture.allCases.map { Contender($0, size, length: 256).fingerprint }

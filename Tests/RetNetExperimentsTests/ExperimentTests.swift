@@ -20,7 +20,7 @@ import Testing
         }
         try withFolder { folder in
             let experiment = try Experiment(ArchitecturesRecipe.self, context: context, folder: folder.path)
-            // The signal comes while the third model learns.
+            // The signal comes during the training of the third model.
             var questions = 0
             #expect(throws: ExperimentError.interrupted) {
                 try experiment.run(
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test("Seeds, texts, contenders and learning rates tell experiments apart")
+    @Test("Results of other seeds, texts, contenders and learning rates are refused")
     func apart() throws {
         try withFolder { folder in
             let context = try Small.context(contenders: ["retnet"])

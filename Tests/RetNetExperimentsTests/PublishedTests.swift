@@ -3,7 +3,7 @@ import Testing
 
 @testable import RetNetExperiments
 
-/// The numbers of the paper, typed a second time from the transcriptions.
+/// The numbers of the paper, copied from the transcriptions a second time.
 @Suite struct PublishedTests {
     @Test("Table 5 is that of the paper")
     func architectures() {

@@ -16,21 +16,22 @@ import Testing
         return context
     }
 
-    private func train(learningRate: Double, steps: Int, seed: Int = 1) throws -> TaskOutcome {
-        // Two tokens and an example this short are learnt by heart in seconds.
+    private func train(learningRate: Double, steps: Int, seed: Int = 1) throws -> RecallTraining.Outcome {
+        // Short examples of few tokens are memorized in seconds.
         let task = try InductionHead(vocabularySize: 3, length: 6, factors: [1])
-        let plan = TaskPlan(
-            "x", task, TaskModel(width: 16), steps: steps, learningRates: [learningRate], triesAllRates: false
+        let plan = RecallPlan(
+            "x", task, RecallModel(width: 16), steps: steps, learningRates: [learningRate],
+            triesAllRates: false
         )
         let contender = try #require(RecallContender.all.first { $0.name == "retention" })
         var settings = plan.settings
         settings.testCount = 256
-        return try TaskTraining(
+        return try RecallTraining(
             task: task, configuration: contender.configuration(for: plan), settings: settings, seed: seed
         ).run()
     }
 
-    @Test func `A task that can be solved is solved, training ends early, and a seed gives the same again`()
+    @Test func `A solvable task is solved, training ends early, and the same seed gives the same result`()
         throws
     {
         let outcome = try train(learningRate: 1e-2, steps: 800)
@@ -52,7 +53,7 @@ import Testing
     func `Every contender can be built for every task of every scale`(scale: ExperimentScale) throws {
         #expect(Set(RecallContender.all.map(\.name)).count == RecallContender.all.count)
         #expect(Set(RecallContender.all.map(\.title)).count == RecallContender.all.count)
-        for plan in try TaskPlan.plans(scale) {
+        for plan in try RecallPlan.plans(scale) {
             for contender in RecallContender.all {
                 let configuration = contender.configuration(for: plan)
                 try configuration.validate()
@@ -76,7 +77,7 @@ import Testing
         }
         let runs = try FileManager.default.contentsOfDirectory(atPath: folder + "/runs")
         #expect(runs.count == 3 * 2 * 2)
-        // A missing result is made again, and the same, whatever ran beside it.
+        // A missing result is measured again and the same, independently of parallel jobs.
         let lost = folder + "/runs/induction-retention-seed2.json"
         let before = try UnitResultFile.values(lost)
         try FileManager.default.removeItem(atPath: lost)
@@ -104,8 +105,10 @@ import Testing
         #expect(throws: ExperimentError.self) { try RecallRecipe(try context(contenders: ["nobody"])) }
     }
 
-    @Test func `Where all rates are tried, the one that validates best in the mean is reported`() throws {
-        let plans = try TaskPlan.plans(.small)
+    @Test func `If all learning rates are tried, the one with the best mean validation accuracy is reported`()
+        throws
+    {
+        let plans = try RecallPlan.plans(.small)
         let contender = RecallContender.all[0]
         func result(_ rate: Double, _ seed: Int, _ validation: Double) -> UnitResult {
             UnitResult(
@@ -121,7 +124,7 @@ import Testing
     }
 
     @Test func `Claims are tested by the results`() throws {
-        let plans = try TaskPlan.plans(.tiny)
+        let plans = try RecallPlan.plans(.tiny)
         let key = RecallRecipe.Entry.accuracyKey(plans[0].task.evaluations[0])
         func verdict(_ accuracies: [Double]) -> String {
             let contender = RecallContender.all.first { $0.name == "attention" } ?? RecallContender.all[0]
@@ -139,7 +142,7 @@ import Testing
     }
 }
 
-/// The numbers of a result file that do not depend on how fast the machine is.
+/// The numbers of a result file that do not depend on the speed of the machine.
 private enum UnitResultFile {
     static func values(_ path: String) throws -> [String: Double] {
         var values = try JSONDecoder().decode(

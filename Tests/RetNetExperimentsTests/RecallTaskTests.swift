@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func `Batches depend on seed and index alone`() throws {
+    @Test func `Batches depend on seed and index only`() throws {
         for task in try Self.all() {
             func batch(_ seed: UInt64, _ index: Int) -> Batch {
                 task.batch(task.training, rowCount: 5, seed: seed, index: index)
@@ -96,7 +96,7 @@ import Testing
         }
     }
 
-    @Test func `A key's slot is drawn with the weight of a power of its number`() throws {
+    @Test func `The weight of a key's slot is a power of its number`() throws {
         // The first key's slot is the first draw, so its probabilities are the weights themselves.
         for exponent in [0.01, 1.0] {
             let task = try MultiQueryRecall(

@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test("The loss against context is scored for every context")
+    @Test("The loss is scored for every length of the context")
     func context() throws {
         try withFolder { folder in
             let report = try Small.report(ContextLengthRecipe.self, Small.context(), in: folder)

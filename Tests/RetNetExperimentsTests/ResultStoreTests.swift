@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    @Test("Results of other settings are refused with what differs")
+    @Test("Results of other settings are refused with the differences")
     func refusal() throws {
         try withFolder { folder in
             _ = try ResultStore(folder: folder.path, settings: ["scale": "tiny", "texts": "1"])
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    @Test("Names that are no file names are refused", arguments: ["", "..", "a/b", "a b", "é"])
+    @Test("Names that are not valid file names are refused", arguments: ["", "..", "a/b", "a b", "é"])
     func names(id: String) throws {
         try withFolder { folder in
             let store = try ResultStore(folder: folder.path, settings: [:])
@@ -69,7 +69,7 @@ import Testing
         }
     }
 
-    @Test("A folder that cannot be made is named")
+    @Test("A folder that cannot be created is named")
     func unusable() throws {
         try withFolder { folder in
             try Data().write(to: folder)

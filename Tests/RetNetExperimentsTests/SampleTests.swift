@@ -3,7 +3,7 @@ import Testing
 @testable import RetNetExperiments
 
 @Suite struct SampleTests {
-    @Test("Mean, spread, median and range are those of the textbook")
+    @Test("Mean, standard deviation, median and range follow their definitions")
     func statistics() {
         let sample = Sample([2, 4, 4, 4, 5, 5, 7, 9])
         #expect(sample.count == 8)
@@ -14,7 +14,7 @@ import Testing
         #expect(sample.text(decimals: 2) == "5.00 ± 2.14")
     }
 
-    @Test("Few numbers have no spread, and numbers that are not finite do not count")
+    @Test("Few numbers have no standard deviation, and numbers that are not finite are ignored")
     func few() {
         #expect(Sample([]).mean == nil)
         #expect(Sample([]).range == nil)
@@ -25,7 +25,7 @@ import Testing
         #expect(Sample([1, 5, 3]).median == 3)
     }
 
-    @Test("A sample is clearly below another when the means are further apart than both spreads")
+    @Test("A sample is clearly below another if the means differ by more than both standard deviations")
     func order() {
         let (low, high) = (Sample([1.0, 1.1, 0.9]), Sample([2.0, 2.1, 1.9]))
         #expect(low.isClearlyBelow(high))
@@ -37,7 +37,7 @@ import Testing
 }
 
 @Suite struct DisturbanceTests {
-    @Test("Rounds that differ by more than half are pointed out")
+    @Test("Rounds that differ by more than half are reported")
     func disturbance() {
         func results(_ speeds: [Double]) -> [UnitResult] {
             speeds.enumerated().map { round, speed in

@@ -18,7 +18,7 @@ import Testing
         #expect(SpeedUp(accuracy: 55, latency: 3, dense: dense).text == "−50 %")
     }
 
-    @Test("Nothing is extrapolated, and a line needs three rising points")
+    @Test("Nothing is extrapolated, and interpolation needs three rising points")
     func refusals() {
         #expect(SpeedUp(accuracy: 64.1, latency: 1, dense: dense) == .aboveAll)
         #expect(SpeedUp(accuracy: 49.9, latency: 1, dense: dense) == .belowAll)

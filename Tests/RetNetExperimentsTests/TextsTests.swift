@@ -5,7 +5,7 @@ import Testing
 @testable import RetNetExperiments
 
 @Suite struct TextsTests {
-    /// Writes a file into a folder that is made if needed.
+    /// Writes a file; creates its folder if it does not exist.
     private func write(_ text: String, _ name: String, in folder: URL) throws {
         let file = folder.appendingPathComponent(name)
         try FileManager.default.createDirectory(
@@ -40,7 +40,7 @@ import Testing
             #expect(texts.domains.map(\.name) == ["novels", "QMSum", "GovReport", "SummScreen"])
             #expect(texts.training.documentCount == 2)
             #expect(texts.validation.documentCount == 2)
-            // Documents that come twice count once.
+            // Repeated documents count once.
             #expect(texts.domains[2].stream.documentCount == 1)
             let meeting = try texts.domains[1].stream.tokens(in: 1..<texts.domains[1].stream.tokenCount)
             #expect(String(decoding: meeting.map { UInt8($0) }, as: UTF8.self) == "A: Hello\u{2028}there.")
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test("A folder without the corpora is refused with the path that is missing")
+    @Test("An error names the path of a missing corpus")
     func missing() throws {
         try withFolder { folder in
             try makeCorpora(in: folder)
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test("Files are read with a held-out tenth or the text named for it")
+    @Test("Files are read with a held-out tenth or separate validation text")
     func files() throws {
         try withFolder { folder in
             try write(String(repeating: "abcdefghij", count: 100), "train.txt", in: folder)

@@ -116,13 +116,13 @@ struct AltUpComparison: RecipeComparison {
     }
 
     /// Returns jobs that train the models of a seed with one thread each; nil if models are large enough for all threads.
-    private func jobs(seed: Int) -> LookAhead<[String: Double]>? {
+    private func jobs(seed: Int) -> JobQueue<[String: Double]>? {
         guard context.scale == .tiny, context.device == .cpu, Runtime.threadCount > 1 else { return nil }
         // Jobs share only texts, which they do not modify.
         struct Job: @unchecked Sendable {
             let values: (ExperimentUnit.Progress) throws -> [String: Double]
         }
-        return LookAhead(
+        return JobQueue(
             contenders.map { contender in
                 let job = Job { try values(contender, seed: seed, $0) }
                 return { report in

@@ -72,13 +72,14 @@ enum AltUpVariant: String, CaseIterable, Sendable {
     var explanation: String {
         switch self {
         case .dense: "the unmodified model"
-        case .altUp: "2 blocks, alternating, with an embedding and an output matrix of twice the width"
-        case .recycled: "2 blocks that start as copies of one embedding and are added at the end"
+        case .altUp:
+            "2 streams (blocks in the paper), alternating, with an embedding and an output matrix of twice the width"
+        case .recycled: "2 streams that start as copies of one embedding and are added at the end"
         case .sum: "an embedding of twice the width whose halves are added, followed by the unmodified model"
         case .dense2x: "the model with a residual stream of twice the width and all inner widths unchanged"
-        case .altUpSame: "AltUp with all layers on the first block"
-        case .altUpFour: "AltUp with 4 blocks"
-        case .altUpFourSame: "AltUp with 4 blocks and all layers on the first block"
+        case .altUpSame: "AltUp with all layers on the first stream"
+        case .altUpFour: "AltUp with 4 streams"
+        case .altUpFourSame: "AltUp with 4 streams and all layers on the first stream"
         case .sumFour: "an embedding of four times the width whose quarters are added"
         case .sequence:
             "all layers but the first and the last read every 4th token; the others are predicted from it and corrected by its"

@@ -1,7 +1,7 @@
 import RetNetPlots
 import RetNetReporting
 
-/// AltUp with 2 and 4 blocks, with alternating layers and with all layers on one block.
+/// AltUp with 2 and 4 streams (blocks in the paper), with alternating layers and with all layers on one stream.
 public struct AltUpBlocksRecipe: ComparisonRecipe {
     /// `altup-blocks`.
     public static let name = "altup-blocks"
@@ -11,7 +11,7 @@ public struct AltUpBlocksRecipe: ComparisonRecipe {
 
     let comparison: AltUpComparison
 
-    /// Plans the largest size of the main comparison, because 4 blocks need 4 layers.
+    /// Plans the largest size of the main comparison, because 4 streams need 4 layers.
     public init(_ context: ExperimentContext) throws {
         let plan = AltUpPlan(context, tinyStepFactor: 0.75, tunesTiny: false)
         comparison = try AltUpComparison(

@@ -236,7 +236,9 @@ extension T5Training {
             /// Number of drawn examples.
             var exampleCount: Int { steps * batch * accumulation }
 
-            /// The settings in words, for the report and for telling results of different settings apart.
+            /// The settings in words, for the report.
+            ///
+            /// They identify the results in a folder: results with other words are refused.
             var text: String {
                 "\(Format.grouped(steps)) steps of \(batch * accumulation) rows, sources to"
                     + " \(Format.grouped(sourceLength)) and targets to \(targetLength) bytes, constant learning rate"
@@ -264,7 +266,9 @@ extension T5Training {
             }
         }
 
-        /// The settings in words, for the report and for telling results of different settings apart.
+        /// The settings in words, for the report.
+        ///
+        /// They identify the results in a folder: results with other words are refused.
         var text: String {
             "\(Format.grouped(steps)) steps of \(batch * accumulation) x \(sourceLength) bytes, of which"
                 + " 15 % are hidden in spans of \(T5Training.meanSpanLength) on average (ByT5's), Adafactor, learning rate"

@@ -3,7 +3,9 @@ import RetNetTorch
 
 /// A table or figure of a paper as an experiment that anyone can run.
 ///
-/// A recipe plans its units, measures each of them, and reports on all results. ``Experiment`` runs it in a folder.
+/// The file of a recipe holds its plan (the initializer), its units and its report; ``Experiment`` runs it in a folder.
+/// Recipes on texts share `TextComparison` and train with `TextTraining`. The recall recipe trains with ``RecallTraining``.
+/// Recipes of AltUp share `AltUpComparison`, and train T5 with `T5Training`.
 public protocol Recipe {
     /// The name on the command line.
     static var name: String { get }

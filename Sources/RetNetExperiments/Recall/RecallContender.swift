@@ -45,7 +45,7 @@ public struct RecallContender: Sendable {
     }
 
     /// Returns the model: pre-norms, tied output, and the same width, depth and convolution for all contenders.
-    public func configuration(for plan: TaskPlan) -> LanguageModelConfiguration {
+    public func configuration(for plan: RecallPlan) -> LanguageModelConfiguration {
         let (shape, task) = (plan.model, plan.task)
         return LanguageModelConfiguration(
             vocabularySize: task.vocabularySize, hiddenSize: shape.width, layerCount: shape.layerCount,

@@ -17,7 +17,7 @@ public struct RecallRecipe: Recipe {
 
     /// A contender and a task with a seed, trained at one learning rate or at several in sequence.
     struct Entry: Sendable {
-        let plan: TaskPlan
+        let plan: RecallPlan
         let contender: RecallContender
         let seed: Int
         let rates: [Double]
@@ -30,10 +30,10 @@ public struct RecallRecipe: Recipe {
     }
 
     let context: ExperimentContext
-    let plans: [TaskPlan]
+    let plans: [RecallPlan]
     let contenders: [RecallContender]
     private let entries: [Entry]
-    private let jobs: LookAhead<[String: Double]>
+    private let jobs: JobQueue<[String: Double]>
 
     /// Plans the tasks of the scale for the requested contenders.
     public init(_ context: ExperimentContext) throws {
@@ -41,7 +41,7 @@ public struct RecallRecipe: Recipe {
         contenders = try context.requestedContenders(
             from: RecallContender.all, otherwise: RecallContender.all
         ) { $0.name }
-        plans = try TaskPlan.plans(context.scale).map { plan in
+        plans = try RecallPlan.plans(context.scale).map { plan in
             var plan = plan
             plan.settings.stepCount = context.steps(plan.settings.stepCount)
             return plan
@@ -59,7 +59,7 @@ public struct RecallRecipe: Recipe {
                 }
             }
         }
-        jobs = LookAhead(
+        jobs = JobQueue(
             entries.map { entry in { try entry.values($0) } },
             threadCount: context.device == .cpu ? Runtime.threadCount : 1)
     }
@@ -117,12 +117,12 @@ extension RecallRecipe.Entry {
 
     /// Trains at each learning rate until one solves the task; returns the values of the one that validates best.
     func values(_ report: (String) throws -> Void) throws -> [String: Double] {
-        var best: TaskOutcome?
+        var best: RecallTraining.Outcome?
         var seconds = 0.0
         for rate in rates {
             var settings = plan.settings
             settings.learningRate = rate
-            var training = TaskTraining(
+            var training = RecallTraining(
                 task: plan.task, configuration: configuration, settings: settings, seed: seed)
             training.device = device
             let outcome = try training.run { step, accuracy in

@@ -8,7 +8,7 @@ struct RecallReport {
     let scores: RecallScores
 
     init(
-        context: ExperimentContext, plans: [TaskPlan], contenders: [RecallContender], results: [UnitResult]
+        context: ExperimentContext, plans: [RecallPlan], contenders: [RecallContender], results: [UnitResult]
     ) {
         self.context = context
         scores = RecallScores(plans: plans, contenders: contenders, results: results)
@@ -68,7 +68,7 @@ struct RecallReport {
             """
     }
 
-    private func description(_ plan: TaskPlan) -> String {
+    private func description(_ plan: RecallPlan) -> String {
         "\(Self.sentence(plan.task.summary)) \(Self.sentence(plan.model.summary))"
             + " Training: \(plan.trainingSummary). Scored: \(plan.task.scored); the accuracy of the best guess"
             + " (\(plan.task.chanceMeaning)) is \(Format.percent(plan.task.chance, decimals: 0))."
@@ -78,7 +78,7 @@ struct RecallReport {
         text.prefix(1).uppercased() + text.dropFirst() + "."
     }
 
-    private func table(_ plan: TaskPlan) -> MarkdownTable {
+    private func table(_ plan: RecallPlan) -> MarkdownTable {
         let evaluations = plan.task.evaluations
         let titles =
             ["contender", "state (numbers)", "parameters"] + evaluations.map { "accuracy, \($0.name)" }
@@ -118,7 +118,7 @@ struct RecallReport {
     // MARK: Charts
 
     /// Bars of all contenders with the accuracy of the best guess as a line.
-    private func bars(_ plan: TaskPlan) -> BarChart {
+    private func bars(_ plan: RecallPlan) -> BarChart {
         let contenders = scores.contenders.filter { !scores.results(plan, $0).isEmpty }
         let evaluations = plan.task.evaluations
         return BarChart(
@@ -140,7 +140,7 @@ struct RecallReport {
     }
 
     /// Accuracy by size of the state, with one color per kind of state.
-    private func points(_ plan: TaskPlan) -> LineChart {
+    private func points(_ plan: RecallPlan) -> LineChart {
         let points = scores.contenders.compactMap { contender -> (RecallContender, ChartPoint)? in
             guard let accuracy = scores.accuracy(plan, contender).mean,
                 let state = scores.sample(plan, contender, "state_numbers").mean
@@ -170,17 +170,17 @@ struct RecallReport {
 
 /// The results of the recall recipe by task and contender.
 struct RecallScores {
-    let plans: [TaskPlan]
+    let plans: [RecallPlan]
     let contenders: [RecallContender]
     let results: [UnitResult]
 
     /// Returns the plan of a name; nil if it did not take part.
-    func plan(_ name: String) -> TaskPlan? { plans.first { $0.name == name } }
+    func plan(_ name: String) -> RecallPlan? { plans.first { $0.name == name } }
 
     /// Returns the results of a contender in a task, one per seed.
     ///
     /// If all learning rates were tried, they are those of the rate with the best mean validation accuracy.
-    func results(_ plan: TaskPlan, _ contender: RecallContender) -> [UnitResult] {
+    func results(_ plan: RecallPlan, _ contender: RecallContender) -> [UnitResult] {
         let own = results.filter { $0.contender == contender.title && $0.id.hasPrefix(plan.name + "-") }
         guard plan.triesAllRates else { return own }
         let rates = Dictionary(grouping: own) { $0.values["learning_rate"] ?? 0 }
@@ -193,12 +193,12 @@ struct RecallScores {
     }
 
     /// Returns a value for all seeds.
-    func sample(_ plan: TaskPlan, _ contender: RecallContender, _ key: String) -> Sample {
+    func sample(_ plan: RecallPlan, _ contender: RecallContender, _ key: String) -> Sample {
         Sample(results(plan, contender).compactMap { $0.values[key] })
     }
 
     /// Returns the accuracy in an evaluation, by default the first; without values if it was not measured.
-    func accuracy(_ plan: TaskPlan, _ contender: RecallContender, evaluation: Int = 0) -> Sample {
+    func accuracy(_ plan: RecallPlan, _ contender: RecallContender, evaluation: Int = 0) -> Sample {
         let evaluations = plan.task.evaluations
         guard evaluations.indices.contains(evaluation) else { return Sample([]) }
         return sample(plan, contender, RecallRecipe.Entry.accuracyKey(evaluations[evaluation]))

@@ -37,7 +37,9 @@ struct TextTraining {
             return result
         }
 
-        /// The settings in words, for the report and for telling results of different settings apart.
+        /// The settings in words, for the report.
+        ///
+        /// They identify the results in a folder: results with other words are refused.
         var text: String {
             "\(Format.grouped(steps)) steps of \(batch * accumulation) x \(length) bytes, AdamW (0.9, 0.98), weight"
                 + " decay 0.05, learning rate \(learningRate) after \(warmupStepCount) steps of warm-up, falling"

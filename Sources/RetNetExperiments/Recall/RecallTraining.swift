@@ -7,15 +7,15 @@ import RetNetTraining
 /// Trains a model on fresh examples of a synthetic task and scores it on examples that it has not seen.
 ///
 /// Training ends early when all evaluations have reached the goal on validation examples, or
-/// ``TaskSettings/extraStepCount`` steps after the first one has. The training examples and the initial values depend on
+/// ``Settings/extraStepCount`` steps after the first one has. The training examples and the initial values depend on
 /// the seed; validation and test examples are the same for all seeds.
-public struct TaskTraining: Sendable {
+public struct RecallTraining: Sendable {
     /// The task.
     public var task: any SyntheticTask
     /// The model.
     public var configuration: LanguageModelConfiguration
     /// The training settings.
-    public var settings: TaskSettings
+    public var settings: Settings
     /// Seed for initial values and examples.
     public var seed: Int
     /// The device of the model.
@@ -28,7 +28,7 @@ public struct TaskTraining: Sendable {
 
     /// Creates a training on the CPU.
     public init(
-        task: any SyntheticTask, configuration: LanguageModelConfiguration, settings: TaskSettings, seed: Int
+        task: any SyntheticTask, configuration: LanguageModelConfiguration, settings: Settings, seed: Int
     ) {
         self.task = task
         self.configuration = configuration
@@ -38,7 +38,7 @@ public struct TaskTraining: Sendable {
 
     /// Trains and scores; `report` is called after every validation and may throw to end the training.
     public func run(_ report: (_ step: Int, _ accuracy: Double) throws -> Void = { _, _ in }) throws
-        -> TaskOutcome
+        -> Outcome
     {
         let start = ContinuousClock.now
         let seed = UInt64(bitPattern: Int64(seed))
@@ -47,10 +47,10 @@ public struct TaskTraining: Sendable {
         let source = SyntheticBatches(task, rowCount: settings.batchSize, seed: seed)
         let learner = try LanguageModelTask(model, source: source, form: configuration.trainingForm)
         let trainer = try Trainer(learner, settings.trainingConfiguration, dropoutSeed: seed)
-        var outcome = TaskOutcome(
+        var outcome = Outcome(
             accuracies: [], validation: 0, stepsToGoal: nil, stepCount: 0,
-            learningRate: settings.learningRate,
-            diverged: false, parameterCount: store.parameterCount, seconds: 0)
+            learningRate: settings.learningRate, diverged: false, parameterCount: store.parameterCount,
+            seconds: 0)
         let interval = max(1, settings.evaluationInterval)
         do {
             try trainer.makeSteps { step in
@@ -73,7 +73,7 @@ public struct TaskTraining: Sendable {
     /// Scores the validation examples; returns true if training may end.
     ///
     /// An evaluation is scored only when those before it have reached the goal.
-    private func validate(_ model: LanguageModel, _ outcome: inout TaskOutcome) throws -> Bool {
+    private func validate(_ model: LanguageModel, _ outcome: inout Outcome) throws -> Bool {
         for (index, split) in task.evaluations.enumerated() {
             let value = try accuracy(
                 model, split, count: settings.validationCount, seed: Self.validationSeed)
@@ -115,65 +115,67 @@ public struct TaskTraining: Sendable {
     }
 }
 
-/// The settings of training on a synthetic task.
-public struct TaskSettings: Sendable, Equatable {
-    /// Largest number of steps.
-    public var stepCount: Int
-    /// Fresh examples per step.
-    public var batchSize = 64
-    /// Peak learning rate.
-    public var learningRate: Double
-    /// Weight decay of matrices.
-    public var weightDecay = 0.1
-    /// Steps of linear warm-up, at most a tenth of all steps.
-    public var warmupStepCount = 100
-    /// Steps between two validations.
-    public var evaluationInterval = 50
-    /// Validation examples per evaluation, which are never trained on.
-    public var validationCount = 256
-    /// Test examples per evaluation, which differ from the validation examples.
-    public var testCount = 1024
-    /// Steps after the first evaluation has reached the goal, for the other evaluations; nil for no limit.
-    public var extraStepCount: Int?
-    /// Accuracy at which the task counts as solved.
-    public var goal = 0.99
+extension RecallTraining {
+    /// The settings of training on a synthetic task.
+    public struct Settings: Sendable, Equatable {
+        /// Largest number of steps.
+        public var stepCount: Int
+        /// Fresh examples per step.
+        public var batchSize = 64
+        /// Peak learning rate.
+        public var learningRate: Double
+        /// Weight decay of matrices.
+        public var weightDecay = 0.1
+        /// Steps of linear warm-up, at most a tenth of all steps.
+        public var warmupStepCount = 100
+        /// Steps between two validations.
+        public var evaluationInterval = 50
+        /// Validation examples per evaluation, which are never trained on.
+        public var validationCount = 256
+        /// Test examples per evaluation, which differ from the validation examples.
+        public var testCount = 1024
+        /// Steps after the first evaluation has reached the goal, for the other evaluations; nil for no limit.
+        public var extraStepCount: Int?
+        /// Accuracy at which the task counts as solved.
+        public var goal = 0.99
 
-    /// Creates the settings of the calibration for a number of steps and a learning rate.
-    public init(stepCount: Int, learningRate: Double) {
-        self.stepCount = stepCount
-        self.learningRate = learningRate
+        /// Creates the settings of the calibration for a number of steps and a learning rate.
+        public init(stepCount: Int, learningRate: Double) {
+            self.stepCount = stepCount
+            self.learningRate = learningRate
+        }
+
+        /// The configuration of the run with AdamW and a cosine schedule.
+        var trainingConfiguration: TrainingConfiguration {
+            var result = TrainingConfiguration()
+            result.optimizer.learningRate = learningRate
+            result.optimizer.weightDecay = weightDecay
+            result.optimizer.clipNorm = 1
+            result.schedule.kind = .cosine
+            result.schedule.warmupStepCount = min(warmupStepCount, stepCount / 10)
+            result.schedule.minimumRatio = 0.05
+            result.duration = .steps(stepCount)
+            return result
+        }
     }
 
-    /// The configuration of the run with AdamW and a cosine schedule.
-    var trainingConfiguration: TrainingConfiguration {
-        var result = TrainingConfiguration()
-        result.optimizer.learningRate = learningRate
-        result.optimizer.weightDecay = weightDecay
-        result.optimizer.clipNorm = 1
-        result.schedule.kind = .cosine
-        result.schedule.warmupStepCount = min(warmupStepCount, stepCount / 10)
-        result.schedule.minimumRatio = 0.05
-        result.duration = .steps(stepCount)
-        return result
+    /// The result of training on a synthetic task.
+    public struct Outcome: Sendable, Equatable {
+        /// Share of right answers on the test examples of each evaluation, in the task's order.
+        public var accuracies: [Double]
+        /// Best validation accuracy of the first evaluation, by which learning rates are chosen.
+        public var validation: Double
+        /// First step at which the first evaluation reached the goal; nil if it did not.
+        public var stepsToGoal: Int?
+        /// Steps made.
+        public var stepCount: Int
+        /// Peak learning rate.
+        public var learningRate: Double
+        /// True if training ended because losses or gradients were not finite.
+        public var diverged: Bool
+        /// Number of trained parameters.
+        public var parameterCount: Int
+        /// Seconds of training and evaluation.
+        public var seconds: Double
     }
-}
-
-/// The result of training on a synthetic task.
-public struct TaskOutcome: Sendable, Equatable {
-    /// Share of right answers on the test examples of each evaluation, in the task's order.
-    public var accuracies: [Double]
-    /// Best validation accuracy of the first evaluation, by which learning rates are chosen.
-    public var validation: Double
-    /// First step at which the first evaluation reached the goal; nil if it did not.
-    public var stepsToGoal: Int?
-    /// Steps made.
-    public var stepCount: Int
-    /// Peak learning rate.
-    public var learningRate: Double
-    /// True if training ended because losses or gradients were not finite.
-    public var diverged: Bool
-    /// Number of trained parameters.
-    public var parameterCount: Int
-    /// Seconds of training and evaluation.
-    public var seconds: Double
 }

@@ -5,7 +5,7 @@ import RetNetTorch
 ///
 /// The models of the smallest scale are too small to use several threads, so each one has a single thread. Jobs start with
 /// the first requested one and continue as threads become free; jobs before it are not started.
-final class LookAhead<Value: Sendable>: @unchecked Sendable {
+final class JobQueue<Value: Sendable>: @unchecked Sendable {
     /// A job; it reports remarks and ends soon after reporting has thrown.
     typealias Job = @Sendable (_ report: (String) throws -> Void) throws -> Value
 

@@ -1,20 +1,20 @@
 /// A task of the recall recipe with the shape of its models and their training.
-public struct TaskPlan: Sendable {
+public struct RecallPlan: Sendable {
     /// The name in file names.
     public var name: String
     /// The task.
     public var task: any SyntheticTask
     /// The shape of the models.
-    public var model: TaskModel
+    public var model: RecallModel
     /// The training settings, with the first of ``learningRates``.
-    public var settings: TaskSettings
+    public var settings: RecallTraining.Settings
     /// Peak learning rates to try.
     public var learningRates: [Double]
     /// True to try every rate with every seed; false to try a rate only after those before it have failed.
     public var triesAllRates: Bool
 
     init(
-        _ name: String, _ task: any SyntheticTask, _ model: TaskModel, steps: Int, learningRates: [Double],
+        _ name: String, _ task: any SyntheticTask, _ model: RecallModel, steps: Int, learningRates: [Double],
         triesAllRates: Bool, weightDecay: Double = 0.1, batchSize: Int = 64, extraSteps: Int? = nil
     ) {
         self.name = name
@@ -22,7 +22,7 @@ public struct TaskPlan: Sendable {
         self.model = model
         self.learningRates = learningRates
         self.triesAllRates = triesAllRates
-        settings = TaskSettings(stepCount: steps, learningRate: learningRates.first ?? 1e-3)
+        settings = RecallTraining.Settings(stepCount: steps, learningRate: learningRates.first ?? 1e-3)
         settings.weightDecay = weightDecay
         settings.batchSize = batchSize
         settings.extraStepCount = extraSteps
@@ -38,7 +38,9 @@ public struct TaskPlan: Sendable {
         RecallContender.Sizes(width: model.width, headCount: model.headCount, maximumLength: maximumLength)
     }
 
-    /// The training settings in one line.
+    /// The training settings in one line, for the report.
+    ///
+    /// They identify the results in a folder: results with other words are refused.
     public var trainingSummary: String {
         "at most \(settings.stepCount) steps of \(settings.batchSize) fresh examples, AdamW (0.9, 0.98), weight decay"
             + " \(settings.weightDecay), warm-up over \(min(settings.warmupStepCount, settings.stepCount / 10))"
@@ -54,7 +56,7 @@ public struct TaskPlan: Sendable {
     ///
     /// The sizes of `tiny` come from a calibration: training takes a minute or less on one core, and families of
     /// mixers differ. Those of `paper` are published, except for numbers of steps that the papers do not state.
-    public static func plans(_ scale: ExperimentScale) throws -> [TaskPlan] {
+    public static func plans(_ scale: ExperimentScale) throws -> [RecallPlan] {
         switch scale {
         case .tiny: try tiny()
         case .small: try small()
@@ -62,70 +64,70 @@ public struct TaskPlan: Sendable {
         }
     }
 
-    private static func tiny() throws -> [TaskPlan] {
+    private static func tiny() throws -> [RecallPlan] {
         [
-            TaskPlan(
+            RecallPlan(
                 "mqar", try MultiQueryRecall(vocabularySize: 40, length: 32, pairCount: 4),
-                TaskModel(width: 64, convolutionWidth: 4), steps: 600, learningRates: [2e-3],
+                RecallModel(width: 64, convolutionWidth: 4), steps: 600, learningRates: [2e-3],
                 triesAllRates: false),
-            TaskPlan(
-                "induction", try InductionHead(vocabularySize: 16, length: 32), TaskModel(width: 32),
+            RecallPlan(
+                "induction", try InductionHead(vocabularySize: 16, length: 32), RecallModel(width: 32),
                 steps: 600, learningRates: [4e-3], triesAllRates: false, extraSteps: 150),
-            TaskPlan(
+            RecallPlan(
                 "parity", try RunningParity(lengths: 16...16, evaluationLength: 64),
-                TaskModel(width: 32, feedForwardFactor: 2), steps: 1000, learningRates: [4e-3],
+                RecallModel(width: 32, feedForwardFactor: 2), steps: 1000, learningRates: [4e-3],
                 triesAllRates: false, weightDecay: 0),
         ]
     }
 
-    private static func small() throws -> [TaskPlan] {
+    private static func small() throws -> [RecallPlan] {
         let rates = [1e-3, 3e-3, 1e-2]
         return [
-            TaskPlan(
+            RecallPlan(
                 "mqar", try MultiQueryRecall(vocabularySize: 256, length: 128, pairCount: 16),
-                TaskModel(width: 64, convolutionWidth: 4), steps: 4000, learningRates: rates,
+                RecallModel(width: 64, convolutionWidth: 4), steps: 4000, learningRates: rates,
                 triesAllRates: true),
-            TaskPlan(
+            RecallPlan(
                 "induction", try InductionHead(vocabularySize: 16, length: 64, factors: [1, 2, 4, 8]),
-                TaskModel(width: 64), steps: 2000, learningRates: rates, triesAllRates: true),
-            TaskPlan(
+                RecallModel(width: 64), steps: 2000, learningRates: rates, triesAllRates: true),
+            RecallPlan(
                 "parity", try RunningParity(lengths: 3...40, evaluationLength: 256),
-                TaskModel(width: 64, feedForwardFactor: 2), steps: 4000, learningRates: rates,
+                RecallModel(width: 64, feedForwardFactor: 2), steps: 4000, learningRates: rates,
                 triesAllRates: true, weightDecay: 0),
-            TaskPlan(
-                "associative-recall", try AssociativeRecall(), TaskModel(width: 32, feedForwardFactor: 4),
+            RecallPlan(
+                "associative-recall", try AssociativeRecall(), RecallModel(width: 32, feedForwardFactor: 4),
                 steps: 4000, learningRates: rates, triesAllRates: true),
         ]
     }
 
-    private static func paper() throws -> [TaskPlan] {
+    private static func paper() throws -> [RecallPlan] {
         [
             // Zoology: four rates from 1e-4 to 1e-2, 64 epochs of 100,000 examples.
-            TaskPlan(
+            RecallPlan(
                 "mqar", try MultiQueryRecall(vocabularySize: 8192, length: 256, pairCount: 16),
-                TaskModel(width: 128, convolutionWidth: 4), steps: 100_000,
+                RecallModel(width: 128, convolutionWidth: 4), steps: 100_000,
                 learningRates: [1e-4, 4.6e-4, 2.2e-3, 1e-2], triesAllRates: true),
             // Mamba: trained at 256, batches of 8; steps not stated.
-            TaskPlan(
+            RecallPlan(
                 "induction",
                 try InductionHead(vocabularySize: 16, length: 256, factors: [1, 2, 4, 8, 16]),
-                TaskModel(width: 64), steps: 200_000, learningRates: [2e-4, 1e-3], triesAllRates: true,
+                RecallModel(width: 64), steps: 200_000, learningRates: [2e-4, 1e-3], triesAllRates: true,
                 batchSize: 8),
             // Lengths 3 to 40, scored up to 256; steps not stated.
-            TaskPlan(
+            RecallPlan(
                 "parity", try RunningParity(lengths: 3...40, evaluationLength: 256),
-                TaskModel(width: 128, headCount: 4, feedForwardFactor: 2), steps: 20_000,
+                RecallModel(width: 128, headCount: 4, feedForwardFactor: 2), steps: 20_000,
                 learningRates: [1e-4, 5e-4, 1e-3], triesAllRates: true, weightDecay: 0),
             // H3: 400 epochs of 5,000 examples in batches of 32.
-            TaskPlan(
-                "associative-recall", try AssociativeRecall(), TaskModel(width: 32, feedForwardFactor: 4),
+            RecallPlan(
+                "associative-recall", try AssociativeRecall(), RecallModel(width: 32, feedForwardFactor: 4),
                 steps: 62_500, learningRates: [5e-4, 2e-3], triesAllRates: true, batchSize: 32),
         ]
     }
 }
 
 /// The shape of the models of a synthetic task, the same for all contenders.
-public struct TaskModel: Sendable, Equatable {
+public struct RecallModel: Sendable, Equatable {
     /// d, the model width.
     public var width: Int
     /// Number of heads of mixers with heads.
@@ -149,7 +151,7 @@ public struct TaskModel: Sendable, Equatable {
         self.convolutionWidth = convolutionWidth
     }
 
-    /// The shape in one line, for reports.
+    /// The shape in one line, for the report; it also identifies results.
     public var summary: String {
         "\(layerCount) layers of width \(width), \(headCount) heads, "
             + (feedForwardFactor > 0 ? "feed-forward of \(feedForwardFactor)d" : "no feed-forward")
