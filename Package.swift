@@ -174,8 +174,8 @@ let package = Package(
         .testTarget(
             name: "RetNetExperimentsTests",
             dependencies: [
-                "RetNetExperiments", "RetNetTraining", "RetNetModels", "RetNetMixers", "RetNetLayers",
-                "RetNetTorch", "RetNetText", "RetNetStories", "RetNetReporting",
+                "RetNetExperiments", "RetNetEvaluation", "RetNetModels", "RetNetTorch", "RetNetText",
+                "RetNetStories", "RetNetStorage",
             ]),
         .testTarget(name: "CommandTests", dependencies: ["retnet", "RetNetStorage"]),
     ],
