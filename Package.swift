@@ -123,7 +123,7 @@ let package = Package(
                 "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStories",
-                "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings",
+                "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings", "RetNetSystem", system,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 

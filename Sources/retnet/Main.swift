@@ -2,15 +2,8 @@ import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetStorage
+import RetNetSystem
 import RetNetTorch
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
 
 /// The entry point: parses the command line, runs the command and converts errors to exit codes.
 @main
@@ -77,15 +70,13 @@ enum OpenMPSettings {
     /// setting exists or the system does not allow a restart.
     static func apply() {
         #if os(Linux)
-            guard getenv("GOMP_SPINCOUNT") == nil, getenv("OMP_WAIT_POLICY") == nil,
-                setenv("GOMP_SPINCOUNT", spinCount, 1) == 0
+            let environment = ProcessInfo.processInfo.environment
+            guard environment["GOMP_SPINCOUNT"] == nil, environment["OMP_WAIT_POLICY"] == nil,
+                CurrentProcess.setEnvironment("GOMP_SPINCOUNT", spinCount)
             else { return }
-            var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
-            arguments.append(nil)
             // The resolved path, so that the process keeps its name.
             let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-            execv(program ?? "/proc/self/exe", arguments)
-            for case let argument? in arguments { free(argument) }
+            CurrentProcess.execute(program ?? "/proc/self/exe", arguments: CommandLine.arguments)
         #endif
     }
 }

@@ -1,13 +1,7 @@
 import Foundation
 import RetNetSettings
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
+import RetNetSystem
+import SystemPackage
 
 /// The two outputs of the program: results on standard output, messages on standard error.
 enum Console {
@@ -16,9 +10,10 @@ enum Console {
 
     /// Writes a piece of a result at once, without a line break.
     static func stream(_ text: String) {
-        guard write(text, to: STDOUT_FILENO) else {
-            let reason = String(cString: strerror(errno))
-            note("error: cannot write to standard output: \(reason)")
+        do {
+            try FileDescriptor.standardOutput.writeAll(text.utf8)
+        } catch {
+            note("error: cannot write to standard output: \(error)")
             exit(1)
         }
     }
@@ -28,7 +23,9 @@ enum Console {
 
     /// Writes a line to standard error.
     static func note(_ text: String) {
-        _ = write(text.hasSuffix("\n") ? text : text + "\n", to: STDERR_FILENO)
+        let line = text.hasSuffix("\n") ? text : text + "\n"
+        // There is nowhere to report a failure of standard error.
+        _ = try? FileDescriptor.standardError.writeAll(line.utf8)
     }
 
     /// Writes a warning to standard error.
@@ -41,27 +38,7 @@ enum Console {
     }
 
     /// True if standard error is a terminal.
-    static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
-
-    private static func write(_ text: String, to descriptor: Int32) -> Bool {
-        var text = text
-        return text.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while !rest.isEmpty {
-                #if canImport(Glibc)
-                    let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-                #elseif canImport(Musl)
-                    let count = Musl.write(descriptor, rest.baseAddress, rest.count)
-                #else
-                    let count = Darwin.write(descriptor, rest.baseAddress, rest.count)
-                #endif
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return false }
-                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
-            }
-            return true
-        }
-    }
+    static var isInteractive: Bool { FileDescriptor.standardError.isTerminal }
 }
 
 extension SettingsTree {
