@@ -239,26 +239,4 @@ struct DeclaredSettingsTests {
         #expect(rows[15].defaultText == "\"chunk:64\"")
         #expect(rows[17].path == "bounds.high")
     }
-
-    @Test func `rows are rendered as a Markdown table`() {
-        let rows = [
-            SettingsRow(path: "a", values: "'x' | 'y'", defaultText: "x", help: "First."),
-            SettingsRow(path: "b.c", values: "an integer", help: "Second.", condition: "a: x"),
-        ]
-        #expect(
-            SettingsRow.markdownTable(rows) == """
-                | Setting | Values | Default | Description | Condition |
-                | --- | --- | --- | --- | --- |
-                | `a` | 'x' \\| 'y' | `x` | First. |  |
-                | `b.c` | an integer |  | Second. | `a: x` |
-
-                """)
-        #expect(
-            SettingsRow.markdownTable([rows[0]]) == """
-                | Setting | Values | Default | Description |
-                | --- | --- | --- | --- |
-                | `a` | 'x' \\| 'y' | `x` | First. |
-
-                """)
-    }
 }
