@@ -44,11 +44,11 @@ extension FusedOperators {
         return outs.compactMap { $0.map { Tensor(owning: $0) } }
     }
 
-    /// What a Sequence-AltUp layer gives all tokens x [B, T, D], given the layer's output for its anchors.
+    /// The tokens x [B, T, D] after a Sequence-AltUp layer, given the layer's output for its anchors.
     ///
     /// Anchors stand at `first`, `first + stride`, …; `anchor` and `innovation` [B, D] are those before the first
     /// token, `coefficients` [3] are a₁, a₂ and b. Returns [B, T, D], and the last anchor and innovation in float32
-    /// (float64 for float64 inputs). CPU only. Source: AltUp (arXiv 2301.13310).
+    /// (float64 for float64 inputs). Source: AltUp (arXiv 2301.13310).
     public static func sequenceAltUp(
         _ x: Tensor, layerOutput: Tensor?, anchor: Tensor?, innovation: Tensor?, coefficients: Tensor,
         first: Int, stride: Int

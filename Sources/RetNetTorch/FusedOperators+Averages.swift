@@ -21,13 +21,13 @@ extension FusedOperators {
         }
     }
 
-    /// The tokens before a window's first, as the rows `range` of keys and values [B, H, C], one range a batch row.
+    /// The tokens before a window's first, as the rows `range` of keys and values [B, H, C], one range per batch row.
     public struct WindowHistory {
         /// [B, H, C].
         public var key: Tensor
         /// [B, H, C].
         public var value: Tensor
-        /// Which entries each row has.
+        /// Entries of each row.
         public var ranges: [Range<Int>]
 
         /// Given tokens.
@@ -38,7 +38,7 @@ extension FusedOperators {
         }
     }
 
-    /// How biases of token t and the token j steps before it are laid out.
+    /// Layout of the biases of token t and the token j steps before it.
     public enum WindowBias {
         /// [B or 1, T, window], at [t, j].
         case byLag(Tensor)
@@ -46,7 +46,7 @@ extension FusedOperators {
         case byToken(Tensor)
     }
 
-    /// The WKV operator of RWKV-4 (arXiv 2305.13048) on the CPU: keys, values [B, T, C], decay and bonus [C].
+    /// The WKV operator of RWKV-4 (arXiv 2305.13048), where there is a kernel: keys, values [B, T, C], decay and bonus [C].
     ///
     /// Differentiable in everything. Returns averages [B, T, C] in the type of the values and the sums after the
     /// last token in float32 (float64 for float64 keys).
@@ -60,7 +60,7 @@ extension FusedOperators {
         }
     }
 
-    /// The average of AFT (arXiv 2105.14103) on the CPU: keys, values [B, T, C].
+    /// The average of AFT (arXiv 2105.14103), where there is a kernel: keys, values [B, T, C].
     ///
     /// Tokens less than `window` steps back count e^(key + bias), older ones e^key: those are in the sums, to
     /// which tokens that leave the window are added if `absorbing`. Differentiable in everything.

@@ -18,7 +18,7 @@ extension FusedOperators {
         }
     }
 
-    /// One query a row over the first `count` entries of caches [N, H, C, A], without gradients.
+    /// One query per row over the first `count` entries of caches [N, H, C, A], without gradients.
     ///
     /// q [B, H·A] → [B, H·A]; rows b·B/N ..< (b+1)·B/N read cache b. `bias` is [H, count]; keys count whose segment,
     /// int32 [N, count], is 1.

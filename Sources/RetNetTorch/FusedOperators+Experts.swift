@@ -19,7 +19,7 @@ extension FusedOperators {
         }
     }
 
-    /// Which token goes to which expert.
+    /// The assignment of tokens to experts.
     ///
     /// A slot is one token at one expert, or empty.
     public struct Routes {

@@ -1,7 +1,7 @@
 import CRetNetTorch
 
 extension FusedOperators {
-    /// S = a S + kᵀ v, o = q S in chunks, with a gate a head and position.
+    /// S = a S + kᵀ v, o = q S in chunks, with a gate per head and position.
     ///
     /// q, k [B, G, T, K] are shared by the H / G heads of a group; v [B, H, T, V], ln a [B, H, T], state
     /// [B, H, K, V] or nil. Returns [B, H, T, V] in the type of v and the last state in float32 or float64.
@@ -15,7 +15,7 @@ extension FusedOperators {
         }
     }
 
-    /// S = diag(a) S + kᵀ v, o = q S in chunks of at most 16, with a gate a key channel: ln a [B, H, T, K].
+    /// S = diag(a) S + kᵀ v, o = q S in chunks of at most 16, with a gate per key channel: ln a [B, H, T, K].
     public static func channelGatedRetention(
         query: Tensor, key: Tensor, value: Tensor, logGates: Tensor, state: Tensor?, chunkLength: Int
     ) throws -> (output: Tensor, state: Tensor) {

@@ -1,7 +1,7 @@
 import CRetNetTorch
 
 extension FusedOperators {
-    /// How ``longConvolution(_:taps:skip:starts:length:method:)`` computes its sums.
+    /// Method of ``longConvolution(_:taps:skip:starts:length:method:)``.
     public enum ConvolutionMethod: Sendable {
         /// The faster one at the given sizes.
         case automatic
@@ -39,7 +39,7 @@ extension FusedOperators {
         }
     }
 
-    /// The tables by which a diagonal state space acts on chunks of rows; M complex modes a head as 2M numbers.
+    /// The tables by which a diagonal state space acts on chunks of rows; M complex modes per head as 2M numbers.
     public struct DiagonalTables {
         /// K_l [H, N] for chunks of N rows, with D in K_0.
         public var taps: Tensor
@@ -62,7 +62,7 @@ extension FusedOperators {
     /// ((Q Kᵀ) ⊙ Toeplitz(taps)) V inside chunks with a diagonal state between them: q, k, v [B, T, H·P].
     ///
     /// The state [B, H, 2M, P·P] (nil: zeros) holds M complex modes for each pair of channels. Returns
-    /// [B, T, H·P] in the type of q and the next state. Differentiable; for the CPU only.
+    /// [B, T, H·P] in the type of q and the next state. Differentiable; only where there is a kernel.
     public static func diagonalHeads(
         query: Tensor, key: Tensor, value: Tensor, tables: DiagonalTables, state: Tensor?
     ) throws -> (output: Tensor, state: Tensor) {
@@ -80,7 +80,7 @@ extension FusedOperators {
 
     /// One step of diagonal heads without gradients: q, k, v [B, H·P]; the state [B, H, 2M, P·P] is overwritten.
     ///
-    /// `alpha` is Ā - 1, `input` B̄ and `readout` C as (Re, Im), [H, 2M]; `skip` [H]. For the CPU only.
+    /// `alpha` is Ā - 1, `input` B̄ and `readout` C as (Re, Im), [H, 2M]; `skip` [H]. Only where there is a kernel.
     public static func diagonalHeadsStep(
         query: Tensor, key: Tensor, value: Tensor, state: Tensor, alpha: Tensor, input: Tensor,
         readout: Tensor, skip: Tensor
@@ -94,7 +94,7 @@ extension FusedOperators {
 
     /// One step of C independent state spaces without gradients: u [B, C] → 2 Re(C x) [B, C].
     ///
-    /// The state [B, C, 2, M] is overwritten with x + `alpha` x + `input` u; tables are [C, 2, M]. For the CPU only.
+    /// The state [B, C, 2, M] is overwritten with x + `alpha` x + `input` u; tables are [C, 2, M]. Needs a kernel.
     public static func diagonalStep(
         _ u: Tensor, state: Tensor, alpha: Tensor, input: Tensor, readout: Tensor
     ) throws -> Tensor {
@@ -110,7 +110,7 @@ extension Tensor {
         try Tensor.make { ct_atan2($0, handle, x.handle) }
     }
 
-    /// A number that changes whenever a byte of the tensors does, at the speed of memory; for the CPU only.
+    /// A number that changes whenever a byte of the tensors does, at the speed of memory; for tensors on the CPU.
     public static func fingerprint(of tensors: [Tensor]) throws -> UInt64 {
         var value: UInt64 = 0
         try withHandles(tensors) { try check(ct_fingerprint(&value, $0, Int32(tensors.count))) }

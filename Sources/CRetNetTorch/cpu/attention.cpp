@@ -32,7 +32,7 @@ template <class T> Rows<T> mutable_head_rows(const at::Tensor &x, int64_t row, i
   return {mutable_data<T>(x) + row * x.stride(0) + head * x.stride(1), x.stride(2)};
 }
 
-// [B, X, T, S] whose memory is [B, T, X, S], as the projections beside attention want it.
+// [B, X, T, S] whose memory is [B, T, X, S], the order of the projections next to attention.
 at::Tensor heads_like(const at::Tensor &x, int64_t count, int64_t time, int64_t size) {
   return make::empty({x.size(0), time, count, size}, x.options()).transpose(1, 2);
 }

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kSegment = 8; // chunks
 
-// What a chunk needs of q, k and the gates.
+// Products of a chunk of q, k and the gates.
 struct ChannelParts {
   at::Tensor scores, queries, keys, total;
 

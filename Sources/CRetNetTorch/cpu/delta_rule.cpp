@@ -5,7 +5,7 @@
 //
 // DeltaNet (arXiv 2406.06484) and Gated DeltaNet (arXiv 2412.06464). With g the running sum of log a within a
 // chunk, G[t, i] = e^(g_t - g_i) for i <= t, M the part of diag(b) (K K^T * G) below the diagonal and S the state
-// entering, what is really written at each position is the solution W of
+// entering, the values written at each position are the solution W of
 //
 //   (I + M) W = diag(b) (V - e^g K S),      O = e^g Q S + (Q K^T * G) W,      S' = e^(g_L) S + (e^(g_L - g) K)^T W
 //

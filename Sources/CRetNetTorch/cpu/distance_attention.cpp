@@ -31,7 +31,7 @@ void join_heads(const at::Tensor &x, const at::Tensor &out, int64_t index, int64
 struct Shape {
   int64_t heads, queries, keys;
   bool causal;
-  // How many of the first keys a query may see.
+  // Number of first keys that a query may see.
   int64_t valid(int64_t query) const {
     return causal ? std::clamp<int64_t>(query + 1 + keys - queries, 0, keys) : keys;
   }

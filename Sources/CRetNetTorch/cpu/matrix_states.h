@@ -1,4 +1,4 @@
-// What operators with a matrix as their state share: gated scores and gradients of gates.
+// Shared by operators with a matrix as their state: gated scores and gradients of gates.
 #pragma once
 
 #include "operators.h"

@@ -85,7 +85,7 @@ ct_status ct_grouped_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_te
 
 // ---- Convolutions and diagonal state spaces (ops/convolutions.cpp, ops/states.cpp) ----
 // Causal depthwise convolution of x [B, M, C] with taps [L, C], and skip [C] or NULL times x: the outputs [B, T, C]
-// at positions starts[b] ..< starts[b] + time. What lies after them in x is not read. Never circular.
+// at positions starts[b] ..< starts[b] + time. Later elements of x are not read. Never circular.
 // Direct sums need a kernel; elsewhere products of spectra take their place.
 ct_status ct_long_convolution(ct_tensor *out, ct_tensor x, ct_tensor taps, ct_tensor skip, const int64_t *starts,
                               int32_t rows, int64_t time, ct_convolution_method method);

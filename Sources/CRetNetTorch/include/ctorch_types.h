@@ -72,7 +72,7 @@ typedef enum {
   CT_CONVOLUTION_SPECTRAL = 2,
 } ct_convolution_method;
 
-// Operators for which a device can have kernels of its own (ops/table.h). The comment names what runs elsewhere.
+// Operators for which a device can have kernels of its own (ops/table.h). The comment names the form that runs elsewhere.
 typedef enum {
   CT_OP_ROTATE_HEADS,          // a chain of ATen operators
   CT_OP_RETENTION,             // ATen operators in the same graph node

@@ -3,13 +3,13 @@
 //   x_new^i = sum_j p_ij x^j + g_i (y - sum_j p_aj x^j),    a the active block, y its layer's output
 //
 // Sequence-AltUp (arXiv 2301.13310, section on sequence reduction): a layer sees every k-th token, the anchors;
-// all others take over what it did to the anchor before them.
+// all others take its effect on the anchor before them.
 //
 //   p_i = a1 x_i + a2 x_c,    out_i = p_i + b (y_c - p_c),    c the anchor at or before token i
 //
 // Written as out_i = a1 x_i + base_c, base_c = a2 x_c + b innovation_c, innovation_c = y_c - (a1 x_c + a2 x_c).
-// Anchor and innovation of the last group are what a later piece of the sequence continues from; they are kept in the
-// accumulator type, so that pieces give what the whole gives.
+// Anchor and innovation of the last group are the start of a later piece of the sequence; they are kept in the
+// accumulator type, so that pieces equal the whole.
 #include "table.h"
 
 namespace ctorch {

@@ -8,7 +8,7 @@
 
 namespace ctorch {
 
-// What a forward pass makes: the outputs, and the tensors that the backward pass needs (undefined ones are allowed).
+// Results of a forward pass: the outputs, and the tensors that the backward pass needs (undefined ones are allowed).
 struct Pass {
   variable_list outputs;
   variable_list saved;

@@ -1,4 +1,4 @@
-// What operators share: element dispatch and access to the memory of tensors.
+// Shared by operators: element dispatch and access to the memory of tensors.
 #pragma once
 
 #include "../library/aten.h"

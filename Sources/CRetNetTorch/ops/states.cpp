@@ -4,7 +4,7 @@
 namespace ctorch {
 namespace {
 
-// What is common to all arguments: q, k [B, G, T, K], v [B, H, T, V], H a multiple of G, state [B, H, K, V].
+// Arguments of all operators: q, k [B, G, T, K], v [B, H, T, V], H a multiple of G, state [B, H, K, V].
 void check_matrix_state(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &state) {
   TORCH_CHECK_VALUE(q.dim() == 4 && k.sizes() == q.sizes() && v.dim() == 4 && v.size(0) == q.size(0) &&
                         v.size(2) == q.size(2) && q.size(1) >= 1 && v.size(1) % q.size(1) == 0 && q.size(2) >= 1,

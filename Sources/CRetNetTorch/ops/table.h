@@ -1,6 +1,6 @@
 // The kernels that devices have, and the one place that decides where there are any.
 //
-// An operator is a file in ops/: it checks its arguments, asks `kernels_for`, and calls the entry of the table it
+// Files in ops/ hold the operators: each checks its arguments, calls `kernels_for`, and then the entry of the table it
 // gets, or runs as a chain of ATen operators where it gets none. The entries for processors are in cpu/; those for
 // another device are a folder of their own with a table like `cpu_operators`, and a line in table.cpp.
 #pragma once
@@ -53,7 +53,7 @@ struct RunningTensors {
   at::Tensor numerator, denominator, exponent;
 };
 
-// What a window of AFT needs in addition to tensors.
+// Arguments of a window of AFT in addition to tensors.
 struct WindowPlan {
   std::vector<int64_t> starts, ends; // valid entries of every row's history
   int64_t window;

@@ -130,7 +130,7 @@ ct_status ct_checkpoint(ct_tensor *outputs, int32_t output_count, const ct_tenso
 namespace ctorch {
 namespace {
 
-// What a node keeps in addition to tensors.
+// Contents of a node in addition to tensors.
 struct Step : torch::CustomClassHolder {
   const std::function<Pass()> *forward = nullptr; // only during the forward pass
   Backward backward;

@@ -41,7 +41,7 @@ template <class T> struct AttentionKernels {
   using Acc = typename Accumulator<T>::type;
 
   int64_t element_size;                 // bytes of an element of packed operands
-  bool (*needs_rows)(int64_t size);     // whether rows of this width must be packed by `pack_rows`
+  bool (*needs_rows)(int64_t size);     // true if rows of this width must be packed by `pack_rows`
   int64_t (*row_elements)(int64_t size); // the width of rows packed by `pack_rows`
 
   // Rows [begin, end) of the source; `begin` is even.

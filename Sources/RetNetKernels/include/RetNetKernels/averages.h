@@ -5,7 +5,7 @@
 
 namespace retnet {
 
-// Channels that one call handles at most: their running sums stay in the first-level cache.
+// Largest number of channels of one call: their running sums stay in the first-level cache.
 constexpr int64_t kAverageBlock = 64;
 
 // Sums over past tokens: a = numerator, b = denominator, both divided by e^p. Empty where a = b = 0.
@@ -20,7 +20,7 @@ struct WindowShape {
   int64_t start, end, past_stride;  // valid entries of the history
   int64_t window;                   // lags that have a bias; older tokens are in the sums
   int64_t bias_step, bias_lag;      // bias of token t and lag j at t * bias_step + j * bias_lag
-  bool absorbs;                     // whether tokens that leave the window go to the sums
+  bool absorbs;                     // true if tokens that leave the window go to the sums
 };
 
 template <class T> struct AverageKernels {

@@ -21,7 +21,7 @@ template <class T> struct ChannelChunk {
   int64_t length, size;
 };
 
-// Gradients of what the forward kernel made of a chunk, and what becomes of them.
+// Gradients of the forward kernel's results of a chunk, and those of its inputs.
 template <class T> struct ChannelGradients {
   using Acc = typename Accumulator<T>::type;
   const T *scores;   // [length, length]

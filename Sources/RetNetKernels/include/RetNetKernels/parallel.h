@@ -6,7 +6,7 @@
 
 namespace retnet {
 
-// What a program gives for loops to run on its own threads.
+// Threads of the program for loops to run on.
 struct ThreadPool {
   // Number of threads that a loop may use.
   int64_t (*size)();

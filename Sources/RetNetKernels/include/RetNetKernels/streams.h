@@ -16,7 +16,7 @@ template <class T> struct StreamKernels {
                            T *const *in_gradient, double *weight_gradient, int64_t rows, int64_t columns,
                            int64_t size);
 
-  // What all tokens of a group add to a1 x (see sequence_altup.cpp): from the anchor x and the layer's output y,
+  // The term that all tokens of a group add to a1 x in Sequence-AltUp: from the anchor x and the layer's output y,
   // innovation = y - (a1 x + a2 x), base = a2 x + b innovation; `anchor` receives x.
   void (*group_base)(const T *x, const T *y, const Acc *coefficients, Acc *anchor, Acc *innovation, Acc *base,
                      int64_t size);
