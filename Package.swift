@@ -177,7 +177,8 @@ let package = Package(
                 "RetNetExperiments", "RetNetEvaluation", "RetNetModels", "RetNetTorch", "RetNetText",
                 "RetNetStories", "RetNetStorage",
             ]),
-        .testTarget(name: "CommandTests", dependencies: ["retnet", "RetNetStorage"]),
+        .testTarget(
+            name: "CommandTests", dependencies: ["retnet", "RetNetStorage"], exclude: ["Fixtures"]),
     ],
     cxxLanguageStandard: .cxx20
 )
