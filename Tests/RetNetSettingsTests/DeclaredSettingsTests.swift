@@ -81,6 +81,22 @@ private struct Recipe: DeclaredSettings, Equatable {
     }
 }
 
+private struct Composite: DeclaredSettings, Equatable {
+    var bounds = Bounds()
+    var width = 4
+    var doubled = 8
+    var unit = "s"
+
+    static let standard = Composite()
+    static var declarations: [Setting<Self>] {
+        Setting.inline(\.bounds) + [
+            .int("width", \.width, in: 1...9, "Width."),
+            .int("doubled", \.doubled, default: { 2 * $0.width }, "Twice the width."),
+            .group("time", [Setting.string("unit", \.unit, "Unit.").writtenWhen { $0.unit != "s" }]),
+        ]
+    }
+}
+
 struct DeclaredSettingsTests {
     private func read(_ yaml: String) throws -> Recipe {
         let reader = try SettingsDocument(yaml: yaml, sourceName: "run.yaml").reader
@@ -238,5 +254,25 @@ struct DeclaredSettingsTests {
         #expect(rows[13].condition == "kind: adam")
         #expect(rows[15].defaultText == "\"chunk:64\"")
         #expect(rows[17].path == "bounds.high")
+    }
+
+    @Test func `parts, groups and dependent defaults are read, written and listed`() throws {
+        func read(_ yaml: String) throws -> Composite {
+            let reader = try SettingsDocument(yaml: yaml).reader
+            let value = Composite(reading: reader)
+            try reader.finish()
+            return value
+        }
+        let value = try read("low: 0.5\nwidth: 3\ntime: {unit: min}")
+        #expect(value == Composite(bounds: Bounds(low: 0.5, high: 1), width: 3, doubled: 6, unit: "min"))
+        #expect(try read("width: 3\ndoubled: 5").doubled == 5)
+        #expect(
+            Composite().settings == ["low": 0.0, "high": 1.0, "width": 4, "doubled": 8, "time": [:]])
+        #expect(value.settings.value(at: "time.unit") == "min")
+        #expect(Composite.settingsRows.map(\.path) == ["low", "high", "width", "doubled", "time.unit"])
+        #expect(Composite.settingsRows[3].defaultText == nil)
+        #expect(Composite.settingsRows[4].defaultText == nil)
+        let error = #expect(throws: SettingsError.self) { try read("time: {unti: x}") }
+        #expect(error?.problems.map(\.description) == ["time.unti: unknown setting; did you mean 'unit'?"])
     }
 }
