@@ -188,15 +188,7 @@ extension EncoderDecoderTask.Configuration {
     /// `model`, `initial_model`, `data` and `z_loss`.
     public static var declarations: [Setting<Self>] {
         [
-            Setting(
-                "model", values: "an object",
-                "Architecture: a preset or the initial model with changes, or written out.",
-                read: { reader, root in
-                    let inner = reader.object("model")
-                    // Known, so that it is not reported; it has been looked up already.
-                    _ = inner.has("preset")
-                    root.model = T5Configuration(reading: inner)
-                }, write: { $0.model.settings }),
+            .model(\.model, "Architecture: a preset or the initial model with changes, or written out."),
             .string("initial_model", \.initialModel, "Folder whose weights the run starts from."),
             .object("data", \.data),
             .double(

@@ -258,14 +258,7 @@ extension LanguageModelTask.Configuration {
     /// `model`, `data`, `form` and `recompute_activations`.
     public static var declarations: [Setting<Self>] {
         [
-            Setting(
-                "model", values: "an object", "Architecture: a preset with changes, or written out.",
-                read: { reader, root in
-                    let inner = reader.object("model")
-                    // Known, so that it is not reported; it has been looked up already.
-                    _ = inner.has("preset")
-                    root.model = LanguageModelConfiguration(reading: inner)
-                }, write: { $0.model.settings }),
+            .model(\.model, "Architecture: a preset with changes, or written out."),
             .object("data", \.data),
             Setting(
                 "form", values: "'auto', 'parallel' or 'chunkwise:N'",

@@ -104,6 +104,26 @@ public protocol TaskConfiguration: DeclaredSettings, Sendable, Equatable {
     func resolved() throws -> Self
 }
 
+extension Setting {
+    /// The object `model`: an architecture, with the name of the preset that its settings are laid over.
+    static func model<Model: SettingsRepresentable>(_ path: WritableKeyPath<Root, Model>, _ help: String)
+        -> Setting
+    {
+        let preset = SettingsRow(
+            path: "preset", values: "the name of a preset",
+            help: "Preset that the other settings of `model` are laid over.")
+        let rows = (Model.self as? any SettingsDocumented.Type)?.settingsRows ?? []
+        return Setting(
+            "model", values: "an object", help, nestedRows: rows.isEmpty ? [] : [preset] + rows,
+            read: { reader, root in
+                let inner = reader.object("model")
+                // A known name, which is not reported: the preset has been laid under the other settings already.
+                _ = inner.has("preset")
+                root[keyPath: path] = Model(reading: inner)
+            }, write: { $0[keyPath: path].settings })
+    }
+}
+
 /// The loss of one step over all its passes.
 public struct StepLoss: Sendable, Equatable {
     /// Mean cross entropy in nats per target.
