@@ -102,6 +102,18 @@ public struct Setting<Root> {
         return setting
     }
 
+    /// The same setting, read only if another one is not given; both together are a contradiction.
+    public func unlessGiven(_ other: String, otherwise refusal: String) -> Setting {
+        var setting = Setting(
+            key, values: values, help, nestedRows: nestedRows,
+            read: { reader, root in
+                guard reader.has(other) else { return readValue(reader, &root) }
+                if reader.has(key) { reader.reportContradiction(key, refusal) }
+            }, write: writeValue)
+        (setting.hasFixedDefault, setting.condition) = (hasFixedDefault, condition)
+        return setting
+    }
+
     func read(_ reader: SettingsReader, _ root: inout Root) {
         if let condition, !condition.holds(root) {
             if let refusal = condition.refusal, reader.has(key) { reader.reportContradiction(key, refusal) }
@@ -298,6 +310,16 @@ extension Setting {
             read: { reader, root in
                 if let inner = reader.optionalObject(key) { root[keyPath: path] = Value(reading: inner) }
             }, write: { $0[keyPath: path]?.settings })
+    }
+
+    /// An object that must be given.
+    public static func requiredObject<Value: SettingsRepresentable & SettingsDocumented>(
+        _ key: String, _ path: WritableKeyPath<Root, Value>
+    ) -> Setting {
+        Setting(
+            key, values: "an object", "", nestedRows: Value.settingsRows,
+            read: { $1[keyPath: path] = Value(reading: $0.object(key)) },
+            write: { $0[keyPath: path].settings })
     }
 
     /// A list of objects.

@@ -110,62 +110,58 @@ public struct AltUpConfiguration: Sendable, Equatable {
     }
 }
 
-extension AltUpConfiguration: SettingsRepresentable {
-    /// Reads `kind`, `blocks` (the number of streams) and the rest, each with the default of the initializer.
-    ///
-    /// Settings without meaning for the kind are refused.
-    public init(reading reader: SettingsReader) {
-        let standard = AltUpConfiguration()
-        let kind = reader.enumeration("kind", default: standard.kind)
-        func only(_ key: String, _ kinds: [Kind]) -> Bool {
-            if kinds.contains(kind) { return true }
-            if reader.has(key) {
-                reader.reportContradiction(key, "the kind '\(kind.rawValue)' has no such choice")
-            }
-            return false
-        }
-        let mixes = [Kind.standard, .recycled]
-        let hasStreams = only("blocks", [.standard, .recycled, .sum, .gemma])
-        let clip = only("coefficient_clip", [.gemma])
-        self.init(
-            kind: kind,
-            streamCount: hasStreams
-                ? reader.int("blocks", in: 1...64, default: kind == .gemma ? 4 : standard.streamCount) : 1,
-            selection: only("selection", mixes)
-                ? reader.enumeration("selection", default: standard.selection) : standard.selection,
-            layerInput: only("layer_input", mixes)
-                ? reader.enumeration("layer_input", default: standard.layerInput) : standard.layerInput,
-            initialization: only("initialization", mixes)
-                ? reader.enumeration("initialization", default: standard.initialization)
-                : standard.initialization,
-            reduction: only("reduction", [.recycled])
-                ? reader.enumeration("reduction", default: standard.reduction) : standard.reduction,
-            coefficientClip: clip ? Self.clip(reader) : standard.coefficientClip,
-            sequence: reader.optionalObject("sequence").map { SequenceReductionConfiguration(reading: $0) })
-        if kind == .none, sequence == nil {
-            reader.reportContradiction("kind", "'none' is for a 'sequence' reduction, which is not there")
-        }
+extension AltUpConfiguration: DeclaredSettings {
+    /// Two alternating streams.
+    public static let standard = AltUpConfiguration()
+
+    /// All settings; those without meaning for the kind are refused.
+    public static var declarations: [Setting<Self>] {
+        [
+            .choice(
+                "kind", \.kindWithDefaults,
+                "Origin of the streams of hidden states and their use at the output."),
+            .int("blocks", \.streamCount, in: 1...64, "Number of streams; 4 by default with gemma.")
+                .only([.standard, .recycled, .sum, .gemma]),
+            .choice("selection", \.selection, "Choice of the stream on which a layer computes.")
+                .only([.standard, .recycled]),
+            .choice("layer_input", \.layerInput, "Input of a layer.").only([.standard, .recycled]),
+            .choice("initialization", \.initialization, "Initial values of p and g.")
+                .only([.standard, .recycled]),
+            .choice("reduction", \.reduction, "Reduction of the streams to one.").only([.recycled]),
+            .double(
+                "coefficient_clip", \.clipOrZero, in: 0...1e6,
+                "Largest magnitude of coefficient weights; 0 for no limit."
+            ).only([.gemma]),
+            .object("sequence", \.sequence),
+        ]
     }
 
-    /// 0 stands for no limit.
-    private static func clip(_ reader: SettingsReader) -> Double? {
-        let limit = reader.double("coefficient_clip", in: 0...1e6, default: 120)
-        return limit > 0 ? limit : nil
+    /// Reports a kind without streams and without a reduction of the sequence.
+    public func reportContradictions(to reader: SettingsReader) {
+        guard kind == .none, sequence == nil else { return }
+        reader.reportContradiction("kind", "'none' is for a 'sequence' reduction, which is not given")
     }
 
-    /// The settings of the kind, under their names in configuration files.
-    public var settings: SettingsTree {
-        var object: SettingsObject = ["kind": .string(kind.rawValue)]
-        if kind != .none { object["blocks"] = .int(streamCount) }
-        if kind == .standard || kind == .recycled {
-            object["selection"] = .string(selection.rawValue)
-            object["layer_input"] = .string(layerInput.rawValue)
-            object["initialization"] = .string(initialization.rawValue)
-        }
-        if kind == .recycled { object["reduction"] = .string(reduction.rawValue) }
-        if kind == .gemma { object["coefficient_clip"] = .double(coefficientClip ?? 0) }
-        if let sequence { object["sequence"] = sequence.settings }
-        return .object(object)
+    /// The kind, whose change resets all settings to its defaults.
+    private var kindWithDefaults: Kind {
+        get { kind }
+        set { self = AltUpConfiguration(kind: newValue, streamCount: newValue == .gemma ? 4 : 2) }
+    }
+
+    /// The clip, with 0 for no limit as in configuration files.
+    private var clipOrZero: Double {
+        get { coefficientClip ?? 0 }
+        set { coefficientClip = newValue > 0 ? newValue : nil }
+    }
+}
+
+extension Setting<AltUpConfiguration> {
+    /// The same setting for some kinds only.
+    fileprivate func only(_ kinds: [AltUpConfiguration.Kind]) -> Setting {
+        let names = kinds.map(\.rawValue).joined(separator: ", ")
+        return when(
+            "kind: \(names)", { kinds.contains($0.kind) },
+            otherwise: "only the kinds \(names) have this setting")
     }
 }
 

@@ -65,29 +65,27 @@ public struct SequenceReductionConfiguration: Sendable, Equatable {
     }
 }
 
-extension SequenceReductionConfiguration: SettingsRepresentable {
-    /// Reads `mode`, `stride`, `first_layer`, `last_layer` and `positions`, each with the initializer's default.
-    public init(reading reader: SettingsReader) {
-        let standard = SequenceReductionConfiguration()
-        self.init(
-            mode: reader.enumeration("mode", default: standard.mode),
-            stride: reader.int("stride", in: 1...1 << 20, default: standard.stride),
-            firstLayer: reader.int("first_layer", in: 0...10_000, default: standard.firstLayer),
-            lastLayer: reader.optionalInt("last_layer", in: 0...10_000),
-            positions: reader.enumeration("positions", default: standard.positions))
-        if let lastLayer, lastLayer < firstLayer {
-            reader.reportContradiction("last_layer", "it must not be before first_layer, \(firstLayer)")
-        }
+extension SequenceReductionConfiguration: DeclaredSettings {
+    /// Every fourth token in all layers but the first and the last.
+    public static let standard = SequenceReductionConfiguration()
+
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .choice("mode", \.mode, "Treatment of the tokens that a layer does not see."),
+            .int("stride", \.stride, in: 1...1 << 20, "Distance between tokens that a layer sees."),
+            .int("first_layer", \.firstLayer, in: 0...10_000, "First layer that sees fewer tokens."),
+            .choice("positions", \.positions, "Unit of distances: tokens of the sequence, or those seen."),
+            .int(
+                "last_layer", \.lastLayer, in: 0...10_000,
+                "Last layer that sees fewer tokens; by default the last but one."),
+        ]
     }
 
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        var object: SettingsObject = [
-            "mode": .string(mode.rawValue), "stride": .int(stride), "first_layer": .int(firstLayer),
-            "positions": .string(positions.rawValue),
-        ]
-        if let lastLayer { object["last_layer"] = .int(lastLayer) }
-        return .object(object)
+    /// Reports a last layer before the first.
+    public func reportContradictions(to reader: SettingsReader) {
+        guard let lastLayer, lastLayer < firstLayer else { return }
+        reader.reportContradiction("last_layer", "it must not be before first_layer, \(firstLayer)")
     }
 }
 

@@ -104,54 +104,69 @@ extension ExpertsConfiguration.Routing {
     }
 }
 
-extension ExpertsConfiguration: SettingsRepresentable {
-    /// Reads `count`, and all other settings with the defaults of the initializer; `capacity_factor` 0 is no limit.
-    ///
-    /// By default partial experts have no limit, and experts that choose take two per token on average.
-    public init(reading reader: SettingsReader) {
-        let standard = ExpertsConfiguration(count: 2)
-        let routing = reader.enumeration("routing", default: standard.routing)
-        let usual: Double =
-            switch routing {
-            case .partial: 0
-            case .expertChoice: 2
-            case .switch, .top2, .prioritized: 1.25
-            }
-        let capacity = reader.double("capacity_factor", in: 0...1e6, default: usual)
-        let choices = reader.optionalInt("choices", in: 1...4096)
-        self.init(
-            routing: routing, count: reader.int("count", in: 2...65_536), choices: choices,
-            capacityFactor: capacity > 0 ? capacity : nil,
-            balanceLoss: reader.double("balance_loss", in: 0...1e3, default: standard.balanceLoss),
-            zLoss: reader.double("z_loss", in: 0...1e3, default: standard.zLoss),
-            jitter: reader.double("jitter", in: SettingsRange.belowOne, default: standard.jitter),
-            innerSize: reader.optionalInt("inner_size", in: 1...1 << 22))
-        guard !reader.hasProblems else { return }
-        if let fixed = routing.choices, let choices, choices != fixed {
+extension ExpertsConfiguration: DeclaredSettings {
+    /// Experts as in Switch, without a number, which must be given.
+    public static let standard = ExpertsConfiguration(count: 2)
+
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .choice("routing", \.routingWithDefaults, "Assignment of tokens to experts."),
+            .int("count", \.count, in: 2...65_536, isRequired: true, "Number of experts."),
+            .int(
+                "choices", \.choices, in: 1...4096,
+                "Experts per token: 1 with switch and partial, 2 with top_2, 2 by default with prioritized."),
+            .double(
+                "capacity_factor", \.capacityOrZero, in: 0...1e6,
+                "Capacity of an expert in training as a multiple of an equal share; 0 for no limit."
+                    + " By default 0 with partial and 2 with expert_choice."),
+            .double("balance_loss", \.balanceLoss, in: 0...1e3, "Coefficient of the balance loss."),
+            .double("z_loss", \.zLoss, in: 0...1e3, "Coefficient of the router's z-loss."),
+            .double(
+                "jitter", \.jitter, in: SettingsRange.belowOne,
+                "Random change of router inputs in training, as a fraction."),
+            .int(
+                "inner_size", \.innerSize, in: 1...1 << 22,
+                "Inner width of the experts with partial, 16 by default."),
+        ]
+    }
+
+    /// Reports numbers that do not fit the routing.
+    public func reportContradictions(to reader: SettingsReader) {
+        if let fixed = routing.choices, choices != fixed {
             reader.reportContradiction("choices", "'\(routing.rawValue)' has \(fixed) per token")
         }
-        if self.choices > count {
+        if choices > count {
             reader.reportContradiction("choices", "there are only \(count) experts")
         }
         if innerSize != nil, routing != .partial {
             reader.reportContradiction(
                 "inner_size", "experts of '\(routing.rawValue)' have that of the feed-forward")
         }
-        if routing == .expertChoice, capacity == 0 {
+        if routing == .expertChoice, capacityFactor == nil {
             reader.reportContradiction(
                 "capacity_factor", "experts that choose tokens have a limited capacity: give a number above 0"
             )
         }
     }
 
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        var object: SettingsObject = [
-            "routing": .string(routing.rawValue), "count": .int(count), "choices": .int(choices),
-            "capacity_factor": .double(capacityFactor ?? 0), "balance_loss": .double(balanceLoss),
-            "z_loss": .double(zLoss), "jitter": .double(jitter),
-        ]
-        if let innerSize { object["inner_size"] = .int(innerSize) }
-        return .object(object)
+    /// The routing, whose change sets its defaults of choices and capacity.
+    private var routingWithDefaults: Routing {
+        get { routing }
+        set {
+            routing = newValue
+            choices = newValue.choices ?? 2
+            switch newValue {
+            case .partial: capacityFactor = nil
+            case .expertChoice: capacityFactor = 2
+            case .switch, .top2, .prioritized: capacityFactor = 1.25
+            }
+        }
+    }
+
+    /// The capacity factor, with 0 for no limit as in configuration files.
+    private var capacityOrZero: Double {
+        get { capacityFactor ?? 0 }
+        set { capacityFactor = newValue > 0 ? newValue : nil }
     }
 }

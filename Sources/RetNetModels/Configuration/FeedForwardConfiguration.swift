@@ -53,36 +53,29 @@ public struct FeedForwardConfiguration: Sendable, Equatable {
     }
 }
 
-extension FeedForwardConfiguration: SettingsRepresentable {
-    /// Reads `inner_size`, and all other settings with the defaults of the initializer.
-    public init(reading reader: SettingsReader) {
-        let standard = FeedForwardConfiguration(innerSize: 1)
-        let kind = reader.enumeration("kind", default: standard.kind)
-        guard kind != .none else {
-            self = .none
-            return
-        }
-        self.init(
-            kind: kind,
-            activation: reader.enumeration("activation", default: standard.activation),
-            innerSize: reader.int("inner_size", in: 1...1 << 22),
-            subNorm: reader.bool("sub_norm", default: standard.subNorm),
-            biases: reader.bool("biases", default: standard.biases),
-            experts: reader.optionalObject("experts").map { ExpertsConfiguration(reading: $0) })
-        if let experts, subNorm, experts.routing != .partial {
-            reader.reportContradiction("sub_norm", "experts have no norms: leave out one of the two")
-        }
+extension FeedForwardConfiguration: DeclaredSettings {
+    /// The feed-forward of the paper without a width, which must be given.
+    public static let standard = FeedForwardConfiguration(innerSize: 0)
+
+    /// All settings; without a feed-forward `kind` is the only one.
+    public static var declarations: [Setting<Self>] {
+        let matrices: [Setting<Self>] = [
+            .choice("activation", \.activation, "Activation after the first matrix."),
+            .int(
+                "inner_size", \.innerSize, in: 1...1 << 22, isRequired: true,
+                "Width between the matrices."),
+            .bool("sub_norm", \.subNorm, "Norm before the last matrix, with weights."),
+            .bool("biases", \.biases, "Biases of the matrices."),
+            .object("experts", \.experts),
+        ]
+        return [.choice("kind", \.kind, "Matrices of the feed-forward.")]
+            + matrices.map { $0.when("kind: plain, gated", { $0.kind != .none }) }
     }
 
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        guard kind != .none else { return ["kind": .string(kind.rawValue)] }
-        var object: SettingsObject = [
-            "kind": .string(kind.rawValue), "activation": .string(activation.rawValue),
-            "inner_size": .int(innerSize), "sub_norm": .bool(subNorm), "biases": .bool(biases),
-        ]
-        if let experts { object["experts"] = experts.settings }
-        return .object(object)
+    /// Reports sub-norms of experts, which have none.
+    public func reportContradictions(to reader: SettingsReader) {
+        guard let experts, subNorm, experts.routing != .partial else { return }
+        reader.reportContradiction("sub_norm", "experts have no norms: leave out one of the two")
     }
 }
 

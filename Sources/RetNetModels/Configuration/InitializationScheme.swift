@@ -35,35 +35,52 @@ public enum InitializationScheme: Sendable, Equatable {
         case normal
     }
 
-    /// The name of the scheme.
+    /// The standard deviation that fla has.
+    private static let usualDeviation = 0.02
+
+    /// The name of the scheme; a new name sets the scheme with its usual deviation.
     public var kind: Kind {
-        switch self {
-        case .torchscale: .torchscale
-        case .torchscale2023: .torchscale2023
-        case .paper: .paper
-        case .normal: .normal
+        get {
+            switch self {
+            case .torchscale: .torchscale
+            case .torchscale2023: .torchscale2023
+            case .paper: .paper
+            case .normal: .normal
+            }
+        }
+        set {
+            switch newValue {
+            case .torchscale: self = .torchscale
+            case .torchscale2023: self = .torchscale2023
+            case .paper: self = .paper
+            case .normal: self = .normal(standardDeviation: Self.usualDeviation)
+            }
         }
     }
 }
 
-extension InitializationScheme: SettingsRepresentable {
-    /// Reads `kind`, torchscale by default, and `standard_deviation` for `normal`.
-    public init(reading reader: SettingsReader) {
-        switch reader.enumeration("kind", default: Kind.torchscale) {
-        case .torchscale: self = .torchscale
-        case .torchscale2023: self = .torchscale2023
-        case .paper: self = .paper
-        case .normal:
-            self = .normal(
-                standardDeviation: reader.double(
-                    "standard_deviation", in: SettingsRange.positiveFraction, default: 0.02))
-        }
+extension InitializationScheme: DeclaredSettings {
+    /// torchscale's.
+    public static let standard = InitializationScheme.torchscale
+
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .choice("kind", \.kind, "Scheme of initial values."),
+            .double(
+                "standard_deviation", \.standardDeviation, in: SettingsRange.positiveFraction,
+                "Standard deviation of every matrix."
+            ).when("kind: normal", { $0.kind == .normal }),
+        ]
     }
 
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        guard case .normal(let deviation) = self else { return ["kind": .string(kind.rawValue)] }
-        return ["kind": .string(kind.rawValue), "standard_deviation": .double(deviation)]
+    /// The standard deviation of ``normal(standardDeviation:)``, to which a new value changes the scheme.
+    private var standardDeviation: Double {
+        get {
+            guard case .normal(let deviation) = self else { return Self.usualDeviation }
+            return deviation
+        }
+        set { self = .normal(standardDeviation: newValue) }
     }
 }
 

@@ -1,109 +1,119 @@
 import Foundation
 import RetNetSettings
 
-extension LanguageModelConfiguration: SettingsRepresentable {
+extension LanguageModelConfiguration: DeclaredSettings {
     /// The value of `model_type` in configuration files.
     public static let modelType = "retnet"
     /// The version of configuration files.
     public static let formatVersion = 1
 
-    /// Reads the sizes, the blocks, and all other settings with the defaults of the initializer.
+    /// A model of equal blocks whose sizes must be given.
+    public static let standard = LanguageModelConfiguration(
+        vocabularySize: 1, hiddenSize: 1, layerCount: 1, mixer: LayerConfiguration.standard.mixer,
+        feedForward: LayerConfiguration.standard.feedForward)
+
+    /// All settings.
     ///
     /// Equal blocks have `mixer`, `feed_forward` and `short_convolution` here; blocks of several kinds are in the
-    /// list `layer_pattern`, whose entries have these settings and optionally `repeat`.
-    /// `model_type` and `format_version` are allowed, as in `config.json`.
-    public init(reading reader: SettingsReader) {
-        Self.checkHeader(reader)
-        let pattern = Self.pattern(reader)
-        let plain = LanguageModelConfiguration(
-            vocabularySize: 1, hiddenSize: 1, layerCount: 1, mixer: pattern[0].mixer,
-            feedForward: pattern[0].feedForward)
-        self.init(
-            vocabularySize: reader.int("vocabulary_size", in: 1...1 << 24),
-            hiddenSize: reader.int("hidden_size", in: 1...1 << 18),
-            layerCount: reader.int("layer_count", in: 1...10_000),
-            mixer: plain.mixer, feedForward: plain.feedForward,
-            norm: reader.optionalObject("norm").map { NormConfiguration(reading: $0) } ?? plain.norm,
-            preNorm: reader.bool("pre_norm", default: plain.preNorm),
-            finalNorm: reader.bool("final_norm", default: plain.finalNorm),
-            embeddingScale: reader.enumeration("embedding_scale", default: plain.embeddingScale),
-            embeddingNorm: reader.bool("embedding_norm", default: plain.embeddingNorm),
-            positionEmbedding: reader.enumeration("position_embedding", default: plain.positionEmbedding),
-            tiedOutput: reader.bool("tied_output", default: plain.tiedOutput),
-            dropout: reader.optionalObject("dropout").map { DropoutConfiguration(reading: $0) }
-                ?? plain.dropout,
-            deepNorm: reader.bool("deep_norm", default: plain.deepNorm),
-            initialization: reader.optionalObject("initialization").map { InitializationScheme(reading: $0) }
-                ?? plain.initialization,
-            trainingLength: reader.optionalInt("training_length", in: 1...Int.max),
-            tokens: reader.optionalObject("tokens").map { SpecialTokens(reading: $0) } ?? plain.tokens,
-            altUp: reader.optionalObject("altup").map { AltUpConfiguration(reading: $0) })
-        self.pattern = pattern
-        if !reader.hasProblems { reportContradictions(to: reader) }
+    /// list `layer_pattern`. `model_type` and `format_version` are allowed, as in `config.json`.
+    public static var declarations: [Setting<Self>] { sizes + layers + choices }
+
+    private static var sizes: [Setting<Self>] {
+        [
+            header("model_type", .string(modelType), "'\(modelType)'", "Type of the model."),
+            header(
+                "format_version", .int(formatVersion),
+                "\(formatVersion), the only version that this program reads", "Version of the file."),
+            .int(
+                "vocabulary_size", \.vocabularySize, in: 1...1 << 24, isRequired: true, "Number of token ids."
+            ),
+            .int(
+                "hidden_size", \.hiddenSize, in: 1...1 << 18, isRequired: true,
+                "Width of the residual stream."),
+            .int("layer_count", \.layerCount, in: 1...10_000, isRequired: true, "Number of blocks."),
+        ]
     }
 
-    private static func pattern(_ reader: SettingsReader) -> [LayerConfiguration] {
-        let entries = reader.has("layer_pattern") ? reader.objects("layer_pattern") : []
-        guard !entries.isEmpty else {
-            if reader.has("layer_pattern") { reader.report("layer_pattern", allowed: "a list of blocks") }
-            return [LayerConfiguration(reading: reader)]
-        }
-        for key in ["mixer", "feed_forward", "short_convolution"] where reader.has(key) {
-            reader.reportContradiction(key, "give it in the entries of 'layer_pattern'")
-        }
-        return entries.flatMap { entry in
-            [LayerConfiguration](
-                repeating: LayerConfiguration(reading: entry),
-                count: entry.int("repeat", in: 1...10_000, default: 1))
-        }
-    }
-
-    /// The blocks as settings: next to the others for equal blocks, otherwise as a list with repetitions.
-    private var patternSettings: SettingsTree {
-        guard pattern.count > 1 else { return pattern[0].settings }
-        var runs: [(layer: LayerConfiguration, count: Int)] = []
-        for layer in pattern {
-            if let last = runs.last, last.layer == layer {
-                runs[runs.count - 1].count += 1
-            } else {
-                runs.append((layer, 1))
+    private static var layers: [Setting<Self>] {
+        let equal: [Setting<Self>] = Setting.inline(\.pattern[0])
+        return [layerPattern]
+            + equal.map {
+                $0.unlessGiven("layer_pattern", otherwise: "give it in the entries of 'layer_pattern'")
+                    .writtenWhen { $0.pattern.count == 1 }
             }
-        }
-        return ["layer_pattern": .array(runs.map { $0.layer.settings.merging(["repeat": .int($0.count)]) })]
     }
 
-    /// All settings under their names in configuration files, without `model_type` and `format_version`.
-    public var settings: SettingsTree {
-        var object: SettingsObject = [
-            "vocabulary_size": .int(vocabularySize), "hidden_size": .int(hiddenSize),
-            "layer_count": .int(layerCount),
+    private static var choices: [Setting<Self>] {
+        [
+            .object("norm", \.norm),
+            .bool("pre_norm", \.preNorm, "Norms before mixers and feed-forwards, not after residual sums."),
+            .bool("final_norm", \.finalNorm, "Norm before the output matrix."),
+            .choice("embedding_scale", \.embeddingScale, "Factor of the embeddings."),
+            .bool("embedding_norm", \.embeddingNorm, "Norm after the embedding."),
+            .choice("position_embedding", \.positionEmbedding, "Absolute positions, added to embeddings."),
+            .bool("tied_output", \.tiedOutput, "Use of the embedding as output matrix."),
+            .object("dropout", \.dropout),
+            .bool("deep_norm", \.deepNorm, "DeepNorm: scaled residuals and initial values."),
+            .object("initialization", \.initialization),
+            .int(
+                "training_length", \.trainingLength, in: 1...Int.max,
+                "Length of training sequences in tokens, for information."),
+            .object("altup", \.altUp),
+            .object("tokens", \.tokens),
         ]
-        for entry in patternSettings.object?.entries ?? [] { object[entry.key] = entry.value }
-        let rest: SettingsObject = [
-            "norm": norm.settings, "pre_norm": .bool(preNorm), "final_norm": .bool(finalNorm),
-            "embedding_scale": .string(embeddingScale.rawValue), "embedding_norm": .bool(embeddingNorm),
-            "position_embedding": .string(positionEmbedding.rawValue),
-            "tied_output": .bool(tiedOutput), "dropout": dropout.settings, "deep_norm": .bool(deepNorm),
-            "initialization": initialization.settings,
-        ]
-        for entry in rest.entries { object[entry.key] = entry.value }
-        if let trainingLength { object["training_length"] = .int(trainingLength) }
-        if let altUp { object["altup"] = altUp.settings }
-        object["tokens"] = tokens.settings
-        return .object(object)
     }
 
-    private static func checkHeader(_ reader: SettingsReader) {
-        if let type = reader.tree("model_type"), type != .string(modelType) {
-            reader.report("model_type", allowed: "'\(modelType)'")
-        }
-        if let version = reader.tree("format_version"), version != .int(formatVersion) {
-            reader.report(
-                "format_version", allowed: "\(formatVersion), the only version that this program reads")
-        }
+    /// A fixed value of `config.json`, which is checked wherever it is given.
+    private static func header(
+        _ key: String, _ value: SettingsTree, _ allowed: String, _ help: String
+    ) -> Setting<Self> {
+        Setting(
+            key, values: allowed, help,
+            read: { reader, _ in
+                if let found = reader.tree(key), found != value { reader.report(key, allowed: allowed) }
+            }, write: { _ in nil })
     }
 
-    private func reportContradictions(to reader: SettingsReader) {
+    /// The list of blocks of several kinds, equal ones in a row as one entry with `repeat`.
+    private static var layerPattern: Setting<Self> {
+        let count = SettingsRow(
+            path: "[].repeat", values: "an integer from 1 to 10,000", defaultText: "1",
+            help: "Number of blocks of this kind in a row.")
+        let rows = LayerConfiguration.settingsRows.map {
+            var row = $0
+            row.path = "[]." + row.path
+            return row
+        }
+        return Setting(
+            "layer_pattern", values: "a list of blocks", "", nestedRows: rows + [count],
+            read: { reader, model in
+                guard reader.has("layer_pattern") else { return }
+                let entries = reader.objects("layer_pattern")
+                guard !entries.isEmpty else {
+                    return reader.report("layer_pattern", allowed: "a list of blocks")
+                }
+                model.pattern = entries.flatMap { entry in
+                    [LayerConfiguration](
+                        repeating: LayerConfiguration(reading: entry),
+                        count: entry.int("repeat", in: 1...10_000, default: 1))
+                }
+            },
+            write: { model in
+                guard model.pattern.count > 1 else { return nil }
+                var runs: [(layer: LayerConfiguration, count: Int)] = []
+                for layer in model.pattern {
+                    if let last = runs.last, last.layer == layer {
+                        runs[runs.count - 1].count += 1
+                    } else {
+                        runs.append((layer, 1))
+                    }
+                }
+                return .array(runs.map { $0.layer.settings.merging(["repeat": .int($0.count)]) })
+            })
+    }
+
+    /// Reports settings that are allowed one by one but not together.
+    public func reportContradictions(to reader: SettingsReader) {
         if positionEmbedding == .sinusoidal, hiddenSize % 2 != 0 {
             reader.reportContradiction(
                 "position_embedding", "sines and cosines need an even hidden_size, not \(hiddenSize)")

@@ -186,22 +186,24 @@ public struct DropoutConfiguration: Sendable, Equatable {
     }
 }
 
-extension DropoutConfiguration: SettingsRepresentable {
-    /// Reads `embedding`, `residual`, `activation` and `drop_path`, each 0 by default.
-    public init(reading reader: SettingsReader) {
-        func probability(_ key: String) -> Double {
-            reader.double(key, in: SettingsRange.belowOne, default: 0)
-        }
-        self.init(
-            embedding: probability("embedding"), residual: probability("residual"),
-            activation: probability("activation"), dropPath: probability("drop_path"))
-    }
+extension DropoutConfiguration: DeclaredSettings {
+    /// No dropout.
+    public static let standard = DropoutConfiguration()
 
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        [
-            "embedding": .double(embedding), "residual": .double(residual), "activation": .double(activation),
-            "drop_path": .double(dropPath),
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        let range = SettingsRange.belowOne
+        return [
+            .double("embedding", \.embedding, in: range, "Dropout after the embedding."),
+            .double(
+                "residual", \.residual, in: range,
+                "Dropout after each mixer and each feed-forward, before the residual sum."),
+            .double(
+                "activation", \.activation, in: range,
+                "Dropout after the activation within a feed-forward."),
+            .double(
+                "drop_path", \.dropPath, in: range,
+                "Probability of dropping whole branches in the last layer; grows linearly with depth."),
         ]
     }
 }
@@ -223,20 +225,17 @@ public struct SpecialTokens: Sendable, Equatable {
     }
 }
 
-extension SpecialTokens: SettingsRepresentable {
-    /// Reads `begin`, `end` and `padding`, all of them optional.
-    public init(reading reader: SettingsReader) {
-        self.init(
-            begin: reader.optionalInt("begin", in: 0...Int.max),
-            end: reader.optionalInt("end", in: 0...Int.max),
-            padding: reader.optionalInt("padding", in: 0...Int.max))
-    }
+extension SpecialTokens: DeclaredSettings {
+    /// No special tokens.
+    public static let standard = SpecialTokens()
 
-    /// All given ids under their names in configuration files.
-    public var settings: SettingsTree {
-        var object = SettingsObject()
-        for (name, id) in named { object[name] = id.map { .int($0) } }
-        return .object(object)
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .int("begin", \.begin, in: 0...Int.max, "Id of the token before every sequence."),
+            .int("end", \.end, in: 0...Int.max, "Id of the token after every text."),
+            .int("padding", \.padding, in: 0...Int.max, "Id of the padding token."),
+        ]
     }
 
     /// All ids with their names in configuration files.

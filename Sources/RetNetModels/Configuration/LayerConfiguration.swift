@@ -49,19 +49,18 @@ public struct LayerConfiguration: Sendable, Equatable {
     }
 }
 
-extension LayerConfiguration: SettingsRepresentable {
-    /// Reads `mixer`, `feed_forward` and, optionally, `short_convolution`.
-    public init(reading reader: SettingsReader) {
-        self.init(
-            mixer: MixerConfiguration(reading: reader.object("mixer")),
-            feedForward: FeedForwardConfiguration(reading: reader.object("feed_forward")),
-            shortConvolution: reader.optionalInt("short_convolution", in: 2...64))
-    }
+extension LayerConfiguration: DeclaredSettings {
+    /// A block whose mixer and feed-forward must be given.
+    public static let standard = LayerConfiguration(
+        mixer: .retention(.standard), feedForward: .standard)
 
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        var object: SettingsObject = ["mixer": mixer.settings, "feed_forward": feedForward.settings]
-        if let shortConvolution { object["short_convolution"] = .int(shortConvolution) }
-        return .object(object)
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .requiredObject("mixer", \.mixer), .requiredObject("feed_forward", \.feedForward),
+            .int(
+                "short_convolution", \.shortConvolution, in: 2...64,
+                "Width of a depthwise causal convolution before the mixer; none by default."),
+        ]
     }
 }

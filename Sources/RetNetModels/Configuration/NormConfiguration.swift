@@ -33,19 +33,19 @@ public struct NormConfiguration: Sendable, Equatable {
     }
 }
 
-extension NormConfiguration: SettingsRepresentable {
-    /// Reads `kind`, `epsilon` and `affine`, each with the default of the initializer.
-    public init(reading reader: SettingsReader) {
-        let standard = NormConfiguration()
-        self.init(
-            kind: reader.enumeration("kind", default: standard.kind),
-            epsilon: reader.double("epsilon", in: SettingsRange.fraction, default: standard.epsilon),
-            affine: reader.bool("affine", default: standard.affine))
-    }
+extension NormConfiguration: DeclaredSettings {
+    /// A root-mean-square norm with weights.
+    public static let standard = NormConfiguration()
 
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        ["kind": .string(kind.rawValue), "epsilon": .double(epsilon), "affine": .bool(affine)]
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        [
+            .choice("kind", \.kind, "Statistics of the norms."),
+            .double(
+                "epsilon", \.epsilon, in: SettingsRange.fraction,
+                "Constant added to the mean square or the variance."),
+            .bool("affine", \.affine, "Weights and, for layer norms, biases."),
+        ]
     }
 }
 

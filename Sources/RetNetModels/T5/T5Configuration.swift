@@ -82,41 +82,61 @@ public struct T5Configuration: Sendable, Equatable {
     public var attentionSize: Int { headCount * keySize }
 }
 
-extension T5Configuration: SettingsRepresentable {
-    /// Reads the sizes, and all other settings with the defaults of the initializer.
-    public init(reading reader: SettingsReader) {
-        let plain = T5Configuration()
-        let vocabularySize = reader.int("vocabulary_size", in: 1...1 << 24)
-        let tiedOutput = reader.bool("tied_output", default: plain.tiedOutput)
-        let encoderLayerCount = reader.int("encoder_layer_count", in: 1...10_000)
-        func token(_ key: String, _ standard: Int) -> Int {
-            reader.int(key, in: 0...1 << 24, default: standard)
-        }
-        self.init(
-            vocabularySize: vocabularySize,
-            hiddenSize: reader.int("hidden_size", in: 1...1 << 18),
-            headCount: reader.int("head_count", in: 1...1 << 12),
-            keySize: reader.int("key_size", in: 1...1 << 12),
-            innerSize: reader.int("inner_size", in: 1...1 << 22),
-            encoderLayerCount: encoderLayerCount,
-            decoderLayerCount: reader.int("decoder_layer_count", in: 1...10_000, default: encoderLayerCount),
-            feedForward: reader.enumeration("feed_forward", default: plain.feedForward),
-            tiedOutput: tiedOutput, scaledOutput: reader.bool("scaled_output", default: tiedOutput),
-            bucketCount: reader.int("bucket_count", in: 4...1 << 16, default: plain.bucketCount),
-            maximumDistance: reader.int("maximum_distance", in: 2...1 << 30, default: plain.maximumDistance),
-            epsilon: reader.double("epsilon", in: SettingsRange.positiveFraction, default: plain.epsilon),
-            dropout: reader.double("dropout", in: SettingsRange.belowOne, default: plain.dropout),
-            sharesDropoutMasks: reader.bool("shares_dropout_masks", default: plain.sharesDropoutMasks),
-            paddingToken: token("padding_token", plain.paddingToken),
-            endToken: token("end_token", plain.endToken),
-            startToken: token("start_token", plain.startToken),
-            altUp: reader.optionalObject("altup").map { AltUpConfiguration(reading: $0) },
-            experts: reader.optionalObject("experts").map { T5ExpertsConfiguration(reading: $0) })
-        reportContradictions(reader)
+extension T5Configuration: DeclaredSettings {
+    /// T5 v1.0 small.
+    public static let standard = T5Configuration()
+
+    /// All settings.
+    public static var declarations: [Setting<Self>] {
+        let tokens = 0...1 << 24
+        return [
+            .int(
+                "vocabulary_size", \.vocabularySize, in: 1...1 << 24, isRequired: true,
+                "Rows of the embedding."),
+            .int("hidden_size", \.hiddenSize, in: 1...1 << 18, isRequired: true, "Width of the layers."),
+            .int("head_count", \.headCount, in: 1...1 << 12, isRequired: true, "Attention heads per layer."),
+            .int("key_size", \.keySize, in: 1...1 << 12, isRequired: true, "Channels per head."),
+            .int(
+                "inner_size", \.innerSize, in: 1...1 << 22, isRequired: true, "Inner width of feed-forwards."),
+            .int(
+                "encoder_layer_count", \.encoderLayerCount, in: 1...10_000, isRequired: true,
+                "Layers of the encoder."),
+            .int(
+                "decoder_layer_count", \.decoderLayerCount, in: 1...10_000,
+                default: { $0.encoderLayerCount },
+                "Layers of the decoder, by default as many as the encoder's."),
+            .choice("feed_forward", \.feedForward, "Kind of the feed-forwards."),
+            .bool("tied_output", \.tiedOutputWithDefault, "Use of the embedding as output matrix."),
+            .bool(
+                "scaled_output", \.scaledOutput,
+                "Division of hidden states by the root of their width before the output matrix; by default as"
+                    + " tied_output."),
+            .int("bucket_count", \.bucketCount, in: 4...1 << 16, "Buckets of relative positions."),
+            .int(
+                "maximum_distance", \.maximumDistance, in: 2...1 << 30,
+                "Distance from which on all positions share a bucket."),
+            .double(
+                "epsilon", \.epsilon, in: SettingsRange.positiveFraction,
+                "Constant added to the mean square in norms."),
+            .double("dropout", \.dropout, in: SettingsRange.belowOne, "Dropout probability in training."),
+            .bool(
+                "shares_dropout_masks", \.sharesDropoutMasks,
+                "One dropout mask for all positions of a row, as in T5X."),
+            .int("padding_token", \.paddingToken, in: tokens, "Padding token."),
+            .int("end_token", \.endToken, in: tokens, "End-of-text token."),
+            .int("start_token", \.startToken, in: tokens, "First input token of the decoder."),
+            .object("altup", \.altUp), .object("experts", \.experts),
+        ]
+    }
+
+    /// The output's tie, whose change sets the default of its scaling.
+    private var tiedOutputWithDefault: Bool {
+        get { tiedOutput }
+        set { (tiedOutput, scaledOutput) = (newValue, newValue) }
     }
 
     /// Reports settings that are allowed one by one but not together.
-    private func reportContradictions(_ reader: SettingsReader) {
+    public func reportContradictions(to reader: SettingsReader) {
         if bucketCount % 4 != 0 {
             reader.reportContradiction(
                 "bucket_count", "it must be a multiple of 4: half of the buckets of each direction are exact")
@@ -159,21 +179,6 @@ extension T5Configuration: SettingsRepresentable {
             place.reportContradiction(
                 "positions", "T5's layers measure distances in tokens: take positions: tokens")
         }
-    }
-
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        let plain: SettingsTree = [
-            "vocabulary_size": .int(vocabularySize), "hidden_size": .int(hiddenSize),
-            "head_count": .int(headCount), "key_size": .int(keySize), "inner_size": .int(innerSize),
-            "encoder_layer_count": .int(encoderLayerCount), "decoder_layer_count": .int(decoderLayerCount),
-            "feed_forward": .string(feedForward.rawValue), "tied_output": .bool(tiedOutput),
-            "scaled_output": .bool(scaledOutput), "bucket_count": .int(bucketCount),
-            "maximum_distance": .int(maximumDistance), "epsilon": .double(epsilon),
-            "dropout": .double(dropout), "shares_dropout_masks": .bool(sharesDropoutMasks),
-            "padding_token": .int(paddingToken), "end_token": .int(endToken), "start_token": .int(startToken),
-        ]
-        return plain.merging(own)
     }
 
     /// The settings that only this package has, under their names in both forms of configuration files.

@@ -179,19 +179,25 @@ public struct T5ExpertsConfiguration: Sendable, Equatable {
     }
 }
 
-extension T5ExpertsConfiguration: SettingsRepresentable {
-    /// Reads the settings of ``ExpertsConfiguration``, and `sides` and `period`.
-    public init(reading reader: SettingsReader) {
-        self.init(
-            ExpertsConfiguration(reading: reader), sides: reader.enumeration("sides", default: .both),
-            period: reader.int("period", in: 1...10_000, default: 2))
+extension T5ExpertsConfiguration: DeclaredSettings {
+    /// Experts in every second layer of both sides.
+    public static let standard = T5ExpertsConfiguration(.standard)
+
+    /// The settings of ``ExpertsConfiguration``, and the layers with experts.
+    public static var declarations: [Setting<Self>] {
+        Setting.inline(\.experts) + [
+            .choice("sides", \.sides, "Sides of the model with experts."),
+            .int(
+                "period", \.period, in: 1...10_000,
+                "Size of the groups of layers of which the last has experts: 1 for all layers."),
+        ]
+    }
+
+    /// Reports experts that do not fit their routing, and experts that choose tokens in the decoder.
+    public func reportContradictions(to reader: SettingsReader) {
+        experts.reportContradictions(to: reader)
         if let reason = experts.unsupportedReasonInCausalModels, sides.hasDecoder {
             reader.reportContradiction("routing", reason + ", or sides: encoder")
         }
-    }
-
-    /// All settings under their names in configuration files.
-    public var settings: SettingsTree {
-        experts.settings.merging(["sides": .string(sides.rawValue), "period": .int(period)])
     }
 }
