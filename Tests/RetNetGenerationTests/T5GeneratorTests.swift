@@ -12,7 +12,7 @@ struct T5GeneratorTests {
             vocabularySize: 32, hiddenSize: 8, headCount: 2, keySize: 3, innerSize: 12, encoderLayerCount: 2,
             feedForward: gated ? .gatedGelu : .relu, tiedOutput: !gated, bucketCount: 8, maximumDistance: 20)
         var order: [String: Int] = [:]
-        for (index, entry) in configuration.parameterShapes().enumerated() { order[entry.name] = index }
+        for (index, entry) in try configuration.parameterShapes().enumerated() { order[entry.name] = index }
         let store = ParameterStore(
             source: .provided { name, shape in
                 let isTable = name.contains("shared") || name.contains("bias")

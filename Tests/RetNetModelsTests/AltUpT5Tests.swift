@@ -14,7 +14,7 @@ import Testing
     func `Parameters are those of the sheet`(name: String, wide: Int, recycled: Int) throws {
         let c = try T5Preset.named(name).configuration
         func total(_ altUp: AltUpConfiguration) throws -> Int {
-            let own = altUp.t5ParameterShapes(c).reduce(0) { $0 + $1.shape.reduce(1, *) }
+            let own = expectedParameters(altUp, of: c).reduce(0) { $0 + $1.shape.reduce(1, *) }
             var configured = c
             configured.altUp = altUp
             let accounting = try T5Accounting(configured)
@@ -49,7 +49,8 @@ import Testing
                     generator.normal(entry.tensor.shape, standardDeviation: 0.2, .float64))
             }
         }
-        let counted = c.parameterShapes(altUp.t5Widths(hiddenSize: 8)) + altUp.t5ParameterShapes(c)
+        let counted =
+            expectedParameters(c, widths: altUp.t5Widths(hiddenSize: 8)) + expectedParameters(altUp, of: c)
         #expect(
             store.entries.map { "\($0.name) \($0.tensor.shape)" }.sorted()
                 == counted.map { "\($0.name) \($0.shape)" }.sorted())
@@ -96,7 +97,7 @@ import Testing
         #expect(model.widths == c.widths)
         #expect(
             store.entries.map { "\($0.name) \($0.tensor.shape)" }.sorted()
-                == c.parameterShapes().map { "\($0.name) \($0.shape)" }.sorted())
+                == listed(expectedParameters(c)))
         let misspelt = text.replacingOccurrences(of: "\"kind\"", with: "\"kinds\"")
         let error = try #require(throws: SettingsError.self) {
             try T5Configuration(huggingFaceJSON: misspelt)

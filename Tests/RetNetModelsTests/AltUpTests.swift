@@ -157,9 +157,9 @@ import Testing
             let declared = store.entries.map { "\($0.name) \($0.tensor.shape)" }
             let counted =
                 (0..<3).flatMap { layer in
-                    configuration.parameterShapes(layer: layer, layerCount: 3, hiddenSize: d)
+                    expectedParameters(configuration, layer, of: 3, d)
                         .map { "layers.\(layer).\($0.name) \($0.shape)" }
-                } + configuration.parameterShapes(hiddenSize: d).map { "\($0.name) \($0.shape)" }
+                } + expectedParameters(configuration, d).map { "\($0.name) \($0.shape)" }
             #expect(declared.sorted() == counted.sorted())
         }
     }

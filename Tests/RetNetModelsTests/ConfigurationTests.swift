@@ -127,7 +127,7 @@ struct ConfigurationTests {
     }
 
     @Test func `parameters have their names and shapes in order`() throws {
-        let shapes = sample.parameterShapes()
+        let shapes = try sample.parameterShapes()
         #expect(shapes.first?.name == "embedding.weight")
         #expect(shapes.first?.shape == [100, 24])
         let layer = shapes.filter { $0.name.hasPrefix("layers.1.") }.map {
@@ -148,13 +148,13 @@ struct ConfigurationTests {
         #expect(byName["layers.2.mixer.output.weight"] == [24, 12])
         #expect(byName["layers.2.mixer.head_norm.weight"] == [12])
         #expect(byName["layers.2.feed_forward.down.weight"] == [24, 40])
-        #expect(shapes.suffix(2).map(\.name) == ["embedding_norm.weight", "embedding_norm.bias"])
+        #expect(shapes[1...2].map(\.name) == ["embedding_norm.weight", "embedding_norm.bias"])
         var plain = sample
         plain.norm = NormConfiguration(kind: .rms)
         plain.finalNorm = true
         plain.tiedOutput = false
         #expect(
-            plain.parameterShapes().suffix(3).map(\.name)
-                == ["final_norm.weight", "embedding_norm.weight", "output.weight"])
+            try plain.parameterShapes().suffix(2).map(\.name) == ["final_norm.weight", "output.weight"])
+        #expect(try plain.parameterShapes()[1].name == "embedding_norm.weight")
     }
 }

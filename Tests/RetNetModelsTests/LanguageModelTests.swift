@@ -113,7 +113,8 @@ import Testing
     {
         let model = try Self.model(c)
         let declared = model.parameters.entries.map { "\($0.name) \($0.tensor.shape)" }
-        #expect(declared.sorted() == c.parameterShapes().map { "\($0.name) \($0.shape)" }.sorted())
+        #expect(declared.sorted() == listed(try expectedParameters(c)))
+        #expect(declared == (try c.parameterShapes()).map { "\($0.name) \($0.shape)" })
         #expect(model.parameters.parameterCount == (try ModelAccounting(c).parameterCount))
     }
 

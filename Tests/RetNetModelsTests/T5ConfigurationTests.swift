@@ -29,13 +29,13 @@ struct T5ConfigurationTests {
         ("t5-v1.1-small", 65_798_144, 47_208_928, 16), ("t5-v1.1-base", 98_697_216, 212_386_704, 24),
         ("t5-v1.1-large", 131_596_288, 767_685_920, 48), ("t5-v1.1-xl", 263_192_576, 2_919_491_872, 48),
     ])
-    func `Two blocks a token have the widened tables, head and cross-attention`(
+    func `Two streams have the widened tables, head and cross-attention`(
         name: String, embedding: Int, other: Int, layers: Int
     ) throws {
         let configuration = try T5Preset.named(name).configuration
-        let accounting = try T5Accounting(configuration, widths: T5Widths(2 * configuration.hiddenSize))
+        let accounting = try T5Accounting(configuration, stacks: .plain(width: 2 * configuration.hiddenSize))
         #expect(accounting.embeddingParameterCount == embedding)
-        // Six numbers a layer are those of the mixing, which the stack declares.
+        // Six values per layer are those of the mix, which the plain stack does not declare.
         #expect(accounting.otherParameterCount == other - 6 * layers)
     }
 

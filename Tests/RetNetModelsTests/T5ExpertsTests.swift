@@ -53,7 +53,7 @@ import Testing
             _ = try T5Model(c, parameters: store, computeType: .float32)
             #expect(
                 store.entries.map { "\($0.name) \($0.tensor.shape)" }.sorted()
-                    == c.parameterShapes().map { "\($0.name) \($0.shape)" }.sorted())
+                    == listed(expectedParameters(c)))
             #expect(store.entries.contains { $0.name.hasSuffix("layer.2.DenseReluDense.router.weight") })
             #expect(store.parameterCount == (try T5Accounting(c).parameterCount))
             #expect(T5Configuration(reading: SettingsReader(c.settings)) == c)

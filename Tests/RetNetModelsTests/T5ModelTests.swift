@@ -229,7 +229,7 @@ struct T5ModelTests {
             configuration.vocabularySize = 512
             let model = try T5Model(
                 configuration, parameters: ParameterStore(source: .random(seed: 4)), computeType: .float32)
-            let shapes = configuration.parameterShapes()
+            let shapes = expectedParameters(configuration)
             #expect(Set(model.parameters.entries.map(\.name)) == Set(shapes.map(\.name)))
             for (name, shape) in shapes { #expect(model.parameters[name]?.shape == shape) }
             #expect(model.parameters.parameterCount == (try T5Accounting(configuration).parameterCount))
@@ -289,7 +289,7 @@ struct T5ModelTests {
             computeType: .float64, stacks: T5Stacks(encoder: { _ in stack }, decoder: { _ in stack }))
         let widths = T5Widths(2 * configuration.hiddenSize)
         #expect(model.widths == widths)
-        for (name, shape) in configuration.parameterShapes(widths) {
+        for (name, shape) in expectedParameters(configuration, widths: widths) {
             #expect(model.parameters[name]?.shape == shape)
         }
         let batch = try T5Batch(sources: goldenSources, targets: goldenTargets, configuration: configuration)
@@ -322,7 +322,7 @@ struct T5ModelTests {
         }
         let configuration = tinyT5()
         let weights = ParameterStore(
-            source: .provided(madeUpWeights(configuration)), elementType: .float64)
+            source: .provided(try madeUpWeights(configuration)), elementType: .float64)
         let model = try T5Model(
             configuration, parameters: weights, computeType: .float64,
             stacks: T5Stacks(

@@ -13,9 +13,9 @@ func tinyT5(gated: Bool = true, dropout: Double = 0, decoderLayers: Int = 2) -> 
 }
 
 /// Weights that any program can make again: sin(0.1 (i + 1)² (k + 2)) for number i of parameter k.
-func madeUpWeights(_ configuration: T5Configuration) -> (String, [Int]) throws -> Tensor {
+func madeUpWeights(_ configuration: T5Configuration) throws -> (String, [Int]) throws -> Tensor {
     var order: [String: Int] = [:]
-    for (index, entry) in configuration.parameterShapes().enumerated() { order[entry.name] = index }
+    for (index, entry) in try configuration.parameterShapes().enumerated() { order[entry.name] = index }
     return { name, shape in
         let k = Double(order[name] ?? 0)
         let isTable = name.contains("shared") || name.contains("bias")
@@ -33,7 +33,7 @@ func madeUpT5(_ configuration: T5Configuration, _ type: ElementType = .float64, 
 {
     try T5Model(
         configuration,
-        parameters: ParameterStore(source: .provided(madeUpWeights(configuration)), elementType: type),
+        parameters: ParameterStore(source: .provided(try madeUpWeights(configuration)), elementType: type),
         computeType: compute ?? type)
 }
 

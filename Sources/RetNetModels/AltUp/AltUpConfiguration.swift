@@ -166,38 +166,6 @@ extension Setting<AltUpConfiguration> {
 }
 
 extension AltUpConfiguration {
-    /// Returns the parameters that AltUp adds to a layer, with names within it: K² + K values for a plain mix.
-    public func parameterShapes(layer: Int, layerCount: Int, hiddenSize: Int) -> [(
-        name: String, shape: [Int]
-    )] {
-        var shapes: [(name: String, shape: [Int])] = []
-        let k = streamCount
-        switch kind {
-        case .standard, .recycled:
-            shapes = [("altup.prediction", [k, k]), ("altup.correction", [k])]
-        case .gemma:
-            shapes = [
-                ("altup.router_norm.weight", [hiddenSize]), ("altup.router.weight", [k, hiddenSize]),
-                ("altup.prediction_coefficients.weight", [k * k, k]),
-                ("altup.correction_coefficients.weight", [k, k]),
-            ]
-        case .sum, .none:
-            break
-        }
-        if let sequence, sequence.mode == .altup, sequence.layers(of: layerCount)?.contains(layer) == true {
-            shapes.append(("sequence_altup.coefficients", [3]))
-        }
-        return shapes
-    }
-
-    /// Returns the parameters that AltUp adds to the stack: Gemma's projections, 2 (K - 1) matrices [d, d].
-    public func parameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        guard kind == .gemma else { return [] }
-        return ["expand", "collapse"].flatMap { side in
-            (1..<max(1, streamCount)).map { ("altup.\(side).\($0).weight", [hiddenSize, hiddenSize]) }
-        }
-    }
-
     /// Returns the FLOPs per token of the mix of one layer: K² d + d + K d multiply-adds, and those of a router.
     public func mixFLOPs(hiddenSize: Int) -> Int {
         guard mixesStreams else { return 0 }

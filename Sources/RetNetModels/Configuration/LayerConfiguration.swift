@@ -20,17 +20,6 @@ public struct LayerConfiguration: Sendable, Equatable {
         self.shortConvolution = shortConvolution
     }
 
-    /// Returns the parameters of mixer and convolution, with their names within the block.
-    func mixerParameterShapes(hiddenSize: Int) -> [(name: String, shape: [Int])] {
-        // A mixer that needs another width has no parameters; making the model says so.
-        let inner = (try? mixer.architecture.parameterShapes(hiddenSize: hiddenSize)) ?? []
-        let convolution = shortConvolution.map {
-            [("short_convolution.weight", [hiddenSize, $0]), ("short_convolution.bias", [hiddenSize])]
-        }
-        return (convolution ?? [])
-            + inner.map { ("mixer.\($0.name)", $0.shape) }
-    }
-
     /// Returns the mixer, preceded by the convolution if there is one, with parameters declared in the block's scope.
     func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
         guard let width = shortConvolution else {

@@ -1,6 +1,7 @@
+import RetNetLayers
 import RetNetMixers
 
-/// Sizes and costs of a language model, computed from its configuration without allocation.
+/// Sizes and costs of a language model, computed from its configuration without allocating it.
 ///
 /// A multiply-add counts as two FLOPs.
 public struct ModelAccounting: Sendable, Equatable {
@@ -19,22 +20,28 @@ public struct ModelAccounting: Sendable, Equatable {
     /// Of experts it contains those that a token passes; a layer that sees every k-th token counts as one k-th.
     public let activeMatrixParameterCount: Int
 
-    /// Counts the parameters; throws `SettingsError` for an invalid configuration.
+    private let blocks: [ParameterCounts]
+
+    /// Counts the parameters that the model declares; throws as ``LanguageModel`` does for such a configuration.
     public init(_ configuration: LanguageModelConfiguration) throws {
-        try configuration.validate()
-        self.configuration = configuration
+        let shapes = try configuration.parameterShapes()
         var parameters = ParameterCounts()
+        var blocks = [ParameterCounts](repeating: ParameterCounts(), count: configuration.layerCount)
         var (matrices, active) = (0, 0)
-        for layer in 0..<configuration.layerCount {
-            for parameter in configuration.parameters(layer: layer) {
-                parameters.add(parameter)
-                guard parameter.isMatrix else { continue }
-                matrices += parameter.elementCount
-                active += parameter.activeElementCount / configuration.sequenceStride(layer: layer)
-            }
+        for (name, shape) in shapes {
+            let parameter = DeclaredParameter(name, shape)
+            parameters.add(parameter)
+            guard let layer = parameter.layer else { continue }
+            blocks[layer].add(parameter)
+            guard parameter.isMatrix else { continue }
+            let experts = parameter.isOfExpert ? configuration.layer(layer).feedForward.experts : nil
+            matrices += parameter.elementCount
+            active +=
+                parameter.activeElementCount(experts) / configuration.sequenceStride(layer: layer)
         }
-        for parameter in configuration.endParameters { parameters.add(parameter) }
+        self.configuration = configuration
         self.parameters = parameters
+        self.blocks = blocks
         blockMatrixParameterCount = matrices
         let output = configuration.vocabularySize * configuration.outputWidth
         matrixParameterCount = matrices + output
@@ -47,9 +54,7 @@ extension ModelAccounting {
     public var parameterCount: Int { parameters.total }
 
     /// Returns the parameters of one block by part, by default of the first.
-    public func blockParameters(layer: Int = 0) -> ParameterCounts {
-        configuration.parameters(layer: layer).reduce(into: ParameterCounts()) { $0.add($1) }
-    }
+    public func blockParameters(layer: Int = 0) -> ParameterCounts { blocks[layer] }
 
     // MARK: Work
 
@@ -168,124 +173,65 @@ public struct ParameterCounts: Sendable, Equatable {
     /// The separate output matrix; 0 where the output is tied.
     public var output: Int { self[.output] }
 
-    mutating func add(_ parameter: LanguageModelConfiguration.Parameter) {
+    fileprivate mutating func add(_ parameter: DeclaredParameter) {
         counts[parameter.part, default: 0] += parameter.elementCount
     }
 }
 
-extension LanguageModelConfiguration {
-    /// A parameter of the model.
-    struct Parameter {
-        var part: ParameterCounts.Part
-        var name: String
-        var shape: [Int]
+/// A parameter as a model declares it, with its part of the model by its name.
+private struct DeclaredParameter {
+    let part: ParameterCounts.Part
+    /// Index of the block; nil for parameters outside the blocks.
+    let layer: Int?
+    let isOfExpert: Bool
+    private let shape: [Int]
 
-        /// The share of the values that one token meets: of experts, those that it passes.
-        var activeShare = 1.0
-
-        var elementCount: Int { shape.reduce(1, *) }
-        var isMatrix: Bool { shape.count >= 2 && part != .altUp }
-        var activeElementCount: Int {
-            activeShare == 1 ? elementCount : Int((Double(elementCount) * activeShare).rounded())
+    init(_ name: String, _ shape: [Int]) {
+        self.shape = shape
+        var path = name[...]
+        if name.hasPrefix("layers."), let end = name.dropFirst(7).firstIndex(of: ".") {
+            layer = Int(name.dropFirst(7)[..<end])
+            path = name[name.index(after: end)...]
+        } else {
+            layer = nil
         }
-    }
-
-    /// Every parameter with its name in files and its shape, in a fixed order; matrices are [out, in].
-    ///
-    /// `embedding.weight`, then of every layer `layers.{i}.mixer_norm`, `layers.{i}.mixer.{query, key, value,
-    /// gate, output}`, `layers.{i}.mixer.head_norm`, `layers.{i}.feed_forward_norm`,
-    /// `layers.{i}.feed_forward.{up, gate, down}`, `layers.{i}.feed_forward.sub_norm`, then `final_norm`,
-    /// `embedding_norm` and `output.weight`, each with `.weight` and, where it has one, `.bias`. Of the two inner
-    /// branches of a gated feed-forward, `up` is the activated one and `gate` the linear one.
-    public func parameterShapes() -> [(name: String, shape: [Int])] {
-        let layers = (0..<max(0, layerCount)).flatMap { layer in
-            parameters(layer: layer).map { ("layers.\(layer).\($0.name)", $0.shape) }
-        }
-        let ends = endParameters.map { ($0.name, $0.shape) }
-        return ends.prefix(1) + layers + ends.dropFirst()
-    }
-
-    /// The parameters of one block, with their names within it.
-    func parameters(layer: Int) -> [Parameter] {
-        var result = parameters(of: norm, "mixer_norm", size: hiddenSize)
-        let kind = self.layer(layer)
-        for (name, shape) in kind.mixerParameterShapes(hiddenSize: hiddenSize) {
-            let part: ParameterCounts.Part = name.contains("norm.") ? .norms : .mixers
-            result.append(Parameter(part: part, name: name, shape: shape))
-        }
-        let altUpShapes =
-            altUp?.parameterShapes(layer: layer, layerCount: layerCount, hiddenSize: hiddenSize) ?? []
-        result += altUpShapes.map { Parameter(part: .altUp, name: $0.name, shape: $0.shape) }
-        let feedForward = kind.feedForward
-        guard feedForward.kind != .none else { return result }
-        result += parameters(of: norm, "feed_forward_norm", size: hiddenSize)
-        let inner = feedForward.innerSize
-        if let experts = feedForward.experts { result += parameters(of: experts, feedForward) }
-        guard feedForward.experts.map(\.keepsFeedForward) ?? true else { return result }
-        func linear(_ name: String, from: Int, to: Int) {
-            let prefix = "feed_forward.\(name)"
-            result.append(Parameter(part: .feedForwards, name: "\(prefix).weight", shape: [to, from]))
-            guard feedForward.biases else { return }
-            result.append(Parameter(part: .feedForwards, name: "\(prefix).bias", shape: [to]))
-        }
-        linear("up", from: hiddenSize, to: inner)
-        if feedForward.kind == .gated { linear("gate", from: hiddenSize, to: inner) }
-        linear("down", from: inner, to: hiddenSize)
-        if feedForward.subNorm {
-            // Its weights are there even where other norms have none: they are the point of sub-norms.
-            let subNorm = NormConfiguration(kind: norm.kind, epsilon: norm.epsilon, affine: true)
-            result += parameters(of: subNorm, "feed_forward.sub_norm", size: inner)
-        }
-        return result
-    }
-
-    /// The router and the experts of a feed-forward.
-    private func parameters(of experts: ExpertsConfiguration, _ feedForward: FeedForwardConfiguration)
-        -> [Parameter]
-    {
-        var result = [
-            Parameter(
-                part: .feedForwards, name: "feed_forward.router.weight", shape: [experts.count, hiddenSize])
-        ]
-        let inner = experts.expertInnerSize(feedForward.innerSize)
-        func matrix(_ name: String, from: Int, to: Int) {
-            func add(_ kind: String, _ shape: [Int]) {
-                result.append(
-                    Parameter(
-                        part: .feedForwards, name: "feed_forward.experts.\(name).\(kind)",
-                        shape: [experts.count] + shape, activeShare: experts.activeShare))
+        isOfExpert = path.hasPrefix("feed_forward.experts.")
+        part =
+            if path.hasPrefix("altup.") || path.hasPrefix("sequence_altup.") {
+                .altUp
+            } else if path.contains("norm.") {
+                .norms
+            } else if path.hasPrefix("feed_forward.") {
+                .feedForwards
+            } else if layer != nil {
+                .mixers
+            } else {
+                path.hasPrefix("embedding.") ? .embedding : .output
             }
-            add("weight", [to, from])
-            if feedForward.biases { add("bias", [to]) }
-        }
-        matrix("up", from: hiddenSize, to: inner)
-        if feedForward.kind == .gated, experts.routing != .partial {
-            matrix("gate", from: hiddenSize, to: inner)
-        }
-        matrix("down", from: inner, to: hiddenSize)
-        return result
     }
 
-    /// The parameters outside the blocks, the embedding first.
-    var endParameters: [Parameter] {
-        var result = [
-            Parameter(part: .embedding, name: "embedding.weight", shape: [vocabularySize, embeddingWidth])
-        ]
-        for (name, shape) in altUp?.parameterShapes(hiddenSize: hiddenSize) ?? [] {
-            result.append(Parameter(part: .altUp, name: name, shape: shape))
-        }
-        if finalNorm { result += parameters(of: norm, "final_norm", size: outputWidth) }
-        if embeddingNorm { result += parameters(of: norm, "embedding_norm", size: embeddingWidth) }
-        if !tiedOutput {
-            result.append(
-                Parameter(part: .output, name: "output.weight", shape: [vocabularySize, outputWidth]))
-        }
-        return result
-    }
+    var elementCount: Int { shape.reduce(1, *) }
 
-    private func parameters(of norm: NormConfiguration, _ name: String, size: Int) -> [Parameter] {
-        norm.parameterShapes(size: size).map {
-            Parameter(part: .norms, name: "\(name).\($0.name)", shape: $0.shape)
-        }
+    var isMatrix: Bool { shape.count >= 2 && part != .altUp }
+
+    /// Returns the number of values in the products of one token, on average.
+    func activeElementCount(_ experts: ExpertsConfiguration?) -> Int {
+        experts.map { Int((Double(elementCount) * $0.activeShare).rounded()) } ?? elementCount
+    }
+}
+
+extension LanguageModelConfiguration {
+    /// Returns every parameter of the model with its name in files and its shape, in order of declaration.
+    ///
+    /// Matrices are [out, in]. Outside the blocks the names are `embedding`, `embedding_norm`, `final_norm` and
+    /// `output`; within block i `layers.{i}.mixer_norm`, `layers.{i}.mixer.{query, key, value, gate, output}`,
+    /// `layers.{i}.mixer.head_norm`, `layers.{i}.feed_forward_norm`, `layers.{i}.feed_forward.{up, gate, down}` and
+    /// `layers.{i}.feed_forward.sub_norm`, each with `.weight` and, where it has one, `.bias`. Of the two inner
+    /// branches of a gated feed-forward, `up` is the activated one and `gate` the linear one. Throws as
+    /// ``LanguageModel`` does for such a configuration.
+    public func parameterShapes() throws -> [(name: String, shape: [Int])] {
+        let store = ParameterStore(source: .shapes)
+        _ = try LanguageModel(self, parameters: store, computeType: .float32)
+        return store.entries.map { ($0.name, $0.tensor.shape) }
     }
 }

@@ -25,12 +25,6 @@ public struct NormConfiguration: Sendable, Equatable {
         self.epsilon = epsilon
         self.affine = affine
     }
-
-    /// Returns the parameters of a norm over a width, with their names within it.
-    public func parameterShapes(size: Int) -> [(name: String, shape: [Int])] {
-        guard affine else { return [] }
-        return kind == .layer ? [("weight", [size]), ("bias", [size])] : [("weight", [size])]
-    }
 }
 
 extension NormConfiguration: DeclaredSettings {

@@ -1,3 +1,5 @@
+import RetNetLayers
+
 /// Sizes and costs of a T5, computed from its configuration; a multiply-add counts as two FLOPs.
 public struct T5Accounting: Sendable, Equatable {
     /// The configuration of the model.
@@ -11,23 +13,20 @@ public struct T5Accounting: Sendable, Equatable {
     /// Number of parameters of AltUp's mixes, wider matrices excluded.
     public let altUpParameterCount: Int
 
-    /// Counts the parameters; throws `SettingsError` for an invalid configuration.
-    public init(_ configuration: T5Configuration, widths: T5Widths? = nil) throws {
-        try configuration.validate()
+    /// Counts the parameters that the model declares; throws as ``T5Model`` does for such a configuration.
+    ///
+    /// `stacks` are those of the configuration by default.
+    public init(_ configuration: T5Configuration, stacks: T5Stacks? = nil) throws {
+        let store = ParameterStore(source: .shapes)
+        let model = try T5Model(configuration, parameters: store, computeType: .float32, stacks: stacks)
         self.configuration = configuration
-        self.widths = widths ?? configuration.widths
-        var total = 0
-        var tables = 0
-        for (name, shape) in configuration.parameterShapes(self.widths) {
-            let count = shape.reduce(1, *)
-            total += count
-            if name == T5Names.embedding || name == T5Names.output { tables += count }
+        widths = model.widths
+        func count(_ isCounted: (String) -> Bool) -> Int {
+            store.entries.reduce(0) { $0 + (isCounted($1.name) ? $1.tensor.elementCount : 0) }
         }
-        parameterCount = total
-        altUpParameterCount = (configuration.altUp?.t5ParameterShapes(configuration) ?? []).reduce(0) {
-            $0 + $1.shape.reduce(1, *)
-        }
-        embeddingParameterCount = tables
+        parameterCount = store.parameterCount
+        embeddingParameterCount = count { $0 == T5Names.embedding || $0 == T5Names.output }
+        altUpParameterCount = count { $0.contains("altup.") }
     }
 
     /// Number of parameters outside the embedding and the output matrix.
@@ -109,68 +108,17 @@ extension T5Configuration {
     /// Name of the output matrix, which tied models do not have.
     public static var outputName: String { T5Names.output }
 
-    /// Returns every parameter with its name in files and its shape; matrices are [out, in].
+    /// Returns every parameter of the model with its name in files and its shape, in order of declaration.
     ///
-    /// `widths` are those of the configuration by default; the parameters of AltUp come last.
-    public func parameterShapes(_ widths: T5Widths? = nil) -> [(name: String, shape: [Int])] {
-        let widths = widths ?? self.widths
-        var result = [(T5Names.embedding, [vocabularySize, widths.embedding])]
-        for (stack, count) in [("encoder", encoderLayerCount), ("decoder", decoderLayerCount)] {
-            let isDecoder = stack == "decoder"
-            for layer in 0..<max(0, count) {
-                let prefix = "\(stack).block.\(layer).layer."
-                result += attention("\(prefix)0.SelfAttention", memory: hiddenSize, isFirst: layer == 0)
-                result.append(("\(prefix)0.layer_norm.weight", [hiddenSize]))
-                if isDecoder {
-                    result += attention(
-                        "\(prefix)1.EncDecAttention", memory: widths.encoderOutput, isFirst: false)
-                    result.append(("\(prefix)1.layer_norm.weight", [hiddenSize]))
-                }
-                result += feedForward(
-                    "\(prefix)\(isDecoder ? 2 : 1)",
-                    experts: experts?.experts(layer: layer, isDecoder: isDecoder))
-            }
-            let width = isDecoder ? widths.decoderOutput : widths.encoderOutput
-            result.append(("\(stack).final_layer_norm.weight", [width]))
-        }
-        if !tiedOutput { result.append((T5Names.output, [vocabularySize, widths.decoderOutput])) }
-        return result + (altUp?.t5ParameterShapes(self) ?? [])
+    /// Matrices are [out, in]. `stacks` are those of the configuration by default.
+    public func parameterShapes(_ stacks: T5Stacks? = nil) throws -> [(name: String, shape: [Int])] {
+        let store = ParameterStore(source: .shapes)
+        _ = try T5Model(self, parameters: store, computeType: .float32, stacks: stacks)
+        return store.entries.map { ($0.name, $0.tensor.shape) }
     }
 
     /// Widths outside the layers: those of all streams where AltUp keeps them separate.
     public var widths: T5Widths {
         altUp?.t5Widths(hiddenSize: hiddenSize) ?? T5Widths(hiddenSize)
-    }
-
-    private func attention(_ prefix: String, memory: Int, isFirst: Bool) -> [(String, [Int])] {
-        let inner = attentionSize
-        var result = [
-            ("\(prefix).q.weight", [inner, hiddenSize]), ("\(prefix).k.weight", [inner, memory]),
-            ("\(prefix).v.weight", [inner, memory]), ("\(prefix).o.weight", [hiddenSize, inner]),
-        ]
-        if isFirst { result.append(("\(prefix).relative_attention_bias.weight", [bucketCount, headCount])) }
-        return result
-    }
-
-    private func feedForward(_ prefix: String, experts: ExpertsConfiguration?) -> [(String, [Int])] {
-        let place = "\(prefix).DenseReluDense"
-        var result: [(String, [Int])] = []
-        if let experts {
-            let inner = experts.expertInnerSize(innerSize)
-            let isGated = feedForward.isGated && !experts.keepsFeedForward
-            result.append(("\(place).router.weight", [experts.count, hiddenSize]))
-            for name in isGated ? ["up", "gate"] : ["up"] {
-                result.append(("\(place).experts.\(name).weight", [experts.count, inner, hiddenSize]))
-            }
-            result.append(("\(place).experts.down.weight", [experts.count, hiddenSize, inner]))
-        }
-        if experts?.keepsFeedForward ?? true {
-            for name in feedForward.isGated ? ["wi_0", "wi_1"] : ["wi"] {
-                result.append(("\(place).\(name).weight", [innerSize, hiddenSize]))
-            }
-            result.append(("\(place).wo.weight", [hiddenSize, innerSize]))
-        }
-        result.append(("\(prefix).layer_norm.weight", [hiddenSize]))
-        return result
     }
 }

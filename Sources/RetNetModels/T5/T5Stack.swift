@@ -177,24 +177,4 @@ extension AltUpConfiguration {
         return T5Widths(
             embedding: embeddingWidth(hiddenSize: hiddenSize), encoderOutput: output, decoderOutput: output)
     }
-
-    /// Returns the parameters that AltUp adds to a T5 in addition to wider matrices, with names as in files.
-    public func t5ParameterShapes(_ configuration: T5Configuration) -> [(name: String, shape: [Int])] {
-        var decoding = self
-        decoding.sequence = nil
-        let sides = [
-            ("encoder", configuration.encoderLayerCount, self),
-            ("decoder", configuration.decoderLayerCount, decoding),
-        ]
-        return sides.flatMap { side, count, altUp in
-            altUp.parameterShapes(hiddenSize: configuration.hiddenSize).map {
-                ("\(side).\($0.name)", $0.shape)
-            }
-                + (0..<count).flatMap { layer in
-                    altUp.parameterShapes(
-                        layer: layer, layerCount: count, hiddenSize: configuration.hiddenSize
-                    ).map { ("\(side).block.\(layer).\($0.name)", $0.shape) }
-                }
-        }
-    }
 }
