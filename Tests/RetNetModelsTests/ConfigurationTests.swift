@@ -140,8 +140,8 @@ struct ConfigurationTests {
                 "mixer.gate.weight", "mixer.gate.bias", "mixer.head_norm.weight", "mixer.head_norm.bias",
                 "mixer.output.weight", "mixer.output.bias", "feed_forward_norm.weight",
                 "feed_forward_norm.bias", "feed_forward.up.weight", "feed_forward.up.bias",
-                "feed_forward.gate.weight", "feed_forward.gate.bias", "feed_forward.down.weight",
-                "feed_forward.down.bias", "feed_forward.sub_norm.weight", "feed_forward.sub_norm.bias",
+                "feed_forward.gate.weight", "feed_forward.gate.bias", "feed_forward.sub_norm.weight",
+                "feed_forward.sub_norm.bias", "feed_forward.down.weight", "feed_forward.down.bias",
             ])
         let byName = Dictionary(uniqueKeysWithValues: shapes.map { ($0.name, $0.shape) })
         #expect(byName["layers.2.mixer.key.weight"] == [4, 24])
