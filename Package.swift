@@ -127,22 +127,30 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
 
+        .target(
+            name: "RetNetTestSupport", dependencies: ["RetNetTorch"], path: "Tests/RetNetTestSupport",
+            swiftSettings: strict),
         .testTarget(name: "RetNetStorageTests", dependencies: ["RetNetStorage", system]),
         .testTarget(name: "RetNetSettingsTests", dependencies: ["RetNetSettings"]),
         .testTarget(
             name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStories", "RetNetStorage"]),
         .testTarget(
             name: "RetNetStoriesTests", dependencies: ["RetNetStories", "RetNetText", "RetNetStorage"]),
-        .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetReporting"]),
+        .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetTestSupport", "RetNetReporting"]),
         .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
-        .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTorch"]),
+        .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTestSupport", "RetNetTorch"]),
         .testTarget(name: "RetNetLayersTests", dependencies: ["RetNetLayers", "RetNetTorch"]),
         .testTarget(
             name: "RetNetMixersTests",
-            dependencies: ["RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings"]),
+            dependencies: [
+                "RetNetTestSupport", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings",
+            ]),
         .testTarget(
             name: "RetNetModelsTests",
-            dependencies: ["RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings"]),
+            dependencies: [
+                "RetNetTestSupport", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetSettings",
+            ]),
         .testTarget(
             name: "RetNetCheckpointsTests",
             dependencies: [
@@ -152,6 +160,7 @@ let package = Package(
         .testTarget(
             name: "RetNetGenerationTests",
             dependencies: [
+                "RetNetTestSupport",
                 "RetNetGeneration", "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers",
                 "RetNetTorch", "RetNetText",
             ]),
@@ -164,6 +173,7 @@ let package = Package(
         .testTarget(
             name: "RetNetTrainingTests",
             dependencies: [
+                "RetNetTestSupport",
                 "RetNetTraining", "RetNetCheckpoints", "RetNetEvaluation", "RetNetGeneration", "RetNetModels",
                 "RetNetMixers", "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStories",
@@ -174,11 +184,13 @@ let package = Package(
         .testTarget(
             name: "RetNetExperimentsTests",
             dependencies: [
+                "RetNetTestSupport",
                 "RetNetExperiments", "RetNetEvaluation", "RetNetModels", "RetNetTorch", "RetNetText",
                 "RetNetStories", "RetNetStorage",
             ]),
         .testTarget(
-            name: "CommandTests", dependencies: ["retnet", "RetNetStorage"], exclude: ["Fixtures"]),
+            name: "CommandTests", dependencies: ["RetNetTestSupport", "retnet", "RetNetStorage"],
+            exclude: ["Fixtures"]),
     ],
     cxxLanguageStandard: .cxx20
 )

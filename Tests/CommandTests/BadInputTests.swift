@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 import Testing
 
 /// What a mistake must lead to: one message that contains some words, and an exit code.

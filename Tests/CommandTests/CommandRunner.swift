@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 
 #if canImport(Glibc)
     import Glibc
@@ -105,36 +106,6 @@ func succeed(_ arguments: [String], input: String? = nil) throws -> CommandOutco
             "retnet \(arguments.joined(separator: " ")) gave \(outcome.status): \(outcome.errors)")
     }
     return outcome
-}
-
-/// A folder that is removed with the object.
-final class TemporaryFolder {
-    let url: URL
-
-    init() throws {
-        url = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "retnet-command-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(at: url) }
-
-    func url(_ name: String) -> URL { url.appendingPathComponent(name) }
-    func path(_ name: String) -> String { url(name).path }
-    func text(_ name: String) throws -> String {
-        String(decoding: try Data(contentsOf: url(name)), as: UTF8.self)
-    }
-    func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path(name)) }
-
-    /// Writes a file and returns its path.
-    @discardableResult
-    func write(_ text: String, to name: String) throws -> String {
-        try Data(text.utf8).write(to: url(name))
-        return path(name)
-    }
-
-    /// The names of everything directly inside, hidden ones too.
-    func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: url.path).sorted() }
 }
 
 /// Reads a file of the repository.

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetStorage
+import RetNetTestSupport
 import Testing
 
 /// Runs, models and states written by version 0.1.0 (see Fixtures/make-fixtures) load with equal numbers.

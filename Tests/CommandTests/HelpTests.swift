@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 import Testing
 
 /// A command with its options, as the program describes itself.

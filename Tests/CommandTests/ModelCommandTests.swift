@@ -1,5 +1,6 @@
 import Foundation
 import RetNetStorage
+import RetNetTestSupport
 import Testing
 
 @Suite struct ModelCommandTests {

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 
 /// A small configuration, text and model for tests.
 enum TinyModel {

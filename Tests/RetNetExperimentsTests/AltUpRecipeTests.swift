@@ -1,6 +1,7 @@
 import Foundation
 import RetNetEvaluation
 import RetNetModels
+import RetNetTestSupport
 import Testing
 
 @testable import RetNetExperiments
@@ -8,7 +9,7 @@ import Testing
 @Suite struct AltUpRecipeTests {
     @Test("The comparison over sizes reports accuracy, latency and speed-up of decoder-only models")
     func sizes() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let context = try Small.context(contenders: [
                 "retnet-dense", "retnet-altup", "retnet-recycled", "retnet-dense2x",
             ])
@@ -33,7 +34,7 @@ import Testing
 
     @Test("T5 is pretrained, scored, fine-tuned on a generated task and timed")
     func encoderDecoder() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let context = try Small.context(contenders: ["t5-dense", "t5-altup"])
             let report = try Small.report(AltUpT5Recipe.self, context, in: folder)
             for words in [
@@ -48,7 +49,7 @@ import Testing
 
     @Test("Blocks and selections are compared at one size")
     func blocks() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let report = try Small.report(
                 AltUpBlocksRecipe.self,
                 Small.context(contenders: [
@@ -65,7 +66,7 @@ import Testing
 
     @Test("Shortened sequences are compared; average pooling exists for T5 only")
     func sequences() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let context = try Small.context()
             let recipe = try SequenceAltUpRecipe(context)
             let names = Set(try recipe.units().map(\.contender))
@@ -84,7 +85,7 @@ import Testing
 
     @Test("Experts are compared with and without AltUp")
     func experts() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let context = try Small.context(contenders: [
                 "transformer-altup", "transformer-experts", "transformer-experts-altup",
             ])
@@ -152,7 +153,7 @@ import Testing
 
     @Test("Tasks are read from a folder, without long test examples and those of the training set")
     func tasks() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let glue = folder.appendingPathComponent("glue")
             try FileManager.default.createDirectory(at: glue, withIntermediateDirectories: true)
             func line(_ text: String, _ label: Int) -> String {

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 import Testing
 
 @testable import RetNetExperiments
@@ -14,11 +15,11 @@ import Testing
             }
         }
         let context = try Small.context(contenders: ["retnet", "transformer"])
-        let whole = try withFolder { folder in
+        let whole = try withFolder(created: false) { folder in
             _ = try Small.report(ArchitecturesRecipe.self, context, in: folder)
             return try numbers(folder)
         }
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let experiment = try Experiment(ArchitecturesRecipe.self, context: context, folder: folder.path)
             // The signal comes during the training of the third model.
             var questions = 0
@@ -39,7 +40,7 @@ import Testing
 
     @Test("A finished experiment only writes its report again")
     func finished() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let bench = FakeBench()
             var context = try Small.context()
             context.measure = bench.measure
@@ -52,7 +53,7 @@ import Testing
 
     @Test("Results of other seeds, texts, contenders and learning rates are refused")
     func apart() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let context = try Small.context(contenders: ["retnet"])
             _ = try Small.report(ArchitecturesRecipe.self, context, in: folder)
             var others = [context, context, context]
@@ -74,7 +75,7 @@ import Testing
     func learningRates() throws {
         var context = try Small.context(contenders: ["retnet", "transformer"])
         context.learningRates = ["transformer": 1e-3]
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let report = try Small.report(ArchitecturesRecipe.self, context, in: folder)
             #expect(report.contains("Different learning rates: Transformer 0.001."))
         }
@@ -84,7 +85,7 @@ import Testing
 
     @Test("A failure names the unit, and unknown recipes suggest the one that was meant")
     func failures() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             var context = try Small.context()
             context.measure = { _ in throw ExperimentError.unusable("no bench") }
             #expect(throws: ExperimentError.unusable("no bench")) {
@@ -117,7 +118,7 @@ import Testing
             UnitResult(id: "c", contender: "Transformer", seed: 1, values: ["diverged": 1], seconds: 1),
             UnitResult(id: "d", contender: "Transformer", seed: 2, values: ["diverged": 1], seconds: 1),
         ]
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             try recipe.report(results).write(to: folder.path, results: results)
             let report = try String(contentsOfFile: folder.path + "/report.md", encoding: .utf8)

@@ -37,14 +37,6 @@ enum Small {
     }
 }
 
-/// Runs a body with the path of a folder that does not exist yet, and removes it afterwards.
-func withFolder<R>(_ body: (URL) throws -> R) throws -> R {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-        "experiments-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder)
-}
-
 /// Plausible figures instead of measurements, with a record of the requests.
 final class FakeBench {
     private(set) var calls: [SpeedMeasurement] = []

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetModels
+import RetNetTestSupport
 import Testing
 
 @testable import RetNetExperiments
@@ -7,7 +8,7 @@ import Testing
 @Suite struct RecipeTests {
     @Test("The comparison of architectures trains, scores and reports gaps next to those of the paper")
     func architectures() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let context = try Small.context(contenders: ["retnet", "transformer"])
             let report = try Small.report(ArchitecturesRecipe.self, context, in: folder)
             for words in [
@@ -26,7 +27,7 @@ import Testing
 
     @Test("The ablations report gaps next to those of the paper")
     func ablations() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let context = try Small.context()
             let report = try Small.report(AblationsRecipe.self, context, in: folder)
             for ablation in RetNetAblation.allCases { #expect(report.contains(ablation.title)) }
@@ -38,7 +39,7 @@ import Testing
 
     @Test("The scaling curve has three sizes of both models and no readings of the paper's figure")
     func scaling() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let context = try Small.context()
             let report = try Small.report(ScalingRecipe.self, context, in: folder)
             #expect(report.contains("6 models, 2 seeds each"))
@@ -51,7 +52,7 @@ import Testing
 
     @Test("The loss is scored for every length of the context")
     func context() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let report = try Small.report(ContextLengthRecipe.self, Small.context(), in: folder)
             for words in ["64 bytes", "512 bytes", "13.55", "11.98", "improve"] {
                 #expect(report.contains(words), "\(words)")
@@ -63,7 +64,7 @@ import Testing
 
     @Test("The cost of training is measured in other processes, in alternating order, and compared by ratios")
     func trainingCost() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let bench = FakeBench()
             var context = try Small.context()
             context.measure = bench.measure
@@ -80,7 +81,7 @@ import Testing
 
     @Test("The cost of generation reports if it depends on the length")
     func inferenceCost() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let bench = FakeBench()
             var context = try Small.context()
             context.measure = bench.measure
@@ -96,7 +97,7 @@ import Testing
 
     @Test("An error names the number that a measurement lacks")
     func brokenMeasurement() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             var context = try Small.context()
             context.measure = { _ in ["tokens_per_second": "fast"] }
             do {

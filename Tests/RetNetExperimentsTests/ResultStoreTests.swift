@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 import Testing
 
 @testable import RetNetExperiments
@@ -10,7 +11,7 @@ import Testing
 
     @Test("Results are found again by a store of the same settings")
     func resume() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let settings = ["scale": "tiny", "texts": "1"]
             #expect(try ResultStore(folder: folder.path, settings: settings).result("retnet-seed1") == nil)
             try ResultStore(folder: folder.path, settings: settings).save(Self.result)
@@ -23,7 +24,7 @@ import Testing
 
     @Test("Results of other settings are refused with the differences")
     func refusal() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             _ = try ResultStore(folder: folder.path, settings: ["scale": "tiny", "texts": "1"])
             do {
                 _ = try ResultStore(folder: folder.path, settings: ["scale": "small", "texts": "1"])
@@ -40,7 +41,7 @@ import Testing
 
     @Test("Broken and exchanged result files are refused with their path")
     func broken() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let store = try ResultStore(folder: folder.path, settings: [:])
             try store.save(Self.result)
             let files = folder.appendingPathComponent("runs")
@@ -61,7 +62,7 @@ import Testing
 
     @Test("Names that are not valid file names are refused", arguments: ["", "..", "a/b", "a b", "é"])
     func names(id: String) throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             let store = try ResultStore(folder: folder.path, settings: [:])
             var result = Self.result
             result.id = id
@@ -71,7 +72,7 @@ import Testing
 
     @Test("A folder that cannot be created is named")
     func unusable() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             try Data().write(to: folder)
             do {
                 _ = try ResultStore(folder: folder.path, settings: [:])

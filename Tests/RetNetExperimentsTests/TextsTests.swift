@@ -1,5 +1,6 @@
 import Foundation
 import RetNetStorage
+import RetNetTestSupport
 import Testing
 
 @testable import RetNetExperiments
@@ -34,7 +35,7 @@ import Testing
 
     @Test("A folder of corpora gives training, held-out and four other texts")
     func corpora() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             try makeCorpora(in: folder)
             let texts = try CorporaFolder(folder.path).texts(scale: .tiny)
             #expect(texts.domains.map(\.name) == ["novels", "QMSum", "GovReport", "SummScreen"])
@@ -50,7 +51,7 @@ import Testing
 
     @Test("An error names the path of a missing corpus")
     func missing() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             try makeCorpora(in: folder)
             try FileManager.default.removeItem(
                 at: folder.appendingPathComponent("long/govreport_leval.jsonl"))
@@ -67,7 +68,7 @@ import Testing
 
     @Test("Files are read with a held-out tenth or separate validation text")
     func files() throws {
-        try withFolder { folder in
+        try withFolder(created: false) { folder in
             try write(String(repeating: "abcdefghij", count: 100), "train.txt", in: folder)
             try write("held out", "valid.txt", in: folder)
             let (train, valid) = (folder.path + "/train.txt", folder.path + "/valid.txt")

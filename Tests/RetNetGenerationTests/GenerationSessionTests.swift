@@ -1,6 +1,7 @@
 import RetNetGeneration
 import RetNetMixers
 import RetNetModels
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import Testing
@@ -19,10 +20,12 @@ import Testing
             options.prefillPieceLength = 7
             let session = try session(model, options)
             let read = try session.prefill(Array(tokens.prefix(23))).doubles()
-            #expect(difference(read, try wholeLogits(model, Array(tokens.prefix(23)))) < tolerance)
+            #expect(relativeDifference(read, try wholeLogits(model, Array(tokens.prefix(23)))) < tolerance)
             for count in 24...29 {
                 let logits = try session.step([tokens[count - 1]]).doubles()
-                #expect(difference(logits, try wholeLogits(model, Array(tokens.prefix(count)))) < tolerance)
+                #expect(
+                    relativeDifference(logits, try wholeLogits(model, Array(tokens.prefix(count))))
+                        < tolerance)
             }
             #expect(session.tokenCounts == [29])
         }
@@ -42,7 +45,7 @@ import Testing
         let logits = try together.prefill(more).doubles()
         for row in rows.indices {
             let expected = try wholeLogits(model, rows[row] + more[row])
-            #expect(difference(Array(logits[row * 256..<(row + 1) * 256]), expected) < 1e-10)
+            #expect(relativeDifference(Array(logits[row * 256..<(row + 1) * 256]), expected) < 1e-10)
         }
         #expect(together.tokenCounts == zip(rows, more).map { $0.count + $1.count })
     }
@@ -58,21 +61,26 @@ import Testing
         try session.step([1])
         try fork.step([2])
         #expect(
-            difference(try #require(session.logits).doubles(), try wholeLogits(model, prompt + [1])) < 1e-10)
-        #expect(difference(try #require(fork.logits).doubles(), try wholeLogits(model, prompt + [2])) < 1e-10)
+            relativeDifference(try #require(session.logits).doubles(), try wholeLogits(model, prompt + [1]))
+                < 1e-10)
+        #expect(
+            relativeDifference(try #require(fork.logits).doubles(), try wholeLogits(model, prompt + [2]))
+                < 1e-10)
         session.restore(snapshot)
         try session.step([3])
         #expect(
-            difference(try #require(session.logits).doubles(), try wholeLogits(model, prompt + [3])) < 1e-10)
+            relativeDifference(try #require(session.logits).doubles(), try wholeLogits(model, prompt + [3]))
+                < 1e-10)
         // One row becomes as many as there are prompts.
         let branches = try session.prefill([[4, 5], [6]]).doubles()
         #expect(
-            difference(Array(branches[..<256]), try wholeLogits(model, prompt + [3, 4, 5])) < 1e-10)
-        #expect(difference(Array(branches[256...]), try wholeLogits(model, prompt + [3, 6])) < 1e-10)
+            relativeDifference(Array(branches[..<256]), try wholeLogits(model, prompt + [3, 4, 5])) < 1e-10)
+        #expect(relativeDifference(Array(branches[256...]), try wholeLogits(model, prompt + [3, 6])) < 1e-10)
         try session.select(rows: [1])
         #expect(session.rowCount == 1)
         #expect(
-            difference(try session.prefill([7]).doubles(), try wholeLogits(model, prompt + [3, 6, 7])) < 1e-10
+            relativeDifference(
+                try session.prefill([7]).doubles(), try wholeLogits(model, prompt + [3, 6, 7])) < 1e-10
         )
         #expect(throws: GenerationError.noSuchRow(1, rowCount: 1)) { try session.select(rows: [0, 1]) }
     }
@@ -87,8 +95,8 @@ import Testing
         try session.prefill([[2], [2], [2]])
         #expect(session.tokenCounts == [3, 3, 2])
         let logits = try #require(session.logits).doubles()
-        #expect(difference(Array(logits[..<256]), try wholeLogits(model, [9, 1, 2])) < 1e-10)
-        #expect(difference(Array(logits[512...]), try wholeLogits(model, [9, 2])) < 1e-10)
+        #expect(relativeDifference(Array(logits[..<256]), try wholeLogits(model, [9, 1, 2])) < 1e-10)
+        #expect(relativeDifference(Array(logits[512...]), try wholeLogits(model, [9, 2])) < 1e-10)
     }
 
     @Test("requests that cannot be honoured are refused and change nothing")

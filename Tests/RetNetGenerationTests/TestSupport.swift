@@ -46,13 +46,6 @@ func wholeLogits(_ model: LanguageModel, _ tokens: [Int32]) throws -> [Double] {
     }
 }
 
-/// The largest difference of two lists, relative to the largest value; infinity if they differ in length.
-func difference(_ a: [Double], _ b: [Double]) -> Double {
-    guard a.count == b.count, !a.isEmpty else { return .infinity }
-    let scale = b.reduce(1e-300) { max($0, abs($1)) }
-    return zip(a, b).reduce(0) { max($0, abs($1.0 - $1.1)) } / scale
-}
-
 /// Some tokens that do not repeat soon.
 func someTokens(_ count: Int, seed: UInt64 = 3, below bound: Int = 256) -> [Int32] {
     var generator = SeededGenerator(seed: seed)

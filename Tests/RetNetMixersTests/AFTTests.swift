@@ -1,6 +1,7 @@
 import Foundation
 import RetNetLayers
 import RetNetMixers
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetMixers
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

@@ -1,6 +1,7 @@
 import RetNetLayers
 import RetNetMixers
 import RetNetSettings
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

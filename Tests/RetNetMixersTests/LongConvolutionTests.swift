@@ -1,4 +1,5 @@
 import RetNetMixers
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

@@ -2,6 +2,7 @@ import Foundation
 import RetNetLayers
 import RetNetMixers
 import RetNetSettings
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

@@ -1,5 +1,6 @@
 import RetNetLayers
 import RetNetMixers
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

@@ -3,24 +3,6 @@ import RetNetMixers
 import RetNetTorch
 import Testing
 
-/// Relative tolerances of equal forms, by element type: the numerics contract of the package.
-func tolerance(_ type: ElementType) -> Double {
-    switch type {
-    case .float64: 1e-10
-    case .float32: 1e-4
-    default: 2e-2
-    }
-}
-
-/// ‖a - b‖ / ‖b‖ over all elements, in float64; infinite when either holds a value that is not finite.
-func relativeError(_ a: Tensor, _ b: Tensor) throws -> Double {
-    let (x, y) = (try a.to(.float64).detached(), try b.to(.float64).detached())
-    guard x.shape == y.shape, try x.allFinite(), try y.allFinite() else { return .infinity }
-    let norm = try (y * y).sum().item().squareRoot()
-    let difference = try ((x - y) * (x - y)).sum().item().squareRoot()
-    return difference == 0 ? 0 : difference / Swift.max(norm, 1e-300)
-}
-
 /// Random heads: queries, keys, values and, where wanted, a state.
 struct Heads {
     let q: Tensor

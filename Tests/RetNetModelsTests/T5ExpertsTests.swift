@@ -1,6 +1,7 @@
 import RetNetLayers
 import RetNetModels
 import RetNetSettings
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

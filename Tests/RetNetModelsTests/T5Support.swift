@@ -1,6 +1,7 @@
 import Foundation
 import RetNetLayers
 import RetNetModels
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 
@@ -39,13 +40,6 @@ func madeUpT5(_ configuration: T5Configuration, _ type: ElementType = .float64, 
 
 let goldenSources: [[Int32]] = [[5, 9, 3, 17, 22, 8, 11, 13, 21, 6, 4, 1], [7, 2, 30, 1]]
 let goldenTargets: [[Int32]] = [[12, 4, 25, 1], [9, 1]]
-
-/// The largest difference relative to the largest value; infinity where lengths differ.
-func relativeDifference(_ a: [Double], _ b: [Double]) -> Double {
-    guard a.count == b.count, !a.isEmpty else { return .infinity }
-    let scale = b.reduce(1e-300) { max($0, abs($1)) }
-    return zip(a, b).reduce(0) { max($0, abs($1.0 - $1.1)) } / scale
-}
 
 /// Decoding step by step is a whole pass, and an example alone is the example padded.
 func expectStepsAndPaddingChangeNothing(_ model: T5Model) throws {

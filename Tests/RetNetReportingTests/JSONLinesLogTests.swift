@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 import Testing
 
 @testable import RetNetReporting
@@ -8,7 +9,7 @@ struct JSONLinesLogTests {
     @Test("Records keep the order of their keys and are on disk at once")
     func append() throws {
         let folder = try TemporaryFolder()
-        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        let log = try JSONLinesLog(path: folder.path("log.jsonl"))
         try log.append(["step": 1, "loss": 2.5, "tags": ["a", 1, true, .null]])
         #expect(try folder.text("log.jsonl") == "{\"step\":1,\"loss\":2.5,\"tags\":[\"a\",1,true,null]}\n")
         try log.append([("z", .int(1)), ("a", .bool(false)), ("z", .int(2))])
@@ -18,7 +19,7 @@ struct JSONLinesLogTests {
     @Test("Numbers that are not finite are kept as strings")
     func nonFinite() throws {
         let folder = try TemporaryFolder()
-        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        let log = try JSONLinesLog(path: folder.path("log.jsonl"))
         try log.append(["a": .double(.nan), "b": .double(.infinity), "c": .double(-.infinity)])
         #expect(try folder.text("log.jsonl") == "{\"a\":\"NaN\",\"b\":\"Infinity\",\"c\":\"-Infinity\"}\n")
         let record = try #require(try JSONLinesLog.records(at: log.path).first)
@@ -30,7 +31,7 @@ struct JSONLinesLogTests {
     @Test("Values come back as they were written")
     func roundTrip() throws {
         let folder = try TemporaryFolder()
-        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        let log = try JSONLinesLog(path: folder.path("log.jsonl"))
         let text = "quote \" slash \\ line\nfeed \u{2028} bell \u{7} \u{1F600}"
         try log.append([
             "i": .int(Int.min), "d": 0.1, "e": 1e-300, "t": .string(text), "b": true, "n": .null,
@@ -48,7 +49,7 @@ struct JSONLinesLogTests {
     @Test("Truncation removes newer records and appending continues")
     func truncate() throws {
         let folder = try TemporaryFolder()
-        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        let log = try JSONLinesLog(path: folder.path("log.jsonl"))
         try log.append(["config": "x"])
         for step in 1...5 { try log.append(["step": .int(step)]) }
         try log.truncate(afterStep: 3)
@@ -63,11 +64,11 @@ struct JSONLinesLogTests {
     func tornLine() throws {
         let folder = try TemporaryFolder()
         try folder.write("{\"step\":1}\n{\"step\":2,\"lo", to: "torn.jsonl")
-        let torn = try JSONLinesLog(path: folder.file("torn.jsonl"))
+        let torn = try JSONLinesLog(path: folder.path("torn.jsonl"))
         try torn.append(["step": 2])
         #expect(try folder.text("torn.jsonl") == "{\"step\":1}\n{\"step\":2}\n")
         try folder.write("{\"step\":1}", to: "whole.jsonl")
-        let whole = try JSONLinesLog(path: folder.file("whole.jsonl"))
+        let whole = try JSONLinesLog(path: folder.path("whole.jsonl"))
         try whole.append(["step": 2])
         #expect(try folder.text("whole.jsonl") == "{\"step\":1}\n{\"step\":2}\n")
     }
@@ -76,12 +77,12 @@ struct JSONLinesLogTests {
     func reading() throws {
         let folder = try TemporaryFolder()
         try folder.write("{\"step\":1,\"o\":{\"k\":1}}\n\n{\"st", to: "a.jsonl")
-        #expect(try JSONLinesLog.records(at: folder.file("a.jsonl")) == [["step": 1]])
+        #expect(try JSONLinesLog.records(at: folder.path("a.jsonl")) == [["step": 1]])
         try folder.write("{\"a\":[1,{\"k\":[]}],\"b\":[2,[\"x\"]],\"c\":1e999,\"step\":1}\n", to: "c.jsonl")
         #expect(
-            try JSONLinesLog.records(at: folder.file("c.jsonl")) == [["b": [2, ["x"]], "step": 1]])
+            try JSONLinesLog.records(at: folder.path("c.jsonl")) == [["b": [2, ["x"]], "step": 1]])
         try folder.write("{\"step\":1}\noops\n{\"step\":2}\n", to: "b.jsonl")
-        let path = folder.file("b.jsonl")
+        let path = folder.path("b.jsonl")
         #expect(throws: ReportingError.malformedRecord(path: path, line: 2)) {
             try JSONLinesLog.records(at: path)
         }
@@ -90,10 +91,10 @@ struct JSONLinesLogTests {
     @Test("Closed logs and missing folders are reported")
     func failures() throws {
         let folder = try TemporaryFolder()
-        let log = try JSONLinesLog(path: folder.file("log.jsonl"))
+        let log = try JSONLinesLog(path: folder.path("log.jsonl"))
         log.close()
         #expect(throws: ReportingError.closed(path: log.path)) { try log.append(["a": 1]) }
-        #expect(throws: ReportingError.self) { try JSONLinesLog(path: folder.file("no/such/log")) }
-        #expect(throws: ReportingError.self) { try JSONLinesLog.records(at: folder.file("none")) }
+        #expect(throws: ReportingError.self) { try JSONLinesLog(path: folder.path("no/such/log")) }
+        #expect(throws: ReportingError.self) { try JSONLinesLog.records(at: folder.path("none")) }
     }
 }

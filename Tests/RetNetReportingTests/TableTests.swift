@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 import Testing
 
 @testable import RetNetReporting
@@ -59,7 +60,7 @@ struct TableTests {
         let expected = "step,note\n1,plain\n2,\"a, \"\"b\"\"\nc\"\n\" padded\",\n\"\"\n"
         #expect(csv.text() == expected)
         let folder = try TemporaryFolder()
-        try csv.write(to: folder.file("t.csv"))
+        try csv.write(to: folder.path("t.csv"))
         #expect(try folder.text("t.csv") == expected)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetTestSupport
 import Testing
 
 @testable import RetNetReporting
@@ -18,7 +19,7 @@ struct TensorBoardLogTests {
     @Test("An independent decoder reads scalars and text back")
     func decode() throws {
         let folder = try TemporaryFolder()
-        let log = try TensorBoardLog(directory: folder.file("tb/run"))
+        let log = try TensorBoardLog(directory: folder.path("tb/run"))
         try log.scalar("loss", 1.5, step: 7, wallTime: 1000.25)
         try log.scalars([("lr", 3e-4), ("bad", .nan)], step: -1, wallTime: 1001)
         try log.text("config", "**bold**", step: 0, wallTime: 1002)
@@ -55,7 +56,7 @@ struct TensorBoardLogTests {
     @Test("A resumed run marks the end of older values")
     func resumed() throws {
         let folder = try TemporaryFolder()
-        let log = try TensorBoardLog(directory: folder.path, resumedStep: 100)
+        let log = try TensorBoardLog(directory: folder.url.path, resumedStep: 100)
         let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: log.path)))
         let events = try EventFileDecoder.records(of: bytes).map(EventFileDecoder.fields)
         #expect(events[1].map(\.number) == [1, 2, 7])
@@ -66,14 +67,14 @@ struct TensorBoardLogTests {
     @Test("Each log has its own file, and closed logs refuse records")
     func files() throws {
         let folder = try TemporaryFolder()
-        let first = try TensorBoardLog(directory: folder.path)
-        let second = try TensorBoardLog(directory: folder.path)
+        let first = try TensorBoardLog(directory: folder.url.path)
+        let second = try TensorBoardLog(directory: folder.url.path)
         #expect(first.path != second.path)
         first.close()
         #expect(throws: ReportingError.closed(path: first.path)) {
             try first.scalar("a", 1, step: 1)
         }
         try folder.write("", to: "file")
-        #expect(throws: ReportingError.self) { try TensorBoardLog(directory: folder.file("file")) }
+        #expect(throws: ReportingError.self) { try TensorBoardLog(directory: folder.path("file")) }
     }
 }

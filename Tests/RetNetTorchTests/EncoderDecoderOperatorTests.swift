@@ -1,3 +1,4 @@
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 
@@ -5,13 +6,6 @@ import Testing
 @Suite struct EncoderDecoderOperatorTests {
     static let types: [ElementType] = [.float64, .float32, .bfloat16]
     static let limits: [ElementType: Double] = [.float64: 1e-12, .float32: 3e-6, .bfloat16: 2e-2]
-
-    func error(_ a: Tensor, _ b: Tensor) throws -> Double {
-        let (x, y) = (try a.detached().to(.float64), try b.detached().to(.float64))
-        guard x.shape == y.shape, try x.allFinite() else { return .infinity }
-        let scale = try (y * y).sum().item().squareRoot()
-        return try ((x - y) * (x - y)).sum().item().squareRoot() / (scale + 1e-30)
-    }
 
     /// Compares fused(inputs in `type`) with plain(inputs in float64), and the gradients by all inputs.
     func compare(
@@ -24,12 +18,12 @@ import Testing
         let (expected, found) = (try plain(exact), try fused(narrow))
         let generator = try Generator(seed: 9)
         let seeds = try expected.map { try generator.normal($0.shape, .float64) }
-        for (a, b) in zip(found, expected) { #expect(try error(a, b) < limit) }
+        for (a, b) in zip(found, expected) { #expect(try relativeError(a, b) < limit) }
         let want = try Tensor.gradients(of: expected, seeds: seeds, withRespectTo: exact)
         let typed = try zip(seeds, found).map { try $0.to($1.elementType) }
         let have = try Tensor.gradients(of: found, seeds: typed, withRespectTo: narrow)
         for (a, b) in zip(have, want) {
-            #expect(try error(try #require(a), try #require(b)) < 3 * limit)
+            #expect(try relativeError(try #require(a), try #require(b)) < 3 * limit)
         }
     }
 
@@ -160,7 +154,7 @@ import Testing
         let expected = try attention(
             q: q.to(.float64).reshaped([sources * group, heads, 1, size]), k: spread(keys), v: spread(values),
             bias: bias, querySegments: rows.map { _ in [1] }, keySegments: rows, causal: false)
-        #expect(try error(found, expected.squeezed(1)) < limit)
+        #expect(try relativeError(found, expected.squeezed(1)) < limit)
     }
 
     @Test func `Queries without keys get zeros and no gradients`() throws {
@@ -257,7 +251,9 @@ import Testing
             let loss = try FusedOperators.tokenLosses(x.selected(1, 0), targets: targets)
             return [attention, step, normed, stream, loss.losses, loss.logNormalizers]
         }
-        for (a, b) in zip(try results(x.to(.float16)), try results(x)) { #expect(try error(a, b) < 3e-3) }
+        for (a, b) in zip(try results(x.to(.float16)), try results(x)) {
+            #expect(try relativeError(a, b) < 3e-3)
+        }
     }
 
     @Test func `Shapes that do not fit are refused`() throws {

@@ -1,15 +1,10 @@
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 
 /// The fused row operators against chains of plain operations, in values and gradients.
 @Suite struct FusedOperatorTests {
     static let tolerances: [ElementType: Double] = [.float64: 1e-12, .float32: 2e-6, .bfloat16: 1.2e-2]
-
-    func error(_ a: Tensor, _ b: Tensor) throws -> Double {
-        let (x, y) = (try a.detached().to(.float64), try b.detached().to(.float64))
-        guard x.shape == y.shape, try x.allFinite() else { return .infinity }
-        return try ((x - y) * (x - y)).sum().item().squareRoot() / (y * y).sum().item().squareRoot()
-    }
 
     /// Compares fused(inputs in `type`) with plain(inputs in float64), and all gradients.
     func compare(
@@ -23,14 +18,14 @@ import Testing
         let narrow = try exact.map { try $0.detached().to(type).requiringGradient() }
         let (expected, found) = (try plain(exact), try fused(narrow))
         let limit = try #require(Self.tolerances[type])
-        #expect(try error(found, expected) < limit)
+        #expect(try relativeError(found, expected) < limit)
         #expect(found.elementType == type)
         let seed = try generator.normal(expected.shape, .float64)
         let a = try Tensor.gradients(of: [expected], seeds: [seed], withRespectTo: exact)
         let b = try Tensor.gradients(of: [found], seeds: [seed.to(type)], withRespectTo: narrow)
         for (x, y) in zip(a, b) {
             let (exactGradient, foundGradient) = (try #require(x), try #require(y))
-            #expect(try error(foundGradient, exactGradient) < 2 * limit)
+            #expect(try relativeError(foundGradient, exactGradient) < 2 * limit)
         }
     }
 

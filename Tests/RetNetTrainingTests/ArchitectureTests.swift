@@ -6,6 +6,7 @@ import RetNetLayers
 import RetNetMixers
 import RetNetModels
 import RetNetStorage
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import RetNetTraining

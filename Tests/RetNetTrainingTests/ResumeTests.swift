@@ -3,6 +3,7 @@ import RetNetCheckpoints
 import RetNetModels
 import RetNetReporting
 import RetNetStorage
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import RetNetTraining

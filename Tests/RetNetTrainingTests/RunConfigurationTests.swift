@@ -2,6 +2,7 @@ import Foundation
 import RetNetMixers
 import RetNetModels
 import RetNetSettings
+import RetNetTestSupport
 import RetNetTraining
 import Testing
 

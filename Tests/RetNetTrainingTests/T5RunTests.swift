@@ -4,6 +4,7 @@ import RetNetModels
 import RetNetSettings
 import RetNetStorage
 import RetNetStories
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import RetNetTraining

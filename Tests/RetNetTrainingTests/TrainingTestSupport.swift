@@ -58,15 +58,6 @@ enum Tiny {
     }
 }
 
-/// Runs a body with a fresh folder, which is removed afterwards.
-func withFolder<R>(_ body: (URL) throws -> R) throws -> R {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-        "training-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder)
-}
-
 /// Remembers what happened, and can raise a flag after a step.
 final class Recorder: TrainingObserver {
     var losses: [Int: Double] = [:]

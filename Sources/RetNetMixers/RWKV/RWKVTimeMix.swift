@@ -158,7 +158,12 @@ struct RWKVInitialVectors {
         }
     }
     /// u: ln 0.3, and ½ more or less for every third channel.
-    var bonus: [Double] { (0..<channelCount).map { log(0.3) + 0.5 * Double(($0 + 1) % 3 - 1) } }
+    var bonus: [Double] {
+        (0..<channelCount).map { channel -> Double in
+            let step = (channel + 1) % 3 - 1
+            return log(0.3) + 0.5 * Double(step)
+        }
+    }
     /// (i/d)^s.
     var mixKey: [Double] { mix(shallow) }
     /// (i/d)^s + 0.3 r.
