@@ -90,7 +90,7 @@ public enum StateFile {
 public enum ModelFingerprint {
     private static let sampledValueCount = 16
 
-    /// Returns the CRC-32 of the configuration and that of the first values of every parameter, in hexadecimal.
+    /// Returns the CRC-32 of the configuration and that of the leading values of every parameter, in hexadecimal.
     ///
     /// Values count rounded to bfloat16, so that a model has the same fingerprint whether it was loaded in
     /// that type, in float32 or in float64.
@@ -100,7 +100,7 @@ public enum ModelFingerprint {
         try withoutGradients {
             for entry in model.parameters.entries {
                 let count = Swift.min(sampledValueCount, entry.tensor.elementCount)
-                // A view of the first values: parameters are contiguous.
+                // A view of the leading values: parameters are contiguous.
                 let sample = try entry.tensor.detached().reshaped([-1]).sliced(0, 0..<count)
                 weights = try sample.to(.float32).to(.bfloat16).withHostBytes {
                     Checksum.crc32($0, continuing: weights)

@@ -33,7 +33,7 @@ public final class ParameterStore {
     /// The device on which parameters are kept.
     public let device: Device
     private let source: Source
-    /// What every parameter shows with ``Source/shapes``.
+    /// The zero that every parameter is a view of with ``Source/shapes``.
     private var zero: Tensor?
 
     /// An empty store.
