@@ -1,5 +1,6 @@
 import Foundation
 import RetNetStorage
+import RetNetText
 
 /// All problems of a model folder's weights.
 public struct CheckpointError: Error, Equatable, CustomStringConvertible, LocalizedError {
@@ -54,6 +55,18 @@ public enum CheckpointProblem: Sendable, Equatable {
     case tooFewTensors(layerCount: Int, tensorCount: Int)
     /// The tokenizer has tokens outside the model's vocabulary.
     case vocabularyTooSmall(modelSize: Int, tokenizerSize: Int)
+}
+
+extension CheckpointProblem {
+    /// Returns the problem of a tokenizer with more tokens than its model; none if it fits or was not read.
+    static func vocabulary(of tokenizer: Result<any Tokenizer, any Error>, modelSize: Int)
+        -> [CheckpointProblem]
+    {
+        guard case .success(let tokenizer) = tokenizer, tokenizer.vocabularySize > modelSize else {
+            return []
+        }
+        return [.vocabularyTooSmall(modelSize: modelSize, tokenizerSize: tokenizer.vocabularySize)]
+    }
 }
 
 extension CheckpointProblem: CustomStringConvertible {

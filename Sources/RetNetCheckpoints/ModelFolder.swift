@@ -129,12 +129,9 @@ extension ModelFolder {
             try LanguageModel(configuration, parameters: store, computeType: computeType ?? type)
         }
         try reader.checkLeftOver(copies: configuration.tiedOutput ? [(outputName, embeddingName)] : [])
-        var problems = reader.problems
-        if case .success(let tokenizer) = tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
-            problems.append(
-                .vocabularyTooSmall(
-                    modelSize: configuration.vocabularySize, tokenizerSize: tokenizer.vocabularySize))
-        }
+        let problems =
+            reader.problems
+            + CheckpointProblem.vocabulary(of: tokenizer, modelSize: configuration.vocabularySize)
         guard problems.isEmpty else { throw CheckpointError(path: path, problems: problems) }
         return LoadedModel(
             model: model, generationDefaults: generationDefaults, tokenizerResult: tokenizer)

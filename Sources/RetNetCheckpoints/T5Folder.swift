@@ -121,12 +121,9 @@ extension T5Folder {
         if configuration.tiedOutput { copies.append(T5Configuration.outputName) }
         try reader.checkLeftOver(
             copies: copies.map { ($0, of: embedding) }, ignored: tolerated.unused)
-        var problems = reader.problems
-        if case .success(let tokenizer) = tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
-            problems.append(
-                .vocabularyTooSmall(
-                    modelSize: configuration.vocabularySize, tokenizerSize: tokenizer.vocabularySize))
-        }
+        let problems =
+            reader.problems
+            + CheckpointProblem.vocabulary(of: tokenizer, modelSize: configuration.vocabularySize)
         guard problems.isEmpty else { throw CheckpointError(path: path, problems: problems) }
         let known = Set(store.entries.map(\.name))
         return LoadedT5(
