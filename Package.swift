@@ -154,6 +154,7 @@ let package = Package(
         .testTarget(
             name: "RetNetCheckpointsTests",
             dependencies: [
+                "RetNetTestSupport",
                 "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStorage", "RetNetSettings",
             ]),

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetCheckpoints
 import RetNetModels
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import Testing

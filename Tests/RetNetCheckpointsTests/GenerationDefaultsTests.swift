@@ -1,6 +1,7 @@
 import Foundation
 import RetNetCheckpoints
 import RetNetSettings
+import RetNetTestSupport
 import Testing
 
 @Suite struct GenerationDefaultsTests {

@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetModels
 import RetNetStorage
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import Testing

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetCheckpoints
 import RetNetStorage
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

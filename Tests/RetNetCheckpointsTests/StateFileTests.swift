@@ -3,6 +3,7 @@ import RetNetCheckpoints
 import RetNetMixers
 import RetNetModels
 import RetNetStorage
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 

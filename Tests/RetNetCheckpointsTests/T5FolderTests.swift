@@ -4,6 +4,7 @@ import RetNetLayers
 import RetNetModels
 import RetNetSettings
 import RetNetStorage
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import Testing

@@ -51,10 +51,3 @@ func someTokens(_ count: Int, seed: UInt64 = 3, below bound: Int = 256) -> [Int3
     var generator = SeededGenerator(seed: seed)
     return (0..<count).map { _ in Int32(generator.integer(below: bound)) }
 }
-
-func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
-    let url = FileManager.default.temporaryDirectory.appendingPathComponent("retnet-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: url) }
-    return try body(url.path)
-}

@@ -45,3 +45,8 @@ public func withFolder<R>(created: Bool = true, _ body: (URL) throws -> R) throw
     defer { try? FileManager.default.removeItem(at: folder) }
     return try body(folder)
 }
+
+/// Runs a body with the path of an empty folder, and removes it afterwards.
+public func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
+    try withFolder { try body($0.path) }
+}
