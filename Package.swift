@@ -27,6 +27,9 @@ let torchLinkerFlags: [LinkerSetting] = [
 ]
 
 let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
+// Commands, settings, reports and experiments wait for files and models, not for their own code: optimizing it would
+// cost a fifth of the build's time and give nothing.
+let unoptimized: [SwiftSetting] = strict + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
@@ -55,19 +58,21 @@ let package = Package(
         .target(
             name: "RetNetStorage", dependencies: ["RetNetSystem", "CRetNetZlib", system],
             swiftSettings: strict),
-        .target(name: "RetNetSettings", dependencies: ["RetNetStorage", "Yams"], swiftSettings: strict),
+        .target(name: "RetNetSettings", dependencies: ["RetNetStorage", "Yams"], swiftSettings: unoptimized),
         .target(name: "RetNetText", dependencies: ["RetNetStorage", "CRetNetZlib"], swiftSettings: strict),
         .target(name: "RetNetStories", dependencies: ["RetNetText"], swiftSettings: strict),
         .target(
             name: "RetNetReporting", dependencies: ["RetNetStorage", "RetNetSystem", system],
-            swiftSettings: strict),
+            swiftSettings: unoptimized),
         .target(
             name: "RetNetPlots", dependencies: ["RetNetReporting", "RetNetStorage"], swiftSettings: strict),
 
         // Tensors, layers, models.
         .target(name: "RetNetKernels", cxxSettings: kernelCompilerFlags),
         .target(
-            name: "CRetNetTorch", dependencies: ["RetNetKernels"], cxxSettings: torchCompilerFlags,
+            name: "CRetNetTorch", dependencies: ["RetNetKernels"],
+            // One translation unit per folder, since LibTorch's headers cost more time than the code.
+            sources: ["library.cpp", "tensors.cpp", "ops.cpp", "cpu.cpp"], cxxSettings: torchCompilerFlags,
             linkerSettings: torchLinkerFlags),
         .target(name: "RetNetTorch", dependencies: ["CRetNetTorch"], swiftSettings: strict),
         .target(name: "RetNetLayers", dependencies: ["RetNetTorch"], swiftSettings: strict),
@@ -115,7 +120,7 @@ let package = Package(
                 "RetNetTorch",
                 "RetNetText", "RetNetStories", "RetNetReporting", "RetNetPlots", "RetNetStorage",
                 "RetNetSettings",
-            ], swiftSettings: strict),
+            ], swiftSettings: unoptimized),
         .executableTarget(
             name: "retnet",
             dependencies: [
@@ -125,7 +130,7 @@ let package = Package(
                 "RetNetText", "RetNetStories",
                 "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings", "RetNetSystem", system,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], swiftSettings: strict),
+            ], swiftSettings: unoptimized),
 
         .target(
             name: "RetNetTestSupport", dependencies: ["RetNetTorch"], path: "Tests/RetNetTestSupport",

@@ -9,7 +9,7 @@
 namespace ctorch::cpu {
 namespace {
 
-constexpr int64_t kBlock = 8192;
+constexpr int64_t kMixBlock = 8192;
 
 std::vector<double> numbers(const at::Tensor &t) {
   auto wide = t.detach().to(at::kCPU, at::kDouble).contiguous();
@@ -104,7 +104,7 @@ variable_list combine(const variable_list &inputs, const at::Tensor &p, const at
       std::vector<A> weights(w.values.begin(), w.values.end());
       auto x = pointers<T>(in);
       auto y = mutable_pointers<T>(out);
-      parallel_for(in[0].numel(), kBlock, [&](int64_t begin, int64_t end) {
+      parallel_for(in[0].numel(), kMixBlock, [&](int64_t begin, int64_t end) {
         stream_kernels<T>().combine(moved(x, begin).data(), weights.data(), moved(y, begin).data(), w.rows, w.columns,
                                     end - begin);
       });
@@ -123,7 +123,7 @@ variable_list combine(const variable_list &inputs, const at::Tensor &p, const at
     for (const auto &x : saved)
       result.push_back(make::empty_like(x));
     // Sums are kept per part and added in order: the result does not depend on the threads.
-    int64_t count = saved[0].numel(), parts = std::clamp<int64_t>(count / kBlock, 1, 64);
+    int64_t count = saved[0].numel(), parts = std::clamp<int64_t>(count / kMixBlock, 1, 64);
     std::vector<double> sums(parts * rows * columns);
     with_element(saved[0].scalar_type(), [&]<class T>() {
       using A = typename Accumulator<T>::type;

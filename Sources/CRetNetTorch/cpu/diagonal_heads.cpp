@@ -19,17 +19,17 @@
 namespace ctorch::cpu {
 namespace {
 
-struct Sizes {
+struct HeadSizes {
   int64_t batch, time, heads, size, planes, chunk, block;
 };
 
-Sizes sizes_of(const at::Tensor &q, const at::Tensor &taps, const at::Tensor &read, int64_t chunk) {
+HeadSizes sizes_of(const at::Tensor &q, const at::Tensor &taps, const at::Tensor &read, int64_t chunk) {
   int64_t heads = taps.size(0);
   return {q.size(0), q.size(1), heads, q.size(2) / heads, read.size(2), chunk, read.size(1)};
 }
 
 template <class T>
-HeadSequence<T> sequence(const Sizes &s, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
+HeadSequence<T> sequence(const HeadSizes &s, const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
                          const at::Tensor &taps, const at::Tensor &read, const at::Tensor &write,
                          const at::Tensor &power, const at::Tensor &state, int64_t b, int64_t h) {
   using A = typename Accumulator<T>::type;

@@ -105,7 +105,7 @@ void unpack(const at::Tensor &y, const std::vector<Segment> &segments, int64_t f
   }
 }
 
-constexpr ConvolutionSteps kChain{pack, unpack, nullptr, nullptr};
+constexpr ConvolutionSteps kConvolutionChain{pack, unpack, nullptr, nullptr};
 
 // ---- Spectra ----
 
@@ -228,7 +228,7 @@ at::Tensor unit_stride(const at::Tensor &x) { return x.stride(2) == 1 ? x : x.co
 at::Tensor long_convolution(const at::Tensor &given_x, const at::Tensor &taps, const at::Tensor &skip,
                             const std::vector<int64_t> &starts, int64_t time, ct_convolution_method method) {
   auto kernels = kernels_for(CT_OP_LONG_CONVOLUTION, given_x);
-  auto steps = kernels ? kernels->convolution : &kChain;
+  auto steps = kernels ? kernels->convolution : &kConvolutionChain;
   bool has_skip = skip.defined();
   auto forward = [&]() -> Pass {
     auto x = unit_stride(given_x);

@@ -77,7 +77,7 @@ void carry(at::Tensor &total, const at::Tensor &addend, const std::vector<double
   view.add_(addend.reshape(view.sizes()).to(total.scalar_type()));
 }
 
-constexpr RetentionSteps kChain{scale_rows, apply_decay, carry};
+constexpr RetentionSteps kRetentionChain{scale_rows, apply_decay, carry};
 
 // ---- The operator ----
 
@@ -205,7 +205,7 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
     std::vector<double> logs(log_gammas, log_gammas + heads);
     chunk = std::min(chunk, q.size(2));
     auto kernels = kernels_for(CT_OP_RETENTION, q);
-    auto steps = kernels ? kernels->retention : &kChain;
+    auto steps = kernels ? kernels->retention : &kRetentionChain;
     auto results = record(
         {q, k, v, s}, [&] { return retention_forward(q, k, v, s, logs, chunk, steps); },
         [=](const variable_list &saved, variable_list &gradients) {
