@@ -138,7 +138,8 @@ let package = Package(
         .testTarget(name: "RetNetStorageTests", dependencies: ["RetNetStorage", system]),
         .testTarget(name: "RetNetSettingsTests", dependencies: ["RetNetSettings"]),
         .testTarget(
-            name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStories", "RetNetStorage"]),
+            name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStories", "RetNetStorage"],
+            exclude: ["Fixtures"]),
         .testTarget(
             name: "RetNetStoriesTests", dependencies: ["RetNetStories", "RetNetText", "RetNetStorage"]),
         .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetTestSupport", "RetNetReporting"]),

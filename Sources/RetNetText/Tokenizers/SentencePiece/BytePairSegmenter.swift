@@ -1,4 +1,6 @@
 /// A byte-pair segmenter: merges neighbors, best score first, leftmost first among equal scores.
+///
+/// Source: SentencePiece 0.2.3, `bpe_model.cc`.
 struct BytePairSegmenter: PieceSegmenter {
     let table: PieceTable
 
@@ -13,13 +15,22 @@ struct BytePairSegmenter: PieceSegmenter {
 
     /// Two neighbors whose concatenation is a piece.
     private struct Pair {
-        let score: Float
+        /// The score as a whole number in the same order, in which -0 is below 0.
+        let rank: Int32
         let left: Int
         let right: Int
         let byteCount: Int
 
+        init(score: Float, left: Int, right: Int, byteCount: Int) {
+            let bits = Int32(bitPattern: score.bitPattern)
+            rank = bits < 0 ? bits ^ Int32.max : bits
+            self.left = left
+            self.right = right
+            self.byteCount = byteCount
+        }
+
         @inline(__always) func precedes(_ other: Pair) -> Bool {
-            score > other.score || (score == other.score && left < other.left)
+            rank > other.rank || (rank == other.rank && left < other.left)
         }
     }
 
@@ -29,8 +40,8 @@ struct BytePairSegmenter: PieceSegmenter {
         var heap: [Pair] = []
         /// For each unused piece, the length of its left part.
         var leftLengths: [Int32: Int] = [:]
-        /// Parts of an unused piece not yet passed on.
-        var stack: [Range<Int>] = []
+        /// Parts of an unused piece not yet passed on, and the divisions that led to each.
+        var stack: [(range: Range<Int>, depth: Int)] = []
     }
 
     func segment(_ text: UnsafeBufferPointer<UInt8>, into collector: inout PieceCollector) {
@@ -116,19 +127,23 @@ struct BytePairSegmenter: PieceSegmenter {
         }
     }
 
-    /// Passes on a symbol or, of an unused piece, its parts.
+    /// Passes on a symbol or, of an unused piece, the parts that were merged into it.
+    ///
+    /// After a hundred divisions an unused piece is passed on whole, as in the reference; one that no merge made is unknown.
     private func emit(
         _ range: Range<Int>, _ text: UnsafeBufferPointer<UInt8>, _ trie: PieceTrie.Walker,
         _ workspace: inout Workspace, _ collector: inout PieceCollector
     ) {
-        workspace.stack.append(range)
-        while let range = workspace.stack.popLast() {
+        workspace.stack.append((range, 0))
+        while let (range, depth) = workspace.stack.popLast() {
             let piece = trie.value(of: text, range)
-            if piece >= 0, table.kinds[Int(piece)] == .unused, let length = workspace.leftLengths[piece] {
-                workspace.stack.append(range.lowerBound + length..<range.upperBound)
-                workspace.stack.append(range.lowerBound..<range.lowerBound + length)
-            } else {
+            if piece < 0 || table.kinds[Int(piece)] != .unused || depth > 100 {
                 collector.append(piece < 0 ? table.unknown : piece, text, range)
+            } else if let length = workspace.leftLengths[piece] {
+                workspace.stack.append((range.lowerBound + length..<range.upperBound, depth + 1))
+                workspace.stack.append((range.lowerBound..<range.lowerBound + length, depth + 1))
+            } else {
+                collector.append(table.unknown, text, range)
             }
         }
     }

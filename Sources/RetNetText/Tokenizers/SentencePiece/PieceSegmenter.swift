@@ -15,8 +15,7 @@ struct CharacterSegmenter: PieceSegmenter {
                 var length = table.symbols?.withWalker { $0.longestMatch(text, at: index) } ?? 0
                 if length == 0 { length = min(UTF8Character.leadLength(text[index]), text.count - index) }
                 let range = index..<index + length
-                let piece = trie.value(of: text, range)
-                collector.append(piece < 0 ? table.unknown : piece, text, range)
+                collector.append(table.piece(of: text, range, trie), text, range)
                 index += length
             }
         }
@@ -33,8 +32,7 @@ struct WordSegmenter: PieceSegmenter {
             while start < text.count {
                 var end = start + 1
                 while end < text.count, !Self.isSpace(text, at: end) { end += 1 }
-                let piece = trie.value(of: text, start..<end)
-                collector.append(piece < 0 ? table.unknown : piece, text, start..<end)
+                collector.append(table.piece(of: text, start..<end, trie), text, start..<end)
                 start = end
             }
         }

@@ -6,6 +6,7 @@ struct PieceTable: Sendable {
     let symbols: PieceTrie?
     let scores: [Float]
     let kinds: [SentencePieceModel.Kind]
+    /// The piece of text that the vocabulary cannot express; -1 in models that spell it in bytes and have none.
     let unknown: Int32
     /// The pieces of the 256 bytes, in models that spell unknown characters in bytes.
     let byteTokens: [Int32]?
@@ -50,7 +51,7 @@ struct PieceTable: Sendable {
                 byteTokens[Int(byte)] = id
             }
         }
-        guard let unknown else {
+        guard unknown != nil || model.fallsBackToBytes else {
             throw WireReader.Fault(byteOffset: 0, reason: "it has no unknown piece")
         }
         if model.fallsBackToBytes, let missing = byteTokens.firstIndex(of: -1) {
@@ -58,7 +59,7 @@ struct PieceTable: Sendable {
         }
         self.trie = trie
         self.symbols = symbols.isEmpty ? nil : symbols
-        self.unknown = unknown
+        self.unknown = unknown ?? -1
         self.byteTokens = model.fallsBackToBytes ? byteTokens : nil
         scores = model.pieces.map(\.score)
         kinds = model.pieces.map(\.kind)
@@ -91,6 +92,12 @@ struct PieceTable: Sendable {
             }
         }
         return false
+    }
+
+    /// Returns the piece of a whole string; the unknown one where there is none or it is unused.
+    func piece(of text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ trie: PieceTrie.Walker) -> Int32 {
+        let piece = trie.value(of: text, range)
+        return piece < 0 || kinds[Int(piece)] == .unused ? unknown : piece
     }
 
     // MARK: Texts

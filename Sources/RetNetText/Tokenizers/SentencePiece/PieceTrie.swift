@@ -93,13 +93,18 @@ struct PieceTrie: Sendable {
         }
 
         /// Returns the length of the longest string at an index of a text; 0 without any.
+        ///
+        /// As in the reference, only the 64 shortest strings there count.
         func longestMatch(_ text: UnsafeBufferPointer<UInt8>, at start: Int) -> Int {
-            var (node, index, length) = (0, start, 0)
-            while index < text.count {
+            var (node, index, length, count) = (0, start, 0, 0)
+            while index < text.count, count < 64 {
                 node = child(of: node, text[index])
                 if node == 0 { break }
                 index += 1
-                if values[node] >= 0 { length = index - start }
+                if values[node] >= 0 {
+                    length = index - start
+                    count += 1
+                }
             }
             return length
         }

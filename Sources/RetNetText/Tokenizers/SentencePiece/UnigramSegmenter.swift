@@ -1,24 +1,23 @@
 /// A unigram segmenter: maximizes the sum of the scores of the pieces (Kudo, arXiv 1804.10959).
 ///
-/// One pass from left to right keeps the best path to every position. Scores are added and compared as in SentencePiece
-/// 0.1.97 and later, in float32 and with preference for the earlier start, so that the results are equal. In texts of
-/// tens of thousands of bytes, sums would lose the digits that distinguish paths; there they restart from 0.
+/// One pass from left to right keeps the best path to every position, exactly as SentencePiece 0.2.3 does
+/// (`unigram_model.cc`, `EncodeOptimized`): scores are added and compared in float32, of equal sums the one found first
+/// stays, which has the earlier start, and sums beyond 100,000 restart from 0. Releases up to 0.2.1 added them in
+/// float64 and gave user-defined symbols more than their score, so that some texts have other pieces there.
 struct UnigramSegmenter: PieceSegmenter {
     private let table: PieceTable
-    /// The sum below which float32 has fewer than eight binary digits after the point.
-    private static let lowestSum: Float = -50_000
-    private let leastScore: Float
-    private let largestScore: Float
+    /// The score of an unknown character: ten below that of the least probable piece.
+    private let unknownScore: Float
+    /// The size of a sum from which on the sums restart from 0.
+    private static let largestSum: Float = 100_000
 
     init(_ table: PieceTable) {
         self.table = table
-        var (least, largest) = (Float.greatestFiniteMagnitude, Float.leastNormalMagnitude)
+        var least = Float.greatestFiniteMagnitude
         for (score, kind) in zip(table.scores, table.kinds) where kind == .normal {
             least = min(least, score)
-            largest = max(largest, score)
         }
-        leastScore = least
-        largestScore = largest
+        unknownScore = least - 10
     }
 
     /// The last piece of the best path to a position.
@@ -70,17 +69,18 @@ struct UnigramSegmenter: PieceSegmenter {
         _ trie: PieceTrie.Walker, _ scores: UnsafeBufferPointer<Float>,
         _ kinds: UnsafeBufferPointer<SentencePieceModel.Kind>
     ) {
-        let unknownScore = leastScore - 10
         var start = 0
         var reach = 0
         while start < text.count {
-            if steps[start].score < Self.lowestSum {
+            let sum = steps[start].score
+            if sum < -Self.largestSum || sum > Self.largestSum {
                 // Only differences between paths matter.
-                let sum = steps[start].score
-                for end in start...max(start, reach) { steps[end].score -= sum }
+                for end in start...max(start, reach) where end == start || steps[end].start >= 0 {
+                    steps[end].score -= sum
+                }
             }
-            let characterLength = min(UTF8Character.leadLength(text[start]), text.count - start)
             let before = steps[start].score
+            let characterLength = min(UTF8Character.leadLength(text[start]), text.count - start)
             var hasCharacter = false
             var end = start
             var node = 0
@@ -92,29 +92,30 @@ struct UnigramSegmenter: PieceSegmenter {
                 guard piece >= 0 else { continue }
                 let kind = kinds[Int(piece)]
                 if kind == .unused { continue }
-                // In float64 as in the reference: a user-defined symbol outweighs its parts.
-                let score =
-                    kind == .userDefined
-                    ? Double(Float(end - start) * largestScore) - 0.1 : Double(scores[Int(piece)])
-                offer(score + Double(before), piece, from: start, to: end, steps)
+                let score = kind == .userDefined ? Self.symbolScore(end - start) : scores[Int(piece)]
+                offer(score + before, piece, from: start, to: end, steps)
                 reach = max(reach, end)
                 if end - start == characterLength { hasCharacter = true }
             }
             if !hasCharacter {
                 offer(
-                    Double(unknownScore + before), table.unknown, from: start, to: start + characterLength,
-                    steps)
+                    unknownScore + before, table.unknown, from: start, to: start + characterLength, steps)
+                reach = max(reach, start + characterLength)
             }
             start += characterLength
         }
     }
 
+    /// Returns the score of a user-defined symbol, above that of all its divisions; its own score does not count.
+    @inline(__always) private static func symbolScore(_ byteCount: Int) -> Float {
+        Float(0.1 * Double(byteCount - 1))
+    }
+
     @inline(__always) private func offer(
-        _ score: Double, _ piece: Int32, from start: Int, to end: Int,
+        _ score: Float, _ piece: Int32, from start: Int, to end: Int,
         _ steps: UnsafeMutableBufferPointer<Step>
     ) {
-        guard steps[end].start < 0 || score > Double(steps[end].score) else { return }
-        steps[end] = Step(
-            score: Float(score), start: Int32(truncatingIfNeeded: start), piece: piece)
+        guard steps[end].start < 0 || score > steps[end].score else { return }
+        steps[end] = Step(score: score, start: Int32(truncatingIfNeeded: start), piece: piece)
     }
 }
