@@ -49,8 +49,8 @@ public struct GenerationResult: Sendable, Equatable {
 extension GenerationSession {
     /// Reads a prompt into every row and generates text after it.
     ///
-    /// A new session gets one row per prompt; later prompts continue what each row has read. An empty prompt
-    /// continues without more text. `onText` gets the text of each row as soon as it is certain, in whole
+    /// A new session gets one row per prompt; later prompts continue what each row has read, and have the tokens that they
+    /// have there, unless one spans the joint (see `TextPlace`). An empty prompt continues without more text. `onText` gets the text of each row as soon as it is certain, in whole
     /// characters. When `isCancelled` returns true, all rows end and the session keeps what was generated; while
     /// prompts are read, the session stays as it was before. A row that ended leaves the batch, and the state after
     /// its end is kept. The state has read a stop string that ended a text, because states cannot be rewound.
@@ -62,9 +62,13 @@ extension GenerationSession {
         onText: (_ row: Int, _ text: String) throws -> Void = { _, _ in },
         isCancelled: () -> Bool = { false }
     ) throws -> [GenerationResult] {
-        try generate(
-            tokens: prompts.map { tokenizer.encode($0) }, parameters, onText: onText, isCancelled: isCancelled
-        )
+        // One row continues in as many as there are prompts; otherwise the counts agree or are refused below.
+        var places = prompts.indices.map { index in
+            let row = current.rows.count == 1 ? 0 : index
+            return current.rows.indices.contains(row) ? current.rows[row].place ?? .inside : .beginning
+        }
+        let tokens = prompts.indices.map { tokenizer.encode(prompts[$0], at: &places[$0]) }
+        return try generate(tokens, places: places, parameters, onText, isCancelled)
     }
 
     /// Reads a prompt of tokens into every row and generates text after it, as for prompts of text.
@@ -73,13 +77,20 @@ extension GenerationSession {
         onText: (_ row: Int, _ text: String) throws -> Void = { _, _ in },
         isCancelled: () -> Bool = { false }
     ) throws -> [GenerationResult] {
+        try generate(prompts, places: nil, parameters, onText, isCancelled)
+    }
+
+    private func generate(
+        _ prompts: [[Int32]], places: [TextPlace]?, _ parameters: SamplingParameters,
+        _ onText: (_ row: Int, _ text: String) throws -> Void, _ isCancelled: () -> Bool
+    ) throws -> [GenerationResult] {
         try parameters.validate()
         return try withoutGradients {
             let clock = ContinuousClock()
             let start = clock.now
             let readCounts: [Int]
             do {
-                readCounts = try read(prompts, isCancelled: isCancelled).readCounts
+                readCounts = try read(prompts, places: places, isCancelled: isCancelled).readCounts
             } catch is PromptReader.Cancelled {
                 return prompts.map { _ in GenerationResult(finishReason: .cancelled) }
             }
@@ -215,8 +226,12 @@ private struct GeneratingRow {
         if let logProbability = choice.logProbability { result.logProbabilities?.append(logProbability) }
         row.pendingTokens = [choice.token]
         row.remember(CollectionOfOne(choice.token))
-        if endTokens.contains(choice.token) { return finish(.endToken) }
-        let text = stream.append(tokenizer.bytes(of: choice.token))
+        var place = row.place ?? .inside
+        let bytes = tokenizer.bytes(of: choice.token, at: &place)
+        let isEnd = endTokens.contains(choice.token)
+        row.place = isEnd ? .beginning : place
+        if isEnd { return finish(.endToken) }
+        let text = stream.append(bytes)
         result.text += text
         if stream.stopString != nil { return text + finish(.stop) }
         return result.tokens.count >= maxTokens ? text + finish(.length) : text

@@ -29,8 +29,10 @@ extension GenerationSession {
     }
 
     /// Reads rows; returns the logits after them and the number of tokens that each row has read in this call.
+    ///
+    /// `places` are those in the text behind the rows, by default those that their tokens lead to.
     @discardableResult
-    func read(_ rows: [[Int32]], isCancelled: () -> Bool = { false }) throws
+    func read(_ rows: [[Int32]], places: [TextPlace]? = nil, isCancelled: () -> Bool = { false }) throws
         -> (logits: Tensor, readCounts: [Int])
     {
         var (next, tokens) = try starting(rows)
@@ -56,6 +58,8 @@ extension GenerationSession {
             // Pending tokens were remembered when they were chosen.
             next.rows[row].remember(tokens[row].dropFirst(next.rows[row].pendingTokens.count))
             next.rows[row].pendingTokens = []
+            next.rows[row].place =
+                places?[row] ?? tokenizer.place(after: rows[row], from: next.rows[row].place ?? .inside)
             if !rows[row].isEmpty { next.rows[row].heldBytes = [] }
         }
         next.content = result

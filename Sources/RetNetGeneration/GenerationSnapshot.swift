@@ -67,11 +67,13 @@ public struct SessionRow: Sendable, Equatable, Codable {
     public var recentTokens: [Int32] = []
     /// Bytes of the text that were held back.
     public var heldBytes: [UInt8] = []
+    /// The place in the text behind all tokens, pending ones included; nil in states of earlier versions.
+    public var place: TextPlace? = .beginning
     /// Tokens that were chosen but not read yet; state files hold them separately.
     public var pendingTokens: [Int32] = []
 
     private enum CodingKeys: String, CodingKey {
-        case seed, generator, recentTokens, heldBytes
+        case seed, generator, recentTokens, heldBytes, place
     }
 
     /// Creates a row that has read nothing.
@@ -132,7 +134,9 @@ extension GenerationSession {
                 rows = try JSONDecoder().decode([SessionRow].self, from: Data(text.utf8))
             } catch {
                 throw GenerationError.invalidSavedState(
-                    reason: "'\(Self.rowsKey)' is not a list of rows with their recent tokens and held bytes")
+                    reason:
+                        "'\(Self.rowsKey)' is not a list of rows with their recent tokens, held bytes and places"
+                )
             }
             guard rows.count == rowCount else {
                 throw GenerationError.invalidSavedState(
@@ -144,7 +148,15 @@ extension GenerationSession {
             throw GenerationError.invalidSavedState(
                 reason: "its logits have the shape \(logits.shape) instead of \([rowCount, size])")
         }
-        for index in rows.indices { rows[index].pendingTokens = saved.pendingTokens[index] }
+        for index in rows.indices {
+            let isRead = saved.state.positions[index].count > 0
+            let known = saved.metadata[Self.rowsKey] == nil ? nil : rows[index].place
+            // Earlier versions and `logits` save no place; the last token tells all but spaces left out.
+            let last = saved.pendingTokens[index].last ?? rows[index].recentTokens.last
+            rows[index].place =
+                known ?? tokenizer.place(after: last.map { [$0] } ?? [], from: isRead ? .inside : .beginning)
+            rows[index].pendingTokens = saved.pendingTokens[index]
+        }
         let content = BatchState(
             state: saved.state,
             logits: try saved.logits

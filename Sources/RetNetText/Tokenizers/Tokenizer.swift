@@ -17,10 +17,18 @@ public protocol Tokenizer: Sendable {
     /// Returns the tokens of UTF-8 text; invalid sequences are encoded as U+FFFD.
     func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32]
 
+    /// Returns the tokens of a part of a text, and moves the place to its end.
+    func encode(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace) -> [Int32]
+
     /// Returns the bytes of a token: none for special tokens and numbers outside the vocabulary.
     ///
     /// A token may contain a part of a character; `UTF8StreamDecoder` decodes streams of tokens.
     func bytes(of token: Int32) -> [UInt8]
+
+    /// Returns the bytes that a token adds to a text, and moves the place behind it.
+    ///
+    /// The bytes of all tokens from the beginning on are those of the decoded text.
+    func bytes(of token: Int32, at place: inout TextPlace) -> [UInt8]
 
     /// Returns the text of tokens, without special tokens; invalid UTF-8 becomes U+FFFD.
     func decode(_ tokens: [Int32]) -> String
@@ -62,10 +70,13 @@ extension SentinelTokenizer {
     /// Returns the name of a sentinel in text, by its index in the order of use.
     public static func sentinelName(_ index: Int) -> String { "<extra_id_\(index)>" }
 
-    /// Returns the tokens of a text with sentinels written by name; the parts between them are encoded separately.
+    /// Returns the tokens of a text with sentinels written by name.
+    ///
+    /// The parts between sentinels are encoded as parts of one text: no space is put in front of the later ones.
     public func encodeWithSentinels(_ text: String) -> [Int32] {
         let mark = "<extra_id_"
         var tokens: [Int32] = []
+        var place = TextPlace.beginning
         var rest = text[...]
         var start = rest.startIndex
         while let range = rest[start...].firstRange(of: mark) {
@@ -77,13 +88,15 @@ extension SentinelTokenizer {
                 continue
             }
             if range.lowerBound > rest.startIndex {
-                tokens += encode(String(rest[..<range.lowerBound]))
+                tokens += encode(String(rest[..<range.lowerBound]), at: &place)
             }
             tokens.append(sentinels[index])
+            // A space before a sentinel belongs to it, as in T5's vocabularies.
+            place = .inside
             rest = rest[rest.index(after: digits.endIndex)...]
             start = rest.startIndex
         }
-        return rest.isEmpty ? tokens : tokens + encode(String(rest))
+        return rest.isEmpty ? tokens : tokens + encode(String(rest), at: &place)
     }
 
     /// Returns the text of tokens with sentinels written by name, without other special tokens.

@@ -17,8 +17,9 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         abstract: "Continue a text and stream it to standard output.",
         discussion: """
             Several prompts form a batch, and their texts are printed at the end. --state-out saves the state after \
-            the text in a file of fixed size, and --state-in resumes from there, with or without a new prompt: both \
-            texts together equal the text of an uninterrupted run.
+            the text in a file of fixed size, and --state-in resumes from there: without a new prompt, both texts \
+            together equal the text of an uninterrupted run. A new prompt continues the text so far, and has the tokens \
+            that it has in the whole, unless one of them would span the joint: give words and numbers whole.
 
             T5 models search for the output of every prompt: --beams, --length-penalty, --early-stopping and \
             --outputs are only for these models.

@@ -42,26 +42,36 @@ struct SentencePieceNormalizer: Sendable {
         case replaced
     }
 
-    /// Returns the normalized text.
+    /// Returns the normalized form of a whole text.
     func normalize(_ input: UnsafeBufferPointer<UInt8>) -> [UInt8] {
-        guard let symbols else { return normalize(input, nil) }
-        return symbols.withWalker { normalize(input, $0) }
+        var place = TextPlace.beginning
+        return normalize(input, at: &place)
     }
 
-    private func normalize(_ input: UnsafeBufferPointer<UInt8>, _ symbols: PieceTrie.Walker?) -> [UInt8] {
+    /// Returns the normalized form of a part of a text, and moves the place to its end.
+    func normalize(_ input: UnsafeBufferPointer<UInt8>, at place: inout TextPlace) -> [UInt8] {
+        guard let symbols else { return normalize(input, nil, &place) }
+        return symbols.withWalker { normalize(input, $0, &place) }
+    }
+
+    private func normalize(
+        _ input: UnsafeBufferPointer<UInt8>, _ symbols: PieceTrie.Walker?, _ place: inout TextPlace
+    ) -> [UInt8] {
         var index = 0
-        if removesExtraSpaces {
-            while index < input.count {
-                let (prefix, byteCount) = self.prefix(input, at: index, symbols)
-                guard isSpace(prefix, in: input) else { break }
-                index += byteCount
-            }
+        var followsSpace = removesExtraSpaces && place != .inside
+        // Of spaces that are kept, one is there already where the end of the part before added it.
+        var skipCount = followsSpace ? Int.max : place == .afterAddedSpace ? 1 : 0
+        while index < input.count, skipCount > 0 {
+            let (prefix, byteCount) = self.prefix(input, at: index, symbols)
+            guard isSpace(prefix, in: input) else { break }
+            index += byteCount
+            skipCount -= 1
         }
-        guard index < input.count else { return [] }
+        guard index < input.count || index > 0 && !removesExtraSpaces else { return [] }
         var output: [UInt8] = []
         output.reserveCapacity((input.count - index) + (input.count - index) / 2 + 8)
-        if addsDummyPrefix, !putsSpacesLast { output.append(contentsOf: space) }
-        var followsSpace = removesExtraSpaces
+        let addsSpace = addsDummyPrefix && !putsSpacesLast && place == .beginning
+        if addsSpace || place == .afterOmittedSpace { output.append(contentsOf: space) }
         while index < input.count {
             var end = index
             while end + 1 < input.count, isPlain[Int(input[end])], input[end + 1] < 0x80 { end += 1 }
@@ -79,13 +89,28 @@ struct SentencePieceNormalizer: Sendable {
             case .replaced: append(Self.replacement, to: &output, &followsSpace)
             }
         }
-        if removesExtraSpaces {
-            while output.count >= space.count, output.suffix(space.count).elementsEqual(space) {
-                output.removeLast(space.count)
-            }
-        }
-        if addsDummyPrefix, putsSpacesLast { output.append(contentsOf: space) }
+        finish(&output, &place)
         return output
+    }
+
+    /// Removes or adds spaces at the end of a part, and moves the place there.
+    private func finish(_ output: inout [UInt8], _ place: inout TextPlace) {
+        func endsInSpace() -> Bool {
+            output.count >= space.count && output.suffix(space.count).elementsEqual(space)
+        }
+        let isBeginning = place == .beginning
+        let count = output.count
+        while removesExtraSpaces, endsInSpace() { output.removeLast(space.count) }
+        if !output.isEmpty {
+            place = output.count < count ? .afterOmittedSpace : endsInSpace() ? .afterSpace : .inside
+        } else if place == .inside, count > 0 {
+            place = .afterOmittedSpace
+        }
+        guard addsDummyPrefix, putsSpacesLast, isBeginning || !output.isEmpty || !removesExtraSpaces else {
+            return
+        }
+        output.append(contentsOf: space)
+        place = .afterAddedSpace
     }
 
     private func append(
@@ -179,11 +204,13 @@ struct CharacterMap: Sendable {
     }
 
     /// Walks the trie along a text; returns the longest key with its value, and the number of edges.
+    ///
+    /// As in the reference, only the 32 shortest keys there count.
     private func walk(
         _ input: UnsafeBufferPointer<UInt8>, from start: Int
     ) -> (byteCount: Int, value: Int, depth: Int) {
         units.withUnsafeBufferPointer { units in
-            var (byteCount, value) = (0, 0)
+            var (byteCount, value, keyCount) = (0, 0, 0)
             var node = Self.offset(units[0])
             var index = start
             while index < input.count {
@@ -195,7 +222,8 @@ struct CharacterMap: Sendable {
                 index += 1
                 node ^= Self.offset(unit)
                 guard node < units.count else { break }
-                if unit >> 8 & 1 == 1 {
+                if unit >> 8 & 1 == 1, keyCount < 32 {
+                    keyCount += 1
                     byteCount = index - start
                     value = Int(units[node] & 0x7FFF_FFFF)
                 }

@@ -3,8 +3,8 @@ import RetNetStorage
 
 /// The tokenizer of a SentencePiece model file, such as T5's `spiece.model` or Llama's `tokenizer.model`.
 ///
-/// Encodes and decodes as the reference library does: unigram, byte-pair, word and character models, with their
-/// normalizer, user-defined symbols and byte fallback. Most models normalize, so decoding returns the normalized text.
+/// Encodes and decodes as release 0.2.3 of the reference library does: unigram, byte-pair, word and character models, with
+/// their normalizer, user-defined symbols and byte fallback. Most models normalize, so decoding returns the normalized text.
 /// As in the reference, begin and end tokens are not added.
 public final class SentencePieceTokenizer: SentinelTokenizer {
     /// The value of `kind` in a folder's `tokenizer_config.json`.
@@ -22,8 +22,8 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
     public let endToken: Int32?
     /// The token at unused positions, if the model has one.
     public let paddingToken: Int32?
-    /// The token for text that the vocabulary cannot express.
-    public let unknownToken: Int32
+    /// The token for text that the vocabulary cannot express; some models that spell such text in bytes have none.
+    public let unknownToken: Int32?
     /// The sentinels in the order of their use: those of the file or the added ones; often none.
     public let sentinels: [Int32]
     /// The name of this tokenizer in files of tokens, with a checksum of the model file.
@@ -80,7 +80,7 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
             case .words: WordSegmenter(table: table)
             case .characters: CharacterSegmenter(table: table)
             }
-        unknownToken = table.unknown
+        unknownToken = table.unknown < 0 ? nil : table.unknown
         beginToken = PieceTable.control(model.beginText, "<s>", model, bytes)
         endToken = PieceTable.control(model.endText, "</s>", model, bytes)
         paddingToken = PieceTable.control(model.paddingText, "<pad>", model, bytes)
@@ -99,7 +99,13 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
     ///
     /// Text that looks like a control symbol or an added sentinel is encoded as any other text.
     public func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32] {
-        let normalized = bytes.withMemoryRebound(to: UInt8.self) { normalizer.normalize($0) }
+        var place = TextPlace.beginning
+        return encode(utf8: bytes, at: &place)
+    }
+
+    /// Returns the pieces of a part of a text; only at its beginning, a space is put in front.
+    public func encode(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace) -> [Int32] {
+        let normalized = bytes.withMemoryRebound(to: UInt8.self) { normalizer.normalize($0, at: &place) }
         guard !normalized.isEmpty else { return [] }
         var collector = PieceCollector(table, capacity: normalized.count / 3 + 1)
         normalized.withUnsafeBufferPointer { segmenter.segment($0, into: &collector) }
@@ -113,6 +119,29 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
 // MARK: Decoding
 
 extension SentencePieceTokenizer {
+    /// Returns the bytes that a piece adds to a text, without the space that encoding puts in front.
+    ///
+    /// After text that ends in a space for which there is no token, a space of the piece is that one.
+    public func bytes(of token: Int32, at place: inout TextPlace) -> [UInt8] {
+        let bytes = table.surface(token)
+        // What stands for unknown text ends in a space that the text may not have.
+        let next: TextPlace =
+            token == unknownToken
+            ? .inside : place.after(bytes, isEnd: token == beginToken || token == endToken)
+        let isFirst = (place == .beginning || place == .leadingSpace) && dropsFirstSpace
+        guard isFirst || place == .afterOmittedSpace, beginsWithSpace(token) else {
+            place = next
+            return Array(bytes)
+        }
+        if bytes.count > 1 || !isFirst {
+            place = next
+        } else {
+            // With collapsed spaces, all spaces at the start are dropped.
+            place = model.normalization.removesExtraSpaces ? .leadingSpace : .inside
+        }
+        return Array(bytes.dropFirst())
+    }
+
     /// Returns the text of tokens, without the space that encoding adds in front.
     ///
     /// Control symbols, sentinels and tokens outside the vocabulary are left out. Each byte that is not valid UTF-8
@@ -133,7 +162,7 @@ extension SentencePieceTokenizer {
             if droppedSpace || !output.isEmpty { isAtStart = false }
             var text = table.surface(token)
             droppedSpace = false
-            if isAtStart, isPiece, dropsFirstSpace, beginsWithSpace(token) {
+            if isAtStart, dropsFirstSpace, beginsWithSpace(token) {
                 text = text.dropFirst()
                 // With collapsed spaces, all spaces at the start are dropped.
                 droppedSpace = !model.normalization.removesExtraSpaces
@@ -150,6 +179,7 @@ extension SentencePieceTokenizer {
     }
 
     private func beginsWithSpace(_ token: Int32) -> Bool {
+        guard model.pieces.indices.contains(Int(token)) else { return false }
         let piece = model.pieces[Int(token)]
         switch piece.kind {
         case .normal, .userDefined, .unused:
