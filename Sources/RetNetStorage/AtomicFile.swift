@@ -15,21 +15,35 @@ public enum AtomicFile {
 
     /// Writes the bytes that `body` passes to the sink to the file at `path`.
     ///
-    /// Throws `StorageError` or the error of `body`.
-    public static func write(to path: String, _ body: (FileSink) throws -> Void) throws {
+    /// Without `replacing`, a file that is there before or after `body` is kept and `StorageError.alreadyExists` is
+    /// thrown. Throws `StorageError` or the error of `body`.
+    public static func write(
+        to path: String, replacing: Bool = true, _ body: (FileSink) throws -> Void
+    ) throws {
         switch try FileAccess.kind(of: path) {
         case .folder:
             throw StorageError.isFolder(path: path)
         case .other:
             try writeDirectly(to: path, body)
+        case .file where !replacing, .link where !replacing:
+            throw StorageError.alreadyExists(path: path)
         case .file, .link, nil:
-            try write(to: path, opening: createTemporary, body)
+            try write(to: path, replacing: replacing, opening: createTemporary, body)
+        }
+    }
+
+    /// Returns true while a process writes the file or the atomic folder at `path`.
+    public static func isBeingWritten(_ path: String) throws -> Bool {
+        let target = try TargetPath(path)
+        guard try FileAccess.kind(of: target.folder) == .folder else { return false }
+        return try FileAccess.names(in: target.folder).contains {
+            target.isTemporary($0) && AtomicFolder.hasLivingWriter(target.sibling($0))
         }
     }
 
     /// Writes atomically with a temporary file opened by `opening`, which tests replace.
     static func write(
-        to path: String,
+        to path: String, replacing: Bool = true,
         opening: (_ temporaryPath: String) throws -> FileDescriptor,
         _ body: (FileSink) throws -> Void
     ) throws {
@@ -58,7 +72,11 @@ public enum AtomicFile {
                 ? StorageError.noSpace(path: path, byteOffset: byteCount, code: code.rawValue)
                 : StorageError.failed("finish writing", path, code)
         } catch {}
-        try FileAccess.move(temporary, to: target.path)
+        if replacing {
+            try FileAccess.move(temporary, to: target.path)
+        } else {
+            try FileAccess.moveToFreeName(temporary, target.path)
+        }
         isMoved = true
         try FileAccess.synchronize(path: target.folder)
     }

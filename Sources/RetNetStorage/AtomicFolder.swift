@@ -220,7 +220,7 @@ extension AtomicFolder {
     }
 
     /// Returns true if another descriptor holds the lock that writers take on their temporaries.
-    private static func hasLivingWriter(_ path: String) -> Bool {
+    static func hasLivingWriter(_ path: String) -> Bool {
         guard let descriptor = try? FileAccess.openWithoutWaiting(path) else { return false }
         defer { try? descriptor.close() }
         return !descriptor.tryLock()

@@ -90,6 +90,16 @@ enum FileAccess {
         }
     }
 
+    /// Renames a file unless something has the new name; throws `StorageError.alreadyExists` then.
+    static func moveToFreeName(_ source: String, _ target: String) throws {
+        do throws(Errno) {
+            try FileSystem.moveToFreeName(source, target)
+        } catch {
+            if error == .fileExists { throw StorageError.alreadyExists(path: target) }
+            throw StorageError.failed("rename '\(source)' to", target, error)
+        }
+    }
+
     /// Returns the names in a folder, sorted, without "." and "..".
     static func names(in folder: String) throws -> [String] {
         try check(folder)

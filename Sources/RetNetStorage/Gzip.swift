@@ -36,6 +36,16 @@ public enum Gzip {
         try inflater.finish()
     }
 
+    /// Decompresses the content of a gzip file in pieces; `path` appears in errors. Throws like that of files.
+    public static func decompress(
+        _ bytes: UnsafeRawBufferPointer, of path: String, maximumByteCount: Int? = nil,
+        _ consume: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let inflater = try Inflater(format: .gzip, maximumByteCount: maximumByteCount, path: path)
+        try inflater.feed(bytes, consume)
+        try inflater.finish()
+    }
+
     /// Decompresses gzip data in memory; throws like the decompression of files.
     public static func decompress(_ data: Data, maximumByteCount: Int? = nil) throws -> Data {
         try expand(data, format: .gzip, maximumByteCount: maximumByteCount)

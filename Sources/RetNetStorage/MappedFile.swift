@@ -1,3 +1,4 @@
+import Foundation
 import RetNetSystem
 import SystemPackage
 
@@ -9,6 +10,8 @@ public final class MappedFile: @unchecked Sendable {
     // Sendable: both stored values are constant and the pages are never written.
     /// Path as given.
     public let path: String
+    /// True for a copy of what came from a pipe or device, which cannot be read again.
+    public let isCopy: Bool
     private let bytes: UnsafeRawBufferPointer
 
     /// Maps the regular file at `path`, which may be empty; throws `StorageError`.
@@ -17,11 +20,30 @@ public final class MappedFile: @unchecked Sendable {
         defer { try? descriptor.close() }
         let byteCount = try FileAccess.regularFileByteCount(descriptor, path: path)
         self.path = path
-        guard byteCount > 0 else {
-            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
-            return
-        }
-        bytes = try FileAccess.typed("map", path) { () throws(Errno) in
+        isCopy = false
+        bytes = try Self.map(descriptor, byteCount: byteCount, path: path)
+    }
+
+    /// Maps the regular file at `path`, or the bytes of a pipe or device up to their end; throws `StorageError`.
+    ///
+    /// Waits for the writer of a pipe. What it writes is copied to a temporary file without a name, so that it may be
+    /// larger than the memory.
+    public init(reading path: String) throws {
+        let isFile = try FileAccess.kind(of: path) != .other
+        let source = try isFile ? nil : FileSource(pipe: path)
+        let descriptor = try source?.copy() ?? FileAccess.openForReading(path)
+        defer { try? descriptor.close() }
+        let byteCount = try FileAccess.regularFileByteCount(descriptor, path: path)
+        self.path = path
+        isCopy = source != nil
+        bytes = try Self.map(descriptor, byteCount: byteCount, path: path)
+    }
+
+    private static func map(_ descriptor: FileDescriptor, byteCount: Int, path: String) throws
+        -> UnsafeRawBufferPointer
+    {
+        guard byteCount > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return try FileAccess.typed("map", path) { () throws(Errno) in
             try descriptor.map(byteCount: byteCount)
         }
     }
@@ -37,7 +59,7 @@ public final class MappedFile: @unchecked Sendable {
     }
 }
 
-/// A reader of a regular file in pieces, through one buffer.
+/// A reader of a file in pieces, through one buffer.
 final class FileSource {
     private static let bufferByteCount = 1 << 18
     let path: String
@@ -57,9 +79,44 @@ final class FileSource {
         buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferByteCount, alignment: 16)
     }
 
+    /// Opens a pipe or device and waits for the writer of a pipe.
+    init(pipe path: String) throws {
+        try FileAccess.check(path)
+        self.path = path
+        do {
+            descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+        } catch let code as Errno {
+            throw StorageError.failed("open", path, code)
+        }
+        buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferByteCount, alignment: 16)
+    }
+
     deinit {
         buffer.deallocate()
         try? descriptor.close()
+    }
+
+    /// Returns a new file without a name that holds everything up to the end.
+    func copy() throws -> FileDescriptor {
+        let copyPath = try TargetPath(NSTemporaryDirectory() + "/retnet-input").newTemporaryPath()
+        let copy: FileDescriptor
+        do {
+            copy = try FileDescriptor.open(
+                copyPath, .readWrite, options: [.create, .exclusiveCreate, .closeOnExec],
+                permissions: .ownerReadWrite)
+        } catch let code as Errno {
+            throw StorageError.failed("create the temporary file", copyPath, code)
+        }
+        do {
+            try FileAccess.removeFileIfPresent(copyPath)
+            let sink = FileSink(descriptor: copy, path: copyPath)
+            while let piece = try next() { try sink.write(piece) }
+            try sink.finish()
+            return copy
+        } catch {
+            try? copy.close()
+            throw error
+        }
     }
 
     /// Returns the next piece, valid until the next call, or `nil` at the end of the file.

@@ -17,6 +17,8 @@ public enum StorageError: Error, Equatable, Sendable {
     case notRegularFile(path: String)
     /// The target exists and is not to be replaced.
     case alreadyExists(path: String)
+    /// Another process holds the lock of the folder or is writing the file at the path.
+    case inUse(path: String)
     /// The disk is full or the quota exceeded after `byteOffset` bytes; an earlier file is unchanged.
     case noSpace(path: String, byteOffset: Int, code: Int32)
     /// The system accepted only `byteOffset` bytes.
@@ -66,7 +68,10 @@ extension StorageError: CustomStringConvertible, LocalizedError {
         case .notFolder(let path):
             "'\(path)' is not a folder: give the path of a folder"
         case .notRegularFile(let path):
-            "'\(path)' is neither a regular file nor a folder: replace it with a regular file"
+            "'\(path)' is neither a regular file nor a folder (pipes and devices can be read only once): give the "
+                + "path of a regular file"
+        case .inUse(let path):
+            "'\(path)' is in use by another process: wait for it to end, or choose another path"
         case .alreadyExists(let path):
             "'\(path)' already exists: choose another path, or remove or replace it"
         case .noSpace(let path, let byteOffset, let code):

@@ -74,6 +74,21 @@ package enum FileSystem {
         try check { rename(source, target) }
     }
 
+    /// Gives an entry its final name, unless something has that name already (`link` and `unlink`).
+    ///
+    /// Throws `Errno.fileExists` then. Where the file system has no hard links, the name is examined first instead.
+    package static func moveToFreeName(_ source: String, _ target: String) throws(Errno) {
+        do {
+            try check { link(source, target) }
+            try check { unlink(source) }
+        } catch {
+            guard error == .notPermitted || error == .notSupported || error == .noFunction
+            else { throw error }
+            guard access(target, F_OK) != 0 else { throw .fileExists }
+            try move(source, to: target)
+        }
+    }
+
     /// Removes a file or a link (`unlink`).
     package static func removeFile(_ path: String) throws(Errno) { try check { unlink(path) } }
 
@@ -106,6 +121,20 @@ package enum FileSystem {
 }
 
 extension Stat {
+    /// Device and inode: what two names of the same file or folder have in common.
+    package struct Identity: Hashable, Sendable {
+        private let device: UInt64
+        private let inode: UInt64
+
+        fileprivate init(_ status: Stat) {
+            device = UInt64(truncatingIfNeeded: status.rawValue.st_dev)
+            inode = UInt64(truncatingIfNeeded: status.rawValue.st_ino)
+        }
+    }
+
+    /// Identity of the file or folder.
+    package var identity: Identity { Identity(self) }
+
     /// Time of the last modification in nanoseconds since 1970; 0 if it is out of range.
     package var modificationTime: Int {
         #if canImport(Darwin)

@@ -132,4 +132,40 @@ import Testing
         try put(Data(), at: temporaryPath)
         return try FileDescriptor.open("/dev/full", .writeOnly)
     }
+
+    @Test func `without replacing, a file that is there or appears meanwhile is kept`() throws {
+        try withTemporaryFolder { folder throws in
+            let path = folder + "/a"
+            expectThrows(StorageError.alreadyExists(path: path)) {
+                try AtomicFile.write(to: path, replacing: false) { sink in
+                    try sink.write("second")
+                    try put("first", at: path)
+                }
+            }
+            expectThrows(StorageError.alreadyExists(path: path)) {
+                try AtomicFile.write(to: path, replacing: false) { _ in Issue.record("work was begun") }
+            }
+            #expect(try contents(path) == Data("first".utf8))
+            try AtomicFile.write(to: folder + "/b", replacing: false) { try $0.write("new") }
+            #expect(try contents(folder + "/b") == Data("new".utf8))
+            #expect(try names(folder) == ["a", "b"])
+        }
+    }
+
+    @Test func `a file is being written as long as its writer lives`() throws {
+        try withTemporaryFolder { folder throws in
+            #expect(try !AtomicFile.isBeingWritten(folder + "/a"))
+            try AtomicFile.write(to: folder + "/a") { _ throws in
+                #expect(try AtomicFile.isBeingWritten(folder + "/a"))
+                #expect(try !AtomicFile.isBeingWritten(folder + "/b"))
+            }
+            #expect(try !AtomicFile.isBeingWritten(folder + "/a"))
+            try AtomicFolder.create(at: folder + "/f") { _ throws in
+                #expect(try AtomicFile.isBeingWritten(folder + "/f"))
+            }
+            try put("dead", at: folder + "/.a.tmp-0123456789abcdef")
+            #expect(try !AtomicFile.isBeingWritten(folder + "/a"))
+            #expect(try !AtomicFile.isBeingWritten(folder + "/none/a"))
+        }
+    }
 }

@@ -60,6 +60,30 @@ import Testing
         }
     }
 
+    @Test func `reading takes what a pipe or device gives, once, and files as they are`() throws {
+        try withTemporaryFolder { folder throws in
+            let data = randomData(1_000_003, seed: 2)
+            let pipe = folder + "/pipe"
+            #expect(mkfifo(pipe, 0o600) == 0)
+            let writer = Thread { try? data.write(to: URL(fileURLWithPath: pipe)) }
+            writer.start()
+            let file = try MappedFile(reading: pipe)
+            #expect(file.isCopy)
+            #expect(file.path == pipe)
+            #expect(file.withUnsafeBytes { Data($0) } == data)
+            #expect(try MappedFile(reading: "/dev/null").byteCount == 0)
+            try put(data, at: folder + "/file")
+            let plain = try MappedFile(reading: folder + "/file")
+            #expect(!plain.isCopy)
+            #expect(plain.withUnsafeBytes { Data($0) } == data)
+            expectThrows(StorageError.isFolder(path: folder)) { try MappedFile(reading: folder) }
+            expectThrows(StorageError.notFound(path: folder + "/none")) {
+                try MappedFile(reading: folder + "/none")
+            }
+            expectStorageError("it is empty") { _ = try MappedFile(reading: "") }
+        }
+    }
+
     @Test func `an unreadable file is refused`() throws {
         // The superuser can read all files.
         guard geteuid() != 0 else { return }
