@@ -1,4 +1,5 @@
 import Foundation
+import RetNetStorage
 
 /// A tree of settings with the name of its source and the positions of the settings there.
 public struct SettingsDocument: Sendable {
@@ -31,7 +32,7 @@ public struct SettingsDocument: Sendable {
         (tree, positions) = try Self.naming(sourceName) { try SettingsJSONReader.parse(text) }
     }
 
-    /// Reads a file: JSON if its name ends in `.json`, YAML otherwise.
+    /// Reads a file or pipe: JSON if its name ends in `.json`, YAML otherwise.
     ///
     /// Throws ``SettingsError`` if the file cannot be read, is not UTF-8 or is not of its format.
     public init(contentsOf url: URL) throws {
@@ -39,16 +40,17 @@ public struct SettingsDocument: Sendable {
         func refuse(_ reason: String) -> SettingsError {
             SettingsError([SettingsProblem(kind: .syntax, path: "", allowed: reason)], sourceName: name)
         }
-        let bytes: Data
+        let file: MappedFile
         do {
-            bytes = try Data(contentsOf: url)
+            file = try MappedFile(reading: name)
         } catch {
-            throw refuse("the file cannot be read: \(error.localizedDescription)")
+            throw refuse("the file cannot be read: \(error)")
         }
-        guard bytes.count <= Self.maximumByteCount else {
-            throw refuse("the file has \(bytes.count) bytes; at most \(Self.maximumByteCount) are allowed")
+        guard file.byteCount <= Self.maximumByteCount else {
+            throw refuse(
+                "the file has \(file.byteCount) bytes; at most \(Self.maximumByteCount) are allowed")
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
+        guard let text = file.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
             throw refuse("the file is not UTF-8")
         }
         if url.pathExtension.lowercased() == "json" {

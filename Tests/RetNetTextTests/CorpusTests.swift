@@ -67,6 +67,64 @@ import Testing
         }
     }
 
+    @Test func `linked folders are read, and what is left out of a folder is named`() throws {
+        try withTemporaryFolder { folder in
+            try put("one", at: folder + "/data/a.txt")
+            try put("two", at: folder + "/elsewhere/b.txt")
+            let files = FileManager.default
+            try files.createSymbolicLink(
+                atPath: folder + "/data/more", withDestinationPath: "../elsewhere")
+            try files.createSymbolicLink(atPath: folder + "/link", withDestinationPath: "data")
+            let stream = try Corpus(path: folder + "/link").tokenStream(tokenizer: tokenizer)
+            #expect(try documents(stream) == ["one", "two"])
+            #expect(try Corpus.remarks(on: [folder + "/link", folder + "/data/a.txt"]) == [])
+            try files.createSymbolicLink(atPath: folder + "/elsewhere/up", withDestinationPath: "../data")
+            for name in ["1", "2", "3", "4"] { try put("no", at: folder + "/data/\(name).csv") }
+            let remarks = try Corpus.remarks(on: [folder + "/link"])
+            #expect(remarks.count == 2)
+            #expect(remarks.first?.hasSuffix("'1.csv', '2.csv', '3.csv' and 1 more") == true)
+            #expect(remarks.last?.contains("lead back") == true)
+            #expect(remarks.last?.hasSuffix("'more/up'") == true)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `text may come from a pipe, plain or compressed, and is encoded as that of a file`(
+        isCompressed: Bool
+    ) throws {
+        try withTemporaryFolder { folder in
+            let text = String(repeating: "Grüße.\n\n", count: 30_000)
+            let data = isCompressed ? Gzip.compress(Data(text.utf8)) : Data(text.utf8)
+            let expected = try Corpus(path: put(data, at: folder + "/a"), separator: .blankLines(1))
+                .tokenStream(tokenizer: tokenizer)
+            let pipe = folder + "/pipe"
+            #expect(mkfifo(pipe, 0o600) == 0)
+            Thread { try? data.write(to: URL(fileURLWithPath: pipe)) }.start()
+            let corpus = try Corpus(path: pipe, separator: .blankLines(1))
+            #expect(corpus.byteCount == data.count)
+            // Twice, from the copy; a cache would not know whether the pipe gives the same again.
+            for cache in [nil, folder + "/cache"] {
+                let stream = try corpus.tokenStream(tokenizer: tokenizer, cache: cache)
+                #expect(stream.fingerprint == expected.fingerprint)
+                #expect(stream.documentCount == 30_000)
+            }
+            #expect(!FileManager.default.fileExists(atPath: folder + "/cache"))
+            #expect(try Corpus(path: "/dev/null").byteCount == 0)
+        }
+    }
+
+    @Test func `a token file is not written over one that exists`() throws {
+        try withTemporaryFolder { folder in
+            let corpus = try Corpus(path: put("text", at: folder + "/a.txt"))
+            let path = folder + "/a.rtok"
+            try corpus.writeTokenFile(tokenizer: tokenizer, to: path, replacing: false)
+            #expect(throws: StorageError.alreadyExists(path: path)) {
+                try corpus.writeTokenFile(tokenizer: tokenizer, to: path, replacing: false)
+            }
+            try corpus.writeTokenFile(tokenizer: tokenizer, to: path)
+        }
+    }
+
     @Test func `nothing to read is an error`() throws {
         try withTemporaryFolder { folder in
             expectTextError("no .txt") { _ = try Corpus(path: folder) }

@@ -9,7 +9,10 @@ extension Corpus {
     /// instead, which is reused while the names, sizes and times of the corpus files, the tokenizer and the
     /// separator stay the same.
     public func tokenStream(tokenizer: any Tokenizer, cache: String? = nil) throws -> TokenStream {
-        if let cache { return try cachedStream(tokenizer: tokenizer, cache: cache) }
+        // Whether a pipe would give the same text again cannot be known.
+        if let cache, !files.contains(where: \.isCopy) {
+            return try cachedStream(tokenizer: tokenizer, cache: cache)
+        }
         var assembly = Assembly()
         for file in files {
             switch file.content {
@@ -18,7 +21,7 @@ extension Corpus {
                 try tokens.check(madeWith: tokenizer)
                 assembly.add(tokens.source, bounds: tokens.bounds)
             case .text where separator == .wholeFile && tokenizer is ByteTokenizer:
-                if let source = try Self.mapped(file.path) {
+                if let source = try Self.mapped(file) {
                     assembly.add(source, bounds: [0, source.tokenCount])
                 }
             case .text, .compressedText:
@@ -35,9 +38,10 @@ extension Corpus {
 
     /// Writes the tokens of the whole corpus into one token file; throws `TextError` or `StorageError`.
     ///
-    /// The memory use depends only on the number of documents, not on the size of the corpus.
-    public func writeTokenFile(tokenizer: any Tokenizer, to path: String) throws {
-        try writeTokenFile(tokenizer: tokenizer, to: path, sourceSignature: 0)
+    /// The memory use depends only on the number of documents, not on the size of the corpus. Without `replacing`, a
+    /// file that is at the path, or appears there meanwhile, is kept, and `StorageError.alreadyExists` is thrown.
+    public func writeTokenFile(tokenizer: any Tokenizer, to path: String, replacing: Bool = true) throws {
+        try writeTokenFile(tokenizer: tokenizer, to: path, replacing: replacing, sourceSignature: 0)
     }
 
     private struct Assembly {
@@ -55,11 +59,11 @@ extension Corpus {
     }
 
     private func writeTokenFile(
-        tokenizer: any Tokenizer, to path: String, sourceSignature: UInt32
+        tokenizer: any Tokenizer, to path: String, replacing: Bool = true, sourceSignature: UInt32
     ) throws {
         do {
             try TokenFileWriter.write(
-                to: path, tokenizer: tokenizer, sourceSignature: sourceSignature
+                to: path, replacing: replacing, tokenizer: tokenizer, sourceSignature: sourceSignature
             ) { writer in
                 for file in files { try encode(file, tokenizer: tokenizer, sink: writer) }
             }
@@ -104,9 +108,7 @@ extension Corpus {
         guard file.content != .tokens else { return try copyTokens(file, tokenizer: tokenizer, to: sink) }
         let encoder = DocumentEncoder(tokenizer: tokenizer, sink: sink)
         let splitter = DocumentSplitter(separator: separator, consumer: encoder)
-        try TextFileReader.read(file.path, isCompressed: file.content == .compressedText) {
-            try splitter.feed($0)
-        }
+        try TextFileReader.read(file) { try splitter.feed($0) }
         try splitter.finish()
     }
 
@@ -129,8 +131,8 @@ extension Corpus {
     }
 
     /// Returns the bytes of a plain text file as tokens, or `nil` if there are none.
-    private static func mapped(_ path: String) throws -> TokenSource? {
-        let file = try MappedFile(path: path)
+    private static func mapped(_ corpusFile: CorpusFile) throws -> TokenSource? {
+        let (file, path) = (try corpusFile.map(), corpusFile.path)
         return try file.withUnsafeBytes { bytes in
             if let byteOffset = UTF8Validator.firstInvalidOffset(in: bytes) {
                 throw TextError.notUTF8(path: path, byteOffset: byteOffset)

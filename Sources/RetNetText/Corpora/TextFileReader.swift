@@ -2,25 +2,12 @@ import RetNetStorage
 
 /// A reader of text files, plain or compressed, that checks their UTF-8.
 enum TextFileReader {
-    private static let pieceByteCount = 1 << 20
     static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     /// Reads a file in pieces, without its byte-order mark; throws `TextError.notUTF8` or `StorageError`.
-    static func read(
-        _ path: String, isCompressed: Bool, _ consume: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
-        var checker = Checker(path: path)
-        if isCompressed {
-            try Gzip.decompress(file: path) { try checker.feed($0, consume) }
-        } else {
-            let file = try MappedFile(path: path)
-            try file.withUnsafeBytes { bytes in
-                for start in stride(from: 0, to: bytes.count, by: pieceByteCount) {
-                    let end = min(start + pieceByteCount, bytes.count)
-                    try checker.feed(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), consume)
-                }
-            }
-        }
+    static func read(_ file: CorpusFile, _ consume: (UnsafeRawBufferPointer) throws -> Void) throws {
+        var checker = Checker(path: file.path)
+        try file.read { try checker.feed($0, consume) }
         try checker.finish(consume)
     }
 

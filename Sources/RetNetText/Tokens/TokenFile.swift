@@ -203,7 +203,7 @@ final class TokenFileWriter: TokenSink {
 
     /// Writes a file atomically, with the tokens that `body` appends to the writer.
     static func write(
-        to path: String, tokenizer: any Tokenizer, sourceSignature: UInt32 = 0,
+        to path: String, replacing: Bool = true, tokenizer: any Tokenizer, sourceSignature: UInt32 = 0,
         _ body: (TokenFileWriter) throws -> Void
     ) throws {
         let size = tokenizer.vocabularySize
@@ -219,7 +219,7 @@ final class TokenFileWriter: TokenSink {
                 name: "tokenizer",
                 reason: "its identity is longer than \(TokenFile.maximumIdentityByteCount) bytes")
         }
-        try AtomicFile.write(to: path) { sink in
+        try AtomicFile.write(to: path, replacing: replacing) { sink in
             let writer = try TokenFileWriter(
                 sink: sink, tokenizer: tokenizer, sourceSignature: sourceSignature)
             try body(writer)
