@@ -33,7 +33,9 @@ public struct RunFolder: Sendable, Equatable {
     /// A link to the newest checkpoint, for other tools.
     public var modelLinkPath: String { path + "/model" }
     /// The file whose lock a training process holds.
-    public var lockPath: String { path + "/run.lock" }
+    public var lockPath: String { path + "/" + Self.lockName }
+    /// Name of that file.
+    package static let lockName = "run.lock"
 
     /// Returns the path of the checkpoint of a step.
     public func checkpointPath(step: Int) -> String {
@@ -85,11 +87,11 @@ public struct RunFolder: Sendable, Equatable {
         return nil
     }
 
-    /// True if the path exists and is not an empty folder.
+    /// True if the path exists and is not a folder that is empty or holds the file of a lock alone.
     public var isOccupied: Bool {
         guard FileManager.default.fileExists(atPath: path) else { return false }
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else { return true }
-        return !names.isEmpty
+        return names.contains { $0 != Self.lockName }
     }
 
     /// Returns the folder of the model that a path means: a model folder, a checkpoint, or a run's newest checkpoint.

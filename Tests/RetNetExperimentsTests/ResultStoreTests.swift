@@ -39,6 +39,21 @@ import Testing
         }
     }
 
+    @Test("Two experiments in one folder do not mix: the second is refused until the first ends")
+    func inUse() throws {
+        try withFolder(created: false) { folder in
+            var store: ResultStore? = try ResultStore(folder: folder.path, settings: ["scale": "tiny"])
+            for settings in [["scale": "tiny"], ["scale": "small"]] {
+                #expect(throws: ExperimentError.inUse(folder: folder.path)) {
+                    try ResultStore(folder: folder.path, settings: settings)
+                }
+            }
+            try store?.save(Self.result)
+            store = nil
+            _ = try ResultStore(folder: folder.path, settings: ["scale": "tiny"])
+        }
+    }
+
     @Test("Broken and exchanged result files are refused with their path")
     func broken() throws {
         try withFolder(created: false) { folder in

@@ -43,4 +43,20 @@ import Testing
         #expect(schedule(.linear, steps: 5, warmup: 0).learningRate(step: 1) == 2)
         #expect(schedule(.linear, steps: 0, warmup: 0).learningRate(step: 1) == 0)
     }
+
+    @Test func `A share limits the warm-up, so that a short run reaches its peak`() {
+        var configuration = ScheduleConfiguration()
+        configuration.warmupStepCount = 50
+        #expect(configuration.warmupShare == 1)
+        configuration.warmupShare = 0.1
+        let schedule = LearningRateSchedule(peak: 2, stepCount: 60, configuration)
+        #expect(schedule.learningRate(step: 6) == 2)
+        #expect(schedule.learningRate(step: 3) == 1)
+        #expect(schedule.learningRate(step: 60) < 0.05)
+        #expect(LearningRateSchedule(peak: 2, stepCount: 600, configuration).learningRate(step: 25) == 1)
+        configuration.kind = .inverseSquareRoot
+        let plateau = LearningRateSchedule(peak: 2, stepCount: 60, configuration)
+        #expect(plateau.learningRate(step: 50) == 2)
+        #expect(plateau.learningRate(step: 60) < 2)
+    }
 }

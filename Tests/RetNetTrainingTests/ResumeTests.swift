@@ -177,4 +177,42 @@ import Testing
             #expect(throws: TextError.self) { try TrainingRun(configuration, folder: path, resume: true) }
         }
     }
+
+    @Test(arguments: [RunDuration.steps(30), .epochs(0.5)])
+    func `A run that is extended keeps the warm-up that it began with`(duration: RunDuration) throws {
+        try withFolder { folder in
+            var configuration = try Tiny.configuration(in: folder, steps: 30)
+            configuration.training.duration = duration
+            configuration.training.schedule.warmupStepCount = 1000
+            configuration.training.schedule.warmupShare = 0.1
+            let path = folder.appendingPathComponent("run").path
+            let run = try TrainingRun(configuration, folder: path)
+            let warmup = run.configuration.training.schedule.warmupStepCount
+            #expect(warmup == run.trainer.stepCount / 10)
+            #expect(warmup >= 2)
+            let flag = InterruptFlag()
+            let recorder = Recorder()
+            recorder.stop = (3, flag)
+            _ = try run.run(interrupt: flag, observers: [recorder])
+            let written = try RunConfiguration<LanguageModelTask>(runFolder: path).training.schedule
+            #expect(written.warmupStepCount == warmup)
+            #expect(written.warmupShare == 1)
+        }
+    }
+
+    @Test func `Longer settings of the same preset resume with the warm-up of the run, not their own`() throws
+    {
+        try withFolder { folder in
+            var configuration = try Tiny.configuration(in: folder, steps: 30)
+            configuration.training.schedule.warmupStepCount = 1000
+            configuration.training.schedule.warmupShare = 0.1
+            let path = folder.appendingPathComponent("run").path
+            _ = try TrainingRun(configuration, folder: path).run()
+            configuration.training.duration = .steps(60)
+            let resumed = try TrainingRun(configuration, folder: path, resume: true)
+            #expect(resumed.configuration.training.schedule.warmupStepCount == 3)
+            #expect(resumed.trainer.schedule.configuration.warmupStepCount == 3)
+            #expect(try resumed.run().step == 60)
+        }
+    }
 }

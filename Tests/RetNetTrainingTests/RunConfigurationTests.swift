@@ -41,6 +41,59 @@ import Testing
         #expect(configuration.training.schedule.warmupStepCount == preset.recipe.warmupSteps)
     }
 
+    /// An architecture without a preset.
+    private static let writtenOut = """
+        model: {vocabulary_size: 256, hidden_size: 32, layer_count: 1, mixer: {head_count: 2, key_size: 16, value_size: 32},
+          feed_forward: {inner_size: 64}}
+
+        """
+
+    @Test(arguments: [
+        ("model: {preset: retnet-1m}", "", 50), ("model: {preset: retnet-1m}", "steps=60", 6),
+        ("model: {preset: retnet-1m}", "steps=5", 0), ("model: {preset: retnet-1m}", "steps=501", 50),
+        ("model: {preset: retnet-1m}\nsteps: 60\nschedule: {warmup_steps: 40}", "", 40),
+        ("model: {preset: retnet-1m}\nsteps: 60\nschedule: {warmup_share: 0.5}", "", 30),
+        ("model: {preset: retnet-1m}\nsteps: 60", "schedule.warmup_steps=41", 41),
+        ("steps: 290\nschedule: {warmup_share: 0.29}", "", 84), ("steps: 1000", "", 100),
+        ("steps: 100000", "", 375), ("steps: 60\nschedule: {warmup_steps: 50, warmup_share: 0.1}", "", 6),
+    ])
+    func `A warm-up that nobody chose is at most a tenth of the run`(
+        text: String, assignment: String, warmup: Int
+    ) throws {
+        let assignments = try assignment.isEmpty ? [] : [SettingsAssignment(parsing: assignment)]
+        let configuration = try RunConfiguration<LanguageModelTask>(
+            SettingsDocument(yaml: text.contains("preset") ? text : Self.writtenOut + text),
+            assignments: assignments
+        ).resolved()
+        #expect(configuration.training.schedule.warmupStepCount == warmup)
+        // What is written means the same for a longer run.
+        var longer = try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: configuration.yamlText))
+        #expect(longer == configuration)
+        longer.training.duration = .steps(1_000_000)
+        #expect(try longer.resolved().training.schedule.warmupStepCount == warmup)
+    }
+
+    @Test func `Recipes keep their own warm-up, and T5's schedule has no rise that a short run would end in`()
+        throws
+    {
+        for preset in Preset.all {
+            let schedule = try RunConfiguration(preset: preset).resolved().training.schedule
+            #expect(schedule.warmupStepCount == preset.recipe.warmupSteps, "\(preset.name)")
+        }
+        func warmup(_ text: String) throws -> Int {
+            try RunConfiguration<EncoderDecoderTask>(SettingsDocument(yaml: text)).resolved().training
+                .schedule.warmupStepCount
+        }
+        #expect(try warmup("model: {preset: t5-2m}\nsteps: 60") == 10_000)
+        #expect(try warmup("model: {preset: t5-2m}\nsteps: 60\nschedule: {kind: linear}") == 6)
+        // In code, too, who sets a number means it.
+        var configuration = RunConfiguration(preset: try Preset.named("retnet-1m"))
+        configuration.training.duration = .steps(60)
+        #expect(try configuration.resolved().training.schedule.warmupStepCount == 6)
+        configuration.training.schedule.warmupStepCount = 20
+        #expect(try configuration.resolved().training.schedule.warmupStepCount == 20)
+    }
+
     @Test func `An optimizer has its own defaults, whatever the model's are`() throws {
         func optimizer<Task>(_ type: Task.Type, _ text: String, _ assignments: String...) throws
             -> OptimizerConfiguration

@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetStorage
 import RetNetTestSupport
+import RetNetText
 import RetNetTraining
 import Testing
 
@@ -115,14 +116,64 @@ import Testing
             #expect(throws: TrainingError.nothingToResume(path: path)) {
                 try TrainingRun(configuration, folder: path, resume: true)
             }
-            let run = try TrainingRun(configuration, folder: path)
+            var run: TrainingRun<LanguageModelTask>? = try TrainingRun(configuration, folder: path)
+            for resume in [false, true] {
+                #expect(throws: TrainingError.runInUse(path: path)) {
+                    try TrainingRun(configuration, folder: path, resume: resume)
+                }
+            }
+            _ = try run?.run()
+            run = nil
             #expect(throws: TrainingError.runExists(path: path)) {
                 try TrainingRun(configuration, folder: path)
             }
-            #expect(throws: TrainingError.runInUse(path: path)) {
-                try TrainingRun(configuration, folder: path, resume: true)
+            #expect(throws: StorageError.notFolder(path: configuration.task.data.paths[0])) {
+                try TrainingRun(configuration, folder: configuration.task.data.paths[0])
             }
-            _ = try run.run()
+        }
+    }
+
+    @Test func `A run that starts while another reads its data is refused and changes nothing`() throws {
+        try withFolder { folder in
+            let configuration = try Tiny.configuration(in: folder, steps: 2)
+            let path = folder.path + "/run"
+            var names: [[String]] = []
+            let tokenizer = CallingTokenizer {
+                guard names.isEmpty else { return }
+                for resume in [false, true] {
+                    #expect(throws: TrainingError.runInUse(path: path)) {
+                        try TrainingRun(configuration, folder: path, resume: resume)
+                    }
+                }
+                names.append((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [])
+            }
+            _ = try TrainingRun(configuration, folder: path, tokenizer: tokenizer).run()
+            #expect(names == [["run.lock"]])
+            #expect(RunFolder(path: path).checkpoints().map(\.step) == [2])
+        }
+    }
+
+    @Test func `A run that cannot begin leaves no folder, and the rest of one that died is no obstacle`()
+        throws
+    {
+        try withFolder { folder in
+            var configuration = try Tiny.configuration(in: folder, steps: 2)
+            let path = folder.path + "/new/run"
+            let text = configuration.task.data.paths
+            configuration.task.data.paths = [folder.path + "/missing.txt"]
+            #expect(throws: StorageError.self) { try TrainingRun(configuration, folder: path) }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["stories.txt"])
+            // A process that was killed while it read its data.
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            try Data().write(to: URL(fileURLWithPath: path + "/run.lock"))
+            #expect(throws: StorageError.self) { try TrainingRun(configuration, folder: path) }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: path) == ["run.lock"])
+            configuration.task.data.paths = text
+            #expect(try TrainingRun(configuration, folder: path, resume: true).resumedStep == nil)
+            try FileManager.default.removeItem(atPath: path)
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            try Data().write(to: URL(fileURLWithPath: path + "/run.lock"))
+            #expect(try TrainingRun(configuration, folder: path).run().step == 2)
         }
     }
 
@@ -150,4 +201,28 @@ import Testing
             #expect(names.sorted() == ["latest", "step-00000003"])
         }
     }
+}
+
+/// The byte tokenizer, which calls a function before it encodes.
+private struct CallingTokenizer: Tokenizer {
+    private let base = ByteTokenizer()
+    // The tests read their data on one thread.
+    nonisolated(unsafe) private let body: () -> Void
+
+    init(_ body: @escaping () -> Void) { self.body = body }
+
+    var vocabularySize: Int { base.vocabularySize }
+    var beginToken: Int32? { base.beginToken }
+    var endToken: Int32? { base.endToken }
+    var paddingToken: Int32? { base.paddingToken }
+    var identity: String { base.identity }
+
+    func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32] {
+        body()
+        return base.encode(utf8: bytes)
+    }
+
+    func bytes(of token: Int32) -> [UInt8] { base.bytes(of: token) }
+
+    func save(to folder: String) throws { try base.save(to: folder) }
 }

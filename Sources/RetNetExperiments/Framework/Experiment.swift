@@ -69,7 +69,8 @@ public struct Experiment {
         let finished = results.compactMap { $0 }
         var report = try recipe.report(finished)
         for section in conditions(settings, finished) { report.add(section) }
-        try report.write(to: folder, results: finished)
+        // The store holds the lock of the folder.
+        try withExtendedLifetime(store) { try report.write(to: folder, results: finished) }
         return folder + "/report.md"
     }
 
@@ -140,6 +141,8 @@ public enum ExperimentError: Error, Equatable, CustomStringConvertible, Localize
     case unknownRecipe(String, suggestion: String?, known: [String])
     /// The folder holds results of other settings or data.
     case otherSettings(folder: String, differences: [String])
+    /// Another process is running an experiment in the folder.
+    case inUse(folder: String)
     /// A result file cannot be read.
     case unreadableResult(path: String, reason: String)
     /// The experiment was interrupted; results of finished units are kept.
@@ -159,6 +162,8 @@ public enum ExperimentError: Error, Equatable, CustomStringConvertible, Localize
         case .otherSettings(let folder, let differences):
             "'\(folder)' holds results of other settings (\(differences.joined(separator: "; "))): choose another"
                 + " folder, or use the same settings to resume"
+        case .inUse(let folder):
+            "another experiment is running in '\(folder)': wait for it to end, or choose another folder"
         case .unreadableResult(let path, let reason):
             "'\(path)' is not a result of this experiment (\(reason)): remove it to have that unit measured again"
         case .interrupted: "interrupted: run the same experiment again to resume it"

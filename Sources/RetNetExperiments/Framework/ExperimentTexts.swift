@@ -101,6 +101,11 @@ public struct CorporaFolder {
     /// Creates a reference to a folder without reading it.
     public init(_ folder: String) { self.folder = folder }
 
+    /// Folders of text files in it, as far as they exist.
+    public var textFolders: [String] {
+        ["train", "valid", "test"].map { "\(folder)/lm/novels/\($0)" }
+    }
+
     /// Reads the texts of a scale: a part of the training text for `tiny`, and a limited number of bytes of each test text.
     public func texts(scale: ExperimentScale) throws -> ExperimentTexts {
         let trainingLimit = scale == .tiny ? 24_000_000 : Int.max

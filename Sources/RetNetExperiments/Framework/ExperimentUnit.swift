@@ -86,17 +86,26 @@ extension [UnitResult] {
 
 /// The results of an experiment in a folder, one file per unit, so that an interrupted experiment can be resumed.
 ///
-/// `experiment.json` holds the settings that the results belong to; results of other settings are refused.
+/// `experiment.json` holds the settings that the results belong to; results of other settings are refused. The folder is
+/// locked for as long as a store of it exists.
 public struct ResultStore {
     /// The folder of the experiment.
     public let folder: String
+    private let lock: FolderLock
     private static let settingsName = "experiment.json"
+    private static let lockName = "experiment.lock"
 
     /// Opens a folder for results of the given settings; creates it if it does not exist.
     ///
-    /// Throws ``ExperimentError/otherSettings(folder:differences:)`` if it holds results of other settings.
+    /// Throws ``ExperimentError/otherSettings(folder:differences:)`` if it holds results of other settings,
+    /// ``ExperimentError/inUse(folder:)`` if another store of it exists, and `StorageError`.
     public init(folder: String, settings: [String: String]) throws {
         self.folder = folder
+        do {
+            lock = try FolderLock(folder, fileName: Self.lockName)
+        } catch StorageError.inUse {
+            throw ExperimentError.inUse(folder: folder)
+        }
         let files = FileManager.default
         do {
             try files.createDirectory(atPath: folder + "/runs", withIntermediateDirectories: true)

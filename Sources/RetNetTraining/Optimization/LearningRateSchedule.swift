@@ -18,24 +18,63 @@ public struct ScheduleConfiguration: DeclaredSettings, Sendable, Equatable {
     /// Shape of the decay; linear as in the paper.
     public var kind = Kind.linear
     /// Updates until the peak is reached; 375 as in the paper.
-    public var warmupStepCount = 375
+    ///
+    /// Setting it means that number: it sets ``warmupShare`` to 1.
+    public var warmupStepCount = 375 { didSet { warmupShare = 1 } }
+    /// Largest share of the run's updates that the warm-up takes; does not limit T5's schedule.
+    ///
+    /// Below 1 where the number of updates was not chosen for this run, as those of presets.
+    public var warmupShare = 1.0
     /// Share of the peak that the decay ends at; 0, for the paper states none.
     public var minimumRatio = 0.0
 
     /// The paper's settings.
     public init() {}
 
-    /// The paper's settings.
-    public static let standard = ScheduleConfiguration()
+    /// The share of a warm-up whose number of updates is not given.
+    public static let defaultWarmupShare = 0.1
 
-    /// `kind`, `warmup_steps` and `minimum_ratio`.
+    /// The paper's settings, with a warm-up that short runs shorten.
+    public static let standard = {
+        var configuration = ScheduleConfiguration()
+        configuration.warmupShare = defaultWarmupShare
+        return configuration
+    }()
+
+    /// Returns the same course for a run of `stepCount` updates with the warm-up as a number of updates alone.
+    ///
+    /// So it stays what it was when the run becomes longer.
+    public func resolved(stepCount: Int) -> ScheduleConfiguration {
+        var result = self
+        result.warmupShare = 1
+        // T5's schedule has no rise to its peak, and its decay counts updates from the start of the run.
+        guard kind != .inverseSquareRoot, warmupShare < 1 else { return result }
+        // The addition makes up for the rounding of products such as 0.29 · 100.
+        let limit = Int((warmupShare * Double(max(0, stepCount)) + 1e-9).rounded(.down))
+        result.warmupStepCount = min(warmupStepCount, limit)
+        return result
+    }
+
+    /// `kind`, `warmup_steps`, `warmup_share` and `minimum_ratio`.
     public static var declarations: [Setting<Self>] {
         [
             .choice(
                 "kind", \.kind,
                 "Decay after the warm-up. `inverse_square_root`: the peak until the end of the warm-up, then falling"
                     + " with the root of the step."),
-            .int("warmup_steps", \.warmupStepCount, in: 0...1_000_000_000, "Updates until the peak."),
+            Setting(
+                "warmup_steps", values: "an integer from 0 to 1000000000",
+                "Updates until the peak; by default those of the preset, at most `warmup_share` of the run.",
+                read: { reader, root in
+                    guard let count = reader.optionalInt("warmup_steps", in: 0...1_000_000_000) else {
+                        return
+                    }
+                    root.warmupStepCount = count
+                }, write: { .int($0.warmupStepCount) }),
+            .double(
+                "warmup_share", \.warmupShare, in: SettingsRange.fraction,
+                "Largest share of the run's updates that the warm-up takes; 1 where `warmup_steps` is given. Does not limit"
+                    + " `inverse_square_root`. Runs that are extended keep the warm-up that they began with."),
             .double(
                 "minimum_ratio", \.minimumRatio, in: SettingsRange.fraction,
                 "Share of the peak that the decay ends at."),
@@ -56,7 +95,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
     public init(peak: Double, stepCount: Int, _ configuration: ScheduleConfiguration) {
         self.peak = peak
         self.stepCount = stepCount
-        self.configuration = configuration
+        self.configuration = configuration.resolved(stepCount: stepCount)
     }
 
     /// The learning rate of an update, counted from 1.

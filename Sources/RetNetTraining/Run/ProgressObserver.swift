@@ -1,9 +1,12 @@
 import RetNetReporting
+import RetNetStorage
 
 /// Shows a training run on standard error: a progress bar, validations, samples of text and warnings.
 public final class ProgressObserver: TrainingObserver {
     private let title: String
     private var bar: ProgressBar?
+    private var speed = RecentSpeed()
+    private var peakMemoryByteCount: Int?
 
     /// An observer that shows the run under a title.
     public init(title: String = "training") { self.title = title }
@@ -13,20 +16,27 @@ public final class ProgressObserver: TrainingObserver {
         bar = ProgressBar(title: title, total: stepCount, startStep: startStep)
     }
 
-    /// Moves the bar.
-    public func trainingDidStep(_ step: TrainingStep) throws { bar?.update(step: step.step) }
+    /// Moves the bar and shows the figures of the step next to it, whatever the interval of the records.
+    public func trainingDidStep(_ step: TrainingStep) throws {
+        speed.add(seconds: step.seconds, tokenCount: step.tokenCount)
+        bar?.update(step: step.step, metrics: metrics(of: step))
+    }
 
-    /// Shows the metrics next to the bar.
+    /// Returns the figures next to the bar.
+    func metrics(of step: TrainingStep) -> [ProgressMetric] {
+        let peak = peakMemoryByteCount ?? ProcessMemory.peakByteCount
+        peakMemoryByteCount = peak
+        let accuracy = step.accuracy.map { [ProgressMetric.value("acc", $0, significantDigits: 3)] } ?? []
+        return [.value("loss", step.loss)] + accuracy + [
+            .rate(speed.tokensPerSecond, unit: "tok/s"),
+            .value("lr", step.learningRate, significantDigits: 3),
+            .value("norm", step.gradientNorm, significantDigits: 3), .bytes(peak),
+        ]
+    }
+
+    /// Takes the peak memory, which would be slow to look up at every step of a small model.
     public func trainingDidLog(_ metrics: TrainingMetrics) throws {
-        let accuracy = metrics.accuracy.map { [ProgressMetric.value("acc", $0, significantDigits: 3)] } ?? []
-        bar?.update(
-            step: metrics.step,
-            metrics: [.value("loss", metrics.loss)] + accuracy + [
-                .rate(metrics.tokensPerSecond, unit: "tok/s"),
-                .value("lr", metrics.learningRate, significantDigits: 3),
-                .value("norm", metrics.gradientNorm, significantDigits: 3),
-                .bytes(metrics.peakMemoryByteCount),
-            ])
+        peakMemoryByteCount = metrics.peakMemoryByteCount
     }
 
     /// Writes one line.
@@ -48,4 +58,18 @@ public final class ProgressObserver: TrainingObserver {
 
     /// Ends the bar.
     public func trainingDidEnd(_ outcome: TrainingOutcome) throws { bar?.finish() }
+}
+
+/// The training speed of the latest steps; each counts nine tenths as much as the one after it.
+struct RecentSpeed {
+    private var seconds = 0.0
+    private var tokenCount = 0.0
+
+    /// Tokens per second; 0 before the first step.
+    var tokensPerSecond: Double { seconds > 0 ? tokenCount / seconds : 0 }
+
+    mutating func add(seconds: Double, tokenCount: Int) {
+        self.seconds = 0.9 * self.seconds + seconds
+        self.tokenCount = 0.9 * self.tokenCount + Double(tokenCount)
+    }
 }

@@ -73,6 +73,9 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
         var result = self
         result.task = try task.resolved()
         result.training.precision = training.precision.resolved(on: device)
+        if case .steps(let count) = training.duration {
+            result.training.schedule = training.schedule.resolved(stepCount: count)
+        }
         return result
     }
 
@@ -105,6 +108,18 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
         guard FileManager.default.fileExists(atPath: folder.configurationPath) else { return }
         let keys = decisiveDifferences(from: try RunConfiguration(runFolder: folder.path))
         guard keys.isEmpty else { throw TrainingError.configurationChanged(keys: keys) }
+    }
+
+    /// Takes over the warm-up of the run in a folder unless this configuration was given one of its own.
+    ///
+    /// The default follows from the length of the run, which may change when it is resumed; its warm-up must not.
+    mutating func adoptWarmup(of folder: RunFolder) throws {
+        guard training.schedule.warmupShare < 1,
+            FileManager.default.fileExists(atPath: folder.configurationPath)
+        else { return }
+        let begun = try RunConfiguration(runFolder: folder.path).training.schedule
+        training.schedule.warmupStepCount = begun.warmupStepCount
+        training.schedule.warmupShare = begun.warmupShare
     }
 
     private static func leaves(_ tree: SettingsTree, path: String = "") -> [String: SettingsTree] {

@@ -2,22 +2,32 @@ import Foundation
 import RetNetCheckpoints
 import RetNetStorage
 import RetNetSystem
-import SystemPackage
 
 extension RunFolder {
-    /// Throws unless a run can begin, or be resumed, at the path; nothing is made.
-    func check(resume: Bool) throws {
-        if resume {
-            guard FileManager.default.fileExists(atPath: path) else {
-                throw TrainingError.nothingToResume(path: path)
-            }
-        } else if isOccupied {
+    /// Takes the exclusive right to write the folder, and only then examines what is in it.
+    ///
+    /// Makes the folder for a new run; until something is written, `FolderLock.abandon()` undoes that. Throws
+    /// ``TrainingError`` where a run cannot begin, or be resumed, at the path, and `StorageError`.
+    package func lock(resume: Bool) throws -> FolderLock {
+        // Resuming must not make the folder of a run that was never there.
+        guard !resume || FileManager.default.fileExists(atPath: path) else {
+            throw TrainingError.nothingToResume(path: path)
+        }
+        let lock: FolderLock
+        do {
+            lock = try FolderLock(path, fileName: Self.lockName)
+        } catch StorageError.inUse {
+            throw TrainingError.runInUse(path: path)
+        }
+        guard resume || !isOccupied else {
+            lock.abandon()
             throw TrainingError.runExists(path: path)
         }
+        return lock
     }
 
-    /// Makes the folders of the run and locks it; throws ``TrainingError``.
-    func open() throws -> RunLock {
+    /// Makes the folder of checkpoints; throws ``TrainingError``.
+    func makeFolders() throws {
         do {
             try FileManager.default.createDirectory(
                 atPath: checkpointsPath, withIntermediateDirectories: true)
@@ -25,13 +35,14 @@ extension RunFolder {
             throw TrainingError.fileOperation(
                 "create the folder", path: checkpointsPath, reason: error.localizedDescription)
         }
-        return try RunLock(folder: self)
     }
 
     /// Removes the remains of interrupted saves; must be called with the run's lock held.
     func removeLeftovers() throws {
-        _ = try AtomicFolder.removeLeftovers(beside: latestPath)
         _ = try AtomicFolder.removeLeftovers(beside: configurationPath)
+        // A run that died while it read its data has no checkpoints.
+        guard FileManager.default.fileExists(atPath: checkpointsPath) else { return }
+        _ = try AtomicFolder.removeLeftovers(beside: latestPath)
         let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpointsPath)) ?? []
         for name in names where name.hasPrefix(".step-") {
             let stem = name.dropFirst().prefix { $0 != "." }
@@ -76,27 +87,4 @@ extension RunFolder {
             }
         }
     }
-}
-
-/// The exclusive right to write a run folder; ends with the object or the process, however that ends.
-final class RunLock: Sendable {
-    private let descriptor: FileDescriptor
-
-    /// Takes the lock of a run folder; throws ``TrainingError/runInUse(path:)`` if another one holds it.
-    init(folder: RunFolder) throws {
-        let path = folder.lockPath
-        do {
-            descriptor = try FileDescriptor.open(
-                path, .readWrite, options: [.create, .closeOnExec],
-                permissions: FilePermissions(rawValue: 0o644))
-        } catch {
-            throw TrainingError.fileOperation("open the lock", path: path, reason: "\(error)")
-        }
-        guard descriptor.tryLock() else {
-            try? descriptor.close()
-            throw TrainingError.runInUse(path: folder.path)
-        }
-    }
-
-    deinit { try? descriptor.close() }
 }

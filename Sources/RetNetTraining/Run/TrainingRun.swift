@@ -21,7 +21,7 @@ public final class TrainingRun<Task: TrainingTask> {
     /// The step that the run was resumed at; nil for a new run.
     public let resumedStep: Int?
 
-    private let lock: RunLock
+    private let lock: FolderLock
     private let recorder: RunRecorder
     private var observers: [any TrainingObserver] = []
     private var bestValidation: ValidationRecord?
@@ -29,24 +29,30 @@ public final class TrainingRun<Task: TrainingTask> {
 
     private var monitoring: MonitoringConfiguration { configuration.training.monitoring }
 
-    /// Begins a run in a new folder, or resumes the one in it.
+    /// Begins a run in a new folder, or resumes the one in it; the folder is locked as long as the run exists.
     ///
+    /// `lock` is the lock of the folder if the caller has taken it already, to read the configuration under it.
     /// Without a tokenizer, that of the checkpoint, of `data.tokenizer` or the task's standard one is taken. `warn` gets
     /// a message for each broken checkpoint that is passed over. Throws ``TrainingError``, `SettingsError`, `TextError`,
     /// `EvaluationError`, `CheckpointError`, `StorageError` and `TorchError`; earlier contents of the folder are then
     /// untouched.
     public init(
         _ configuration: RunConfiguration<Task>, folder path: String, resume: Bool = false,
-        tokenizer: (any Tokenizer)? = nil, device: Device = .cpu, warn: (String) -> Void = { _ in }
+        tokenizer: (any Tokenizer)? = nil, device: Device = .cpu, lock ownLock: FolderLock? = nil,
+        warn: (String) -> Void = { _ in }
     ) throws {
         folder = RunFolder(path: path)
-        let resolved = try configuration.resolved(on: device)
-        self.configuration = resolved
-        try folder.check(resume: resume)
-        var lock: RunLock?
+        // Before anything is read, so that what is found in the folder stays true until the end of the run.
+        let lock = try ownLock ?? folder.lock(resume: resume)
+        var isReady = false
+        // Mistakes in the data or the model leave no folder behind.
+        defer { if !isReady { lock.abandon() } }
+        self.lock = lock
+        var configuration = configuration
+        if resume { try configuration.adoptWarmup(of: folder) }
+        var resolved = try configuration.resolved(on: device)
         var checkpoint: String?
         if resume {
-            lock = try folder.open()
             try folder.removeLeftovers()
             try resolved.checkResumable(in: folder)
             let newest = try folder.newestWholeCheckpoint(warn: warn)
@@ -55,11 +61,13 @@ public final class TrainingRun<Task: TrainingTask> {
         } else {
             resumedStep = nil
         }
-        // Mistakes in the data or the model must be found before a folder is made.
+        for remark in try Corpus.remarks(on: resolved.task.textPaths) { warn(remark) }
         self.tokenizer = try tokenizer ?? resolved.task.tokenizer(checkpoint: checkpoint)
         let task = try Task(resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device)
         trainer = try Trainer(task, resolved.training)
-        self.lock = try lock ?? folder.open()
+        resolved.training.schedule = resolved.training.schedule.resolved(stepCount: trainer.stepCount)
+        self.configuration = resolved
+        try folder.makeFolders()
         if let checkpoint {
             let progress = try Checkpoint.restore(trainer, from: checkpoint)
             bestValidation = progress.bestValidation
@@ -69,6 +77,7 @@ public final class TrainingRun<Task: TrainingTask> {
         try AtomicFile.write(Data(resolved.yamlText.utf8), to: folder.configurationPath)
         // A run that died before its first checkpoint starts again, and so do its logs.
         recorder = try RunRecorder(folder: folder, resumedStep: resume ? resumedStep ?? 0 : nil)
+        isReady = true
     }
 
     /// Trains until the last step or until a stop is requested, then saves.

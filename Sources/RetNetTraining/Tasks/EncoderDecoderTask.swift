@@ -217,7 +217,9 @@ extension EncoderDecoderTask.Configuration {
         task: Self, training: TrainingConfiguration
     ) {
         let hasTasks = !(document.tree.value(at: "data.tasks")?.array ?? []).isEmpty
-        return (standard, training(hasTasks: hasTasks))
+        var training = training(hasTasks: hasTasks)
+        training.schedule.warmupShare = ScheduleConfiguration.defaultWarmupShare
+        return (standard, training)
     }
 
     /// Adafactor at 0.01 for 10,000 steps and then falling with the root of the step, or for tasks a constant 0.001.
@@ -237,6 +239,8 @@ extension EncoderDecoderTask.Configuration {
         return training
     }
 
+    /// Files and folders of the data without those of tasks.
+    public var textPaths: [String] { data.paths + data.validationPaths }
     /// The name of the data's tokenizer.
     public var tokenizerName: String? { data.tokenizer }
     /// T5's hundred.

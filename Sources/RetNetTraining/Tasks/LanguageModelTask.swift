@@ -304,12 +304,16 @@ extension LanguageModelTask.Configuration {
         task: Self, training: TrainingConfiguration
     ) {
         guard let preset = try preset(of: document, { try Preset.named($0) }) else {
-            return (standard, TrainingConfiguration())
+            var training = TrainingConfiguration()
+            training.schedule = .standard
+            return (standard, training)
         }
         let configuration = RunConfiguration(preset: preset)
         return (configuration.task, configuration.training)
     }
 
+    /// Files and folders of the data.
+    public var textPaths: [String] { data.paths + data.validationPaths }
     /// The name of the data's tokenizer.
     public var tokenizerName: String? { data.tokenizer }
     /// None.
@@ -335,6 +339,7 @@ extension RunConfiguration where Task == LanguageModelTask {
 
     /// The run that a preset's recipe describes, without any text.
     ///
+    /// A shorter run shortens the warm-up to ``ScheduleConfiguration/defaultWarmupShare`` of its updates.
     /// Passes hold at most 16,384 tokens; larger steps are accumulated.
     public init(preset: Preset) {
         self.init(model: preset.configuration)
@@ -344,6 +349,8 @@ extension RunConfiguration where Task == LanguageModelTask {
         training.optimizer.clipNorm = recipe.gradientClip
         training.optimizer.adamW.betas = recipe.betas
         training.schedule.warmupStepCount = recipe.warmupSteps
+        // The recipe's number is for its own steps; a run may be shorter.
+        training.schedule.warmupShare = ScheduleConfiguration.defaultWarmupShare
         training.duration = .steps(recipe.steps)
         task.data.length = max(1, recipe.sequenceLength)
         let rows = max(1, recipe.tokensPerStep / task.data.length)

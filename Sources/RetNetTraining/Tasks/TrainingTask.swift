@@ -92,6 +92,8 @@ public protocol TaskConfiguration: DeclaredSettings, Sendable, Equatable {
         task: Self, training: TrainingConfiguration
     )
 
+    /// Files and folders of text that a run reads.
+    var textPaths: [String] { get }
     /// The tokenizer that the configuration names; nil for the standard one.
     var tokenizerName: String? { get }
     /// Sentinels that a SentencePiece tokenizer gets.
