@@ -36,7 +36,9 @@ public enum Gzip {
         try inflater.finish()
     }
 
-    /// Decompresses the content of a gzip file in pieces; `path` appears in errors. Throws like that of files.
+    /// Decompresses the content of a gzip file in pieces.
+    ///
+    /// `path` appears in errors, which are those of the decompression of files.
     public static func decompress(
         _ bytes: UnsafeRawBufferPointer, of path: String, maximumByteCount: Int? = nil,
         _ consume: (UnsafeRawBufferPointer) throws -> Void

@@ -11,7 +11,8 @@ enum Main {
     static func main() {
         InterruptFlag.unblockSignals()
         do {
-            var command = try RetNetCommand.parseAsRoot()
+            var command = try RetNetCommand.parseAsRoot(
+                Arguments.joiningDashes(Array(CommandLine.arguments.dropFirst())))
             if command is any ComputingCommand { OpenMPSettings.apply() }
             try command.run()
         } catch {

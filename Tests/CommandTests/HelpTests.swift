@@ -9,6 +9,9 @@ struct CommandDescription: Decodable, CustomTestStringConvertible {
             let kind: String
             let name: String
         }
+        let kind: String
+        let parsingStrategy: String
+        let valueName: String?
         let names: [Name]?
         let abstract: String?
         let shouldDisplay: Bool

@@ -24,10 +24,10 @@ struct AltUpCommand: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
 
-    @Option(help: "Number of AltUp streams, from 1 to 64.")
+    @Option(parsing: .unconditional, help: "Number of AltUp streams, from 1 to 64.")
     var blocks: Int = 2
 
-    @Option(help: "Kind of AltUp: recycled or standard.")
+    @Option(parsing: .unconditional, help: "Kind of AltUp: recycled or standard.")
     var kind: Kind = .recycled
 
     @Option(name: .shortAndLong, help: ArgumentHelp("Model folder to write.", valueName: "dir"))

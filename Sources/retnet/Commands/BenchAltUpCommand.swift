@@ -17,19 +17,21 @@ struct BenchAltUpCommand: ParsableCommand, ComputingCommand {
             are medians.
             """)
 
-    @Option(help: "Dense preset.", transform: Self.densePreset)
+    @Option(parsing: .unconditional, help: "Dense preset.", transform: Self.densePreset)
     var preset = "retnet-22m"
 
-    @Option(help: "Numbers of AltUp streams, separated by commas.", transform: Self.blockCounts)
+    @Option(
+        parsing: .unconditional, help: "Numbers of AltUp streams, separated by commas.",
+        transform: Self.blockCounts)
     var blocks = [2, 4]
 
-    @Option(help: "Rows of a training batch.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Rows of a training batch.", transform: Arguments.positive)
     var batch = 8
 
-    @Option(help: "Tokens of a training row.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Tokens of a training row.", transform: Arguments.positive)
     var length = 512
 
-    @Option(help: "Timed rounds through all models.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Timed rounds through all models.", transform: Arguments.positive)
     var rounds = 10
 
     @OptionGroup var device: DeviceOptions

@@ -20,25 +20,30 @@ struct BenchArchitecturesCommand: ParsableCommand, ComputingCommand {
             """)
 
     @Option(
-        help: "Architectures to measure, separated by commas (default: all).", transform: Self.architectures)
+        parsing: .unconditional, help: "Architectures to measure, separated by commas (default: all).",
+        transform: Self.architectures)
     var only: [ComparedArchitecture] = ComparedArchitecture.allCases
 
-    @Option(help: "Width of the models.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Width of the models.", transform: Arguments.positive)
     var width = 512
 
-    @Option(help: "Layers of the models.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Layers of the models.", transform: Arguments.positive)
     var layers = 6
 
-    @Option(help: "Rows of a training batch.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Rows of a training batch.", transform: Arguments.positive)
     var batch = 8
 
-    @Option(help: "Tokens of a training row.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Tokens of a training row.", transform: Arguments.positive)
     var length = 512
 
-    @Option(help: "Positions of generation, separated by commas.", transform: BenchDecodeCommand.positions)
+    @Option(
+        parsing: .unconditional, help: "Positions of generation, separated by commas.",
+        transform: BenchDecodeCommand.positions)
     var positions = [128, 2048, 16_384]
 
-    @Option(help: "Timed rounds through all architectures.", transform: Arguments.positive)
+    @Option(
+        parsing: .unconditional, help: "Timed rounds through all architectures.",
+        transform: Arguments.positive)
     var rounds = 4
 
     @OptionGroup var device: DeviceOptions

@@ -28,16 +28,16 @@ struct BenchOptions: ParsableArguments {
     @OptionGroup var source: ModelSource
     @OptionGroup var device: DeviceOptions
 
-    @Option(help: "Rows of one batch.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Rows of one batch.", transform: Arguments.positive)
     var batch = 1
 
-    @Option(help: "Timed repetitions.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Timed repetitions.", transform: Arguments.positive)
     var repetitions = 5
 
-    @Option(help: "Warm-up runs.", transform: Arguments.nonNegative)
+    @Option(parsing: .unconditional, help: "Warm-up runs.", transform: Arguments.nonNegative)
     var warmup = 1
 
-    @Option(help: "Seed for random weights and data.")
+    @Option(parsing: .unconditional, help: "Seed for random weights and data.")
     var seed: UInt64 = 0
 
     @Flag(help: "Print one JSON object.")

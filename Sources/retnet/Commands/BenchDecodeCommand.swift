@@ -21,13 +21,18 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var options: BenchOptions
 
-    @Option(help: "Positions of generation, separated by commas.", transform: Self.positions)
+    @Option(
+        parsing: .unconditional, help: "Positions of generation, separated by commas.",
+        transform: Self.positions)
     var positions = [100, 1000, 10_000, 100_000]
 
-    @Option(help: "Tokens to generate at each position, per repetition.", transform: Arguments.positive)
+    @Option(
+        parsing: .unconditional, help: "Tokens to generate at each position, per repetition.",
+        transform: Arguments.positive)
     var maxTokens = 50
 
-    @Option(name: .customLong("tokens"), help: .hidden, transform: Arguments.positive)
+    @Option(
+        name: .customLong("tokens"), parsing: .unconditional, help: .hidden, transform: Arguments.positive)
     var formerTokens: Int?
 
     private var tokens: Int { Console.former("--tokens", formerTokens, now: "--max-tokens") ?? maxTokens }

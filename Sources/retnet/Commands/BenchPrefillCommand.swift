@@ -14,17 +14,19 @@ struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var options: BenchOptions
 
-    @Option(help: "Tokens per row.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Tokens per row.", transform: Arguments.positive)
     var length = 2048
 
-    @Option(help: "Form of computation: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    @Option(
+        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        transform: Arguments.form)
     var form: MixerForm?
 
-    @Option(help: "Short for --form chunkwise:N.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Short for --form chunkwise:N.", transform: Arguments.positive)
     var chunk: Int?
 
     @Option(
-        help: "Tokens per pass; the state is carried to the next pass.",
+        parsing: .unconditional, help: "Tokens per pass; the state is carried to the next pass.",
         transform: Arguments.positive)
     var piece = 1024
 

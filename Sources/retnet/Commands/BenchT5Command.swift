@@ -17,30 +17,35 @@ struct BenchT5Command: ParsableCommand, ComputingCommand {
         commandName: "t5",
         abstract: "Measure a T5: training steps (forward, backward, clipping and AdamW), or decoding.")
 
-    @Option(help: ArgumentHelp("T5 preset; `retnet presets` lists them.", valueName: "name"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("T5 preset; `retnet presets` lists them.", valueName: "name"))
     var preset: String?
     @Option(help: ArgumentHelp("Folder of a T5 model.", valueName: "dir"))
     var model: String?
     @OptionGroup var device: DeviceOptions
-    @Option(help: "Rows per batch.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Rows per batch.", transform: Arguments.positive)
     var batch = 8
-    @Option(help: "Tokens per source.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Tokens per source.", transform: Arguments.positive)
     var inputLength = 512
-    @Option(name: .customLong("length"), help: .hidden, transform: Arguments.positive)
+    @Option(
+        name: .customLong("length"), parsing: .unconditional, help: .hidden, transform: Arguments.positive)
     var formerLength: Int?
-    @Option(help: "Tokens per target; with --decode, tokens to generate.", transform: Arguments.positive)
+    @Option(
+        parsing: .unconditional, help: "Tokens per target; with --decode, tokens to generate.",
+        transform: Arguments.positive)
     var targetLength = 114
-    @Option(help: "Dropout probability in training.")
+    @Option(parsing: .unconditional, help: "Dropout probability in training.")
     var dropout = 0.0
     @Flag(help: "Measure decoding instead of training.")
     var decode = false
-    @Option(help: "Number of beams in decoding.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Number of beams in decoding.", transform: Arguments.positive)
     var beams = 1
-    @Option(help: "Timed repetitions.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Timed repetitions.", transform: Arguments.positive)
     var repetitions = 5
-    @Option(help: "Warm-up runs.", transform: Arguments.nonNegative)
+    @Option(parsing: .unconditional, help: "Warm-up runs.", transform: Arguments.nonNegative)
     var warmup = 1
-    @Option(help: "Seed for random weights and data.")
+    @Option(parsing: .unconditional, help: "Seed for random weights and data.")
     var seed: UInt64 = 0
     @Flag(help: "Print one JSON object.")
     var json = false

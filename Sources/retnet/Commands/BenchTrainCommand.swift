@@ -17,13 +17,15 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var options: BenchOptions
 
-    @Option(help: "Tokens per row.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Tokens per row.", transform: Arguments.positive)
     var length = 512
 
-    @Option(help: "Form of computation: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    @Option(
+        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        transform: Arguments.form)
     var form: MixerForm?
 
-    @Option(help: "Short for --form chunkwise:N.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Short for --form chunkwise:N.", transform: Arguments.positive)
     var chunk: Int?
 
     @Flag(help: "Recompute activations in the backward pass instead of storing them.")

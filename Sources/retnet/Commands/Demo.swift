@@ -33,7 +33,8 @@ struct Demo {
 
     func run() throws {
         let interrupt = InterruptFlag.onSignals()
-        try folder.prepare()
+        let lock = try folder.prepare()
+        defer { withExtendedLifetime(lock) {} }
         title("1. The text")
         let paths = try prepareText()
         title("2. Training")

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Foundation
+import RetNetCheckpoints
 import RetNetStorage
+import RetNetTraining
 
 /// `retnet demo`: a tour of the package in a few minutes.
 struct DemoCommand: ParsableCommand, ComputingCommand {
@@ -24,18 +26,21 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
         help: ArgumentHelp("Folder of the results; that of an earlier demo is replaced.", valueName: "dir"))
     var out = "demo"
 
-    @Option(help: "Training time in minutes.")
+    @Option(parsing: .unconditional, help: "Training time in minutes.")
     var minutes = 3.0
 
-    @Option(help: "Number of updates, instead of --minutes.", transform: Arguments.positive)
+    @Option(
+        parsing: .unconditional, help: "Number of updates, instead of --minutes.",
+        transform: Arguments.positive)
     var steps: Int?
 
-    @Option(help: ArgumentHelp("Preset to train.", valueName: "name"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Preset to train.", valueName: "name"))
     var preset = "retnet-3m"
 
     @OptionGroup var device: DeviceOptions
 
-    @Option(help: "Seed for stories, weights and samples.", transform: Arguments.seed)
+    @Option(
+        parsing: .unconditional, help: "Seed for stories, weights and samples.", transform: Arguments.seed)
     var seed = 1
 
     func validate() throws {
@@ -49,6 +54,9 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
     }
 
     func run() throws {
+        for path in data {
+            try Arguments.checkRereadable(path, because: "the demo trains on it and continues parts of it")
+        }
         let (device, type) = try device.prepare(.fast)
         let demo = Demo(
             preset: try ModelSource.preset(named: preset), text: data, folder: DemoFolder(path: out),
@@ -66,30 +74,46 @@ struct DemoFolder {
     var lossPath: String { path + "/loss" }
     var decodePath: String { path + "/decode" }
     private var markerPath: String { path + "/demo.txt" }
+    private static let lockName = "demo.lock"
 
     /// Empties the folder or creates it; an existing one must be that of an earlier demo.
-    func prepare() throws {
-        let files = FileManager.default
-        if files.fileExists(atPath: path) {
-            let names = try? files.contentsOfDirectory(atPath: path)
-            guard names?.isEmpty == true || files.fileExists(atPath: markerPath) else {
-                throw CommandError(
-                    "'\(path)' exists and is not the folder of an earlier demo: choose another with --out")
-            }
-            // Only the files of a demo; others stay.
-            for item in [storiesPath, runPath]
-                + ["svg", "png"].flatMap({ ["\(lossPath).\($0)", "\(decodePath).\($0)"] })
-            where files.fileExists(atPath: item) {
-                try files.removeItem(atPath: item)
-            }
+    ///
+    /// Returns the exclusive right to write it, which must be kept until the end of the demo.
+    func prepare() throws -> FolderLock {
+        let lock: FolderLock
+        do {
+            lock = try FolderLock(path, fileName: Self.lockName)
+        } catch StorageError.inUse {
+            throw CommandError(
+                "another demo is writing '\(path)': wait for it to end, or choose another folder with --out")
         }
         do {
-            try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+            try empty()
+            let note =
+                "Written by `retnet demo`, which replaces the contents of this folder when it is run again.\n"
+            try AtomicFile.write(Data(note.utf8), to: markerPath)
+            return lock
         } catch {
-            throw CommandError("cannot create the folder '\(path)': \(error.localizedDescription)")
+            lock.abandon()
+            throw error
         }
-        let note =
-            "Written by `retnet demo`, which replaces the contents of this folder when it is run again.\n"
-        try AtomicFile.write(Data(note.utf8), to: markerPath)
+    }
+
+    /// Removes the files of an earlier demo; others stay.
+    private func empty() throws {
+        let files = FileManager.default
+        let names = try files.contentsOfDirectory(atPath: path).filter { $0 != Self.lockName }
+        guard names.isEmpty || files.fileExists(atPath: markerPath) else {
+            throw CommandError(
+                "'\(path)' exists and is not the folder of an earlier demo: choose another with --out")
+        }
+        // Interrupted training may be resumed in it by `retnet train` at this moment.
+        let run = files.fileExists(atPath: runPath) ? try RunFolder(path: runPath).lock(resume: true) : nil
+        for item in [storiesPath, runPath]
+            + ["svg", "png"].flatMap({ ["\(lossPath).\($0)", "\(decodePath).\($0)"] })
+        where files.fileExists(atPath: item) {
+            try files.removeItem(atPath: item)
+        }
+        withExtendedLifetime(run) {}
     }
 }

@@ -35,25 +35,27 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var device: DeviceOptions
 
     @Option(
-        help: "Tokens per independent window (default: none, the state is carried).",
+        parsing: .unconditional, help: "Tokens per independent window (default: none, the state is carried).",
         transform: Arguments.positive)
     var context: Int?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Form of computation: parallel, chunkwise:N or recurrent (default: chunkwise:256)."),
         transform: Arguments.form)
     var form: MixerForm?
 
     @Option(
-        help: "Tokens per pass with a carried state; bounds the memory.",
+        parsing: .unconditional, help: "Tokens per pass with a carried state; bounds the memory.",
         transform: Arguments.positive)
     var window = 2048
 
-    @Option(help: "Windows per pass with --context.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Windows per pass with --context.", transform: Arguments.positive)
     var batch: Int?
 
     @Option(
+        parsing: .unconditional,
         help: "Tokens that a window repeats from the previous one as context, with --context.",
         transform: Arguments.nonNegative)
     var overlap = 0
@@ -157,23 +159,25 @@ struct RecallCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var device: DeviceOptions
 
-    @Option(help: "Number of stories.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Number of stories.", transform: Arguments.positive)
     var stories = 200
 
-    @Option(help: "Seed for the stories.")
+    @Option(parsing: .unconditional, help: "Seed for the stories.")
     var seed: UInt64 = 1_000_004
 
     @Option(
-        help: "Sentences between a fact and its recall (default: 2 to 7).",
+        parsing: .unconditional, help: "Sentences between a fact and its recall (default: 2 to 7).",
         transform: Arguments.nonNegative)
     var filler: Int?
 
     @Option(
-        help: "Tokens of context before each answer (default: the whole story).",
+        parsing: .unconditional, help: "Tokens of context before each answer (default: the whole story).",
         transform: Arguments.nonNegative)
     var context: Int?
 
-    @Option(help: "Form of computation: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    @Option(
+        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        transform: Arguments.form)
     var form: MixerForm = .chunkwise(256)
 
     @Flag(help: "Print one JSON object.")

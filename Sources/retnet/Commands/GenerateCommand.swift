@@ -32,7 +32,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var search: BeamOptions
     @OptionGroup var device: DeviceOptions
 
-    @Option(help: "Text to continue; may be given several times.")
+    @Option(parsing: .unconditionalSingleValue, help: "Text to continue; may be given several times.")
     var prompt: [String] = []
 
     @Option(help: ArgumentHelp("UTF-8 file to continue; may be given several times.", valueName: "file"))
@@ -42,7 +42,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
     var standardInput: String?
 
     @Option(
-        help: "Form of reading prompts: parallel, chunkwise:N or recurrent.",
+        parsing: .unconditional, help: "Form of reading prompts: parallel, chunkwise:N or recurrent.",
         transform: Arguments.form)
     var prefillForm: MixerForm = .chunkwise(128)
 

@@ -25,7 +25,9 @@ struct LogitsCommand: ParsableCommand, ComputingCommand {
     @Option(help: ArgumentHelp("File with a JSON array of rows of token ids, or -.", valueName: "file"))
     var tokens: String
 
-    @Option(help: "Form of computation: parallel, chunkwise:N or recurrent.", transform: Arguments.form)
+    @Option(
+        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        transform: Arguments.form)
     var form: MixerForm = .parallel
 
     @Option(name: .shortAndLong, help: ArgumentHelp("Safetensors file to write.", valueName: "file"))

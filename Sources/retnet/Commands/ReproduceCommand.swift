@@ -3,6 +3,7 @@ import Foundation
 import RetNetExperiments
 import RetNetReporting
 import RetNetStorage
+import RetNetText
 import RetNetTorch
 
 extension ExperimentScale: ExpressibleByArgument {}
@@ -28,7 +29,9 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
     @Flag(help: "List the recipes.")
     var list = false
 
-    @Option(help: "Scale: tiny (minutes), small (a night) or paper (the published settings).")
+    @Option(
+        parsing: .unconditional,
+        help: "Scale: tiny (minutes), small (a night) or paper (the published settings).")
     var scale: ExperimentScale = .tiny
 
     @Option(help: ArgumentHelp("Folder of the results; created if needed.", valueName: "dir"))
@@ -36,25 +39,29 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var texts: ExperimentTextOptions
 
-    @Option(help: "Contenders instead of the recipe's own, separated by commas, or all.")
+    @Option(
+        parsing: .unconditional, help: "Contenders instead of the recipe's own, separated by commas, or all.")
     var contenders: String?
 
     @Option(
+        parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
             "Learning rate of one contender; may be given several times.",
             valueName: "name=rate"),
         transform: Self.learningRate)
     var learningRate: [(name: String, rate: Double)] = []
 
-    @Option(help: "Seeds separated by commas.", transform: Self.seeds)
+    @Option(parsing: .unconditional, help: "Seeds separated by commas.", transform: Self.seeds)
     var seeds = [1, 2, 3]
 
     @Option(
+        parsing: .unconditional,
         help: "Useful FLOP per second of one device, for the estimate before a long run (default: measured).",
         transform: Self.flops)
     var flops: Double?
 
-    @Option(help: "Number of devices, for the estimate.", transform: Arguments.positive)
+    @Option(
+        parsing: .unconditional, help: "Number of devices, for the estimate.", transform: Arguments.positive)
     var devices = 1
 
     @Flag(help: "Start a long run after its estimate.")
@@ -212,7 +219,11 @@ struct ExperimentTextOptions: ParsableArguments {
 
     /// Reads the texts; generated stories where none are given.
     func read(_ scale: ExperimentScale) throws -> ExperimentTexts {
-        if let corpora { return try CorporaFolder(corpora).texts(scale: scale) }
+        if let corpora {
+            let folder = CorporaFolder(corpora)
+            for remark in try Corpus.remarks(on: folder.textFolders) { Console.warn(remark) }
+            return try folder.texts(scale: scale)
+        }
         guard !data.isEmpty else {
             Console.note("no text was given: training on generated stories")
             return try .stories(byteCount: scale == .tiny ? 4_000_000 : 32_000_000)
@@ -220,11 +231,11 @@ struct ExperimentTextOptions: ParsableArguments {
         let former = Console.former(
             "--validation", formerValidation.isEmpty ? nil : formerValidation, now: "--validation-data")
         let validation = validationData + (former ?? [])
-        return try .files(
-            training: data, validation: validation,
-            domains: domain.map { entry in
-                let parts = entry.split(separator: "=", maxSplits: 1)
-                return (String(parts[0]), String(parts[1]))
-            })
+        let domains = domain.map { entry in
+            let parts = entry.split(separator: "=", maxSplits: 1)
+            return (name: String(parts[0]), path: String(parts[1]))
+        }
+        for remark in try Corpus.remarks(on: data + validation + domains.map(\.path)) { Console.warn(remark) }
+        return try .files(training: data, validation: validation, domains: domains)
     }
 }

@@ -31,13 +31,15 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
         abstract: "Create an untrained T5.",
         discussion: "Transformers can read the folder too.")
 
-    @Option(help: ArgumentHelp("T5 preset; `retnet presets` lists them.", valueName: "name"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("T5 preset; `retnet presets` lists them.", valueName: "name"))
     var preset: String?
     @Option(help: ArgumentHelp("YAML or JSON file with the settings of a T5.", valueName: "file"))
     var config: String?
     @Option(name: .shortAndLong, help: ArgumentHelp("Model folder to write.", valueName: "dir"))
     var output: String
-    @Option(help: "Seed for initial weights.")
+    @Option(parsing: .unconditional, help: "Seed for initial weights.")
     var seed: UInt64 = 0
     @Flag(help: "Add the byte tokenizer with the model's end token, the one with sentinels if that is 1.")
     var bytes = false
@@ -136,7 +138,8 @@ struct T5GenerateCommand: ParsableCommand, ComputingCommand {
     var sources: String
     @Option(
         name: [.customLong("max-tokens"), .customShort("n")],
-        help: "Largest number of tokens to generate, the end token included.", transform: Arguments.positive)
+        parsing: .unconditional, help: "Largest number of tokens to generate, the end token included.",
+        transform: Arguments.positive)
     var maxTokens: Int?
     @Flag(help: "Continue after end tokens.")
     var ignoreEnd = false

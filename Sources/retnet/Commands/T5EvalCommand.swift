@@ -27,22 +27,27 @@ struct T5EvalCommand: ParsableCommand, ComputingCommand {
     var tasks: [TaskArgument] = []
 
     @Option(
-        help: "Largest number of examples per task (default: all).", transform: Arguments.positive)
+        parsing: .unconditional, help: "Largest number of examples per task (default: all).",
+        transform: Arguments.positive)
     var limit: Int?
 
     @Option(
         name: .customLong("input-length"),
+        parsing: .unconditional,
         help: "Tokens per source, the end token included; longer ones are truncated.",
         transform: Arguments.positive)
     var inputLength = 512
 
     @Option(
         name: .customLong("target-length"),
+        parsing: .unconditional,
         help: "Tokens per target, the end token included; longer ones are truncated.",
         transform: Arguments.positive)
     var targetLength = 64
 
-    @Option(name: .customLong("batch"), help: "Examples per pass.", transform: Arguments.positive)
+    @Option(
+        name: .customLong("batch"), parsing: .unconditional, help: "Examples per pass.",
+        transform: Arguments.positive)
     var batchSize = 32
 
     @Option(

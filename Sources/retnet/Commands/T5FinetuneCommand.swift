@@ -42,6 +42,7 @@ struct T5FinetuneCommand: TrainingCommand {
 
     @Option(
         name: .customLong("evaluation-limit"),
+        parsing: .unconditional,
         help: "Examples of each --validation-data that are measured at the end (default: all).",
         transform: Arguments.positive)
     var evaluationLimit: Int?
@@ -72,6 +73,10 @@ struct T5FinetuneCommand: TrainingCommand {
         var result: [SettingsAssignment] = []
         if let model {
             result.append(SettingsAssignment("initial_model", .string(try ModelOptions.modelPath(model))))
+        }
+        for validation in validations {
+            try Arguments.checkRereadable(
+                validation.path, because: "it is measured during the run and at its end")
         }
         if !tasks.isEmpty {
             let list = tasks.map { task in

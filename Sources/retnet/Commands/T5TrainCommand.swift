@@ -20,7 +20,9 @@ struct T5TrainCommand: TrainingCommand {
             --resume resumes exactly.
             """)
 
-    @Option(help: ArgumentHelp("A preset of T5; `retnet presets` lists them.", valueName: "name"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("A preset of T5; `retnet presets` lists them.", valueName: "name"))
     var preset: String?
 
     @Option(
@@ -30,7 +32,8 @@ struct T5TrainCommand: TrainingCommand {
 
     @OptionGroup var text: TrainingTextOptions
 
-    @Option(help: "Conversion of text into examples: span_corruption, prefix_lm or lm.")
+    @Option(
+        parsing: .unconditional, help: "Conversion of text into examples: span_corruption, prefix_lm or lm.")
     var objective: TextToTextDataConfiguration.Objective?
 
     @OptionGroup var options: RunOptions

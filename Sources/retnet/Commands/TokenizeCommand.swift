@@ -37,7 +37,7 @@ struct TokenizeCommand: ParsableCommand {
         let tokenizer: any Tokenizer =
             try model.map { try TokenizerLoader.load(folder: ModelOptions.modelPath($0)) } ?? choice.load()
         let corpus = try data.corpus()
-        try corpus.writeTokenFile(tokenizer: tokenizer, to: output)
+        try corpus.writeTokenFile(tokenizer: tokenizer, to: output, replacing: false)
         let file = try TokenFile(path: output)
         guard json else {
             Console.result(

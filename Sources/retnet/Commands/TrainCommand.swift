@@ -20,7 +20,9 @@ struct TrainCommand: TrainingCommand {
             interrupted.
             """)
 
-    @Option(help: ArgumentHelp("A preset; `retnet presets` lists them.", valueName: "name"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("A preset; `retnet presets` lists them.", valueName: "name"))
     var preset: String?
 
     @OptionGroup var text: TrainingTextOptions

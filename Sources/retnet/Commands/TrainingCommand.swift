@@ -38,7 +38,13 @@ extension TrainingCommand {
 
     func run() throws {
         do {
-            try train()
+            let lock = try options.lockToResume()
+            do {
+                try train(lock)
+            } catch {
+                lock?.abandon()
+                throw error
+            }
         } catch TrainingError.runExists(let path) {
             throw CommandError(
                 "'\(path)' is not empty: choose another folder with --out, or resume the run in it with --resume"
@@ -49,7 +55,7 @@ extension TrainingCommand {
         }
     }
 
-    private func train() throws {
+    private func train(_ lock: FolderLock?) throws {
         let interrupt = InterruptFlag.onSignals()
         let (device, _) = try options.device.prepare(.fast)
         let changes = try options.changes.map { try SettingsAssignment(parsing: $0) }
@@ -62,7 +68,7 @@ extension TrainingCommand {
             return
         }
         let run = try TrainingRun(
-            configuration, folder: options.out, resume: options.resume, device: device,
+            configuration, folder: options.out, resume: options.resume, device: device, lock: lock,
             warn: { Console.warn($0) })
         options.announce(run, on: device)
         // Made before the training, so that a mistake in a file is not found hours later.

@@ -1,9 +1,33 @@
 import ArgumentParser
 import Foundation
 import RetNetMixers
+import RetNetStorage
+import SystemPackage
 
 /// Parsers of option values that several commands share.
 enum Arguments {
+    /// Options of any text, which may be `--` too.
+    private static let textOptions = ["--prompt", "--stop"]
+
+    /// Returns the arguments with values that the parser would refuse joined to their options, as in `--stop=---`.
+    ///
+    /// Before it knows what is an option and what a value, the parser refuses `---` and `-=` at the beginning and takes
+    /// `--` for the end of the options.
+    static func joiningDashes(_ arguments: [String]) -> [String] {
+        var result: [String] = []
+        for argument in arguments {
+            let isNoOption = ["---", "-=", "--="].contains(where: argument.hasPrefix)
+            if let option = result.last, option.hasPrefix("--"), option.utf8.count > 2, !option.contains("="),
+                isNoOption || (textOptions.contains(option) && argument.hasPrefix("-"))
+            {
+                result[result.count - 1] = option + "=" + argument
+            } else {
+                result.append(argument)
+            }
+        }
+        return result
+    }
+
     /// Parses a form of computation.
     static func form(_ text: String) throws -> MixerForm {
         guard let form = MixerForm(parsing: text) else {
@@ -36,12 +60,25 @@ enum Arguments {
         return value
     }
 
-    /// Throws before any work if the output exists, or if its folder does not.
+    /// Throws for a pipe or device, which cannot be read more than once; others are left to what reads them.
+    static func checkRereadable(_ path: String, because reason: String) throws {
+        guard let type = (try? Stat(path))?.type, type != .regular, type != .directory else { return }
+        throw CommandError(
+            "'\(path)' can be read only once, but \(reason): write it to a file and give that")
+    }
+
+    /// Throws before any work if the output exists or is being written, or if its folder does not exist.
+    ///
+    /// Writing it checks again: only what is `replaceable` replaces what has appeared meanwhile.
     static func checkOutput(_ path: String, replaceable: Bool = false) throws {
         let files = FileManager.default
         var isFolder: ObjCBool = false
         if files.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue || !replaceable {
             throw CommandError("the output '\(path)' exists already: choose another name or remove it first")
+        }
+        if !replaceable, try AtomicFile.isBeingWritten(path) {
+            throw CommandError(
+                "another process is writing '\(path)': wait for it to end, or choose another name")
         }
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
         guard files.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {

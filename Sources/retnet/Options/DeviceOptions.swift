@@ -12,17 +12,18 @@ enum ComputePreference {
 
 /// Device, element type and threads: the same options for every command that computes.
 struct DeviceOptions: ParsableArguments {
-    @Option(help: "Device: auto, cpu, cuda, cuda:N or mps.")
+    @Option(parsing: .unconditional, help: "Device: auto, cpu, cuda, cuda:N or mps.")
     var device = "auto"
 
     @Option(
         name: .customLong("dtype"),
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Element type of computation: auto, float32, bfloat16 or float64.",
             discussion: "auto is bfloat16 where it is fast (float32 for logits and eval)."))
     var elementTypeName = "auto"
 
-    @Option(help: "Threads per operation (default: one per core).")
+    @Option(parsing: .unconditional, help: "Threads per operation (default: one per core).")
     var threads: Int?
 
     static let elementTypes = ["auto", "float32", "bfloat16", "float64"]

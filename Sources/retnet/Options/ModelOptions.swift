@@ -28,7 +28,9 @@ struct ModelOptions: ParsableArguments {
 
 /// A preset or a trained model, for commands that need only the configuration.
 struct ModelSource: ParsableArguments {
-    @Option(help: ArgumentHelp("Preset; `retnet presets` lists them.", valueName: "name"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Preset; `retnet presets` lists them.", valueName: "name")
+    )
     var preset: String?
 
     @Option(help: ArgumentHelp("Model folder, checkpoint, or folder of a run.", valueName: "dir"))

@@ -20,7 +20,7 @@ struct RunOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: ArgumentHelp("The folder of the run.", valueName: "dir"))
     var out: String
 
-    @Option(help: "Updates of the run.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Updates of the run.", transform: Arguments.positive)
     var steps: Int?
 
     @Flag(help: "Resume the run in --out from its newest whole checkpoint.")
@@ -31,7 +31,9 @@ struct RunOptions: ParsableArguments {
 
     @OptionGroup var device: DeviceOptions
 
-    @Option(help: "Seed for initial weights, data order and dropout.", transform: Arguments.seed)
+    @Option(
+        parsing: .unconditional, help: "Seed for initial weights, data order and dropout.",
+        transform: Arguments.seed)
     var seed: Int?
 
     @Flag(help: "Print one JSON object at the end.")
@@ -41,6 +43,11 @@ struct RunOptions: ParsableArguments {
         if device.elementTypeName == "float64" {
             throw ValidationError("training computes in float32 or bfloat16, not float64")
         }
+    }
+
+    /// Takes the lock of a run that is to be resumed, so that its configuration is read under it; nil for others.
+    func lockToResume() throws -> FolderLock? {
+        resume && !dryRun ? try RunFolder(path: out).lock(resume: true) : nil
     }
 
     /// Returns the document that assignments change: the file, or the configuration of the run to be resumed.

@@ -5,38 +5,49 @@ import RetNetGeneration
 /// The choice of tokens; missing values come from the model folder, then from the package's defaults.
 struct SamplingOptions: ParsableArguments {
     @Option(
-        name: [.customLong("max-tokens"), .customShort("n")], help: "Largest number of tokens to generate.",
+        name: [.customLong("max-tokens"), .customShort("n")], parsing: .unconditional,
+        help: "Largest number of tokens to generate.",
         transform: Arguments.nonNegative)
     var maxTokens: Int?
 
     @Option(
         name: [.long, .customLong("temp")],
-        help: "Divisor of the logits; 0 takes the most probable token.")
+        parsing: .unconditional, help: "Divisor of the logits; 0 takes the most probable token.")
     var temperature: Double?
 
     @Option(
-        help: "Number of most probable tokens to keep; 0 keeps all.", transform: Arguments.nonNegative)
+        parsing: .unconditional, help: "Number of most probable tokens to keep; 0 keeps all.",
+        transform: Arguments.nonNegative)
     var topK: Int?
 
-    @Option(help: "Probability mass of the most probable tokens to keep; 1 keeps all.")
+    @Option(
+        parsing: .unconditional, help: "Probability mass of the most probable tokens to keep; 1 keeps all.")
     var topP: Double?
 
-    @Option(help: "Least probability to keep, relative to that of the most probable token; 0 keeps all.")
+    @Option(
+        parsing: .unconditional,
+        help: "Least probability to keep, relative to that of the most probable token; 0 keeps all.")
     var minP: Double?
 
-    @Option(help: "Penalty on recent tokens; 1 changes nothing.")
+    @Option(parsing: .unconditional, help: "Penalty on recent tokens; 1 changes nothing.")
     var repetitionPenalty: Double?
 
-    @Option(help: "Number of last tokens that count as recent.", transform: Arguments.positive)
+    @Option(
+        parsing: .unconditional, help: "Number of last tokens that count as recent.",
+        transform: Arguments.positive)
     var repetitionWindow: Int?
 
-    @Option(help: "Text at which generation ends; may be given several times.")
+    @Option(
+        parsing: .unconditionalSingleValue, help: "Text at which generation ends; may be given several times."
+    )
     var stop: [String] = []
 
     @Flag(help: "Continue after end tokens.")
     var ignoreEnd = false
 
-    @Option(help: "Seed of row 0; row r uses seed + r (default: drawn at random and printed at the end).")
+    @Option(
+        parsing: .unconditional,
+        help: "Seed of row 0; row r uses seed + r (default: drawn at random and printed at the end).")
     var seed: UInt64?
 
     func validate() throws {
@@ -66,7 +77,9 @@ struct SamplingOptions: ParsableArguments {
 
 /// The search for the outputs of an encoder-decoder.
 struct BeamOptions: ParsableArguments {
-    @Option(help: "Number of beams; 1 takes the most probable token.", transform: Arguments.positive)
+    @Option(
+        parsing: .unconditional, help: "Number of beams; 1 takes the most probable token.",
+        transform: Arguments.positive)
     var beams: Int?
 
     // Negative numbers are penalties too, not the names of options.
@@ -74,10 +87,12 @@ struct BeamOptions: ParsableArguments {
         parsing: .unconditional, help: "Exponent of the length penalty.")
     var lengthPenalty: Double?
 
-    @Option(help: "Condition of an early end: heuristic, full or never, early_stopping in Transformers.")
+    @Option(
+        parsing: .unconditional,
+        help: "Condition of an early end: heuristic, full or never, early_stopping in Transformers.")
     var earlyStopping: BeamSearchParameters.Stopping?
 
-    @Option(help: "Number of outputs per source.", transform: Arguments.positive)
+    @Option(parsing: .unconditional, help: "Number of outputs per source.", transform: Arguments.positive)
     var outputs: Int?
 
     /// True if any of these options is given.

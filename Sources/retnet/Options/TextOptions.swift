@@ -13,6 +13,7 @@ struct DataOptions: ParsableArguments {
 
     @Option(
         name: .customLong("document-separator"),
+        parsing: .unconditional,
         help: "Separator of documents in a file: file (none), blank_lines:N or text:SEPARATOR.",
         transform: Self.separator)
     var separator: DocumentSeparator = .wholeFile
@@ -21,8 +22,11 @@ struct DataOptions: ParsableArguments {
         if data.isEmpty { throw ValidationError("--data needs at least one path") }
     }
 
-    /// Returns the corpus of the files.
-    func corpus() throws -> Corpus { try Corpus(paths: data, separator: separator) }
+    /// Returns the corpus of the files, with a warning about what is left out of folders.
+    func corpus() throws -> Corpus {
+        for remark in try Corpus.remarks(on: data) { Console.warn(remark) }
+        return try Corpus(paths: data, separator: separator)
+    }
 
     private static func separator(_ text: String) throws -> DocumentSeparator {
         if let separator = DocumentSeparator(text) { return separator }
@@ -53,21 +57,12 @@ struct TokenizerOptions: ParsableArguments {
     }
 }
 
-/// Complete inputs of commands; `-` is standard input.
+/// Complete inputs of commands: files, pipes and devices; `-` is standard input.
 enum TextInput {
     /// Reads the bytes of a file or of standard input.
     static func data(_ path: String) throws -> Data {
         if path == "-" { return try FileHandle.standardInput.readToEnd() ?? Data() }
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-            throw StorageError.notFound(path: path)
-        }
-        guard !isFolder.boolValue else { throw CommandError("'\(path)' is a folder: give a file") }
-        do {
-            return try Data(contentsOf: URL(fileURLWithPath: path))
-        } catch {
-            throw CommandError("cannot read '\(path)': \(error.localizedDescription)")
-        }
+        return try MappedFile(reading: path).withUnsafeBytes { Data($0) }
     }
 
     /// Reads the text of a file or of standard input, which must be UTF-8.

@@ -19,6 +19,7 @@ struct TrainingTextOptions: ParsableArguments {
 
     @Option(
         name: .customLong("document-separator"),
+        parsing: .unconditional,
         help: "Separator of the documents in a file: file (none), blank_lines:N or text:SEPARATOR.")
     var separator: String?
 
