@@ -175,7 +175,7 @@ let package = Package(
             name: "RetNetEvaluationTests",
             dependencies: [
                 "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
-                "RetNetText", "RetNetStories",
+                "RetNetText", "RetNetStories", "RetNetStorage",
             ]),
         .testTarget(
             name: "RetNetTrainingTests",

@@ -19,7 +19,10 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible, Locali
 
     /// One line for a single problem, otherwise one line per problem.
     public var description: String {
-        let advice = "use the config.json that the weights were saved with, or convert them"
+        let advice =
+            problems.allSatisfy(\.isOfType)
+            ? "convert the weights to F32, F16 or BF16 with the program that wrote them; quantized ones need their scales"
+            : "use the config.json that the weights were saved with, or convert them"
         if problems.count == 1 { return "cannot load '\(path)': \(problems[0]); \(advice)" }
         var lines = ["cannot load '\(path)': \(problems.count) problems; \(advice)"]
         lines += problems.prefix(Self.shownProblemCount).map { "  \($0)" }
@@ -41,7 +44,7 @@ public enum CheckpointProblem: Sendable, Equatable {
     case unexpected(name: String, shape: [Int])
     /// The shape of a tensor differs from that of the parameter.
     case wrongShape(name: String, expected: [Int], found: [Int])
-    /// A tensor's elements are not floating-point numbers.
+    /// A tensor's elements are not floating-point numbers of 16 bits or more, of which models consist.
     case wrongType(name: String, found: String)
     /// A tensor's elements are of a type that tensors cannot have.
     case unusableType(name: String, found: String)
@@ -70,6 +73,19 @@ extension CheckpointProblem {
 }
 
 extension CheckpointProblem: CustomStringConvertible {
+    /// True if only the element type of a tensor is wrong.
+    fileprivate var isOfType: Bool {
+        switch self {
+        case .wrongType, .unusableType: true
+        default: false
+        }
+    }
+
+    /// Returns a name of the safetensors format with what it means.
+    private static func named(_ type: String) -> String {
+        StoredElementType(rawValue: type).map { "\(type) (\($0.summary))" } ?? type
+    }
+
     /// The problem as part of a sentence.
     public var description: String {
         switch self {
@@ -80,9 +96,9 @@ extension CheckpointProblem: CustomStringConvertible {
         case .wrongShape(let name, let expected, let found):
             "'\(name)' has the shape \(found), but the configuration needs \(expected)"
         case .wrongType(let name, let found):
-            "'\(name)' has elements of type \(found), which is not a floating-point type"
+            "'\(name)' has elements of type \(Self.named(found)), but weights must be F64, F32, F16 or BF16"
         case .unusableType(let name, let found):
-            "'\(name)' has elements of type \(found), which cannot be read"
+            "'\(name)' has elements of type \(Self.named(found)), which tensors cannot have"
         case .notFinite(let name):
             "'\(name)' holds NaN or infinite values"
         case .overflows(let name, let elementType):

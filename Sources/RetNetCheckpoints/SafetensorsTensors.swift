@@ -11,8 +11,8 @@ public struct SafetensorsTensors {
     /// All tensors, file by file, in the order of their data.
     public let entries: [SafetensorsEntry]
     /// The texts of `__metadata__`.
-    public let metadata: [String: String]
-    private let entriesByName: [String: SafetensorsEntry]
+    public let metadata: [ExactString: String]
+    private let entriesByName: [ExactString: SafetensorsEntry]
     private let lend: (_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Tensor) throws -> Tensor
 
     /// Opens the tensors of a model folder, in one file or in shards; throws `StorageError`.
@@ -32,28 +32,28 @@ public struct SafetensorsTensors {
     }
 
     private init(
-        path: String, entries: [SafetensorsEntry], metadata: [String: String],
+        path: String, entries: [SafetensorsEntry], metadata: [ExactString: String],
         lend: @escaping (String, (UnsafeRawBufferPointer) throws -> Tensor) throws -> Tensor
     ) {
         self.path = path
         self.entries = entries
         self.metadata = metadata
         self.lend = lend
-        entriesByName = Dictionary(entries.map { ($0.name, $0) }) { first, _ in first }
+        entriesByName = Dictionary(entries.map { (ExactString($0.name), $0) }) { first, _ in first }
     }
 
     /// The names of all tensors, in the order of their data.
     public var names: [String] { entries.map(\.name) }
 
     /// Returns a tensor's type, shape and place; nil if there is no tensor of this name.
-    public func entry(named name: String) -> SafetensorsEntry? { entriesByName[name] }
+    public func entry(named name: String) -> SafetensorsEntry? { entriesByName[ExactString(name)] }
 
     /// Reads a tensor in its stored element type onto a device.
     ///
     /// Throws `StorageError.unknownTensor`, ``CheckpointError`` for element types that tensors cannot have, and
     /// `TorchError` when there is no room.
     public func tensor(named name: String, on device: Device = .cpu) throws -> Tensor {
-        guard let entry = entriesByName[name] else {
+        guard let entry = entriesByName[ExactString(name)] else {
             throw StorageError.unknownTensor(name: name, path: path)
         }
         guard let type = ElementType(entry.elementType) else {
@@ -65,7 +65,7 @@ public struct SafetensorsTensors {
 
     /// Returns true if two tensors have the same element type, shape and values.
     func areEqual(_ first: String, _ second: String) throws -> Bool {
-        guard let a = entriesByName[first], let b = entriesByName[second],
+        guard let a = entry(named: first), let b = entry(named: second),
             a.elementType == b.elementType, a.shape == b.shape
         else { return false }
         guard a.elementCount > 0 else { return true }
@@ -90,13 +90,14 @@ extension SafetensorsWriter.Tensor {
 
 extension SafetensorsWriter {
     /// Creates a writer of named tensors that holds a host copy of one at a time.
-    public init(tensors: [(name: String, tensor: RetNetTorch.Tensor)], metadata: [String: String] = [:]) {
+    public init(tensors: [(name: String, tensor: RetNetTorch.Tensor)], metadata: [ExactString: String] = [:])
+    {
         self.init(tensors.map { SafetensorsWriter.Tensor(name: $0.name, $0.tensor) }, metadata: metadata)
     }
 }
 
 extension ElementType {
-    /// Creates the element type of a stored one; nil for types that tensors cannot have (U16, U32, U64, F8).
+    /// Creates the element type of a stored one; nil for types that tensors cannot have (U16, U32, U64, C64, F8, F6, F4).
     public init?(_ stored: StoredElementType) {
         switch stored {
         case .bool: self = .bool
@@ -109,7 +110,9 @@ extension ElementType {
         case .bfloat16: self = .bfloat16
         case .float32: self = .float32
         case .float64: self = .float64
-        case .uint16, .uint32, .uint64, .float8E4M3, .float8E5M2: return nil
+        case .uint16, .uint32, .uint64, .complex64, .float8E4M3, .float8E5M2, .float8E4M3Unsigned0,
+            .float8E5M2Unsigned0, .float8E8M0, .float6E2M3, .float6E3M2, .float4:
+            return nil
         }
     }
 

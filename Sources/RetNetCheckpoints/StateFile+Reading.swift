@@ -35,8 +35,9 @@ extension StateFile {
             saved.logits = try reader.logits(rowCount: positions.count)
             saved.pendingTokens = try reader.pendingTokens(rowCount: positions.count)
             try reader.checkLeftOver()
-            for (key, value) in metadata where key.hasPrefix(userPrefix) {
-                saved.metadata[String(key.dropFirst(userPrefix.count))] = value
+            for (key, value) in metadata {
+                guard let name = key.text.dropping(exactPrefix: userPrefix) else { continue }
+                saved.metadata[name] = value
             }
             return saved
         }
@@ -47,7 +48,7 @@ extension StateFile {
 private final class StateReader {
     private let tensors: SafetensorsTensors
     private let model: LanguageModel
-    private var used: Set<String> = []
+    private var used: Set<ExactString> = []
 
     init(tensors: SafetensorsTensors, model: LanguageModel) {
         self.tensors = tensors
@@ -112,7 +113,9 @@ private final class StateReader {
     }
 
     func checkLeftOver() throws {
-        guard let entry = tensors.entries.first(where: { !used.contains($0.name) }) else { return }
+        guard let entry = tensors.entries.first(where: { !used.contains(ExactString($0.name)) }) else {
+            return
+        }
         throw malformed("the tensor '\(entry.name)' belongs to no layer of this model")
     }
 
@@ -124,16 +127,20 @@ private final class StateReader {
             throw malformed("'\(name)' has the shape \(entry.shape) instead of \(shape)")
         }
         guard let stored = ElementType(entry.elementType), stored.isFloatingPoint else {
-            throw malformed("'\(name)' has elements of type \(entry.elementType.rawValue)")
+            throw malformed(
+                "'\(name)' has elements of type \(entry.elementType.rawValue) (\(entry.elementType.summary)) instead of"
+                    + " \(type.stored.rawValue)")
         }
-        used.insert(name)
+        used.insert(ExactString(name))
         let tensor = try tensors.tensor(named: name).to(type, on: model.device)
         guard try tensor.allFinite() else { throw StateFileError.notFinite(path: tensors.path, name: name) }
         return tensor
     }
 
     private func decoded<T: Decodable>(_ type: T.Type, _ key: String) throws -> T {
-        guard let text = tensors.metadata[key] else { throw malformed("its metadata has no '\(key)'") }
+        guard let text = tensors.metadata[ExactString(key)] else {
+            throw malformed("its metadata has no '\(key)'")
+        }
         do {
             return try JSONDecoder().decode(type, from: Data(text.utf8))
         } catch {

@@ -69,7 +69,7 @@ public enum StateFile {
                 throw StateFileError.notFinite(path: path, name: name)
             }
         }
-        var metadata = [
+        var metadata: [ExactString: String] = [
             "format": format,
             "version": version,
             "fingerprint": try ModelFingerprint.make(model),
@@ -77,7 +77,7 @@ public enum StateFile {
             "pending_tokens": try json(saved.pendingTokens),
         ]
         metadata["tokenizer"] = saved.tokenizerIdentity
-        for (key, value) in saved.metadata { metadata[userPrefix + key] = value }
+        for (key, value) in saved.metadata { metadata[ExactString(userPrefix + key)] = value }
         try SafetensorsWriter(tensors: tensors, metadata: metadata).write(to: path)
     }
 

@@ -9,7 +9,7 @@ final class WeightReader {
     private let tensors: SafetensorsTensors
     private let elementType: ElementType
     private let device: Device
-    private var requested: Set<String> = []
+    private var requested: Set<ExactString> = []
     private(set) var problems: [CheckpointProblem] = []
 
     init(_ tensors: SafetensorsTensors, elementType: ElementType, device: Device) {
@@ -20,7 +20,7 @@ final class WeightReader {
 
     /// Returns the parameter of a name, checked and converted.
     func provide(_ name: String, _ shape: [Int]) throws -> Tensor {
-        requested.insert(name)
+        requested.insert(ExactString(name))
         do {
             return try checked(name, shape)
         } catch let problem as Refusal {
@@ -57,8 +57,9 @@ final class WeightReader {
     ///
     /// `copies` are accepted if they equal the tensor that they repeat; `ignored` are accepted with any values.
     func checkLeftOver(copies: [(name: String, of: String)] = [], ignored: [String] = []) throws {
-        for entry in tensors.entries where !requested.contains(entry.name) && !ignored.contains(entry.name) {
-            guard let copy = copies.first(where: { $0.name == entry.name }) else {
+        let known = requested.union(ignored.map { ExactString($0) })
+        for entry in tensors.entries where !known.contains(ExactString(entry.name)) {
+            guard let copy = copies.first(where: { $0.name.isExactly(entry.name) }) else {
                 problems.append(.unexpected(name: entry.name, shape: entry.shape))
                 continue
             }

@@ -52,12 +52,14 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
         }
         switch self {
         case .squad:
-            let input =
-                "question: \(Self.spaced(try text("question"))) context: \(Self.spaced(try text("context")))"
-            guard let answers = object["answers"] as? [String], let first = answers.first else {
+            let (question, context) = (Self.spaced(try text("question")), Self.spaced(try text("context")))
+            guard let texts = object["answers"] as? [String], !texts.isEmpty else {
                 throw MalformedExample("'answers' is not a list of texts")
             }
-            return TextToTextExample(input: input, target: first, answers: answers)
+            let answers = texts.map(Self.spaced)
+            return TextToTextExample(
+                input: Self.collapsed("question: \(question) context: \(context)"), target: answers[0],
+                answers: answers)
         case .triviaQA:
             let answer = try text("answer")
             let aliases = object["aliases"] as? [String] ?? []
@@ -78,7 +80,9 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
             }
             return Self.scoreText(score)
         }
-        if let word = object["label"] as? String, labels.contains(word) { return word }
+        if let word = object["label"] as? String, let label = labels.first(where: { $0.isExactly(word) }) {
+            return label
+        }
         guard let number = object["label"] as? NSNumber, labels.indices.contains(number.intValue),
             number.doubleValue == Double(number.intValue)
         else { throw MalformedExample("'label' is none of the \(labels.count) labels") }
@@ -91,26 +95,49 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
         return "\(tenths / 10).\(tenths % 10)"
     }
 
-    /// Returns a text with spaces around punctuation and runs of spaces collapsed, as T5 prepares SQuAD.
+    /// Returns a text with spaces around ASCII punctuation, as T5 prepares questions, contexts and answers.
+    ///
+    /// Spaces at the ends stay, as in the reference (`_pad_punctuation` of `t5/data/preprocessors.py`, commit e081111).
     static func spaced(_ text: String) -> String {
-        var result = ""
-        for character in text {
-            if character.isLetter || character.isNumber || character == "_" || character.isWhitespace {
-                result.append(character)
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if PythonText.isASCIIPunctuation(scalar) {
+                result.append(contentsOf: [" ", scalar, " "])
             } else {
-                result += " \(character) "
+                result.append(scalar)
             }
         }
-        return result.split { $0.isWhitespace }.joined(separator: " ")
+        return collapsed(String(result))
+    }
+
+    /// Returns a text with runs of spaces, tabs, line feeds, form feeds and carriage returns as one space each.
+    static func collapsed(_ text: String) -> String {
+        var result = String.UnicodeScalarView()
+        var followsSpace = false
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case " ", "\t", "\n", "\u{C}", "\r":
+                if !followsSpace { result.append(" ") }
+                followsSpace = true
+            default:
+                result.append(scalar)
+                followsSpace = false
+            }
+        }
+        return String(result)
     }
 
     // MARK: Scores
 
     /// Returns the metrics of predictions by their usual names, each from 0 to 100 (correlations from -100).
+    ///
+    /// They are those of T5's reference code for the same predictions.
     public func score(_ predictions: [String], _ examples: [TextToTextExample]) -> [(
         name: String, value: Double
     )] {
-        let truths = examples.map(\.target)
+        // As the reference does: texts become the numbers of labels, and all that are none share one number.
+        func number(_ text: String) -> Int { labels.firstIndex { $0.isExactly(text) } ?? -1 }
+        let (found, truths) = (predictions.map(number), examples.map { number($0.target) })
         func percent(_ name: String, _ value: Double) -> (name: String, value: Double) { (name, 100 * value) }
         func mean(_ measure: (String, [String]) -> Double) -> Double {
             guard !examples.isEmpty else { return 0 }
@@ -119,26 +146,31 @@ public enum TextToTextTask: String, Sendable, CaseIterable {
         }
         switch self {
         case .cola:
-            return [percent("matthews", ClassificationMetrics.matthews(predictions, truths))]
+            return [percent("matthews", ClassificationMetrics.matthews(found, truths))]
         case .mrpc, .qqp:
+            // A text that is no label counts as the wrong one of the two.
+            let valid = zip(found, truths).map { $0 < 0 ? 1 - $1 : $0 }
             return [
-                percent("f1", ClassificationMetrics.f1(of: labels[1], predictions, truths)),
-                percent("accuracy", ClassificationMetrics.accuracy(predictions, truths)),
+                percent("f1", ClassificationMetrics.f1(of: 1, valid, truths)),
+                percent("accuracy", ClassificationMetrics.accuracy(found, truths)),
             ]
         case .stsb:
             // A text that is no number counts as -1, as in the reference.
-            let (x, y) = (predictions.map { Double($0) ?? -1 }, truths.map { Double($0) ?? -1 })
+            let (x, y) = (
+                predictions.map { PythonText.number($0) ?? -1 },
+                examples.map { PythonText.number($0.target) ?? -1 }
+            )
             return [
                 percent("pearson", CorrelationMetrics.pearson(x, y)),
                 percent("spearman", CorrelationMetrics.spearman(x, y)),
             ]
         case .cb:
             return [
-                percent("mean_f1", ClassificationMetrics.meanF1(over: labels, predictions, truths)),
-                percent("accuracy", ClassificationMetrics.accuracy(predictions, truths)),
+                percent("mean_f1", ClassificationMetrics.meanF1(over: Array(labels.indices), found, truths)),
+                percent("accuracy", ClassificationMetrics.accuracy(found, truths)),
             ]
         case .sst2, .mnli, .qnli, .rte, .boolq, .copa, .wic:
-            return [percent("accuracy", ClassificationMetrics.accuracy(predictions, truths))]
+            return [percent("accuracy", ClassificationMetrics.accuracy(found, truths))]
         case .squad:
             return [
                 percent("exact_match", mean { AnswerMetrics.exactMatch($0, $1, .squad) }),
@@ -174,44 +206,10 @@ public struct TextToTextExample: Sendable, Hashable {
         self.target = target
         self.answers = answers ?? [target]
     }
-}
 
-/// The examples of a task in JSON lines, plain or compressed (`.gz`).
-public enum TextToTextFile {
-    private static let maximumByteCount = 1 << 30
-
-    /// Reads all examples of a file in their order.
-    ///
-    /// Throws `StorageError` and ``EvaluationError/malformedExample(path:line:reason:)``.
-    public static func examples(_ task: TextToTextTask, path: String) throws -> [TextToTextExample] {
-        var bytes = [UInt8]()
-        if path.hasSuffix(".gz") {
-            try Gzip.decompress(file: path) { piece in
-                guard bytes.count + piece.count <= maximumByteCount else {
-                    throw EvaluationError.malformedExample(
-                        path: path, line: 0, reason: "the file is too large")
-                }
-                bytes.append(contentsOf: piece)
-            }
-        } else {
-            try MappedFile(path: path).withUnsafeBytes { bytes = Array($0) }
-        }
-        var examples: [TextToTextExample] = []
-        // Only line feeds separate lines: texts may hold other line separators.
-        for (index, line) in bytes.split(separator: 0x0A).enumerated() {
-            guard let object = try? JSONSerialization.jsonObject(with: Data(line)) as? [String: Any] else {
-                throw EvaluationError.malformedExample(
-                    path: path, line: index + 1, reason: "it is not a JSON object")
-            }
-            do {
-                examples.append(try task.example(object))
-            } catch let error {
-                throw EvaluationError.malformedExample(path: path, line: index + 1, reason: error.reason)
-            }
-        }
-        guard !examples.isEmpty else {
-            throw EvaluationError.malformedExample(path: path, line: 0, reason: "it holds no examples")
-        }
-        return examples
+    /// Returns true if a text is one of the right answers, scalar by scalar, apart from white space at the ends.
+    public func isAnsweredExactly(by text: String) -> Bool {
+        let own = PythonText.stripped(text)
+        return answers.contains { PythonText.stripped($0).isExactly(own) }
     }
 }

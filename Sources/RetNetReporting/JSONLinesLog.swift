@@ -55,10 +55,10 @@ public final class JSONLinesLog: Sendable {
     /// Reads all records of the log at `path`, without an incomplete last line and values that are objects.
     ///
     /// Throws `ReportingError.malformedRecord` for any other line that is not a JSON object.
-    public static func records(at path: String) throws -> [[String: RecordValue]] {
+    public static func records(at path: String) throws -> [[ExactString: RecordValue]] {
         let contents = try contents(of: path)
         let lines = contents.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        var records: [[String: RecordValue]] = []
+        var records: [[ExactString: RecordValue]] = []
         for (index, line) in lines.enumerated() where !line.isEmpty {
             if let record = record(in: line) {
                 records.append(record)
@@ -71,13 +71,13 @@ public final class JSONLinesLog: Sendable {
 
     /// Returns a record as JSON text on one line.
     static func line(_ record: [(key: String, value: RecordValue)]) -> String {
-        var places: [String: Int] = [:]
+        var places: [ExactString: Int] = [:]
         var fields: [(key: String, value: RecordValue)] = []
         for field in record {
-            if let place = places[field.key] {
+            if let place = places[ExactString(field.key)] {
                 fields[place] = field
             } else {
-                places[field.key] = fields.count
+                places[ExactString(field.key)] = fields.count
                 fields.append(field)
             }
         }
@@ -85,16 +85,16 @@ public final class JSONLinesLog: Sendable {
     }
 
     /// Returns the values of a line that are not objects; `nil` if the line is not a JSON object.
-    private static func record(in line: Data) -> [String: RecordValue]? {
+    private static func record(in line: Data) -> [ExactString: RecordValue]? {
         line.withUnsafeBytes { bytes in
             guard var scanner = try? JSONScanner(bytes) else { return nil }
-            var record: [String: RecordValue] = [:]
+            var record: [ExactString: RecordValue] = [:]
             do {
                 try scanner.readObject { scanner, name in
                     // Objects are not values of records, but must not make a record unreadable.
                     var attempt = scanner
                     if let value = try? RecordValue(&attempt) {
-                        record[name] = value
+                        record[ExactString(name)] = value
                         scanner = attempt
                     } else {
                         try scanner.skipValue()

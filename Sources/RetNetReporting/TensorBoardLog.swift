@@ -13,9 +13,18 @@ public final class TensorBoardLog: Sendable {
 
     /// Creates a new event file in `directory`, which is created if it is missing.
     ///
+    /// TensorBoard reads the files of a folder in the order of their names, which begin with the time. The name of the
+    /// new file comes after those of all earlier ones, even if the clock has been set back.
+    ///
     /// For a resumed run, `resumedStep` is the last step that is kept: TensorBoard drops the records of later
     /// steps in earlier files of the folder. Throws `ReportingError` if the file cannot be created.
-    public init(directory: String, resumedStep: Int? = nil) throws {
+    public convenience init(directory: String, resumedStep: Int? = nil) throws {
+        try self.init(
+            directory: directory, resumedStep: resumedStep, time: Date().timeIntervalSince1970)
+    }
+
+    /// Creates a new event file at a time in seconds since 1970.
+    init(directory: String, resumedStep: Int?, time: Double) throws {
         do {
             try FileManager.default.createDirectory(
                 atPath: directory, withIntermediateDirectories: true)
@@ -23,7 +32,6 @@ public final class TensorBoardLog: Sendable {
             throw ReportingError.fileOperation(
                 "create the folder", path: directory, reason: error.localizedDescription)
         }
-        let time = Date().timeIntervalSince1970
         file = try LogFile(path: Self.freePath(in: directory, time: time))
         try write(Self.versionEvent(wallTime: time))
         if let resumedStep {
@@ -66,13 +74,36 @@ public final class TensorBoardLog: Sendable {
 
     private func write(_ event: Data) throws { try file.append(Self.framed(event)) }
 
-    private static func freePath(in directory: String, time: Double) -> String {
+    private static func freePath(in directory: String, time: Double) throws -> String {
         let host = CurrentProcess.hostName.flatMap { $0.isEmpty ? nil : $0 } ?? "localhost"
         let safeHost = String(host.map { $0 == "/" ? "_" : $0 })
-        let base = "\(directory)/events.out.tfevents.\(Int(time)).\(safeHost).\(CurrentProcess.identifier)"
-        var serial = 0
-        while FileManager.default.fileExists(atPath: "\(base).\(serial)") { serial += 1 }
-        return "\(base).\(serial)"
+        let names = try existingNames(in: directory)
+        var seconds = max(0, Int(time))
+        if let latest = names.compactMap(Self.seconds).max() { seconds = max(seconds, latest + 1) }
+        // Ten digits, as TensorFlow writes them, so that the order of names is that of times before 2001 too.
+        let digits = String(seconds)
+        let padded = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
+        return "\(directory)/\(prefix)\(padded).\(safeHost).\(CurrentProcess.identifier).0"
+    }
+
+    private static let prefix = "events.out.tfevents."
+
+    private static func existingNames(in directory: String) throws -> [String] {
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: directory)
+        } catch {
+            throw ReportingError.fileOperation(
+                "list the folder", path: directory, reason: error.localizedDescription)
+        }
+    }
+
+    /// Returns the time in the name of an event file, in seconds; `nil` for files of other kinds.
+    private static func seconds(of name: String) -> Int? {
+        guard name.utf8.starts(with: prefix.utf8) else { return nil }
+        let digits = name.utf8.dropFirst(prefix.utf8.count).prefix { (0x30...0x39).contains($0) }
+        // Other programs may write what they like; a time of more digits would be none.
+        guard digits.count <= 10 else { return nil }
+        return Int(Substring(digits))
     }
 }
 

@@ -8,7 +8,7 @@ public struct SettingsDocument: Sendable {
     /// Name of the file or other source, for error messages.
     public let sourceName: String?
     /// Position of each setting in the source, by path.
-    public private(set) var positions: [String: SettingsPosition]
+    public private(set) var positions: [ExactString: SettingsPosition]
 
     /// Largest size of a file in bytes.
     public static let maximumByteCount = 64 << 20
@@ -90,7 +90,7 @@ public struct SettingsDocument: Sendable {
     /// Removes the positions of settings that no longer come from the file.
     private mutating func forgetPositions(under path: String) {
         positions = positions.filter { key, _ in
-            !(key == path || key.hasPrefix(path + ".") || key.hasPrefix(path + "["))
+            !SettingsPath.is(key.text, at: path)
         }
     }
 

@@ -2,7 +2,7 @@ import RetNetStorage
 
 /// A reader of JSON that also records the positions of all settings.
 struct SettingsJSONReader {
-    private(set) var positions: [String: SettingsPosition] = [:]
+    private(set) var positions: [ExactString: SettingsPosition] = [:]
     private var path = SettingsPath()
     // The last position, from which lines and columns are counted on, so that one long line stays cheap.
     private var position = SettingsPosition(line: 1, column: 1)
@@ -10,7 +10,9 @@ struct SettingsJSONReader {
     private let bytes: UnsafeRawBufferPointer
 
     /// Reads a JSON text; throws ``SettingsError`` with the position of the problem.
-    static func parse(_ text: String) throws -> (tree: SettingsTree, positions: [String: SettingsPosition]) {
+    static func parse(_ text: String) throws -> (
+        tree: SettingsTree, positions: [ExactString: SettingsPosition]
+    ) {
         var text = text
         return try text.withUTF8 { bytes in
             var reader = SettingsJSONReader(bytes: UnsafeRawBufferPointer(bytes))
@@ -46,7 +48,7 @@ struct SettingsJSONReader {
 
     private mutating func value(_ scanner: inout JSONScanner) throws -> SettingsTree {
         let first = scanner.peek()
-        positions[path.text] = position(at: scanner.offset)
+        positions[ExactString(path.text)] = position(at: scanner.offset)
         switch first {
         case UInt8(ascii: "{"):
             var object = SettingsObject()

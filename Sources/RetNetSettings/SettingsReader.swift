@@ -1,3 +1,5 @@
+import RetNetStorage
+
 /// A typed reader of settings that collects all problems instead of stopping at the first.
 ///
 /// Reading methods do not throw: they record a problem and return the default or some
@@ -12,9 +14,9 @@ public final class SettingsReader {
     /// The state that all readers of one tree share.
     final class Log {
         var problems: [SettingsProblem] = []
-        let positions: [String: SettingsPosition]
+        let positions: [ExactString: SettingsPosition]
 
-        init(positions: [String: SettingsPosition]) { self.positions = positions }
+        init(positions: [ExactString: SettingsPosition]) { self.positions = positions }
     }
 
     /// Path of this object in the tree; empty for the root.
@@ -25,7 +27,7 @@ public final class SettingsReader {
     let log: Log
     private let object: SettingsObject
     private let sourceName: String?
-    private var knownKeys: [String] = []
+    private var knownKeys: [ExactString] = []
     private var children: [SettingsReader] = []
 
     /// Creates a reader of the root of a document; an empty document reads like an object without settings.
@@ -68,7 +70,7 @@ public final class SettingsReader {
     public var hasProblems: Bool {
         if isAbsent || path.isEmpty { return isAbsent || !log.problems.isEmpty }
         return log.problems.contains {
-            $0.path == path || $0.path.hasPrefix(path + ".") || $0.path.hasPrefix(path + "[")
+            SettingsPath.is($0.path, at: path)
         }
     }
 
@@ -84,7 +86,7 @@ public final class SettingsReader {
     /// Records a problem, with its position if the source has one.
     public func report(_ problem: SettingsProblem) {
         var problem = problem
-        problem.position = problem.position ?? log.positions[problem.path]
+        problem.position = problem.position ?? log.positions[ExactString(problem.path)]
         log.problems.append(problem)
     }
 
@@ -135,7 +137,7 @@ public final class SettingsReader {
 
     private func child(_ tree: SettingsTree?, _ path: String) -> SettingsReader {
         // One reader per object, which keeps the known names.
-        if let reader = children.first(where: { $0.path == path }) { return reader }
+        if let reader = children.first(where: { $0.path.isExactly(path) }) { return reader }
         let reader = SettingsReader(tree, path: path, sourceName: sourceName, log: log)
         children.append(reader)
         return reader
@@ -145,7 +147,7 @@ public final class SettingsReader {
 
     /// Returns the value of a name unless it is null; the name is known from then on.
     func value(_ key: String) -> SettingsTree? {
-        if !knownKeys.contains(key) { knownKeys.append(key) }
+        if !knownKeys.contains(ExactString(key)) { knownKeys.append(ExactString(key)) }
         guard let value = object[key], value != .null else { return nil }
         return value
     }
@@ -153,15 +155,16 @@ public final class SettingsReader {
     func path(of key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
     private func reportUnknownKeys() {
-        for key in object.keys where !knownKeys.contains(key) {
-            let unused = knownKeys.filter { object[$0] == nil }
+        for key in object.keys where !knownKeys.contains(ExactString(key)) {
+            let names = knownKeys.map(\.text)
+            let unused = names.filter { object[$0] == nil }
             report(
                 SettingsProblem(
-                    kind: .unknownKey, path: path(of: key), allowed: knownKeys.joined(separator: ", "),
+                    kind: .unknownKey, path: path(of: key), allowed: names.joined(separator: ", "),
                     suggestion: NameMatcher.nearest(to: key, in: unused)
-                        ?? NameMatcher.nearest(to: key, in: knownKeys)))
+                        ?? NameMatcher.nearest(to: key, in: names)))
             // Reported once, even if the reader is finished twice.
-            knownKeys.append(key)
+            knownKeys.append(ExactString(key))
         }
         for child in children { child.reportUnknownKeys() }
     }

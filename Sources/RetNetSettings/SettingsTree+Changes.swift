@@ -1,3 +1,5 @@
+import RetNetStorage
+
 extension SettingsTree {
     /// Sets one setting, for example `optimizer.betas[0]` to `0.9`.
     ///
@@ -63,7 +65,9 @@ extension SettingsTree {
 
     /// Returns the two sides of `path=value`.
     static func split(assignment: String) throws -> (path: String, value: String) {
-        guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
+        // By scalars: an equals sign before a combining accent is still one.
+        let scalars = assignment.unicodeScalars
+        guard let equals = scalars.firstIndex(of: "="), equals > scalars.startIndex else {
             throw SettingsError([
                 SettingsProblem(
                     kind: .syntax, path: "",
@@ -71,7 +75,7 @@ extension SettingsTree {
                         "'\(assignment)' is not of the form path=value, as in optimizer.learning_rate=3e-4")
             ])
         }
-        return (String(assignment[..<equals]), String(assignment[assignment.index(after: equals)...]))
+        return (String(scalars[..<equals]), String(scalars[scalars.index(after: equals)...]))
     }
 
     private mutating func replace(
@@ -152,6 +156,12 @@ struct SettingsPath {
         }
         guard steps.count <= SettingsTree.maximumDepth else { throw refuse("it is too deep") }
         return steps
+    }
+
+    /// Returns true if a path, in its text form, is another or leads to something within it.
+    static func `is`(_ path: String, at other: String) -> Bool {
+        guard let rest = path.dropping(exactPrefix: other)?.utf8.first else { return path.isExactly(other) }
+        return rest == UInt8(ascii: ".") || rest == UInt8(ascii: "[")
     }
 
     static func text(_ steps: ArraySlice<Step>) -> String {

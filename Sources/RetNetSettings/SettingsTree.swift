@@ -3,8 +3,8 @@ import RetNetStorage
 /// A tree of settings as read from YAML or JSON, before the names are interpreted.
 ///
 /// Integers and floating-point numbers are distinct, and the order of names is kept for writing. Two trees
-/// are equal if they have the same contents in any order of names.
-public enum SettingsTree: Sendable, Equatable {
+/// are equal if they have the same contents in any order of names; texts and names are compared by their Unicode scalars.
+public enum SettingsTree: Sendable {
     /// Nothing; reads like a missing setting.
     case null
     /// True or false.
@@ -85,6 +85,22 @@ public enum SettingsTree: Sendable, Equatable {
     }
 }
 
+extension SettingsTree: Equatable {
+    /// Returns true if both have the same contents, in any order of names.
+    public static func == (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let a), .bool(let b)): a == b
+        case (.int(let a), .int(let b)): a == b
+        case (.double(let a), .double(let b)): a == b
+        case (.string(let a), .string(let b)): a.isExactly(b)
+        case (.array(let a), .array(let b)): a == b
+        case (.object(let a), .object(let b)): a == b
+        default: false
+        }
+    }
+}
+
 extension SettingsTree: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral, ExpressibleByStringLiteral,
     ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral
 {
@@ -123,7 +139,7 @@ public struct SettingsObject: Sendable {
 
     /// Entries in order, each name once.
     public private(set) var entries: [Entry] = []
-    private var indexes: [String: Int] = [:]
+    private var indexes: [ExactString: Int] = [:]
 
     /// Creates an object without entries.
     public init() {}
@@ -136,18 +152,18 @@ public struct SettingsObject: Sendable {
 
     /// Value of a name; a new name is added at the end, and nil removes the name.
     public subscript(key: String) -> SettingsTree? {
-        get { indexes[key].map { entries[$0].value } }
+        get { indexes[ExactString(key)].map { entries[$0].value } }
         set {
-            switch (indexes[key], newValue) {
+            switch (indexes[ExactString(key)], newValue) {
             case (let index?, let value?):
                 entries[index].value = value
             case (nil, let value?):
-                indexes[key] = entries.count
+                indexes[ExactString(key)] = entries.count
                 entries.append(Entry(key: key, value: value))
             case (let index?, nil):
                 entries.remove(at: index)
                 indexes = [:]
-                for (index, entry) in entries.enumerated() { indexes[entry.key] = index }
+                for (index, entry) in entries.enumerated() { indexes[ExactString(entry.key)] = index }
             case (nil, nil):
                 break
             }

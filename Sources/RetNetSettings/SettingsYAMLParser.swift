@@ -1,4 +1,5 @@
 import Foundation
+import RetNetStorage
 import Yams
 
 /// A converter of Yams' nodes to trees with positions; refuses repeated names and limits depth and size.
@@ -8,10 +9,12 @@ struct SettingsYAMLParser {
 
     private var path = SettingsPath()
     private var nodeCount = 0
-    private(set) var positions: [String: SettingsPosition] = [:]
+    private(set) var positions: [ExactString: SettingsPosition] = [:]
 
     /// Reads one document; an empty document is ``SettingsTree/null``.
-    static func parse(_ text: String) throws -> (tree: SettingsTree, positions: [String: SettingsPosition]) {
+    static func parse(_ text: String) throws -> (
+        tree: SettingsTree, positions: [ExactString: SettingsPosition]
+    ) {
         // The parser recurses up to a thousand levels, too deep for the stacks of some threads.
         try LargeStack.run {
             let root: Node?
@@ -33,7 +36,7 @@ struct SettingsYAMLParser {
             throw refuse("lists and objects are nested more than \(SettingsTree.maximumDepth) deep", node)
         }
         if let mark = node.mark {
-            positions[path.text] = SettingsPosition(line: mark.line, column: mark.column)
+            positions[ExactString(path.text)] = SettingsPosition(line: mark.line, column: mark.column)
         }
         switch node {
         case .scalar(let scalar): return try value(of: scalar, node)
@@ -62,7 +65,7 @@ struct SettingsYAMLParser {
             object[key.string] = try tree(of: valueNode, depth: depth + 1)
             // The position of the name, because the value may be on the next line.
             if let mark = keyNode.mark {
-                positions[path.text] = SettingsPosition(line: mark.line, column: mark.column)
+                positions[ExactString(path.text)] = SettingsPosition(line: mark.line, column: mark.column)
             }
             path.removeLast()
         }

@@ -110,11 +110,11 @@ public enum AtomicFolder {
         guard !files.contains(checksumsFileName), !folders.contains(checksumsFileName) else {
             throw StorageError.alreadyExists(path: listPath)
         }
-        var records: [String: ChecksumList.Record] = [:]
+        var records: [ExactString: ChecksumList.Record] = [:]
         for file in files {
             let path = folder + "/" + file
             let (byteCount, crc32) = try Checksum.measure(file: path)
-            records[file] = ChecksumList.Record(byteCount: byteCount, crc32: crc32)
+            records[ExactString(file)] = ChecksumList.Record(byteCount: byteCount, crc32: crc32)
             try FileAccess.synchronize(path: path)
         }
         // Innermost first, so that a folder is flushed after its contents.
@@ -155,7 +155,7 @@ public enum AtomicFolder {
         }
         do {
             return try MappedFile(path: listPath).withUnsafeBytes { try ChecksumList.parse($0) }
-                .records.sorted { $0.key < $1.key }
+                .records.sorted { $0.key < $1.key }.map { ($0.key.text, $0.value) }
         } catch let fault as ChecksumList.Fault {
             throw StorageError.invalidChecksums(
                 path: listPath, byteOffset: fault.byteOffset, reason: fault.reason)

@@ -55,12 +55,12 @@ struct ChecksumList: Equatable {
 
     private static let version = 1
     /// Records by path within the folder.
-    let records: [String: Record]
+    let records: [ExactString: Record]
 
     /// Text of the list, the same for equal lists.
     var text: String {
         let lines = records.sorted { $0.key < $1.key }.map { path, record in
-            "    \(path.jsonQuoted): {\"byteCount\": \(record.byteCount), "
+            "    \(path.text.jsonQuoted): {\"byteCount\": \(record.byteCount), "
                 + "\"crc32\": \"\(Checksum.hexadecimal(record.crc32))\"}"
         }
         return "{\n  \"version\": \(Self.version),\n  \"files\": {\n"
@@ -70,7 +70,7 @@ struct ChecksumList: Equatable {
     /// Parses a list; throws `Fault`.
     static func parse(_ bytes: UnsafeRawBufferPointer) throws -> ChecksumList {
         var version: Int?
-        var records: [String: Record]?
+        var records: [ExactString: Record]?
         do {
             var scanner = try JSONScanner(bytes)
             try scanner.readObject { scanner, key in
@@ -93,13 +93,13 @@ struct ChecksumList: Equatable {
         return ChecksumList(records: records)
     }
 
-    private static func readRecords(_ scanner: inout JSONScanner) throws -> [String: Record] {
-        var records: [String: Record] = [:]
+    private static func readRecords(_ scanner: inout JSONScanner) throws -> [ExactString: Record] {
+        var records: [ExactString: Record] = [:]
         try scanner.readObject { scanner, path in
             guard isInside(path) else {
                 throw Fault(byteOffset: scanner.offset, reason: "'\(path)' is outside the folder")
             }
-            records[path] = try readRecord(path, &scanner)
+            records[ExactString(path)] = try readRecord(path, &scanner)
         }
         return records
     }

@@ -6,7 +6,7 @@ package enum JSONFault: Error, Equatable {
     case syntax(byteOffset: Int, reason: String)
     /// The text is JSON but a value has the wrong kind or is out of range.
     case wrongKind(byteOffset: Int, reason: String)
-    /// An object has the same name twice.
+    /// An object has the same name twice, in the same Unicode scalars.
     case duplicateName(name: String, byteOffset: Int)
 }
 
@@ -55,14 +55,14 @@ package struct JSONScanner {
     /// Reads an object and calls `member` with each name, before its value.
     package mutating func readObject(_ member: (inout JSONScanner, String) throws -> Void) throws {
         guard peek() == UInt8(ascii: "{") else { throw unexpected("an object") }
-        var names: Set<String> = []
+        var names: Set<ExactString> = []
         try readItems(closing: "}") { scanner in
             guard scanner.peek() == UInt8(ascii: "\"") else {
                 throw scanner.syntax("a name in double quotes is missing")
             }
             let start = scanner.offset
             let name = try scanner.readString()
-            guard names.insert(name).inserted else {
+            guard names.insert(ExactString(name)).inserted else {
                 throw JSONFault.duplicateName(name: name, byteOffset: start)
             }
             guard scanner.peek() == UInt8(ascii: ":") else {

@@ -26,7 +26,9 @@ public enum SafetensorsFault: Error, Equatable, Sendable {
     case unknownElementType(name: String, elementType: String)
     /// A dimension is negative.
     case negativeDimension(name: String, byteOffset: Int)
-    /// The shape's product or byte count exceeds what a 64-bit integer holds.
+    /// The elements of a packed type do not fill whole bytes.
+    case partOfByte(name: String, elementType: String, bitCount: Int)
+    /// The shape's product or bit count exceeds what a 64-bit integer holds.
     case shapeOverflow(name: String)
     /// The end offset lies before the begin offset.
     case offsetsReversed(name: String, begin: Int, end: Int)
@@ -83,6 +85,9 @@ extension SafetensorsFault: CustomStringConvertible {
                 + StoredElementType.allCases.map(\.rawValue).joined(separator: ", ")
         case .negativeDimension(let name, let byteOffset):
             "tensor '\(name)' has a negative dimension at byte \(byteOffset); write the file again"
+        case .partOfByte(let name, let elementType, let bitCount):
+            "tensor '\(name)' has \(bitCount) bits of type \(elementType), which are no whole bytes; "
+                + "write the file again"
         case .shapeOverflow(let name):
             "the shape of tensor '\(name)' exceeds what 64 bits can count; write the file again"
         case .offsetsReversed(let name, let begin, let end):

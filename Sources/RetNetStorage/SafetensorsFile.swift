@@ -5,7 +5,7 @@ public final class SafetensorsFile: Sendable {
     /// Header of the file.
     public let header: SafetensorsHeader
     private let file: MappedFile
-    private let indices: [String: Int]
+    private let indices: [ExactString: Int]
 
     /// Opens the file at `path`; throws `StorageError`.
     public init(path: String) throws {
@@ -13,9 +13,9 @@ public final class SafetensorsFile: Sendable {
         let header = try file.withUnsafeBytes {
             try SafetensorsHeader.parse($0, fileByteCount: file.byteCount, path: path)
         }
-        var indices: [String: Int] = [:]
+        var indices: [ExactString: Int] = [:]
         indices.reserveCapacity(header.entries.count)
-        for (index, entry) in header.entries.enumerated() { indices[entry.name] = index }
+        for (index, entry) in header.entries.enumerated() { indices[ExactString(entry.name)] = index }
         self.path = path
         self.file = file
         self.header = header
@@ -26,14 +26,14 @@ public final class SafetensorsFile: Sendable {
     public var entries: [SafetensorsEntry] { header.entries }
 
     /// Texts of `__metadata__`.
-    public var metadata: [String: String] { header.metadata }
+    public var metadata: [ExactString: String] { header.metadata }
 
     /// Size of the file in bytes.
     public var byteCount: Int { file.byteCount }
 
     /// Returns the tensor with a name, or `nil`.
     public func entry(named name: String) -> SafetensorsEntry? {
-        indices[name].map { header.entries[$0] }
+        indices[ExactString(name)].map { header.entries[$0] }
     }
 
     /// Calls `body` with the bytes of a tensor: little-endian, possibly unaligned, valid only during the call.
@@ -55,15 +55,14 @@ public final class SafetensorsFile: Sendable {
 /// The checked header of a safetensors file.
 ///
 /// The byte ranges of the tensors cover the data of the file without gaps and overlaps, each
-/// range fits its shape and type, and all names differ. Names are compared as Swift strings, so two
-/// that differ only in Unicode composition count as equal and are refused.
+/// range fits its shape and type, and all names differ in their Unicode scalars.
 public struct SafetensorsHeader: Equatable, Sendable {
     /// Largest size of a header in bytes, as in the reference implementation.
     public static let maximumByteCount = 100_000_000
     /// Tensors in the order of their data.
     public let entries: [SafetensorsEntry]
     /// Texts of `__metadata__`.
-    public let metadata: [String: String]
+    public let metadata: [ExactString: String]
     /// Offset of the data of the tensors in the file.
     public let dataOffset: Int
 
@@ -105,10 +104,10 @@ public struct SafetensorsEntry: Equatable, Sendable {
     public var byteCount: Int { byteRange.count }
 
     /// Elements of the tensor.
-    public var elementCount: Int { byteRange.count / elementType.byteCount }
+    public var elementCount: Int { byteRange.count * 8 / elementType.bitCount }
 }
 
-/// The element type of a stored tensor, with the names of the safetensors format.
+/// The element type of a stored tensor: all names of the safetensors format, as of its release 0.8.
 public enum StoredElementType: String, Sendable, CaseIterable {
     /// A truth value in one byte, 0 or 1.
     case bool = "BOOL"
@@ -136,24 +135,59 @@ public enum StoredElementType: String, Sendable, CaseIterable {
     case float32 = "F32"
     /// An IEEE 754 double-precision number.
     case float64 = "F64"
+    /// A complex number of two single-precision ones.
+    case complex64 = "C64"
     /// An 8-bit float with 4 exponent and 3 mantissa bits.
     case float8E4M3 = "F8_E4M3"
     /// An 8-bit float with 5 exponent and 2 mantissa bits.
     case float8E5M2 = "F8_E5M2"
+    /// An 8-bit float with 4 exponent and 3 mantissa bits, without infinities and negative zero.
+    case float8E4M3Unsigned0 = "F8_E4M3FNUZ"
+    /// An 8-bit float with 5 exponent and 2 mantissa bits, without infinities and negative zero.
+    case float8E5M2Unsigned0 = "F8_E5M2FNUZ"
+    /// A power of two in 8 bits, the scale of a block of smaller floats.
+    case float8E8M0 = "F8_E8M0"
+    /// A 6-bit float with 2 exponent and 3 mantissa bits, packed.
+    case float6E2M3 = "F6_E2M3"
+    /// A 6-bit float with 3 exponent and 2 mantissa bits, packed.
+    case float6E3M2 = "F6_E3M2"
+    /// A 4-bit float with 2 exponent bits and 1 mantissa bit, packed.
+    case float4 = "F4"
 
-    /// Size of one element in bytes.
-    public var byteCount: Int {
+    /// Size of one element in bits.
+    public var bitCount: Int {
         switch self {
-        case .bool, .uint8, .int8, .float8E4M3, .float8E5M2: return 1
-        case .uint16, .int16, .float16, .bfloat16: return 2
-        case .uint32, .int32, .float32: return 4
-        case .uint64, .int64, .float64: return 8
+        case .float4: 4
+        case .float6E2M3, .float6E3M2: 6
+        case .bool, .uint8, .int8, .float8E4M3, .float8E5M2, .float8E4M3Unsigned0, .float8E5M2Unsigned0,
+            .float8E8M0:
+            8
+        case .uint16, .int16, .float16, .bfloat16: 16
+        case .uint32, .int32, .float32: 32
+        case .uint64, .int64, .float64, .complex64: 64
         }
     }
 
-    /// Returns the size in bytes of a tensor, or `nil` if it exceeds 64 bits or a dimension is negative.
-    public func byteCount(shape: [Int]) -> Int? {
-        var total = byteCount
+    /// Kind of the elements, for messages: "floating-point numbers of 8 bits".
+    public var summary: String {
+        switch self {
+        case .bool: "truth values"
+        case .uint8, .int8, .uint16, .int16, .uint32, .int32, .uint64, .int64: "integers of \(bitCount) bits"
+        case .complex64: "complex numbers"
+        case .float16, .bfloat16, .float32, .float64, .float8E4M3, .float8E5M2, .float8E4M3Unsigned0,
+            .float8E5M2Unsigned0, .float8E8M0, .float6E2M3, .float6E3M2, .float4:
+            "floating-point numbers of \(bitCount) bits"
+        }
+    }
+
+    /// Returns the size in bytes of a tensor, without the bits that do not fill the last one.
+    ///
+    /// `nil` if the size in bits exceeds 64 bits or a dimension is negative.
+    public func byteCount(shape: [Int]) -> Int? { bitCount(shape: shape).map { $0 / 8 } }
+
+    /// Returns the size in bits of a tensor, or `nil` if it exceeds 64 bits or a dimension is negative.
+    func bitCount(shape: [Int]) -> Int? {
+        var total = bitCount
         for dimension in shape {
             guard dimension >= 0 else { return nil }
             let (product, overflows) = total.multipliedReportingOverflow(by: dimension)

@@ -15,8 +15,8 @@ public struct SafetensorsFolder: Sendable {
     /// Tensors of all files in the order of their data; byte ranges refer to the file of each tensor.
     public let entries: [SafetensorsEntry]
     /// Texts of the metadata of all files and of the index; of equal keys the first file's.
-    public let metadata: [String: String]
-    private let locations: [String: Location]
+    public let metadata: [ExactString: String]
+    private let locations: [ExactString: Location]
 
     private struct Location {
         let fileIndex: Int
@@ -41,12 +41,12 @@ public struct SafetensorsFolder: Sendable {
         }
     }
 
-    private init(path: String, files: [SafetensorsFile], indexMetadata: [String: String]) {
-        var locations: [String: Location] = [:]
-        var metadata: [String: String] = [:]
+    private init(path: String, files: [SafetensorsFile], indexMetadata: [ExactString: String]) {
+        var locations: [ExactString: Location] = [:]
+        var metadata: [ExactString: String] = [:]
         for (fileIndex, file) in files.enumerated() {
             for (entryIndex, entry) in file.entries.enumerated() {
-                locations[entry.name] = Location(fileIndex: fileIndex, entryIndex: entryIndex)
+                locations[ExactString(entry.name)] = Location(fileIndex: fileIndex, entryIndex: entryIndex)
             }
             metadata.merge(file.metadata) { first, _ in first }
         }
@@ -59,12 +59,12 @@ public struct SafetensorsFolder: Sendable {
 
     /// Returns the tensor with a name, or `nil`.
     public func entry(named name: String) -> SafetensorsEntry? {
-        locations[name].map { files[$0.fileIndex].entries[$0.entryIndex] }
+        locations[ExactString(name)].map { files[$0.fileIndex].entries[$0.entryIndex] }
     }
 
     /// Returns the file with the tensor of a name, or `nil`.
     public func file(holding name: String) -> SafetensorsFile? {
-        locations[name].map { files[$0.fileIndex] }
+        locations[ExactString(name)].map { files[$0.fileIndex] }
     }
 
     /// Calls `body` with the bytes of a tensor: little-endian, possibly unaligned, valid only during the call.
@@ -84,7 +84,7 @@ public struct SafetensorsFolder: Sendable {
     ) throws -> ([SafetensorsFile], SafetensorsIndex) {
         do {
             let index = try MappedFile(path: indexPath).withUnsafeBytes { try SafetensorsIndex.parse($0) }
-            let shards = Set(index.shards.values).sorted()
+            let shards = Set(index.shards.values.map { ExactString($0) }).sorted().map(\.text)
             let files = try shards.map { shard in
                 let path = join(folder, shard)
                 guard try FileAccess.kind(of: path) != nil else {
@@ -102,18 +102,18 @@ public struct SafetensorsFolder: Sendable {
     private static func check(
         _ index: SafetensorsIndex, against files: [(shard: String, file: SafetensorsFile)]
     ) throws {
-        let byShard = Dictionary(files.map { ($0.shard, $0.file) }) { first, _ in first }
+        let byShard = Dictionary(files.map { (ExactString($0.shard), $0.file) }) { first, _ in first }
         // Sorted, so that the same one of several faults is reported every time.
         for (name, shard) in index.shards.sorted(by: { $0.key < $1.key })
-        where byShard[shard]?.entry(named: name) == nil {
-            throw SafetensorsIndexFault.missingTensor(name: name, shard: shard)
+        where byShard[ExactString(shard)]?.entry(named: name.text) == nil {
+            throw SafetensorsIndexFault.missingTensor(name: name.text, shard: shard)
         }
         for (shard, file) in files {
             for entry in file.entries {
-                guard let listed = index.shards[entry.name] else {
+                guard let listed = index.shards[ExactString(entry.name)] else {
                     throw SafetensorsIndexFault.unlistedTensor(name: entry.name, shard: shard)
                 }
-                guard listed == shard else {
+                guard listed.isExactly(shard) else {
                     throw SafetensorsIndexFault.duplicateTensor(
                         name: entry.name, shard: shard, listedShard: listed)
                 }
@@ -129,14 +129,14 @@ public struct SafetensorsFolder: Sendable {
 /// The contents of `model.safetensors.index.json`.
 struct SafetensorsIndex: Equatable {
     /// Shard of each tensor.
-    let shards: [String: String]
+    let shards: [ExactString: String]
     /// Text values of `metadata`.
-    let metadata: [String: String]
+    let metadata: [ExactString: String]
 
     /// Parses an index; throws `SafetensorsIndexFault`.
     static func parse(_ bytes: UnsafeRawBufferPointer) throws -> SafetensorsIndex {
-        var shards: [String: String]?
-        var metadata: [String: String] = [:]
+        var shards: [ExactString: String]?
+        var metadata: [ExactString: String] = [:]
         do {
             var scanner = try JSONScanner(bytes)
             try scanner.readObject { scanner, key in
@@ -156,29 +156,29 @@ struct SafetensorsIndex: Equatable {
 
     /// Returns the text of an index.
     static func text(
-        shards: [(name: String, shard: String)], totalByteCount: Int, metadata: [String: String]
+        shards: [(name: String, shard: String)], totalByteCount: Int, metadata: [ExactString: String]
     ) -> String {
         // The size is a number in every index in circulation, so a text under that key is dropped.
         let texts = metadata.filter { $0.key != "total_size" }.sorted { $0.key < $1.key }
-            .map { ",\n    \($0.key.jsonQuoted): \($0.value.jsonQuoted)" }.joined()
+            .map { ",\n    \($0.key.text.jsonQuoted): \($0.value.jsonQuoted)" }.joined()
         let map = shards.map { "    \($0.name.jsonQuoted): \($0.shard.jsonQuoted)" }
             .joined(separator: ",\n")
         return "{\n  \"metadata\": {\n    \"total_size\": \(totalByteCount)\(texts)\n  },\n"
             + "  \"weight_map\": {\n\(map)\n  }\n}\n"
     }
 
-    private static func readWeightMap(_ scanner: inout JSONScanner) throws -> [String: String] {
-        var shards: [String: String] = [:]
+    private static func readWeightMap(_ scanner: inout JSONScanner) throws -> [ExactString: String] {
+        var shards: [ExactString: String] = [:]
         try scanner.readObject { scanner, name in
             let shard = try scanner.readString()
             guard isPlainName(shard) else { throw SafetensorsIndexFault.unsafeShardName(shard: shard) }
-            shards[name] = shard
+            shards[ExactString(name)] = shard
         }
         return shards
     }
 
-    private static func readMetadata(_ scanner: inout JSONScanner) throws -> [String: String] {
-        var metadata: [String: String] = [:]
+    private static func readMetadata(_ scanner: inout JSONScanner) throws -> [ExactString: String] {
+        var metadata: [ExactString: String] = [:]
         // Some writers write null for absent metadata.
         guard scanner.peek() == UInt8(ascii: "{") else {
             try scanner.skipValue()
@@ -186,7 +186,7 @@ struct SafetensorsIndex: Equatable {
         }
         try scanner.readObject { scanner, key in
             if scanner.peek() == UInt8(ascii: "\"") {
-                metadata[key] = try scanner.readString()
+                metadata[ExactString(key)] = try scanner.readString()
             } else {
                 try scanner.skipValue()
             }

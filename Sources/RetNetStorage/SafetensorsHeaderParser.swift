@@ -1,3 +1,14 @@
+extension StoredElementType {
+    /// Returns the size in bytes of a tensor; throws `SafetensorsFault` if no number of bytes holds it.
+    func wholeByteCount(shape: [Int], name: String) throws -> Int {
+        guard let bits = bitCount(shape: shape) else { throw SafetensorsFault.shapeOverflow(name: name) }
+        guard bits % 8 == 0 else {
+            throw SafetensorsFault.partOfByte(name: name, elementType: rawValue, bitCount: bits)
+        }
+        return bits / 8
+    }
+}
+
 /// A parser of the header of a safetensors file; throws `SafetensorsFault`.
 struct SafetensorsHeaderParser {
     private static let lengthByteCount = 8
@@ -13,7 +24,7 @@ struct SafetensorsHeaderParser {
         let headerByteCount = try readHeaderByteCount()
         let dataOffset = Self.lengthByteCount + headerByteCount
         let text = UnsafeRawBufferPointer(rebasing: bytes[Self.lengthByteCount..<dataOffset])
-        var metadata: [String: String] = [:]
+        var metadata: [ExactString: String] = [:]
         var entries: [SafetensorsEntry] = []
         do {
             var scanner = try JSONScanner(text)
@@ -50,10 +61,10 @@ struct SafetensorsHeaderParser {
         return Int(claimed)
     }
 
-    private func readMetadata(_ scanner: inout JSONScanner) throws -> [String: String] {
-        var metadata: [String: String] = [:]
+    private func readMetadata(_ scanner: inout JSONScanner) throws -> [ExactString: String] {
+        var metadata: [ExactString: String] = [:]
         do {
-            try scanner.readObject { scanner, key in metadata[key] = try scanner.readString() }
+            try scanner.readObject { scanner, key in metadata[ExactString(key)] = try scanner.readString() }
         } catch JSONFault.wrongKind(let offset, let reason) {
             throw SafetensorsFault.badMetadata(byteOffset: fileOffset(offset), reason: reason)
         } catch JSONFault.duplicateName(let key, let offset) {
@@ -132,9 +143,7 @@ struct SafetensorsHeaderParser {
         guard begin <= end else {
             throw SafetensorsFault.offsetsReversed(name: name, begin: begin, end: end)
         }
-        guard let expected = elementType.byteCount(shape: shape) else {
-            throw SafetensorsFault.shapeOverflow(name: name)
-        }
+        let expected = try elementType.wholeByteCount(shape: shape, name: name)
         guard end - begin == expected else {
             throw SafetensorsFault.byteCountMismatch(name: name, expected: expected, found: end - begin)
         }

@@ -35,10 +35,10 @@ public struct SafetensorsWriter {
     /// Tensors to be written.
     public let tensors: [Tensor]
     /// Texts for `__metadata__`, which is omitted if there are none.
-    public let metadata: [String: String]
+    public let metadata: [ExactString: String]
 
     /// Creates a writer; the tensors are checked by ``write(to:)``.
-    public init(_ tensors: [Tensor], metadata: [String: String] = [:]) {
+    public init(_ tensors: [Tensor], metadata: [ExactString: String] = [:]) {
         self.tensors = tensors
         self.metadata = metadata
     }
@@ -75,20 +75,17 @@ public struct SafetensorsWriter {
         if tensor.shape.contains(where: { $0 < 0 }) {
             throw SafetensorsFault.negativeDimension(name: tensor.name, byteOffset: 0)
         }
-        guard let byteCount = tensor.elementType.byteCount(shape: tensor.shape) else {
-            throw SafetensorsFault.shapeOverflow(name: tensor.name)
-        }
-        return byteCount
+        return try tensor.elementType.wholeByteCount(shape: tensor.shape, name: tensor.name)
     }
 
     /// Refuses names that occur twice or are reserved; throws `SafetensorsFault`.
     static func checkNames(_ tensors: [Tensor]) throws {
-        var names: Set<String> = []
+        var names: Set<ExactString> = []
         for tensor in tensors {
             guard tensor.name != "__metadata__" else {
                 throw SafetensorsFault.reservedName(name: tensor.name)
             }
-            guard names.insert(tensor.name).inserted else {
+            guard names.insert(ExactString(tensor.name)).inserted else {
                 throw SafetensorsFault.duplicateName(name: tensor.name)
             }
         }
@@ -96,19 +93,19 @@ public struct SafetensorsWriter {
 
     private static func laidOut(_ tensors: [Tensor]) throws -> [(tensor: Tensor, byteCount: Int)] {
         let order = tensors.indices.sorted { left, right in
-            let (a, b) = (tensors[left].elementType.byteCount, tensors[right].elementType.byteCount)
+            let (a, b) = (tensors[left].elementType.bitCount, tensors[right].elementType.bitCount)
             return a == b ? left < right : a > b
         }
         return try order.map { (tensors[$0], try byteCount(of: tensors[$0])) }
     }
 
     private static func header(
-        _ laidOut: [(tensor: Tensor, byteCount: Int)], metadata: [String: String]
+        _ laidOut: [(tensor: Tensor, byteCount: Int)], metadata: [ExactString: String]
     ) throws -> Data {
         var members: [String] = []
         if !metadata.isEmpty {
             let texts = metadata.sorted { $0.key < $1.key }
-                .map { $0.key.jsonQuoted + ":" + $0.value.jsonQuoted }
+                .map { $0.key.text.jsonQuoted + ":" + $0.value.jsonQuoted }
             members.append("\"__metadata__\":{" + texts.joined(separator: ",") + "}")
         }
         var begin = 0

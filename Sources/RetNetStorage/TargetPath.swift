@@ -57,8 +57,9 @@ struct TargetPath {
     private var asidePrefix: String { ".\(name).old-" }
 
     private static func matches(_ name: String, prefix: String) -> Bool {
-        guard name.hasPrefix(prefix) else { return false }
-        let digits = name.dropFirst(prefix.count).utf8
+        // Bytes again: the temporaries of a name that is only canonically equivalent belong to another file.
+        guard name.utf8.starts(with: prefix.utf8) else { return false }
+        let digits = name.utf8.dropFirst(prefix.utf8.count)
         return digits.count == 16
             && digits.allSatisfy {
                 (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)

@@ -125,6 +125,39 @@ import Testing
         }
     }
 
+    @Test(
+        "weights of types that models do not have are named with what to do",
+        arguments: StoredElementType.allCases)
+    func elementTypesOfWeights(type: StoredElementType) throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/m"
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            let model = try tinyModel()
+            try ModelFolder.write(model, tokenizer: nil, into: path)
+            let name = "final_norm.weight"
+            let tensors = model.parameters.entries.map { entry in
+                guard entry.name == name else {
+                    return SafetensorsWriter.Tensor(name: entry.name, entry.tensor)
+                }
+                let byteCount = type.byteCount(shape: entry.tensor.shape) ?? 0
+                return SafetensorsWriter.Tensor(
+                    name: name, elementType: type, shape: entry.tensor.shape, data: Data(count: byteCount))
+            }
+            try SafetensorsWriter(tensors).write(to: path + "/model.safetensors")
+            switch type {
+            case .float16, .bfloat16, .float32, .float64: _ = try ModelFolder.load(path)
+            default:
+                let error = #expect(throws: CheckpointError.self) { try ModelFolder.load(path) }
+                let text = error?.description ?? ""
+                #expect(
+                    text.contains("'\(name)' has elements of type \(type.rawValue) (\(type.summary))"),
+                    "\(text)")
+                #expect(text.contains("convert the weights to F32, F16 or BF16"))
+                #expect(!text.contains("not a floating-point"))
+            }
+        }
+    }
+
     @Test("a tied output may be stored if it equals the embedding")
     func tiedOutput() throws {
         try withTemporaryFolder { path in

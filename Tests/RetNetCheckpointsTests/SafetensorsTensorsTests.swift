@@ -51,6 +51,10 @@ import Testing
             #expect(throws: StorageError.unknownTensor(name: "y", path: path)) {
                 try tensors.tensor(named: "y")
             }
+            let error = CheckpointError(path: path, problems: [unusable])
+            #expect(
+                error.description.contains(
+                    "'x' has elements of type U64 (integers of 64 bits), which tensors cannot have"))
         }
     }
 }

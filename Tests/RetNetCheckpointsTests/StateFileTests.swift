@@ -88,7 +88,7 @@ import Testing
             var tensors: [(name: String, tensor: Tensor)] = []
             for name in file.names { tensors.append((name, try file.tensor(named: name))) }
             func expectRefusal(
-                _ reason: String, _ changes: [String: String?] = [:], dropping dropped: String? = nil,
+                _ reason: String, _ changes: [ExactString: String?] = [:], dropping dropped: String? = nil,
                 adding added: String? = nil
             ) throws {
                 var metadata = file.metadata

@@ -33,6 +33,96 @@ import Testing
         #expect(CorrelationMetrics.pearson([], []) == 0)
     }
 
+    /// Texts with their normal forms by `normalize_squad` and `normalize_trivia_qa` of T5's `qa_utils.py`, run in Python 3.11.
+    static let normalForms: [(text: String, squad: String, triviaQA: String)] = [
+        (
+            "`Needs\u{9}A_LOT of the 'normalization'.\"\u{2018}", "needs alot of normalization\u{2018}",
+            "needs lot of normalization"
+        ),
+        (
+            "the\u{2014}end of a\u{2014}b", "\u{2014}end of \u{2014}b",
+            "\u{2014}end of \u{2014}b"
+        ),
+        (
+            "a\u{301} la carte", "\u{301} la carte",
+            "\u{301} la carte"
+        ),
+        (
+            "l\u{2019}an deux mille", "l\u{2019} deux mille",
+            "l deux mille"
+        ),
+        (
+            "\u{39F}\u{394}\u{39F}\u{3A3} \u{3A3}\u{391}\u{3A3} \u{3A3}",
+            "\u{3BF}\u{3B4}\u{3BF}\u{3C2} \u{3C3}\u{3B1}\u{3C2} \u{3C3}",
+            "\u{3BF}\u{3B4}\u{3BF}\u{3C2} \u{3C3}\u{3B1}\u{3C2} \u{3C3}"
+        ),
+        (
+            "\u{130}stanbul", "i\u{307}stanbul",
+            "i\u{307}stanbul"
+        ),
+        (
+            "x\u{1C}the\u{1D}y \u{85} z\u{A0}w", "x y z w",
+            "x y z w"
+        ),
+        (
+            "\u{1F469}\u{200D}\u{1F469}\u{200D}\u{1F467} the family",
+            "\u{1F469}\u{200D}\u{1F469}\u{200D}\u{1F467} family",
+            "\u{1F469}\u{200D}\u{1F469}\u{200D}\u{1F467} family"
+        ),
+        (
+            "\u{645}\u{6CC}\u{200C}\u{62E}\u{648}\u{627}\u{647}\u{645} the book",
+            "\u{645}\u{6CC}\u{200C}\u{62E}\u{648}\u{627}\u{647}\u{645} book",
+            "\u{645}\u{6CC}\u{200C}\u{62E}\u{648}\u{627}\u{647}\u{645} book"
+        ),
+        (
+            "e\u{301}t\u{E9} vs \u{E9}te\u{301}", "e\u{301}t\u{E9} vs \u{E9}te\u{301}",
+            "e\u{301}t\u{E9} vs \u{E9}te\u{301}"
+        ),
+        (
+            "a\u{20E3} keycap", "\u{20E3} keycap",
+            "\u{20E3} keycap"
+        ),
+        (
+            "The \u{BD} a\u{B2} an\u{2155} ten", "\u{BD} a\u{B2} an\u{2155} ten",
+            "\u{BD} a\u{B2} an\u{2155} ten"
+        ),
+        (
+            "\u{212A} the K", "k k",
+            "k k"
+        ),
+        (
+            "don't_stop the_end", "dontstop theend",
+            "don t stop end"
+        ),
+        (
+            "a-an-the", "aanthe",
+            ""
+        ),
+        (
+            "\u{BD}the", "\u{BD}the",
+            "\u{BD}the"
+        ),
+        (
+            "\u{3000}the\u{3000}\u{72AC} the\u{72AC}", "\u{72AC} the\u{72AC}",
+            "\u{72AC} the\u{72AC}"
+        ),
+    ]
+
+    @Test(arguments: normalForms)
+    func `Answers are normalized as T5's code does, scalar by scalar`(
+        form: (text: String, squad: String, triviaQA: String)
+    ) {
+        let found = AnswerMetrics.normalized(form.text, .squad)
+        #expect(Array(found.unicodeScalars) == Array(form.squad.unicodeScalars))
+        let trivia = AnswerMetrics.normalized(form.text, .triviaQA)
+        #expect(Array(trivia.unicodeScalars) == Array(form.triviaQA.unicodeScalars))
+    }
+
+    @Test func `Texts that differ only in their composition are different answers`() {
+        #expect(AnswerMetrics.exactMatch("e\u{301}te\u{301}", ["\u{E9}t\u{E9}"], .squad) == 0)
+        #expect(AnswerMetrics.f1("e\u{301}te\u{301} 1", ["\u{E9}t\u{E9} 1"], .squad) == 0.5)
+    }
+
     @Test func `Answers are compared as the official scripts do`() {
         #expect(AnswerMetrics.exactMatch("The Eiffel-Tower!", ["eiffeltower"], .squad) == 1)
         #expect(AnswerMetrics.exactMatch("The Eiffel-Tower!", ["eiffel tower"], .triviaQA) == 1)
@@ -40,7 +130,9 @@ import Testing
         #expect(AnswerMetrics.exactMatch("Paris", ["London"], .squad) == 0)
         let score = AnswerMetrics.f1("the cat sat sat", ["a cat sat down", "dog"], .squad)
         #expect(abs(score - 2.0 * 2 / 6) < 1e-12)
-        #expect(AnswerMetrics.f1("", [""], .squad) == 1)
+        #expect(AnswerMetrics.exactMatch("", ["the"], .squad) == 1)
+        #expect(AnswerMetrics.f1("", [""], .squad) == 0)
+        #expect(AnswerMetrics.f1("big moose!", ["a big moose\u{2018}", "hippo"], .squad) == 0.5)
         #expect(AnswerMetrics.f1("the", ["cat"], .squad) == 0)
         #expect(AnswerMetrics.normalized("A  rock\u{2019}n roll", .triviaQA) == "rock n roll")
     }

@@ -64,6 +64,31 @@ struct TensorBoardLogTests {
         #expect(try events[1][2].fields()[0].varint == 1)
     }
 
+    @Test("A resumed run's file comes last in the order of names, whatever the clock says")
+    func order() throws {
+        let folder = try TemporaryFolder()
+        // Other files of the folder, among them one with more than a time in its name, have no say.
+        for name in ["notes.txt", "events.out.tfevents.", "events.out.tfevents.99999999999999999999.x"] {
+            try folder.write("", to: name)
+        }
+        // Forward, the same second, an hour back, and a machine without a clock.
+        var names: [String] = []
+        for (step, time) in [1_800_000_000.0, 1_800_000_100, 1_800_000_100, 1_799_996_500, 12, -5]
+            .enumerated()
+        {
+            let log = try TensorBoardLog(directory: folder.url.path, resumedStep: step, time: time)
+            try log.scalar("loss", 1, step: step)
+            log.close()
+            names.append(URL(fileURLWithPath: log.path).lastPathComponent)
+        }
+        #expect(names == names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
+        #expect(Set(names).count == names.count)
+        #expect(names[0].hasPrefix("events.out.tfevents.1800000000."))
+        #expect(names[5].hasPrefix("events.out.tfevents.1800000104."))
+        let early = try TensorBoardLog(directory: folder.path("early"), resumedStep: nil, time: 12)
+        #expect(early.path.contains("/events.out.tfevents.0000000012."))
+    }
+
     @Test("Each log has its own file, and closed logs refuse records")
     func files() throws {
         let folder = try TemporaryFolder()

@@ -13,11 +13,12 @@ struct SettingsChangesTests {
         try tree.apply(assignment: "name=x=y")
         try tree.apply(assignment: "list=[1, {a: b}]")
         try tree.apply(assignment: "empty=")
+        try tree.apply(assignment: "accent=\u{301}a")
         #expect(
             tree == [
                 "optimizer": ["learning_rate": 3e-4, "betas": [0.9, 0.95, 1]],
                 "model": ["mixer": ["head_count": 4]], "data": [["path": "a/b.txt"]], "name": "x=y",
-                "list": [1, ["a": "b"]], "empty": .null,
+                "list": [1, ["a": "b"]], "empty": .null, "accent": "\u{301}a",
             ])
         #expect(tree.value(at: "optimizer.betas[1]") == 0.95)
         #expect(tree.value(at: "optimizer.betas[9]") == nil)

@@ -19,6 +19,25 @@ struct SettingsJSONTests {
         #expect(document.positions["a[1]"] == SettingsPosition(line: 1, column: 11))
     }
 
+    @Test func `names and texts that differ only in their composition are different`() throws {
+        let document = try SettingsDocument(json: "{\"\u{e9}\": 1,\n \"e\u{301}\": \"\u{212A}\", \"K\": 3}")
+        let object = try #require(document.tree.object)
+        #expect(object.entries.count == 3)
+        #expect(object["\u{e9}"] == 1)
+        #expect(object["e\u{301}"] == .string("\u{212A}"))
+        #expect(object["e\u{301}"] != .string("K"))
+        #expect(document.positions["\u{e9}"]?.line == 1)
+        #expect(document.positions["e\u{301}"]?.line == 2)
+        #expect(try SettingsTree(json: document.tree.jsonText()) == document.tree)
+        // A setting is known by its own name only.
+        let reader = document.reader
+        _ = reader.int("\u{e9}", default: 0)
+        _ = reader.int("K", default: 0)
+        let error = #expect(throws: SettingsError.self) { try reader.finish() }
+        #expect(error?.problems.count == 1)
+        #expect(error?.problems.first?.position?.line == 2)
+    }
+
     @Test(arguments: [
         "", "{", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "01", "1.", ".5", "+1", "1e", "-", "NaN",
         "Infinity", "tru",

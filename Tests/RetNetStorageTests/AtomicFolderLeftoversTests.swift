@@ -35,6 +35,21 @@ import Testing
         }
     }
 
+    @Test func `leftovers of a name that is only canonically equivalent belong to another folder`() throws {
+        try withTemporaryFolder { folder throws in
+            let (composed, decomposed) = ("\u{E9}", "e\u{301}")
+            try make(folder + "/" + composed, "one")
+            try put("x", at: folder + "/.\(decomposed).tmp-0123456789abcdef")
+            try put("x", at: folder + "/.\(composed).tmp-0123456789abcdef")
+            let removed = try AtomicFolder.removeLeftovers(beside: folder + "/" + composed)
+            #expect(
+                removed.map { ExactString($0) } == [
+                    ExactString(folder + "/.\(composed).tmp-0123456789abcdef")
+                ])
+            #expect(try names(folder).count == 2)
+        }
+    }
+
     @Test func `a crash between the two renames of a replacement is undone`() throws {
         try withTemporaryFolder { folder throws in
             let path = folder + "/ckpt"

@@ -28,6 +28,25 @@ import Testing
         }
     }
 
+    @Test func `files whose names differ only in their composition each have a checksum`() throws {
+        try withTemporaryFolder { folder throws in
+            let path = folder + "/ckpt"
+            try AtomicFolder.create(at: path) { temporary in
+                try put("one", at: temporary + "/\u{E9}")
+                try put("three", at: temporary + "/e\u{301}")
+            }
+            try AtomicFolder.verify(path)
+            for name in ["\u{E9}", "e\u{301}"] {
+                let file = path + "/" + name
+                let good = try contents(file)
+                try put("bad", at: file)
+                #expect(throws: StorageError.self) { try AtomicFolder.verify(path) }
+                try put(good, at: file)
+            }
+            try AtomicFolder.verify(path)
+        }
+    }
+
     @Test func `an existing target is replaced only on demand`() throws {
         try withTemporaryFolder { folder throws in
             let path = folder + "/ckpt"

@@ -130,6 +130,38 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         #expect(parsed.entries[0].byteCount == 4)
     }
 
+    @Test func `names and keys that differ only in their composition are different`() throws {
+        let header =
+            "{\"__metadata__\":{\"\u{E9}\":\"one\",\"e\u{301}\":\"two\"},"
+            + "\"\u{E9}\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+            + "\"e\u{301}\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]},"
+            + "\"\u{212A}\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[3,4]},"
+            + "\"K\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[4,5]}}"
+        let parsed = try parse(safetensorsData(header: header, data: Data([1, 2, 3, 4, 5])))
+        #expect(parsed.entries.map(\.shape) == [[1], [2], [1], [1]])
+        #expect(parsed.metadata == ["\u{E9}": "one", "e\u{301}": "two"])
+        expectStorageError("the name '\u{E9}' occurs twice") {
+            _ = try parse(
+                safetensorsData(
+                    header: header.replacingOccurrences(of: "e\u{301}", with: "\u{E9}", options: .literal)
+                        .replacingOccurrences(of: ",\"\u{E9}\":\"two\"", with: "", options: .literal),
+                    data: Data([1, 2, 3, 4, 5])))
+        }
+    }
+
+    @Test func `packed elements must fill whole bytes`() throws {
+        func header(_ type: String, _ shape: String, _ end: Int) -> Data {
+            safetensorsData(
+                header: "{\"t\":{\"dtype\":\"\(type)\",\"shape\":\(shape),\"data_offsets\":[0,\(end)]}}",
+                data: Data(repeating: 0, count: end))
+        }
+        #expect(try parse(header("F4", "[3,2]", 3)).entries[0].elementCount == 6)
+        #expect(try parse(header("F6_E3M2", "[4]", 3)).entries[0].byteCount == 3)
+        expectStorageError("tensor 't' has 12 bits of type F4, which are no whole bytes") {
+            _ = try parse(header("F4", "[3]", 2))
+        }
+    }
+
     @Test func `an empty header is a valid file without tensors`() throws {
         #expect(try parse(safetensorsData(header: "{}")).entries.isEmpty)
     }
@@ -163,9 +195,16 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         #expect(
             names == [
                 "BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F32", "F64",
-                "F8_E4M3", "F8_E5M2",
+                "C64", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0", "F6_E2M3", "F6_E3M2",
+                "F4",
             ])
-        #expect(StoredElementType.allCases.map(\.byteCount) == [1, 1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8, 1, 1])
+        #expect(
+            StoredElementType.allCases.map(\.bitCount) == [
+                8, 8, 8, 16, 16, 32, 32, 64, 64, 16, 16, 32, 64, 64, 8, 8, 8, 8, 8, 6, 6, 4,
+            ])
+        #expect(StoredElementType.float6E2M3.byteCount(shape: [3, 4]) == 9)
+        #expect(StoredElementType.float8E4M3.summary == "floating-point numbers of 8 bits")
+        #expect(StoredElementType.uint16.summary == "integers of 16 bits")
         #expect(StoredElementType.float32.byteCount(shape: []) == 4)
         #expect(StoredElementType.float32.byteCount(shape: [-1]) == nil)
     }

@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["file", "blank_lines:2", "text:<|end|>", "text:a:b"])
+    @Test(arguments: ["file", "blank_lines:2", "text:<|end|>", "text:a:b", "text:\u{301}"])
     func `the text form of a separator is read back`(text: String) throws {
         #expect(try #require(DocumentSeparator(text)).description == text)
     }

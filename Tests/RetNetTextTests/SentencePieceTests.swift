@@ -123,6 +123,48 @@ import Testing
         #expect(collapsed.decode([-1, 10, 9_999, Int32.max, Int32.min]) == "a")
     }
 
+    @Test func `Long texts without spaces are merged in parts that no piece crosses`() throws {
+        var writer = SentencePieceWriter.pieces(Self.bytePairs + [("d", -1), ("é", -1)])
+        writer.type = 2
+        writer.addBytes()
+        let model = try SentencePieceModel(writer.bytes)
+        let table = try PieceTable(model, bytes: writer.bytes)
+        func tokens(_ text: String, _ limit: Int) -> [Int32] {
+            var collector = PieceCollector(table, capacity: 0)
+            Array(text.utf8).withUnsafeBufferPointer {
+                BytePairSegmenter(table: table, maximumPartByteCount: limit).segment($0, into: &collector)
+            }
+            return collector.tokens
+        }
+        var generator = SeededGenerator(seed: 7, stream: 1)
+        for _ in 0..<200 {
+            // After at most five letters of pieces, one that no piece joins to a neighbor.
+            let text = (0..<40).map { _ in
+                let letters = (0..<Int.random(in: 0...5, using: &generator)).map { _ in
+                    "abc".randomElement(using: &generator).map(String.init) ?? ""
+                }
+                return letters.joined() + (["d", "é", "日", "▁"].randomElement(using: &generator) ?? "d")
+            }.joined()
+            #expect(tokens(text, 16) == tokens(text, 1 << 20), "\(text)")
+        }
+        // Without such a place the limit decides; nothing is lost, and no character is cut.
+        #expect(
+            tokens(String(repeating: "a", count: 100), 16).count
+                > tokens(String(repeating: "a", count: 100), 1_000).count)
+        for limit in [1, 2, 3, 16] {
+            let found = tokens("aaéabc日abcab▁aaaaaa日日", limit).flatMap { Array(table.surface($0)) }
+            #expect(String(decoding: found, as: UTF8.self) == "aaéabc日abcab aaaaaa日日")
+        }
+    }
+
+    @Test func `A sentinel before a combining accent or a joiner is still one`() throws {
+        let tokenizer = SentinelByteTokenizer()
+        for mark in ["\u{301}", "\u{200D}", "\u{FE0F}", "\u{1F3FD}"] {
+            let tokens = tokenizer.encodeWithSentinels("a<extra_id_0>\(mark)<extra_id_1>")
+            #expect(tokens == tokenizer.encode("a") + [383] + tokenizer.encode(mark) + [382])
+        }
+    }
+
     @Test func `Word and character models cut as they say`() throws {
         let words = try tokenizer([("▁a", -1), ("▁ab", -1), ("▁", -1)]) { $0.type = 3 }
         expect(words, [("a ab x y a", [3, 4, 0, 3], "a ab ⁇  a"), ("a  b", [3, 0], "a ⁇ ")])

@@ -2,6 +2,7 @@ import Foundation
 import RetNetEvaluation
 import RetNetPlots
 import RetNetReporting
+import RetNetStorage
 import RetNetStories
 import RetNetText
 
@@ -43,8 +44,8 @@ struct TuningTask {
             test = Array(training.suffix(count))
             training.removeLast(count)
         }
-        let seen = Set(training.map(\.input))
-        test.removeAll { seen.contains($0.input) }
+        let seen = Set(training.map { ExactString($0.input) })
+        test.removeAll { seen.contains(ExactString($0.input)) }
         self.init(
             name: task.rawValue, title: files.title, group: files.group, training: training, test: test,
             task: task, tuning: tuning)
@@ -94,8 +95,10 @@ struct TuningTask {
 
     /// Scores of the most frequent target of the training set as the answer to every question.
     var constantScores: [(name: String, value: Double)] {
-        let counts = training.reduce(into: [String: Int]()) { $0[$1.target, default: 0] += 1 }
-        let best = counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? ""
+        let counts = training.reduce(into: [ExactString: Int]()) {
+            $0[ExactString($1.target), default: 0] += 1
+        }
+        let best = counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key.text ?? ""
         return task.score(test.map { _ in best }, test)
     }
 

@@ -167,20 +167,25 @@ public struct CorporaFolder {
     }
 
     private func objects(_ name: String) throws -> [[String: Any]] {
-        // Only line feeds separate lines: texts may contain other line separators.
-        try text(name).utf8.split(separator: 0x0A).enumerated().map { index, line in
-            guard let object = try? JSONSerialization.jsonObject(with: Data(line)) as? [String: Any] else {
-                throw ExperimentError.unusable(
-                    "line \(index + 1) of '\(folder)/\(name)' is not a JSON object: expected one object per line"
-                )
+        let path = "\(folder)/\(name)"
+        var objects: [[String: Any]] = []
+        do {
+            try TextLines.read(path) { line, number in
+                guard let object = try? JSONSerialization.jsonObject(with: line) as? [String: Any] else {
+                    throw ExperimentError.unusable(
+                        "line \(number) of '\(path)' is not a JSON object: expected one object per line")
+                }
+                objects.append(object)
             }
-            return object
+        } catch let fault as TextLines.TooLong {
+            throw ExperimentError.unusable("cannot read '\(path)', line \(fault.line): \(fault.reason)")
         }
+        return objects
     }
 
     private static func read(_ path: String) throws -> String {
         var bytes: [UInt8] = []
-        if path.hasSuffix(".gz") {
+        if try Gzip.isGzip(file: path) {
             try Gzip.decompress(file: path) { bytes.append(contentsOf: $0) }
         } else {
             try MappedFile(path: path).withUnsafeBytes { bytes = Array($0) }

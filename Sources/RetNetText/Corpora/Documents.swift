@@ -1,3 +1,5 @@
+import RetNetStorage
+
 /// The separator of documents in a text file.
 ///
 /// Its text form is `file`, `blank_lines:N` or `text:SEPARATOR`.
@@ -16,8 +18,8 @@ public enum DocumentSeparator: Hashable, Sendable, LosslessStringConvertible {
     public init?(_ description: String) {
         if description == "file" {
             self = .wholeFile
-        } else if description.hasPrefix("text:"), description.utf8.count > 5 {
-            self = .text(String(description.dropFirst(5)))
+        } else if let text = description.dropping(exactPrefix: "text:"), !text.isEmpty {
+            self = .text(text)
         } else if description.hasPrefix("blank_lines:"), let count = Int(description.dropFirst(12)), count > 0
         {
             self = .blankLines(count)

@@ -74,29 +74,33 @@ extension SentinelTokenizer {
     ///
     /// The parts between sentinels are encoded as parts of one text: no space is put in front of the later ones.
     public func encodeWithSentinels(_ text: String) -> [Int32] {
-        let mark = "<extra_id_"
+        // By bytes: a sentinel before a combining accent or a joiner is still one.
+        let (mark, bytes) = (Array("<extra_id_".utf8), Array(text.utf8))
         var tokens: [Int32] = []
         var place = TextPlace.beginning
-        var rest = text[...]
-        var start = rest.startIndex
-        while let range = rest[start...].firstRange(of: mark) {
-            let digits = rest[range.upperBound...].prefix { $0.isASCII && $0.isNumber }
-            guard let index = Int(digits), String(index) == digits, sentinels.indices.contains(index),
-                rest[digits.endIndex...].first == ">"
+        var (start, index) = (0, 0)
+        func encodePart(_ end: Int) {
+            guard end > start else { return }
+            tokens += bytes[start..<end].withUnsafeBytes { encode(utf8: $0, at: &place) }
+        }
+        while let mark = bytes[index...].firstRange(of: mark) {
+            let digits = bytes[mark.upperBound...].prefix { (0x30...0x39).contains($0) }
+            let name = String(decoding: digits, as: UTF8.self)
+            guard let number = Int(name), String(number) == name, sentinels.indices.contains(number),
+                digits.endIndex < bytes.count, bytes[digits.endIndex] == UInt8(ascii: ">")
             else {
-                start = range.upperBound
+                index = mark.upperBound
                 continue
             }
-            if range.lowerBound > rest.startIndex {
-                tokens += encode(String(rest[..<range.lowerBound]), at: &place)
-            }
-            tokens.append(sentinels[index])
+            encodePart(mark.lowerBound)
+            tokens.append(sentinels[number])
             // A space before a sentinel belongs to it, as in T5's vocabularies.
             place = .inside
-            rest = rest[rest.index(after: digits.endIndex)...]
-            start = rest.startIndex
+            index = digits.endIndex + 1
+            start = index
         }
-        return rest.isEmpty ? tokens : tokens + encode(String(rest), at: &place)
+        encodePart(bytes.count)
+        return tokens
     }
 
     /// Returns the text of tokens with sentinels written by name, without other special tokens.

@@ -62,7 +62,7 @@ public struct TaskEvaluator {
         }
         let done = outputs.indices.filter { outputs[$0] != nil }
         let (texts, truths) = (done.map { outputs[$0] ?? "" }, done.map { examples[$0] })
-        let exact = zip(texts, truths).reduce(0) { $0 + ($1.1.answers.contains($1.0) ? 1 : 0) }
+        let exact = zip(texts, truths).count { $0.1.isAnsweredExactly(by: $0.0) }
         let targets = Double(max(1, score.targetCount))
         return TaskReport(
             task: task, exampleCount: done.count, loss: score.crossEntropy / targets,
@@ -82,7 +82,7 @@ public struct TaskReport: Sendable {
     public let loss: Double
     /// Share of target tokens, ends included, that had the largest logit with the true tokens before each.
     public let tokenAccuracy: Double
-    /// Share of examples whose output is exactly one of the right texts.
+    /// Share of examples whose output is exactly one of the right texts, apart from spaces at the ends.
     public let exactTextShare: Double
     /// Metrics of the task for the outputs, from 0 to 100, the usual ones first.
     public let metrics: [(name: String, value: Double)]

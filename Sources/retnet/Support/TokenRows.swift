@@ -1,5 +1,5 @@
 import Foundation
-import RetNetSettings
+import RetNetStorage
 
 /// Rows of token ids of equal length from a JSON file.
 struct TokenRows {
@@ -45,34 +45,73 @@ struct RaggedRows {
     init(path: String) throws {
         let source = path == "-" ? "standard input" : "'\(path)'"
         self.source = source
-        let data = try TextInput.data(path)
-        guard let text = String(validatingUTF8Data: data) else {
-            throw CommandError("\(source) is not UTF-8 text")
+        // Not as a tree of settings: that would take fifty times the memory of the file.
+        rows = try TextInput.data(path).withUnsafeBytes { bytes in
+            do {
+                var scanner = try JSONScanner(bytes)
+                scanner.skipByteOrderMark()
+                let rows = try Self.rows(&scanner, source)
+                try scanner.finish()
+                return rows
+            } catch let fault as JSONFault {
+                switch fault {
+                case .notUTF8(let offset): throw CommandError("\(source) is not UTF-8 text at byte \(offset)")
+                case .syntax(let offset, let reason), .wrongKind(let offset, let reason):
+                    throw CommandError("\(source) is not JSON at byte \(offset): \(reason)")
+                case .duplicateName(let name, let offset):
+                    throw CommandError("\(source) is not JSON at byte \(offset): '\(name)' occurs twice")
+                }
+            }
         }
-        let tree: SettingsTree
-        do {
-            tree = try SettingsTree(json: text)
-        } catch {
-            throw CommandError("\(source) is not JSON: \(error)")
+        guard !rows.isEmpty else { throw Self.noRows(source) }
+    }
+
+    private static func noRows(_ source: String) -> CommandError {
+        CommandError("\(source) must hold a JSON array of rows, such as [[1, 2, 3], [4, 5]]")
+    }
+
+    private static func rows(_ scanner: inout JSONScanner, _ source: String) throws -> [[Int32]] {
+        let bracket = UInt8(ascii: "[")
+        guard scanner.peek() == bracket else {
+            // What is no JSON at all is named as such.
+            try scanner.skipValue()
+            try scanner.finish()
+            throw noRows(source)
         }
-        guard let elements = tree.array, !elements.isEmpty else {
-            throw CommandError("\(source) must hold a JSON array of rows, such as [[1, 2, 3], [4, 5]]")
-        }
-        rows = try elements.enumerated().map { index, row in
-            guard let tokens = row.array else {
+        var rows: [[Int32]] = []
+        try scanner.readArray { scanner in
+            let index = rows.count
+            guard scanner.peek() == bracket else {
+                try scanner.skipValue()
                 throw CommandError("\(source): row \(index) is not an array of token ids")
             }
-            guard !tokens.isEmpty else { throw CommandError("\(source): row \(index) is empty") }
-            return try tokens.enumerated().map { column, token in
-                guard case .int(let number) = token else {
-                    throw CommandError("\(source): row \(index), token \(column) is not a whole number")
+            var row: [Int32] = []
+            try scanner.readArray { scanner in
+                // Only for an error: a text per token would take most of the time.
+                func place() -> String { "\(source): row \(index), token \(row.count)" }
+                guard let number = try integer(&scanner) else {
+                    throw CommandError("\(place()) is not a whole number")
                 }
                 guard let id = Int32(exactly: number) else {
-                    throw CommandError(
-                        "\(source): row \(index), token \(column) is \(number), outside every vocabulary")
+                    throw CommandError("\(place()) is \(number), outside every vocabulary")
                 }
-                return id
+                row.append(id)
             }
+            guard !row.isEmpty else { throw CommandError("\(source): row \(index) is empty") }
+            rows.append(row)
+        }
+        return rows
+    }
+
+    /// Returns the next value if it is a whole number.
+    private static func integer(_ scanner: inout JSONScanner) throws -> Int? {
+        switch scanner.peek() {
+        case UInt8(ascii: "["), UInt8(ascii: "{"):
+            try scanner.skipValue()
+            return nil
+        default:
+            guard case .int(let number) = try scanner.readScalar() else { return nil }
+            return number
         }
     }
 }

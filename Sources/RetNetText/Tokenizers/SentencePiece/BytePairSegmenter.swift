@@ -3,6 +3,8 @@
 /// Source: SentencePiece 0.2.3, `bpe_model.cc`.
 struct BytePairSegmenter: PieceSegmenter {
     let table: PieceTable
+    /// The largest part of a text that is merged at once, which bounds the memory.
+    var maximumPartByteCount = 1 << 20
 
     /// A part of the text that grows by merges; empty once merged into its left neighbor.
     private struct Symbol {
@@ -48,19 +50,41 @@ struct BytePairSegmenter: PieceSegmenter {
         var workspace = Workspace()
         table.trie.withWalker { trie in
             // Parts whose boundaries no piece crosses merge independently, and small heaps are fast.
-            guard table.splitsBeforeSpaces, !table.hasUnused else {
-                return merge(text, 0..<text.count, trie, &workspace, &collector)
-            }
             var start = 0
             while start < text.count {
-                var end = start
-                while end < text.count, WordSegmenter.isSpace(text, at: end) { end += 3 }
-                end = max(end, start + 1)
-                while end < text.count, !WordSegmenter.isSpace(text, at: end) { end += 1 }
+                var end = table.splitsBeforeSpaces && !table.hasUnused ? wordEnd(text, start) : text.count
+                if end - start > maximumPartByteCount { end = boundary(text, start, trie) }
                 merge(text, start..<end, trie, &workspace, &collector)
                 start = end
             }
         }
+    }
+
+    /// Returns the end of a run of visible spaces with what follows it up to the next.
+    private func wordEnd(_ text: UnsafeBufferPointer<UInt8>, _ start: Int) -> Int {
+        var end = start
+        while end < text.count, WordSegmenter.isSpace(text, at: end) { end += 3 }
+        end = max(end, start + 1)
+        while end < text.count, !WordSegmenter.isSpace(text, at: end) { end += 1 }
+        return end
+    }
+
+    /// Returns the end of a part of at most the largest size: the last place that no piece in the text crosses.
+    ///
+    /// Without such a place, which takes a text like one letter repeated, the part ends after the largest size.
+    private func boundary(_ text: UnsafeBufferPointer<UInt8>, _ start: Int, _ trie: PieceTrie.Walker) -> Int {
+        let limit = min(text.count, start + maximumPartByteCount)
+        var (position, reach, last, end) = (start, start, start, start)
+        while position < limit {
+            end = position
+            if position > start, reach <= position { last = position }
+            let length = max(
+                trie.longestMatch(text, at: position), UTF8Character.leadLength(text[position]))
+            reach = max(reach, position + length)
+            position += UTF8Character.leadLength(text[position])
+        }
+        // The last character lies within the limit or is a part of its own.
+        return last > start ? last : max(end, min(start + UTF8Character.leadLength(text[start]), text.count))
     }
 
     private func merge(
