@@ -157,6 +157,34 @@ import Testing
         }
     }
 
+    @Test func `Windows of a unigram model end where no piece crosses, and change nothing`() throws {
+        let writer = SentencePieceWriter.pieces(Self.unigram + [("d", -1.3), ("é", -0.7), ("cc", -4.75)])
+        let table = try PieceTable(SentencePieceModel(writer.bytes), bytes: writer.bytes)
+        func tokens(_ text: String, _ size: Int, _ largest: Int) -> [Int32] {
+            var collector = PieceCollector(table, capacity: 0)
+            Array(text.utf8).withUnsafeBufferPointer {
+                UnigramSegmenter(table, windowByteCount: size, largestWindowByteCount: largest)
+                    .segment($0, into: &collector)
+            }
+            return collector.tokens
+        }
+        var generator = SeededGenerator(seed: 8, stream: 1)
+        for _ in 0..<100 {
+            let text = (0..<2_000).map { _ in
+                ["a", "b", "c", "ab", "abc", "d", "é", "日", "▁"].randomElement(using: &generator) ?? "d"
+            }.joined()
+            let whole = tokens(text, .max, .max - 100)
+            for size in [1, 2, 7, 64] { #expect(tokens(text, size, 1 << 20) == whole) }
+        }
+        // Without such a place the largest size decides; nothing is lost, and no character is cut.
+        for largest in [1, 2, 3, 16] {
+            let found = tokens("aaéabcdcccccccccccab▁aaaaaadd", 1, largest).flatMap {
+                Array(table.surface($0))
+            }
+            #expect(String(decoding: found, as: UTF8.self) == "aaéabcdcccccccccccab aaaaaadd")
+        }
+    }
+
     @Test func `A sentinel before a combining accent or a joiner is still one`() throws {
         let tokenizer = SentinelByteTokenizer()
         for mark in ["\u{301}", "\u{200D}", "\u{FE0F}", "\u{1F3FD}"] {

@@ -14,6 +14,8 @@ struct PieceTable: Sendable {
     let hasUnused: Bool
     /// True if text can be cut before every run of visible spaces, because no piece contains such a boundary.
     let splitsBeforeSpaces: Bool
+    /// The bytes of the longest piece of text.
+    let longestPieceByteCount: Int
     /// The texts of all tokens one after the other, and the start of each.
     private let surfaces: [UInt8]
     private let surfaceStarts: [Int]
@@ -24,6 +26,7 @@ struct PieceTable: Sendable {
         var unknown: Int32?
         var byteTokens = [Int32](repeating: -1, count: 256)
         var splits = true
+        var longest = 0
         for (index, piece) in model.pieces.enumerated() {
             let (text, id) = (bytes[piece.text], Int32(index))
             func fault(_ reason: String) -> WireReader.Fault {
@@ -35,6 +38,7 @@ struct PieceTable: Sendable {
             switch piece.kind {
             case .normal, .userDefined, .unused:
                 isNew = trie.insert(text, value: id)
+                longest = max(longest, text.count)
                 if piece.kind == .userDefined { isNew = symbols.insert(text, value: id) && isNew }
                 if splits, Self.hasSpaceInside(text) { splits = false }
             case .unknown, .control, .byte: isNew = others.insert(text, value: id)
@@ -65,6 +69,7 @@ struct PieceTable: Sendable {
         kinds = model.pieces.map(\.kind)
         hasUnused = kinds.contains(.unused)
         splitsBeforeSpaces = splits
+        longestPieceByteCount = longest
         (surfaces, surfaceStarts) = Self.surfaces(model, bytes)
     }
 

@@ -6,13 +6,18 @@
 /// float64 and gave user-defined symbols more than their score, so that some texts have other pieces there.
 struct UnigramSegmenter: PieceSegmenter {
     private let table: PieceTable
+    /// The bytes from which on a window ends where it can, and those after which it ends in any case; they bound the
+    /// memory.
+    private let (windowByteCount, largestWindowByteCount): (Int, Int)
     /// The score of an unknown character: ten below that of the least probable piece.
     private let unknownScore: Float
     /// The size of a sum from which on the sums restart from 0.
     private static let largestSum: Float = 100_000
 
-    init(_ table: PieceTable) {
+    init(_ table: PieceTable, windowByteCount: Int = 1 << 16, largestWindowByteCount: Int = 1 << 20) {
         self.table = table
+        self.windowByteCount = windowByteCount
+        self.largestWindowByteCount = largestWindowByteCount
         var least = Float.greatestFiniteMagnitude
         for (score, kind) in zip(table.scores, table.kinds) where kind == .normal {
             least = min(least, score)
@@ -28,50 +33,62 @@ struct UnigramSegmenter: PieceSegmenter {
     }
 
     func segment(_ text: UnsafeBufferPointer<UInt8>, into collector: inout PieceCollector) {
-        // Positions have 32 bits; texts of more than 2 GiB are cut.
-        var rest = text
-        while rest.count > Int(Int32.max) {
-            segmentPart(UnsafeBufferPointer(rebasing: rest[..<Int(Int32.max)]), into: &collector)
-            rest = UnsafeBufferPointer(rebasing: rest[Int(Int32.max)...])
-        }
-        segmentPart(rest, into: &collector)
-    }
-
-    private func segmentPart(_ text: UnsafeBufferPointer<UInt8>, into collector: inout PieceCollector) {
-        var steps = [Step](repeating: Step(), count: text.count + 1)
+        let capacity = min(text.count, largestWindowByteCount + table.longestPieceByteCount + 4) + 1
+        var steps = [Step](repeating: Step(), count: capacity)
         steps.withUnsafeMutableBufferPointer { steps in
             table.trie.withWalker { trie in
                 table.scores.withUnsafeBufferPointer { scores in
                     table.kinds.withUnsafeBufferPointer { kinds in
-                        search(text, steps, trie, scores, kinds)
+                        var origin = 0
+                        while origin < text.count {
+                            let rest = UnsafeBufferPointer(rebasing: text[origin...])
+                            let (end, reach) = search(rest, steps, trie, scores, kinds)
+                            Self.collect(steps, to: end, text, from: origin, into: &collector)
+                            // The next window goes on with the sum, whose digits decide how later sums are rounded.
+                            let sum = steps[end].score
+                            for index in 0...max(end, reach) { steps[index] = Step() }
+                            steps[0].score = sum
+                            origin += end
+                        }
                     }
                 }
-            }
-            // The links lead backward; reversed, they lead from piece to piece.
-            var end = text.count
-            var next = -1
-            while end > 0 {
-                let start = Int(steps[end].start)
-                steps[end].start = Int32(truncatingIfNeeded: next)
-                (next, end) = (end, start)
-            }
-            var start = 0
-            while next > 0 {
-                collector.append(steps[next].piece, text, start..<next)
-                start = next
-                next = Int(steps[next].start)
             }
         }
     }
 
+    /// Passes on the pieces of the best path to a position in a window.
+    private static func collect(
+        _ steps: UnsafeMutableBufferPointer<Step>, to end: Int, _ text: UnsafeBufferPointer<UInt8>,
+        from origin: Int, into collector: inout PieceCollector
+    ) {
+        // The links lead backward; reversed, they lead from piece to piece.
+        var (end, next) = (end, -1)
+        while end > 0 {
+            let start = Int(steps[end].start)
+            steps[end].start = Int32(truncatingIfNeeded: next)
+            (next, end) = (end, start)
+        }
+        var start = 0
+        while next > 0 {
+            collector.append(steps[next].piece, text, origin + start..<origin + next)
+            start = next
+            next = Int(steps[next].start)
+        }
+    }
+
+    /// Finds the best path to every position of a window; returns its end and that of the longest piece in it.
+    ///
+    /// A window ends where no piece crosses, so all paths meet there. Without such a place, which takes a text like one
+    /// letter repeated, it ends after the largest size, and the best path to that place is taken.
     private func search(
         _ text: UnsafeBufferPointer<UInt8>, _ steps: UnsafeMutableBufferPointer<Step>,
         _ trie: PieceTrie.Walker, _ scores: UnsafeBufferPointer<Float>,
         _ kinds: UnsafeBufferPointer<SentencePieceModel.Kind>
-    ) {
+    ) -> (end: Int, reach: Int) {
         var start = 0
         var reach = 0
         while start < text.count {
+            if start >= windowByteCount, reach <= start || start >= largestWindowByteCount { break }
             let sum = steps[start].score
             if sum < -Self.largestSum || sum > Self.largestSum {
                 // Only differences between paths matter.
@@ -104,6 +121,7 @@ struct UnigramSegmenter: PieceSegmenter {
             }
             start += characterLength
         }
+        return (start, reach)
     }
 
     /// Returns the score of a user-defined symbol, above that of all its divisions; its own score does not count.
