@@ -16,9 +16,10 @@ package enum TextLines {
 
     /// Calls `body` with each line that is not blank and with its number, which counts all lines from 1.
     ///
-    /// The file is UTF-8 text, plain or compressed with gzip, by its first bytes; a byte-order mark is skipped. Only line
-    /// feeds separate lines: texts may hold other separators. Blank lines hold nothing but spaces, tabs and carriage
-    /// returns. Throws ``TooLong`` for a line of more than ``maximumByteCount`` bytes, `TextError` and `StorageError`.
+    /// The file is UTF-8 text, plain or compressed with gzip, by its first bytes, or a pipe; a byte-order mark is skipped.
+    /// Only line feeds separate lines: texts may hold other separators. Blank lines hold nothing but spaces, tabs and
+    /// carriage returns. Throws ``TooLong`` for a line of more than ``maximumByteCount`` bytes, `TextError` and
+    /// `StorageError`.
     package static func read(
         _ path: String, _ body: (_ line: Data, _ number: Int) throws -> Void
     ) throws {
@@ -38,8 +39,7 @@ package enum TextLines {
             line.removeAll(keepingCapacity: true)
             number += 1
         }
-        let file = try CorpusFile(path: path)
-        try TextFileReader.read(path, isCompressed: file.content == .compressedText) { bytes in
+        try TextFileReader.read(CorpusFile(path: path)) { bytes in
             var start = 0
             while let feed = bytes[start...].firstIndex(of: 0x0A) {
                 try append(UnsafeRawBufferPointer(rebasing: bytes[start..<feed]))
