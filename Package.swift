@@ -163,7 +163,7 @@ let package = Package(
                 "RetNetTestSupport",
                 "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStorage", "RetNetSettings",
-            ]),
+            ], exclude: ["Fixtures"]),
         .testTarget(
             name: "RetNetGenerationTests",
             dependencies: [

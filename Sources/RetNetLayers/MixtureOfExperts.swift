@@ -7,7 +7,9 @@ import RetNetTorch
 ///
 /// g is p, or p divided by its sum over the chosen experts. Tokens beyond an expert's capacity are dropped: its
 /// output for them is 0. Capacities hold in training only, except with expert choice, which requires one; so the
-/// output of a causal model is the same for a whole text and token by token. N tokens, E experts.
+/// output of a causal model is the same for a whole text and token by token. A capacity per sequence, as published
+/// models of Transformers have, holds at inference too: it counts the tokens of one pass, so that a text in one pass
+/// drops tokens that single steps keep. N tokens, E experts.
 ///
 /// Sources: Switch (arXiv 2101.03961), GShard (2006.16668), V-MoE (2106.05974), expert choice (2202.09368).
 public struct MixtureOfExperts: FeedForwardLayer {
@@ -23,6 +25,8 @@ public struct MixtureOfExperts: FeedForwardLayer {
         public var order: FusedOperators.RoutingOrder
         /// The capacity of an expert as a multiple of an equal share of all choices; nil for no limit.
         public var capacityFactor: Double?
+        /// The places of an expert for the tokens of one sequence, also at inference; nil for the capacity factor.
+        public var sequenceCapacity: Int?
         /// True if the gates of a token's chosen experts are normalized to sum to 1.
         public var normalizesGates: Bool
         /// The coefficient of the balance loss E Σ f_e P_e.
@@ -35,7 +39,8 @@ public struct MixtureOfExperts: FeedForwardLayer {
         /// All choices.
         public init(
             expert: FeedForward.Options, expertCount: Int, choices: Int, order: FusedOperators.RoutingOrder,
-            capacityFactor: Double?, normalizesGates: Bool, balanceLoss: Double, zLoss: Double,
+            capacityFactor: Double?, sequenceCapacity: Int? = nil, normalizesGates: Bool, balanceLoss: Double,
+            zLoss: Double,
             jitter: Double
         ) {
             self.expert = expert
@@ -43,6 +48,7 @@ public struct MixtureOfExperts: FeedForwardLayer {
             self.choices = choices
             self.order = order
             self.capacityFactor = capacityFactor
+            self.sequenceCapacity = sequenceCapacity
             self.normalizesGates = normalizesGates
             self.balanceLoss = balanceLoss
             self.zLoss = zLoss
@@ -98,19 +104,29 @@ public struct MixtureOfExperts: FeedForwardLayer {
     /// Padding that is left out takes no capacity and enters no loss.
     public func callAsFunction(_ x: Tensor, at places: Tensor?, _ context: ForwardContext) throws -> Tensor {
         let all = try x.reshaped([-1, x.size(-1)])
-        let mixed = try mix(try places.map { try all.indexSelected(0, $0) } ?? all, context)
+        let mixed = try mix(
+            try places.map { try all.indexSelected(0, $0) } ?? all, try sequences(of: x, at: places), context)
         let spread = try places.map { try FusedOperators.spread(mixed, to: $0, count: all.size(0)) } ?? mixed
         return try spread.reshaped(x.shape)
     }
 
+    /// Returns the sequence of every place, for capacities per sequence alone.
+    private func sequences(of x: Tensor, at places: Tensor?) throws -> [Int64]? {
+        guard options.sequenceCapacity != nil, options.order != .byExpert, x.rank > 2 else { return nil }
+        let length = Int64(x.size(-2))
+        let all = try places?.values(as: Int64.self) ?? Array(0..<Int64(x.elementCount / x.size(-1)))
+        return all.map { $0 / length }
+    }
+
     /// Rows [N, D] → [N, D].
-    private func mix(_ rows: Tensor, _ context: ForwardContext) throws -> Tensor {
+    private func mix(_ rows: Tensor, _ sequences: [Int64]?, _ context: ForwardContext) throws -> Tensor {
         let count = rows.size(0)
         let logits = try route(rows, context)
         let probabilities = try logits.softmax(axis: -1)
         let routes = try FusedOperators.route(
             probabilities, order: options.order, choices: options.choices,
-            capacity: capacity(tokenCount: count, context), granule: granule(tokenCount: count, rows.device))
+            capacity: capacity(tokenCount: count, context), sequences: sequences,
+            granule: granule(tokenCount: count, rows.device))
         let sent = try FusedOperators.dispatch(rows, routes)
         let outputs = try experts(sent, counts: routes.counts, context)
         let mixed = try FusedOperators.collect(
@@ -133,8 +149,9 @@ public struct MixtureOfExperts: FeedForwardLayer {
         return try input.linear(try router.to(type))
     }
 
-    /// Returns the capacity of each expert for a number of tokens, or nil for no limit.
+    /// Returns the capacity of each expert for a number of tokens or for one sequence, or nil for no limit.
     func capacity(tokenCount: Int, _ context: ForwardContext) -> Int? {
+        if let capacity = options.sequenceCapacity, options.order != .byExpert { return max(1, capacity) }
         guard let factor = options.capacityFactor, context.isTraining || options.order == .byExpert else {
             return options.order == .byExpert
                 ? max(1, (tokenCount + options.expertCount - 1) / options.expertCount) : nil

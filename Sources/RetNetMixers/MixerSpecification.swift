@@ -72,7 +72,7 @@ extension MixerSpecification {
 public struct LayerContext: Sendable {
     /// D, the width of the residual stream.
     public var hiddenSize: Int
-    /// The index of the layer, from 0.
+    /// The index of the layer, from 0; two blocks that are halves of one layer have the same.
     public var layer: Int
     /// The number of layers.
     public var layerCount: Int

@@ -37,10 +37,18 @@ extension FusedOperators {
 
     /// Routes by probabilities [N, E]; a capacity of nil takes every token.
     ///
-    /// Empty slots make every expert's count a multiple of `granule`.
+    /// Given the `sequences` of the tokens, N indices from 0, the capacity is that of an expert for one sequence, where
+    /// tokens choose. Empty slots make every expert's count a multiple of `granule`.
     public static func route(
-        _ probabilities: Tensor, order: RoutingOrder, choices: Int, capacity: Int?, granule: Int = 1
+        _ probabilities: Tensor, order: RoutingOrder, choices: Int, capacity: Int?,
+        sequences: [Int64]? = nil, granule: Int = 1
     ) throws -> Routes {
+        if let sequences, sequences.count != probabilities.size(0) {
+            throw TorchError(
+                kind: .value,
+                message: "routing \(probabilities.size(0)) tokens needs the sequence of each, found"
+                    + " \(sequences.count)")
+        }
         var outs = [ct_tensor?](repeating: nil, count: 3)
         var counts = [Int64](repeating: 0, count: Swift.max(1, probabilities.size(-1)))
         try outs.withUnsafeMutableBufferPointer { outs in
@@ -48,7 +56,7 @@ extension FusedOperators {
             try check(
                 ct_route(
                     base, base + 1, base + 2, &counts, probabilities.handle, order.code, Int64(choices),
-                    Int64(capacity.map { Swift.max(1, $0) } ?? 0), Int64(Swift.max(1, granule))))
+                    Int64(capacity.map { Swift.max(1, $0) } ?? 0), sequences, Int64(Swift.max(1, granule))))
         }
         let results = outs.compactMap { $0.map { Tensor(owning: $0) } }
         guard results.count == 3 else {

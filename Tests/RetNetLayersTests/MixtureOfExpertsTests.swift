@@ -31,6 +31,22 @@ import Testing
         #expect(try route(.byExpert, 1, 2) == [[1, 2], [0, 3]])
     }
 
+    @Test func `Places per sequence go to the first tokens of each`() throws {
+        let p = try Self.probabilities([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.8, 0.2]])
+        func route(_ order: FusedOperators.RoutingOrder, _ choices: Int, _ sequences: [Int64]) throws
+            -> [[Int64]]
+        {
+            try tokens(
+                FusedOperators.route(p, order: order, choices: choices, capacity: 1, sequences: sequences))
+        }
+        #expect(try route(.byPosition, 1, [0, 0, 0, 0, 0]) == [[0], [3]])
+        #expect(try route(.byPosition, 1, [0, 0, 1, 1, 2]) == [[0, 2, 4], [3]])
+        #expect(try route(.byPriority, 1, [0, 0, 1, 1, 1]) == [[1, 4], [3]])
+        #expect(try route(.byPosition, 2, [0, 0, 1, 1, 2]) == [[0, 2, 4], [0, 3, 4]])
+        #expect(throws: TorchError.self) { _ = try route(.byPosition, 1, [0, 0, 1]) }
+        #expect(throws: TorchError.self) { _ = try route(.byPosition, 1, [0, 0, 1, 1, -1]) }
+    }
+
     @Test func `Empty slots fill up every expert and change nothing`() throws {
         let p = try Self.probabilities([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3], [0.2, 0.8]]).requiringGradient()
         let x = try Generator(seed: 1).normal([4, 6], .float64).requiringGradient()
@@ -181,6 +197,36 @@ import Testing
         let balance = 0.01 * 4 * zip(shares, means).reduce(0) { $0 + $1.0 * $1.1 }
         #expect(abs(try #require(summary["balance_loss"]) - balance) < 1e-12)
         #expect(abs(try #require(summary["router_z_loss"]) - 0.001 * z) < 1e-12)
+    }
+
+    @Test func `A capacity per sequence drops the same tokens at inference and in training`() throws {
+        let o = options(.byPosition) {
+            $0.choices = 1
+            $0.capacityFactor = 0.1
+            $0.sequenceCapacity = 2
+        }
+        let store = ParameterStore(source: .random(seed: 4), elementType: .float64)
+        let layer = try MixtureOfExperts(store.root, o)
+        let x = try Generator(seed: 2).normal([4, 8, 6], .float64)
+        let chosen = try x.reshaped([32, 6]).linear(#require(store["router.weight"])).doubles()
+        var (places, dropped) = ([Int: Int](), [Int]())
+        for token in 0..<32 {
+            let row = Array(chosen[token * 4..<token * 4 + 4])
+            let expert = row.indices.max { row[$0] < row[$1] } ?? 0
+            places[token / 8 * 4 + expert, default: 0] += 1
+            if places[token / 8 * 4 + expert, default: 0] > 2 { dropped.append(token) }
+        }
+        #expect(!dropped.isEmpty)
+        func silent(_ y: Tensor) throws -> [Int] {
+            try y.reshaped([-1, 6]).abs().sum([1]).doubles().enumerated().filter { $1 == 0 }.map(\.offset)
+        }
+        #expect(try silent(layer(x, .inference)) == dropped)
+        #expect(try silent(layer(x, ForwardContext(isTraining: true))) == dropped)
+        // Places that are left out take no capacity: from position 2 on, as if the rows began there.
+        let places2 = try Tensor.from((0..<32).filter { $0 % 8 >= 2 }.map(Int64.init))
+        let part = try layer(x, at: places2, .inference).sliced(1, 2..<8).contiguous()
+        #expect(
+            try (part - layer(x.sliced(1, 2..<8).contiguous(), .inference)).abs().max().item() < 1e-13)
     }
 
     @Test func `Jitter changes training alone and follows its generator`() throws {

@@ -71,4 +71,16 @@ import Testing
             #expect(try relativeError(a, b) < 1e-12)
         }
     }
+
+    @Test func `Weights and biases start as those of PyTorch's depthwise convolutions`() throws {
+        let store = ParameterStore(source: .random(seed: 2), elementType: .float64)
+        _ = try ShortConvolution(store.root, channels: 400, width: 4, bias: true)
+        for name in ["weight", "bias"] {
+            let values = try #require(store[name]).doubles()
+            // U(±1/√4): the bound and the deviation.
+            #expect(values.allSatisfy { abs($0) <= 0.5 } && values.contains { abs($0) > 0.45 })
+            let deviation = (values.reduce(0) { $0 + $1 * $1 } / Double(values.count)).squareRoot()
+            #expect(abs(deviation - 1 / 12.0.squareRoot()) < 0.03)
+        }
+    }
 }

@@ -59,7 +59,8 @@ import Testing
         }
     }
 
-    @Test func `Gemma's cell equals its formulas, number by number`() throws {
+    @Test(arguments: [true, false])
+    func `Gemma's cell equals its formulas, number by number`(isTraining: Bool) throws {
         let (k, d) = (3, 4)
         let store = ParameterStore(source: .random(seed: 6), elementType: .float64)
         var configuration = AltUpConfiguration(kind: .gemma, streamCount: k)
@@ -77,7 +78,11 @@ import Testing
             try #require(store["layers.0.altup.\(name).weight"]).doubles()
         }
         let (norm, router) = (try values("router_norm"), try values("router"))
-        let limited = { (values: [Double]) in values.map { Swift.min(0.9, Swift.max(-0.9, $0)) } }
+        // The public code clips in training alone.
+        let limited = { (values: [Double]) in
+            isTraining ? values.map { Swift.min(0.9, Swift.max(-0.9, $0)) } : values
+        }
+        #expect(try values("prediction_coefficients").contains { abs($0) > 0.9 })
         let (p, c) = (
             limited(try values("prediction_coefficients")), limited(try values("correction_coefficients"))
         )
@@ -105,7 +110,8 @@ import Testing
             let factor = 1 + (0..<k).reduce(0) { $0 + c[i * k + $1] * n[$1] }
             return (0..<d).map { predicted[i][$0] + factor * (output[$0] - predicted[0][$0]) }
         }
-        let found = try stack.layer(0, streams) { input, _ in try input * 3 + 1 }
+        let context = ForwardContext(isTraining: isTraining)
+        let found = try stack.layer(0, streams, context) { input, _ in try input * 3 + 1 }
         for (stream, numbers) in zip(found, expected) {
             #expect(relativeDifference(try stream.doubles(), numbers) < 1e-12)
         }

@@ -101,6 +101,10 @@ import Testing
         #expect(
             problems(["count": 4, "routing": "prioritized", "choices": 5]) == ["feed_forward.experts.choices"]
         )
+        #expect(problems(["count": 4, "expert_capacity": 2]).isEmpty)
+        #expect(
+            problems(["count": 4, "routing": "expert_choice", "expert_capacity": 2]).contains(
+                "feed_forward.experts.expert_capacity"))
         #expect(problems(["count": 4, "inner_size": 5]) == ["feed_forward.experts.inner_size"])
         #expect(problems(["count": 4], ["sub_norm": true]) == ["feed_forward.sub_norm"])
         #expect(problems(["count": 1]) == ["feed_forward.experts.count"])

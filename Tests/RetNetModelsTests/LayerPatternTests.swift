@@ -1,3 +1,4 @@
+import RetNetLayers
 import RetNetMixers
 import RetNetModels
 import RetNetSettings
@@ -37,6 +38,54 @@ import Testing
         let c = LanguageModelTests.configuration { $0.feedForward = .none }
         #expect(try !c.parameterShapes().contains { $0.name.contains("feed_forward") })
         #expect(try LanguageModelConfiguration(json: c.jsonText()) == c)
+    }
+
+    @Test func `Initial values of RWKV count time and channel mixing as one layer`() throws {
+        func block(_ mixer: MixerConfiguration, _ feedForward: FeedForwardConfiguration = .none)
+            -> LayerConfiguration
+        {
+            LayerConfiguration(mixer: mixer, feedForward: feedForward)
+        }
+        let time = RWKVConfiguration(channelCount: 16)
+        let channel = RWKVChannelMixConfiguration(channelCount: 16)
+        let whole = LanguageModelTests.configuration().feedForward
+        func values(_ pattern: [LayerConfiguration], _ count: Int, _ name: String) throws -> [Double] {
+            let model = try LanguageModelTests.model(
+                LanguageModelTests.configuration {
+                    $0.pattern = pattern
+                    $0.layerCount = count
+                })
+            return try #require(model.parameters["layers.\(name)"]).doubles()
+        }
+        func expected(_ mixer: any MixerSpecification, _ layer: Int, _ count: Int, _ name: String) throws
+            -> [Double]
+        {
+            let store = ParameterStore(source: .random(seed: 5), elementType: .float64)
+            let context = LayerContext(hiddenSize: 16, layer: layer, layerCount: count)
+            _ = try mixer.makeMixer(store.root, context)
+            return try #require(store[name]).doubles()
+        }
+        // The authors' RWKV-4 with three layers.
+        let halves = [block(.rwkv(time)), block(.rwkvChannelMix(channel))]
+        for layer in 0..<3 {
+            for name in ["time_decay", "time_mix_key", "time_mix_value", "time_mix_receptance"] {
+                #expect(
+                    try values(halves, 6, "\(2 * layer).mixer.\(name)") == expected(time, layer, 3, name))
+            }
+            for name in ["time_mix_key", "time_mix_receptance"] {
+                #expect(
+                    try values(halves, 6, "\(2 * layer + 1).mixer.\(name)")
+                        == expected(channel, layer, 3, name))
+            }
+        }
+        // Blocks with feed-forwards are layers of their own, and so is channel mixing after one.
+        #expect(
+            try values([block(.rwkv(time), whole)], 3, "1.mixer.time_decay")
+                == expected(time, 1, 3, "time_decay"))
+        let mixed = [block(.rwkv(time), whole), block(.rwkvChannelMix(channel)), block(.rwkv(time))]
+        #expect(try values(mixed, 3, "2.mixer.time_decay") == expected(time, 2, 3, "time_decay"))
+        // A cut pattern ends with a layer of one half.
+        #expect(try values(halves, 5, "4.mixer.time_decay") == expected(time, 2, 3, "time_decay"))
     }
 
     @Test func `Absolute positions cannot be rebased`() throws {

@@ -141,6 +141,33 @@ import Testing
         #expect(rare.problems().map(\.path) == ["experts.period"])
     }
 
+    @Test func `Experts are in the last or in the second layer of each group`() throws {
+        func layers(_ period: Int, _ place: T5ExpertsConfiguration.Place) throws -> [Int] {
+            var c = Self.configuration(
+                T5ExpertsConfiguration(
+                    ExpertsConfiguration(count: 2), sides: .encoder, period: period, place: place))
+            c.encoderLayerCount = 7
+            #expect(c.problems().isEmpty)
+            #expect(T5Configuration(reading: SettingsReader(c.settings)) == c)
+            let names = try c.parameterShapes().map(\.name)
+            return (0..<7).filter {
+                names.contains("encoder.block.\($0).layer.1.DenseReluDense.router.weight")
+            }
+        }
+        #expect(try layers(1, .last) == Array(0..<7))
+        #expect(try layers(1, .second) == Array(0..<7))
+        #expect(try layers(2, .last) == [1, 3, 5])
+        #expect(try layers(2, .second) == [1, 3, 5])
+        #expect(try layers(3, .last) == [2, 5])
+        #expect(try layers(3, .second) == [1, 4])
+        #expect(try layers(4, .second) == [1, 5])
+        // Folders of before have no place.
+        let before = SettingsReader(["count": 2, "period": 3])
+        #expect(T5ExpertsConfiguration(reading: before).place == .last)
+        let second = T5ExpertsConfiguration(ExpertsConfiguration(count: 2), period: 3, place: .second)
+        #expect(Self.configuration(second).problems().isEmpty)
+    }
+
     @Test func `A tiny expert adds to the cost, and one of four adds none but its router`() throws {
         func work(_ experts: T5ExpertsConfiguration?) throws -> Int {
             try T5Accounting(Self.configuration(experts)).forwardFLOPs(sourceLength: 10, targetLength: 5)

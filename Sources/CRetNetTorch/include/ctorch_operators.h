@@ -71,10 +71,12 @@ ct_status ct_sequence_altup(ct_tensor *out, ct_tensor *anchor_out, ct_tensor *in
 // ---- Mixtures of experts (ops/experts.cpp) ----
 // probabilities [N, E] -> token of every slot [M] (sorted by expert), its entry (token * E + expert) in the
 // probabilities, the wanted experts [N, k], and the taken tokens of each expert in `counts` (E numbers). A capacity of 0
-// is no limit. With a granule above 1 empty slots, of token -1 and entry 0, follow those of each expert up to a multiple
-// of it; `counts` leaves them out.
+// is no limit; with the sequence of every token, N indices from 0 or NULL, it is that of an expert for one sequence,
+// where tokens choose. With a granule above 1 empty slots, of token -1 and entry 0, follow those of each expert up to a
+// multiple of it; `counts` leaves them out.
 ct_status ct_route(ct_tensor *slot_tokens, ct_tensor *slot_entries, ct_tensor *choices, int64_t *counts,
-                   ct_tensor probabilities, ct_routing_order routing, int64_t k, int64_t capacity, int64_t granule);
+                   ct_tensor probabilities, ct_routing_order routing, int64_t k, int64_t capacity,
+                   const int64_t *sequences, int64_t granule);
 // x [N, D] -> the row of every slot's token [M, D].
 ct_status ct_dispatch(ct_tensor *out, ct_tensor x, ct_tensor slot_tokens);
 // rows [M, D] times gates [M], summed by token -> [N, D].

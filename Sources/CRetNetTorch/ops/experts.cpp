@@ -43,7 +43,9 @@ std::vector<int64_t> best_experts(const double *p, int64_t tokens, int64_t exper
   return result;
 }
 
-Slots by_token(const double *p, int64_t tokens, int64_t experts, int64_t k, int64_t capacity, bool prioritized) {
+// With sequences, [N], the capacity is that of an expert for the tokens of one sequence.
+Slots by_token(const double *p, int64_t tokens, int64_t experts, int64_t k, int64_t capacity,
+               const int64_t *sequences, bool prioritized) {
   Slots slots;
   slots.counts.assign(experts, 0);
   slots.choices = best_experts(p, tokens, experts, k);
@@ -54,12 +56,17 @@ Slots by_token(const double *p, int64_t tokens, int64_t experts, int64_t k, int6
       return p[a * experts + slots.choices[a * k]] > p[b * experts + slots.choices[b * k]];
     });
   // All first choices are placed before any second one.
+  int64_t rows = sequences && tokens > 0 ? *std::max_element(sequences, sequences + tokens) + 1 : 1;
+  std::vector<int64_t> taken(rows * experts);
   std::vector<std::vector<int64_t>> members(experts);
   for (int64_t c = 0; c < k; c++)
     for (int64_t n : order) {
-      auto &list = members[slots.choices[n * k + c]];
-      if (capacity <= 0 || static_cast<int64_t>(list.size()) < capacity)
-        list.push_back(n);
+      int64_t e = slots.choices[n * k + c];
+      auto &places = taken[(sequences ? sequences[n] : 0) * experts + e];
+      if (capacity > 0 && places >= capacity)
+        continue;
+      places++;
+      members[e].push_back(n);
     }
   for (int64_t e = 0; e < experts; e++) {
     std::sort(members[e].begin(), members[e].end());
@@ -167,17 +174,21 @@ at::Tensor grouped_linear(const at::Tensor &x, const at::Tensor &weight, const a
 using namespace ctorch;
 
 ct_status ct_route(ct_tensor *slot_tokens, ct_tensor *slot_entries, ct_tensor *choices, int64_t *counts,
-                   ct_tensor probabilities, ct_routing_order routing, int64_t k, int64_t capacity, int64_t granule) {
+                   ct_tensor probabilities, ct_routing_order routing, int64_t k, int64_t capacity,
+                   const int64_t *sequences, int64_t granule) {
   return guarded([&] {
     const auto &p = probabilities->value;
     TORCH_CHECK_VALUE(p.dim() == 2 && p.size(0) > 0 && p.size(1) > 0, "routing needs probabilities [N, E], found ",
                       p.sizes());
     TORCH_CHECK_VALUE(k >= 1 && k <= p.size(1), "a token cannot go to ", k, " of ", p.size(1), " experts");
+    TORCH_CHECK_VALUE(!sequences || std::all_of(sequences, sequences + p.size(0), [](int64_t s) { return s >= 0; }),
+                      "a sequence has a negative index");
     auto wide = p.detach().to(at::kCPU, at::kDouble).contiguous();
     const double *values = wide.const_data_ptr<double>();
     auto slots = routing == CT_ROUTING_BY_EXPERT
                      ? by_expert(values, p.size(0), p.size(1), capacity)
-                     : by_token(values, p.size(0), p.size(1), k, capacity, routing == CT_ROUTING_BY_PRIORITY);
+                     : by_token(values, p.size(0), p.size(1), k, capacity, sequences,
+                                routing == CT_ROUTING_BY_PRIORITY);
     if (granule > 1)
       fill_up(slots, granule);
     std::copy(slots.counts.begin(), slots.counts.end(), counts);

@@ -18,10 +18,10 @@ public struct GatedRetentionConfiguration: Sendable, Equatable {
     /// The activation of the gate on the output, or none for a layer without one.
     public var gate: GateActivation
 
-    /// A layer as in the lower half of YOCO (arXiv 2405.05254) by default.
+    /// A layer as in the lower half of YOCO (arXiv 2405.05254) by default, with the epsilon of its code.
     public init(
         headCount: Int, keySize: Int, valueSize: Int, gateDivisor: Double = 16,
-        rotation: RotationKind = .interleaved, headNorm: HeadNormConfiguration = .init(),
+        rotation: RotationKind = .interleaved, headNorm: HeadNormConfiguration = .init(epsilon: 1e-5),
         gate: GateActivation = .swish
     ) {
         self.headCount = headCount

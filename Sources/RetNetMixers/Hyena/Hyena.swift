@@ -104,7 +104,7 @@ struct HyenaFilter {
                 "weight", [channels, width], .fanInUniform(scale: 1), decays: false))
         self.matrices = matrices
         self.biases = biases
-        windowRates = Self.windowRates(channels)
+        windowRates = Self.windowRates(c)
         windowShift = c.windowShift
         maximumLength = c.maximumLength
     }
@@ -126,10 +126,16 @@ struct HyenaFilter {
         return values
     }
 
-    /// δ, evenly from -ln(0.01) / 1.5 to -ln(0.01) / 0.3: half-lives of 0.23 to 0.05 of L.
-    private static func windowRates(_ channels: Int) -> [Double] {
+    /// δ of every column of the taps, evenly from -ln(0.01) / 1.5 to -ln(0.01) / 0.3: half-lives of 0.23 to 0.05 of L.
+    ///
+    /// Columns are sorted by filter, rates by channel, then filter, as in the authors' code: every filter has slow
+    /// and fast windows.
+    private static func windowRates(_ c: HyenaConfiguration) -> [Double] {
         let (slow, fast) = (-log(0.01) / 1.5, -log(0.01) / 0.3)
-        return (0..<channels).map { slow + (fast - slow) * Double($0) / Double(max(1, channels - 1)) }
+        let step = (fast - slow) / Double(max(1, c.filterCount * c.channelCount - 1))
+        return (0..<c.filterCount).flatMap { filter in
+            (0..<c.channelCount).map { slow + step * Double($0 * c.filterCount + filter) }
+        }
     }
 
     /// All parameters that the filters depend on.

@@ -14,7 +14,7 @@ public struct ShortConvolution {
     private let weight: Tensor
     private let bias: Tensor?
 
-    /// Declares `weight` [C, W] and, optionally, `bias` [C]; PyTorch's default initial values for convolutions.
+    /// Declares `weight` [C, W] and, optionally, `bias` [C], U(±1/√W): PyTorch's default for depthwise convolutions.
     public init(
         _ scope: ParameterScope, channels: Int, width: Int, bias: Bool,
         initializer: Initializer = .fanInUniform(scale: 1)
@@ -22,7 +22,8 @@ public struct ShortConvolution {
         self.channels = channels
         self.width = width
         weight = try scope.parameter("weight", [channels, width], initializer, decays: false)
-        self.bias = bias ? try scope.parameter("bias", [channels], .constant(0)) : nil
+        let bound = 1 / Double(max(1, width)).squareRoot()
+        self.bias = bias ? try scope.parameter("bias", [channels], .uniform(from: -bound, to: bound)) : nil
     }
 
     /// Convolves x [B, T, C] after the inputs of the ring [B, W-1, C] (nil: none) → [B, T, C] and the next ring.

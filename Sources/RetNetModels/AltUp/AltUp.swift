@@ -53,8 +53,9 @@ protocol StreamMix {
     /// The stream on which the layer computes.
     var active: Int { get }
     /// Returns the new streams, given a layer that computes on one of width d, and the layer's second result.
-    func callAsFunction<Rest>(_ streams: [Tensor], _ layer: (Tensor) throws -> (Tensor, Rest)) throws
-        -> ([Tensor], Rest)
+    func callAsFunction<Rest>(
+        _ streams: [Tensor], _ context: ForwardContext, _ layer: (Tensor) throws -> (Tensor, Rest)
+    ) throws -> ([Tensor], Rest)
 }
 
 /// AltUp's mix around one layer: prediction and correction in one native pass.
@@ -85,9 +86,10 @@ public struct AltUpMix: StreamMix {
     }
 
     /// Returns the new streams after a layer that maps the active one, [B, T, D] → [B, T, D].
-    public func callAsFunction<Rest>(_ streams: [Tensor], _ layer: (Tensor) throws -> (Tensor, Rest)) throws
-        -> ([Tensor], Rest)
-    {
+    public func callAsFunction<Rest>(
+        _ streams: [Tensor], _ context: ForwardContext = .inference,
+        _ layer: (Tensor) throws -> (Tensor, Rest)
+    ) throws -> ([Tensor], Rest) {
         let input =
             layerInput == .old
             ? streams[active]

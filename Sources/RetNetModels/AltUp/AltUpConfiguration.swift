@@ -64,7 +64,7 @@ public struct AltUpConfiguration: Sendable, Equatable {
     public var initialization: Initialization
     /// Reduction of the streams to one with `recycled`.
     public var reduction: Reduction
-    /// Largest magnitude of coefficient weights with `gemma`; nil for no limit.
+    /// Largest magnitude of coefficient weights in training with `gemma`; nil for no limit.
     public var coefficientClip: Double?
     /// Reduction of layers to some of the tokens; nil for none.
     public var sequence: SequenceReductionConfiguration?
@@ -130,7 +130,7 @@ extension AltUpConfiguration: DeclaredSettings {
             .choice("reduction", \.reduction, "Reduction of the streams to one.").only([.recycled]),
             .double(
                 "coefficient_clip", \.clipOrZero, in: 0...1e6,
-                "Largest magnitude of coefficient weights; 0 for no limit."
+                "Largest magnitude of coefficient weights in training; 0 for no limit."
             ).only([.gemma]),
             .object("sequence", \.sequence),
         ]

@@ -93,22 +93,24 @@ public struct AltUpStack {
     ///
     /// Sequence reductions are left to the caller, as layers with a state require.
     public func mix<Rest>(
-        _ layer: Int, _ streams: [Tensor], _ body: (Tensor) throws -> (Tensor, Rest)
+        _ layer: Int, _ streams: [Tensor], _ context: ForwardContext = .inference,
+        _ body: (Tensor) throws -> (Tensor, Rest)
     ) throws -> ([Tensor], Rest) {
         guard mixes.indices.contains(layer) else {
             let (output, rest) = try body(streams[0])
             return ([output], rest)
         }
-        return try mixes[layer](streams, body)
+        return try mixes[layer](streams, context, body)
     }
 
     /// Returns the streams after a layer without a state, which may see only every `stride`-th token.
     ///
     /// The body maps [B, ⌈T/stride⌉, d], given the stride: 1 for layers that see all tokens.
-    public func layer(_ layer: Int, _ streams: [Tensor], _ body: (Tensor, Int) throws -> Tensor) throws
-        -> [Tensor]
-    {
-        try mix(layer, streams) { x in
+    public func layer(
+        _ layer: Int, _ streams: [Tensor], _ context: ForwardContext = .inference,
+        _ body: (Tensor, Int) throws -> Tensor
+    ) throws -> [Tensor] {
+        try mix(layer, streams, context) { x in
             guard let reduction = reduction(layer: layer) else { return (try body(x, 1), ()) }
             return (try reduction(x) { try body($0, reduction.stride) }, ())
         }.0

@@ -6,8 +6,8 @@ import RetNetTorch
 ///     m(x) = tanh(W_r RMSNorm(x) / D)        A = W_p m(x⁰), as [K, K]        x̂ⁱ = xⁱ + Σⱼ Aᵢⱼ xʲ
 ///     x̃ = L(x̂⁰)        c = W_c m(x̃) + 1        x_newⁱ = x̂ⁱ + cᵢ (x̃ - x̂⁰)
 ///
-/// Coefficients and sums are computed in float32 or wider, with clipped weights of coefficients. Source: the
-/// public implementations of Gemma 3n; its per-layer embeddings and low-rank residuals are not part of AltUp.
+/// Coefficients and sums are computed in float32 or wider; in training the weights of coefficients are clipped. Source:
+/// the public implementations of Gemma 3n; its per-layer embeddings and low-rank residuals are not part of AltUp.
 struct GemmaMix: StreamMix {
     let active = 0
     private let routerNorm: Norm
@@ -32,21 +32,21 @@ struct GemmaMix: StreamMix {
         clip = configuration.coefficientClip
     }
 
-    func callAsFunction<Rest>(_ streams: [Tensor], _ layer: (Tensor) throws -> (Tensor, Rest)) throws
-        -> ([Tensor], Rest)
-    {
+    func callAsFunction<Rest>(
+        _ streams: [Tensor], _ context: ForwardContext, _ layer: (Tensor) throws -> (Tensor, Rest)
+    ) throws -> ([Tensor], Rest) {
         let k = streams.count
         let type = streams[0].elementType
         let wide = type.accumulator
         let leading = Array(streams[0].shape.dropLast())
-        let coefficients = try modalities(streams[0]).linear(limited(prediction, wide))
+        let coefficients = try modalities(streams[0]).linear(limited(prediction, wide, context))
             .reshaped(leading + [k, k])
         let stacked = try Tensor.stacked(streams.map { try $0.to(wide) }, axis: -2)
         let predicted = try stacked + coefficients.matmul(stacked)
         let reading = try predicted.selected(-2, 0).contiguous()
         let (output, rest) = try layer(reading.to(type))
         let innovation = try output.to(wide) - reading
-        let factors = try modalities(output).linear(limited(correction, wide)) + 1
+        let factors = try modalities(output).linear(limited(correction, wide, context)) + 1
         let mixed = try predicted + innovation.unsqueezed(-2) * factors.unsqueezed(-1)
         return (try (0..<k).map { try mixed.selected(-2, $0).to(type).contiguous() }, rest)
     }
@@ -58,9 +58,11 @@ struct GemmaMix: StreamMix {
         return try (scores * (1 / Double(x.size(-1)))).tanh()
     }
 
-    private func limited(_ weight: Tensor, _ type: ElementType) throws -> Tensor {
+    /// Returns the weights of coefficients, clipped in training as in the public code; inference takes what was trained.
+    private func limited(_ weight: Tensor, _ type: ElementType, _ context: ForwardContext) throws -> Tensor {
         let weight = try weight.to(type)
-        return try clip.map { try weight.clamped(-$0, $0) } ?? weight
+        guard context.isTraining, let clip else { return weight }
+        return try weight.clamped(-clip, clip)
     }
 }
 

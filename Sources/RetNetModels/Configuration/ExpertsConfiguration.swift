@@ -26,6 +26,9 @@ public struct ExpertsConfiguration: Sendable, Equatable {
     public var choices: Int
     /// Capacity of an expert in training as a multiple of an equal share; nil for no limit.
     public var capacityFactor: Double?
+    /// Places of an expert for the tokens of one sequence, in training and at inference, as `expert_capacity` of
+    /// Transformers' Switch; nil for the capacity factor, and no dropped tokens at inference.
+    public var sequenceCapacity: Int?
     /// Coefficient of the balance loss.
     public var balanceLoss: Double
     /// Coefficient of the z-loss, which keeps the router's logits small.
@@ -38,12 +41,14 @@ public struct ExpertsConfiguration: Sendable, Equatable {
     /// Experts, by default with the usual coefficients.
     public init(
         routing: Routing = .switch, count: Int, choices: Int? = nil, capacityFactor: Double? = 1.25,
-        balanceLoss: Double = 0.01, zLoss: Double = 1e-3, jitter: Double = 0.01, innerSize: Int? = nil
+        sequenceCapacity: Int? = nil, balanceLoss: Double = 0.01, zLoss: Double = 1e-3, jitter: Double = 0.01,
+        innerSize: Int? = nil
     ) {
         self.routing = routing
         self.count = count
         self.choices = choices ?? routing.choices ?? 2
         self.capacityFactor = capacityFactor
+        self.sequenceCapacity = sequenceCapacity
         self.balanceLoss = balanceLoss
         self.zLoss = zLoss
         self.jitter = jitter
@@ -80,8 +85,8 @@ extension ExpertsConfiguration {
         if routing == .partial { expert.isGated = false }
         return MixtureOfExperts.Options(
             expert: expert, expertCount: count, choices: choices, order: routing.order,
-            capacityFactor: capacityFactor, normalizesGates: routing == .top2, balanceLoss: balanceLoss,
-            zLoss: zLoss, jitter: jitter)
+            capacityFactor: capacityFactor, sequenceCapacity: sequenceCapacity,
+            normalizesGates: routing == .top2, balanceLoss: balanceLoss, zLoss: zLoss, jitter: jitter)
     }
 }
 
@@ -120,6 +125,10 @@ extension ExpertsConfiguration: DeclaredSettings {
                 "capacity_factor", \.capacityOrZero, in: 0...1e6,
                 "Capacity of an expert in training as a multiple of an equal share; 0 for no limit."
                     + " By default 0 with partial and 2 with expert_choice."),
+            .int(
+                "expert_capacity", \.sequenceCapacity, in: 1...1 << 24,
+                "Places of an expert for one sequence, at inference too, instead of capacity_factor, as in published"
+                    + " Switch models; none by default."),
             .double("balance_loss", \.balanceLoss, in: 0...1e3, "Coefficient of the balance loss."),
             .double("z_loss", \.zLoss, in: 0...1e3, "Coefficient of the router's z-loss."),
             .double(
@@ -142,6 +151,10 @@ extension ExpertsConfiguration: DeclaredSettings {
         if innerSize != nil, routing != .partial {
             reader.reportContradiction(
                 "inner_size", "experts of '\(routing.rawValue)' have that of the feed-forward")
+        }
+        if routing == .expertChoice, sequenceCapacity != nil {
+            reader.reportContradiction(
+                "expert_capacity", "experts that choose tokens have a capacity_factor")
         }
         if routing == .expertChoice, capacityFactor == nil {
             reader.reportContradiction(

@@ -113,6 +113,23 @@ extension LanguageModelConfiguration {
     /// Width of the input of the final norm and of the output matrix.
     public var outputWidth: Int { altUp?.outputWidth(hiddenSize: hiddenSize) ?? hiddenSize }
 
+    /// The whole layer to which each block belongs, and the number of whole layers.
+    ///
+    /// Channel mixing right after a block without a feed-forward takes the place of that feed-forward, so the two
+    /// blocks are halves of one layer, as RWKV's initial values count them.
+    var wholeLayers: (index: [Int], count: Int) {
+        var index: [Int] = []
+        index.reserveCapacity(layerCount)
+        var isOpen = false
+        for block in 0..<layerCount {
+            let kind = layer(block)
+            let completes = isOpen && kind.mixer.kind == .rwkvChannelMix
+            index.append(completes ? index[block - 1] : (index.last ?? -1) + 1)
+            isOpen = !completes && kind.feedForward.kind == .none && kind.mixer.kind != .rwkvChannelMix
+        }
+        return (index, (index.last ?? -1) + 1)
+    }
+
     /// Returns the distance between two tokens that a layer sees.
     func sequenceStride(layer: Int) -> Int {
         altUp?.sequence?.stride(layer: layer, layerCount: layerCount) ?? 1

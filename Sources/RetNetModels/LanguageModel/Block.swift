@@ -31,14 +31,14 @@ struct MixerBlock {
 
     init(
         _ scope: ParameterScope, _ configuration: LanguageModelConfiguration, layer: Int,
-        _ initializers: ModelInitializers
+        _ wholeLayers: (index: [Int], count: Int), _ initializers: ModelInitializers
     ) throws {
         let c = configuration
         let kind = c.layer(layer)
         func norm(_ name: String) throws -> Norm { try Norm(scope.scope(name), size: c.hiddenSize, c.norm) }
         mixerNorm = try norm("mixer_norm")
         let context = LayerContext(
-            hiddenSize: c.hiddenSize, layer: layer, layerCount: c.layerCount,
+            hiddenSize: c.hiddenSize, layer: wholeLayers.index[layer], layerCount: wholeLayers.count,
             initialization: initializers.mixer, positionStride: c.positionStride(layer: layer))
         mixer = try kind.makeMixer(scope, context)
         feedForward =

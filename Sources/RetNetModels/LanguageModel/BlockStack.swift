@@ -9,8 +9,9 @@ struct BlockStack {
 
     /// Declares every block under `layers.N`.
     init(_ root: ParameterScope, _ c: LanguageModelConfiguration, _ initializers: ModelInitializers) throws {
+        let places = c.wholeLayers
         let mixerBlocks = try (0..<c.layerCount).map {
-            try MixerBlock(root.scope("layers.\($0)"), c, layer: $0, initializers)
+            try MixerBlock(root.scope("layers.\($0)"), c, layer: $0, places, initializers)
         }
         let altUp = try c.altUp.map {
             try AltUpStack(
@@ -51,7 +52,7 @@ struct BlockStack {
             let (output, next) = try blocks[index](streams[0], state: state, pass)
             return ([output], next)
         }
-        return try altUp.mix(index, streams) { x in
+        return try altUp.mix(index, streams, pass.context) { x in
             let (output, next) = try blocks[index](x, state: state, pass)
             return (output, next)
         }

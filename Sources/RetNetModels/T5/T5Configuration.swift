@@ -155,7 +155,7 @@ extension T5Configuration: DeclaredSettings {
         let layers = max(
             experts.sides.hasEncoder ? encoderLayerCount : 0, experts.sides.hasDecoder ? decoderLayerCount : 0
         )
-        if experts.period > layers {
+        if experts.firstLayer >= layers {
             reader.optionalObject("experts")?.reportContradiction(
                 "period", "no layer would have experts: a side has \(layers)")
         }

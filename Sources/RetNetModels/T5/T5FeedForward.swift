@@ -158,25 +158,41 @@ public struct T5ExpertsConfiguration: Sendable, Equatable {
         var hasDecoder: Bool { self != .encoder }
     }
 
+    /// The layer of each group that has experts.
+    public enum Place: String, Sendable, CaseIterable {
+        /// The last one.
+        case last
+        /// The second one, of index i with i % period = 1: the published Switch models, with their `sparse_step`.
+        case second
+    }
+
     /// The experts of a feed-forward.
     public var experts: ExpertsConfiguration
     /// The sides that have experts.
     public var sides: Sides
-    /// Size of the groups of layers of which the last has experts: 2 in Switch, 1 for all layers.
+    /// Size of the groups of layers of which one has experts: 2 in Switch, 1 for all layers.
     public var period: Int
+    /// The layer of each group that has experts; the same one in groups of 1 or 2.
+    public var place: Place
 
     /// By default experts are in every second layer of both sides, as in Switch (arXiv 2101.03961).
-    public init(_ experts: ExpertsConfiguration, sides: Sides = .both, period: Int = 2) {
+    public init(
+        _ experts: ExpertsConfiguration, sides: Sides = .both, period: Int = 2, place: Place = .last
+    ) {
         self.experts = experts
         self.sides = sides
         self.period = period
+        self.place = place
     }
 
     /// Returns the experts of a layer of one side; nil if it has none.
     func experts(layer: Int, isDecoder: Bool) -> ExpertsConfiguration? {
         let hasSide = isDecoder ? sides.hasDecoder : sides.hasEncoder
-        return hasSide && (layer + 1) % max(1, period) == 0 ? experts : nil
+        return hasSide && layer % max(1, period) == firstLayer ? experts : nil
     }
+
+    /// The index of the first layer with experts.
+    var firstLayer: Int { place == .last ? max(1, period) - 1 : min(1, max(1, period) - 1) }
 }
 
 extension T5ExpertsConfiguration: DeclaredSettings {
@@ -189,7 +205,10 @@ extension T5ExpertsConfiguration: DeclaredSettings {
             .choice("sides", \.sides, "Sides of the model with experts."),
             .int(
                 "period", \.period, in: 1...10_000,
-                "Size of the groups of layers of which the last has experts: 1 for all layers."),
+                "Size of the groups of layers of which one has experts: 1 for all layers."),
+            .choice(
+                "place", \.place,
+                "Layer of each group that has experts; second is that of the published Switch models."),
         ]
     }
 

@@ -106,8 +106,8 @@ public final class T5Model {
         let x = try embedded(tokens, segments, "sources", context)
         let pass = pass(
             T5PositionBias(encoderPositions, as: streamType), segments: segments, encoderOutput: nil, context)
-        let y = try encoderStack(x, segments: segments, layerCount: encoderLayers.count) { index, x, stride in
-            try encoderLayers[index](x, stride: stride, pass)
+        let y = try encoderStack(x, segments: segments, layerCount: encoderLayers.count, context) {
+            try encoderLayers[$0]($1, stride: $2, pass)
         }
         let hidden = try residual.dropped(residual.norm(y, encoderNorm, pass).normed, context)
         let stride = encoderStack.outputStride
@@ -131,8 +131,8 @@ public final class T5Model {
         }
         let bias = T5PositionBias(decoderPositions, as: streamType)
         let pass = pass(bias, segments: segments, encoderOutput: encoderOutput, context)
-        let y = try decoderStack(x, layerCount: decoderLayers.count) { index, x, stride in
-            try decoderLayers[index](x, stride: stride, pass)
+        let y = try decoderStack(x, segments: nil, layerCount: decoderLayers.count, context) {
+            try decoderLayers[$0]($1, stride: $2, pass)
         }
         return try finished(y, pass)
     }

@@ -21,17 +21,19 @@ public protocol T5LayerStack {
     /// Maps x [B, T, embeddingSize] → [B, ⌈T/outputStride⌉, outputSize].
     func callAsFunction(_ x: Tensor, layerCount: Int, layer: Layer) throws -> Tensor
 
-    /// Does the same with segments, by which stacks that average leave out padding.
-    func callAsFunction(_ x: Tensor, segments: T5Segments?, layerCount: Int, layer: Layer) throws -> Tensor
+    /// Does the same in a context, with segments by which stacks that average leave out padding.
+    func callAsFunction(
+        _ x: Tensor, segments: T5Segments?, layerCount: Int, _ context: ForwardContext, layer: Layer
+    ) throws -> Tensor
 }
 
 extension T5LayerStack {
     /// 1: every position is kept.
     public var outputStride: Int { 1 }
 
-    /// Ignores the segments: padding is treated like other positions.
+    /// Ignores context and segments: padding is treated like other positions.
     public func callAsFunction(
-        _ x: Tensor, segments: T5Segments?, layerCount: Int, layer: Layer
+        _ x: Tensor, segments: T5Segments?, layerCount: Int, _ context: ForwardContext, layer: Layer
     ) throws -> Tensor { try self(x, layerCount: layerCount, layer: layer) }
 }
 
@@ -81,12 +83,12 @@ public struct AltUpT5Stack: T5LayerStack {
 
     /// Expands, mixes around every layer, and collapses.
     public func callAsFunction(_ x: Tensor, layerCount: Int, layer: Layer) throws -> Tensor {
-        try self(x, segments: nil, layerCount: layerCount, layer: layer)
+        try self(x, segments: nil, layerCount: layerCount, .inference, layer: layer)
     }
 
     /// Expands, mixes around every layer, and collapses; averages leave out padding.
     public func callAsFunction(
-        _ x: Tensor, segments: T5Segments?, layerCount: Int, layer: Layer
+        _ x: Tensor, segments: T5Segments?, layerCount: Int, _ context: ForwardContext, layer: Layer
     ) throws -> Tensor {
         let x =
             outputStride > 1
@@ -94,7 +96,9 @@ public struct AltUpT5Stack: T5LayerStack {
                 x, stride: outputStride, mask: segments?.values.to(x.elementType).clamped(0, 1)) : x
         var streams = try altUp.expand(x)
         for index in 0..<layerCount {
-            streams = try altUp.layer(index, streams) { try layer(index, $0, $1 * outputStride) }
+            streams = try altUp.layer(index, streams, context) {
+                try layer(index, $0, $1 * outputStride)
+            }
         }
         return try altUp.collapse(streams)
     }
