@@ -45,4 +45,11 @@ extension FusedOperators {
         defer { _ = ct_set_kernels_enabled(before) }
         return try body()
     }
+
+    /// Runs `body` with products of bfloat16 made in float32, as on a processor without its own, on this thread.
+    public static func withFloat32Products<R>(_ body: () throws -> R) rethrows -> R {
+        let before = ct_set_float32_products(true)
+        defer { _ = ct_set_float32_products(before) }
+        return try body()
+    }
 }

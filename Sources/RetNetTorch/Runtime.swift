@@ -40,13 +40,33 @@ public enum Runtime {
     /// True if the processor multiplies bfloat16 matrices natively (AVX512-BF16 or AMX).
     public static var hasFastBFloat16: Bool { ct_supports_bfloat16() }
 
+    /// True if operators of this thread multiply bfloat16 itself; otherwise they do so in float32 and round results.
+    public static var multipliesBFloat16: Bool { ct_multiplies_bfloat16() }
+
     /// The fastest element type of passes on a device: bfloat16 where it is multiplied natively, else float32.
-    public static func fastElementType(on device: Device) -> ElementType {
+    ///
+    /// Every choice of `auto` is made here. `hasFastBFloat16` is this processor's by default.
+    public static func fastElementType(
+        on device: Device, hasFastBFloat16: Bool = Runtime.hasFastBFloat16
+    ) -> ElementType {
         switch device {
         case .cpu: hasFastBFloat16 ? .bfloat16 : .float32
         case .cuda: .bfloat16
         case .mps: .float32
         }
+    }
+
+    /// Returns a warning for passes in bfloat16 on a processor that does not multiply it; nil for all others.
+    ///
+    /// There operators multiply in float32 and round results to bfloat16: LibTorch's own products would take up to a
+    /// hundred times as long.
+    public static func slownessWarning(
+        for type: ElementType, on device: Device, hasFastBFloat16: Bool = Runtime.hasFastBFloat16
+    ) -> String? {
+        guard type == .bfloat16, device == .cpu, !hasFastBFloat16 else { return nil }
+        return
+            "this processor (\(cpuCapability)) does not multiply bfloat16 itself: products are computed in float32 and"
+            + " stored in bfloat16, which is slower than float32 throughout; use float32 or auto"
     }
 
     /// The number of threads of one operation.

@@ -75,6 +75,26 @@ import Testing
     }
 
     @Test(arguments: subjects)
+    func `Products of bfloat16 in float32 agree with float64, and their gradients`(subject: Subject) throws {
+        let (exact, exactStore) = try subject.make()
+        let (narrow, store) = try subject.make(.float32)
+        for store in [exactStore, store] { try store.setRequiresGradient(true) }
+        let x = try Generator(seed: 8).normal([2, 40, subject.hiddenSize], .float64).to(.bfloat16)
+        for form in [MixerForm.parallel, .chunkwise(16)]
+        where narrow.unsupportedReason(for: form) == nil {
+            let expected = try runPieces(exact, x.to(.float64), [(40, form)]).output
+            let found = try FusedOperators.withFloat32Products {
+                let y = try runPieces(narrow, x, [(40, form)]).output
+                try y.sum().backward()
+                return y
+            }
+            #expect(found.elementType == .bfloat16)
+            #expect(try relativeError(found, expected) < tolerance(.bfloat16) * subject.slack, "\(form)")
+            #expect(try store.tensors.allSatisfy { try $0.gradient()?.allFinite() ?? true })
+        }
+    }
+
+    @Test(arguments: subjects)
     func `Later tokens change nothing before them`(subject: Subject) throws {
         let (mixer, _) = try subject.make()
         let x = try Generator(seed: 8).normal([1, 40, subject.hiddenSize], .float64)

@@ -25,6 +25,11 @@ int32_t ct_cuda_device_count(void);
 bool ct_mps_available(void);
 ct_status ct_synchronize(ct_device_kind device, int32_t index);
 bool ct_supports_bfloat16(void);
+// False if operators of this thread multiply bfloat16 in float32.
+bool ct_multiplies_bfloat16(void);
+// Makes operators of this thread multiply bfloat16 in float32, as on processors without such products; returns the
+// choice before.
+bool ct_set_float32_products(bool enabled);
 ct_status ct_set_deterministic(bool enabled);
 
 // True if the operator has a kernel for elements of this type on this device, and kernels are enabled on this thread.

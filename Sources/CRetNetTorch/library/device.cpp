@@ -122,6 +122,24 @@ bool ct_supports_bfloat16(void) {
 #endif
 }
 
+namespace ctorch {
+namespace {
+thread_local bool float32_products = false;
+}
+bool multiplies_bfloat16() {
+  static const bool supported = ct_supports_bfloat16();
+  return supported && !float32_products;
+}
+} // namespace ctorch
+
+bool ct_multiplies_bfloat16(void) { return multiplies_bfloat16(); }
+
+bool ct_set_float32_products(bool enabled) {
+  bool before = float32_products;
+  float32_products = enabled;
+  return before;
+}
+
 ct_status ct_set_deterministic(bool enabled) {
   return guarded([&] { at::globalContext().setDeterministicAlgorithms(enabled, /*warn_only=*/true); });
 }

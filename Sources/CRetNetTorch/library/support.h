@@ -71,4 +71,18 @@ inline at::TensorOptions options(ct_dtype dtype, ct_device_kind device, int32_t 
   return at::TensorOptions().dtype(scalar_type(dtype)).device(device_of(device, index));
 }
 
+// False if this processor does not multiply bfloat16 itself, or a test says so on this thread (device.cpp).
+bool multiplies_bfloat16();
+
+// True for bfloat16 on such a processor: LibTorch's own products of it, without vector instructions, take up to a
+// hundred times as long as those of float32, so operators multiply in float32 and store results in 16 bits.
+inline bool multiplies_in_float32(const at::Tensor &x) {
+  return x.defined() && x.scalar_type() == at::kBFloat16 && x.device().is_cpu() && !multiplies_bfloat16();
+}
+
+// A tensor of 16 bits in float32; others, and undefined ones, as they are.
+inline at::Tensor in_float32(const at::Tensor &x) {
+  return x.defined() && x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
+}
+
 } // namespace ctorch

@@ -121,8 +121,12 @@ ct_status ct_attention(ct_tensor *out, ct_tensor query, ct_tensor key, ct_tensor
     check_attention(q, k, v, lengths);
     TORCH_CHECK_VALUE(tile >= 1, "the tile length must be at least 1, found ", tile);
     TORCH_CHECK_VALUE(scale > 0, "the scale of scores must be positive, found ", scale);
-    auto kernels = kernels_for(CT_OP_ATTENTION, q);
-    *out = box(kernels ? kernels->attention(q, k, v, lengths, scale, tile) : attend(q, k, v, lengths, scale));
+    auto run = [&](const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
+      auto kernels = kernels_for(CT_OP_ATTENTION, q);
+      return kernels ? kernels->attention(q, k, v, lengths, scale, tile) : attend(q, k, v, lengths, scale);
+    };
+    *out = box(multiplies_in_float32(q) ? run(in_float32(q), in_float32(k), in_float32(v)).to(q.scalar_type())
+                                        : run(q, k, v));
   });
 }
 
@@ -165,9 +169,12 @@ ct_status ct_distance_attention(ct_tensor *out, ct_tensor input, ct_tensor memor
                                           (mask.size(2) == queries || mask.size(2) == 1) && mask.size(3) == keys &&
                                           mask.scalar_type() == x.scalar_type()),
                       "the dropout mask ", mask.sizes(), " does not fit");
+    auto type = x.scalar_type();
+    if (multiplies_in_float32(x))
+      x = in_float32(x), m = in_float32(m), mask = in_float32(mask);
     DistanceAttention arguments{x, m, b, contiguous(qs), contiguous(ks), contiguous(mask), heads, causal};
     auto kernels = kernels_for(CT_OP_DISTANCE_ATTENTION, x);
-    *out = box(kernels ? kernels->distance_attention(arguments) : attend_distances(arguments));
+    *out = box((kernels ? kernels->distance_attention(arguments) : attend_distances(arguments)).to(type));
   });
 }
 

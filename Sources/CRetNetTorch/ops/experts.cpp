@@ -236,6 +236,10 @@ ct_status ct_grouped_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_te
     TORCH_CHECK_VALUE(std::accumulate(sizes.begin(), sizes.end(), int64_t(0)) == in.size(0) &&
                           std::all_of(sizes.begin(), sizes.end(), [](int64_t n) { return n >= 0; }),
                       "the experts' rows do not add up to ", in.size(0));
-    *out = box(grouped_linear(in.contiguous(), w.contiguous(), b, sizes));
+    if (multiplies_in_float32(in))
+      *out = box(grouped_linear(in_float32(in).contiguous(), in_float32(w).contiguous(), in_float32(b), sizes)
+                     .to(in.scalar_type()));
+    else
+      *out = box(grouped_linear(in.contiguous(), w.contiguous(), b, sizes));
   });
 }

@@ -197,9 +197,12 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
                                  ct_tensor value, ct_tensor state, const double *log_gammas, int32_t heads,
                                  int64_t chunk) {
   return guarded([&] {
-    const auto &q = query->value, &k = key->value, &v = value->value;
+    auto q = query->value, k = key->value, v = value->value;
     auto s = maybe(state);
     check_heads(q, k, v, s, heads, false);
+    auto type = q.scalar_type();
+    if (multiplies_in_float32(q))
+      q = in_float32(q), k = in_float32(k), v = in_float32(v);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     TORCH_CHECK_VALUE(q.size(2) >= 1, "retention needs at least one position");
     std::vector<double> logs(log_gammas, log_gammas + heads);
@@ -211,7 +214,7 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
         [=](const variable_list &saved, variable_list &gradients) {
           return retention_backward(saved, gradients, logs, chunk, steps);
         });
-    *out = box(results[0]);
+    *out = box(results[0].to(type));
     *state_out = box(results[1]);
   });
 }

@@ -32,15 +32,19 @@ using namespace ctorch;
 ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key, ct_tensor value,
                              ct_tensor log_gates, ct_tensor state, int64_t chunk) {
   return guarded([&] {
-    const auto &q = query->value, &k = key->value, &v = value->value, &logs = log_gates->value;
+    auto q = query->value, k = key->value, v = value->value;
+    const auto &logs = log_gates->value;
     auto s = maybe(state);
     check_matrix_state(q, k, v, s);
     check_one_type(q, k, v);
     check_gates(logs, v, 0);
+    auto type = v.scalar_type();
+    if (multiplies_in_float32(v))
+      q = in_float32(q), k = in_float32(k), v = in_float32(v);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     auto results =
         required_kernels(CT_OP_MATRIX_STATE, q).gated_retention(q, k, v, logs, s, std::min(chunk, q.size(2)));
-    *out = box(results[0]);
+    *out = box(results[0].to(type));
     *state_out = box(results[1]);
   });
 }
@@ -48,17 +52,21 @@ ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor que
 ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key,
                                      ct_tensor value, ct_tensor log_gates, ct_tensor state, int64_t chunk) {
   return guarded([&] {
-    const auto &q = query->value, &k = key->value, &v = value->value, &logs = log_gates->value;
+    auto q = query->value, k = key->value, v = value->value;
+    const auto &logs = log_gates->value;
     auto s = maybe(state);
     check_matrix_state(q, k, v, s);
     check_one_type(q, k, v);
     check_gates(logs, v, q.size(3));
     TORCH_CHECK_VALUE(q.size(1) == v.size(1), "gates of channels need queries and keys for each of the ", v.size(1),
                       " heads, found ", q.size(1));
+    auto type = v.scalar_type();
+    if (multiplies_in_float32(v))
+      q = in_float32(q), k = in_float32(k), v = in_float32(v);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     chunk = std::min({chunk, q.size(2), kGateChunk});
     auto results = required_kernels(CT_OP_MATRIX_STATE, q).channel_gates(q, k, v, logs, s, chunk);
-    *out = box(results[0]);
+    *out = box(results[0].to(type));
     *state_out = box(results[1]);
   });
 }
@@ -66,7 +74,8 @@ ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_te
 ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key, ct_tensor value,
                         ct_tensor log_gates, ct_tensor beta, ct_tensor state, int64_t chunk) {
   return guarded([&] {
-    const auto &q = query->value, &k = key->value, &v = value->value, &b = beta->value;
+    auto q = query->value, k = key->value, v = value->value;
+    const auto &b = beta->value;
     auto s = maybe(state), logs = maybe(log_gates);
     check_matrix_state(q, k, v, s);
     check_gates(b, v, 0);
@@ -74,10 +83,13 @@ ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor query, c
       check_gates(logs, v, 0);
     TORCH_CHECK_VALUE(q.size(1) == v.size(1), "the delta rule needs queries and keys for each of the ", v.size(1),
                       " heads, found ", q.size(1));
+    auto type = v.scalar_type();
+    if (multiplies_in_float32(v))
+      q = in_float32(q), k = in_float32(k), v = in_float32(v);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     chunk = std::min({chunk, q.size(2), kDeltaChunk});
     auto results = required_kernels(CT_OP_MATRIX_STATE, v).delta_rule(q, k, v, logs, b, s, chunk);
-    *out = box(results[0]);
+    *out = box(results[0].to(type));
     *state_out = box(results[1]);
   });
 }

@@ -33,9 +33,9 @@ public final class TrainingRun<Task: TrainingTask> {
     ///
     /// `lock` is the lock of the folder if the caller has taken it already, to read the configuration under it.
     /// Without a tokenizer, that of the checkpoint, of `data.tokenizer` or the task's standard one is taken. `warn` gets
-    /// a message for each broken checkpoint that is passed over. Throws ``TrainingError``, `SettingsError`, `TextError`,
-    /// `EvaluationError`, `CheckpointError`, `StorageError` and `TorchError`; earlier contents of the folder are then
-    /// untouched.
+    /// a message for each broken checkpoint that is passed over, and for a precision that is slow here. Throws
+    /// ``TrainingError``, `SettingsError`, `TextError`, `EvaluationError`, `CheckpointError`, `StorageError` and
+    /// `TorchError`; earlier contents of the folder are then untouched.
     public init(
         _ configuration: RunConfiguration<Task>, folder path: String, resume: Bool = false,
         tokenizer: (any Tokenizer)? = nil, device: Device = .cpu, lock ownLock: FolderLock? = nil,
@@ -51,6 +51,8 @@ public final class TrainingRun<Task: TrainingTask> {
         var configuration = configuration
         if resume { try configuration.adoptWarmup(of: folder) }
         var resolved = try configuration.resolved(on: device)
+        let type = resolved.training.precision.elementType(on: device)
+        if let warning = Runtime.slownessWarning(for: type, on: device) { warn(warning) }
         var checkpoint: String?
         if resume {
             try folder.removeLeftovers()

@@ -104,7 +104,7 @@ private struct DoctorReport {
             "  cores          \(ProcessInfo.processInfo.activeProcessorCount)",
             "  threads        \(Runtime.threadCount) (change with --threads)",
             "  instructions   \(Runtime.cpuCapability)",
-            "  fast bfloat16  \(Runtime.hasFastBFloat16 ? "yes, the default for training" : "no")",
+            "  fast bfloat16  \(Runtime.hasFastBFloat16 ? "yes, the default for training" : "no, products are computed in float32")",
             "  memory         \(Format.bytes(Double(ProcessInfo.processInfo.physicalMemory)))",
             "",
             "Devices",

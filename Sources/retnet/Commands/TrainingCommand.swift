@@ -57,7 +57,8 @@ extension TrainingCommand {
 
     private func train(_ lock: FolderLock?) throws {
         let interrupt = InterruptFlag.onSignals()
-        let (device, _) = try options.device.prepare(.fast)
+        // The run warns of its precision, which may come from the configuration.
+        let (device, _) = try options.device.prepare(.fast, warns: false)
         let changes = try options.changes.map { try SettingsAssignment(parsing: $0) }
         let configuration = try RunConfiguration<Task>(
             options.document(namesModel: namesModel),

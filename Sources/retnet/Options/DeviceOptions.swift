@@ -47,11 +47,17 @@ struct DeviceOptions: ParsableArguments {
     }
 
     /// Checks the version of LibTorch, sets the number of threads and returns device and element type.
-    func prepare(_ preference: ComputePreference) throws -> (device: Device, elementType: ElementType) {
+    ///
+    /// Warns of an element type that is slow here, unless the caller's own configuration has the last word.
+    func prepare(_ preference: ComputePreference, warns: Bool = true) throws -> (
+        device: Device, elementType: ElementType
+    ) {
         try Runtime.checkVersion()
         if let threads { try Runtime.setThreadCount(threads) }
         let device = try Device(parsing: device)
-        return (device, elementType(preference, on: device))
+        let type = elementType(preference, on: device)
+        if warns, let warning = Runtime.slownessWarning(for: type, on: device) { Console.warn(warning) }
+        return (device, type)
     }
 
     private func elementType(_ preference: ComputePreference, on device: Device) -> ElementType {
