@@ -2,7 +2,7 @@ import Foundation
 import RetNetStorage
 import RetNetText
 
-/// All problems of a model folder's weights.
+/// All problems of a model folder's weights and tokens.
 public struct CheckpointError: Error, Equatable, CustomStringConvertible, LocalizedError {
     private static let shownProblemCount = 50
 
@@ -19,12 +19,16 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible, Locali
 
     /// One line for a single problem, otherwise one line per problem.
     public var description: String {
+        // Problems of special tokens say themselves what to do.
         let advice =
-            problems.allSatisfy(\.isOfType)
-            ? "convert the weights to F32, F16 or BF16 with the program that wrote them; quantized ones need their scales"
-            : "use the config.json that the weights were saved with, or convert them"
-        if problems.count == 1 { return "cannot load '\(path)': \(problems[0]); \(advice)" }
-        var lines = ["cannot load '\(path)': \(problems.count) problems; \(advice)"]
+            problems.allSatisfy(\.isOfTokens)
+            ? ""
+            : problems.allSatisfy(\.isOfType)
+                ? "; convert the weights to F32, F16 or BF16 with the program that wrote them; quantized ones need their"
+                    + " scales"
+                : "; use the config.json that the weights were saved with, or convert them"
+        if problems.count == 1 { return "cannot load '\(path)': \(problems[0])\(advice)" }
+        var lines = ["cannot load '\(path)': \(problems.count) problems\(advice)"]
         lines += problems.prefix(Self.shownProblemCount).map { "  \($0)" }
         if problems.count > Self.shownProblemCount {
             lines.append("  and \(problems.count - Self.shownProblemCount) more")
@@ -36,7 +40,7 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible, Locali
     public var errorDescription: String? { description }
 }
 
-/// One problem of the weights of a model folder.
+/// One problem of the weights or the tokens of a model folder.
 public enum CheckpointProblem: Sendable, Equatable {
     /// The model needs a tensor that the files do not hold.
     case missing(name: String, shape: [Int])
@@ -58,18 +62,8 @@ public enum CheckpointProblem: Sendable, Equatable {
     case tooFewTensors(layerCount: Int, tensorCount: Int)
     /// The tokenizer has tokens outside the model's vocabulary.
     case vocabularyTooSmall(modelSize: Int, tokenizerSize: Int)
-}
-
-extension CheckpointProblem {
-    /// Returns the problem of a tokenizer with more tokens than its model; none if it fits or was not read.
-    static func vocabulary(of tokenizer: Result<any Tokenizer, any Error>, modelSize: Int)
-        -> [CheckpointProblem]
-    {
-        guard case .success(let tokenizer) = tokenizer, tokenizer.vocabularySize > modelSize else {
-            return []
-        }
-        return [.vocabularyTooSmall(modelSize: modelSize, tokenizerSize: tokenizer.vocabularySize)]
-    }
+    /// Model, tokenizer and sampling settings disagree on a special token.
+    case specialToken(SpecialTokenProblem)
 }
 
 extension CheckpointProblem: CustomStringConvertible {
@@ -79,6 +73,11 @@ extension CheckpointProblem: CustomStringConvertible {
         case .wrongType, .unusableType: true
         default: false
         }
+    }
+
+    /// True if model and tokenizer disagree on a special token.
+    fileprivate var isOfTokens: Bool {
+        if case .specialToken = self { true } else { false }
     }
 
     /// Returns a name of the safetensors format with what it means.
@@ -109,6 +108,8 @@ extension CheckpointProblem: CustomStringConvertible {
             "the configuration has \(layerCount) layers, but there are only \(tensorCount) tensors"
         case .vocabularyTooSmall(let modelSize, let tokenizerSize):
             "the tokenizer has \(tokenizerSize) tokens, but the model has only \(modelSize)"
+        case .specialToken(let problem):
+            "\(problem)"
         }
     }
 }

@@ -36,12 +36,15 @@ public enum ModelFolder {
 
     /// Writes a model's files into an existing folder, for use inside `AtomicFolder.create`.
     ///
-    /// Without `generationDefaults`, the special tokens of the tokenizer are written. Throws `StorageError`.
+    /// Without `generationDefaults`, the special tokens of the tokenizer are written. Throws ``CheckpointError`` for a
+    /// tokenizer that does not fit the model, and `StorageError`.
     public static func write(
         _ model: LanguageModel, tokenizer: (any Tokenizer)?, into folder: String,
         elementType: ElementType? = nil, generationDefaults: GenerationDefaults? = nil,
         maximumShardByteCount: Int = ModelFolder.defaultShardByteCount
     ) throws {
+        let problems = CheckpointProblem.tokens(of: tokenizer, generationDefaults, for: model.configuration)
+        guard problems.isEmpty else { throw CheckpointError(path: folder, problems: problems) }
         let configuration = try model.configuration.jsonText()
         try AtomicFile.write(Data(configuration.utf8), to: folder + "/" + ConfigurationFile.fileName)
         try writeWeights(model.parameters, into: folder, elementType, maximumShardByteCount)
@@ -131,7 +134,7 @@ extension ModelFolder {
         try reader.checkLeftOver(copies: configuration.tiedOutput ? [(outputName, embeddingName)] : [])
         let problems =
             reader.problems
-            + CheckpointProblem.vocabulary(of: tokenizer, modelSize: configuration.vocabularySize)
+            + CheckpointProblem.tokens(of: try? tokenizer.get(), generationDefaults, for: configuration)
         guard problems.isEmpty else { throw CheckpointError(path: path, problems: problems) }
         return LoadedModel(
             model: model, generationDefaults: generationDefaults, tokenizerResult: tokenizer)

@@ -47,12 +47,15 @@ public enum T5Folder {
 
     /// Writes a model's files into an existing folder, for use inside `AtomicFolder.create`.
     ///
-    /// `extra` is merged into `config.json`: settings of stacks that are not plain. Throws `StorageError`.
+    /// `extra` is merged into `config.json`: settings of stacks that are not plain. Throws ``CheckpointError`` for a
+    /// tokenizer that does not fit the model, and `StorageError`.
     public static func write(
         _ model: T5Model, tokenizer: (any Tokenizer)? = nil, into folder: String,
         elementType: ElementType? = nil, generationDefaults: GenerationDefaults? = nil,
         extra: SettingsTree? = nil, maximumShardByteCount: Int = ModelFolder.defaultShardByteCount
     ) throws {
+        let problems = CheckpointProblem.tokens(of: tokenizer, generationDefaults, for: model.configuration)
+        guard problems.isEmpty else { throw CheckpointError(path: folder, problems: problems) }
         let type = elementType ?? model.parameters.elementType
         let named: SettingsTree = ["dtype": .string(type.rawValue), "torch_dtype": .string(type.rawValue)]
         var tree = model.configuration.huggingFaceTree.merging(named)
@@ -122,8 +125,7 @@ extension T5Folder {
         try reader.checkLeftOver(
             copies: copies.map { ($0, of: embedding) }, ignored: tolerated.unused)
         let problems =
-            reader.problems
-            + CheckpointProblem.vocabulary(of: tokenizer, modelSize: configuration.vocabularySize)
+            reader.problems + CheckpointProblem.tokens(of: try? tokenizer.get(), defaults, for: configuration)
         guard problems.isEmpty else { throw CheckpointError(path: path, problems: problems) }
         let known = Set(store.entries.map(\.name))
         return LoadedT5(

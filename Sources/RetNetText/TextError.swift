@@ -16,6 +16,8 @@ public enum TextError: Error, Equatable, Sendable {
     case tokenOutOfRange(path: String, index: Int, token: Int, vocabularySize: Int)
     /// A tokenizer file is malformed or contradicts itself.
     case invalidTokenizer(path: String, reason: String)
+    /// A folder has a tokenizer of another project in a form that is not supported; `found` names its file and class.
+    case unsupportedTokenizer(folder: String, found: String)
     /// A tokenizer configuration names an unknown kind.
     case unknownTokenizerKind(path: String, kind: String, known: [String])
     /// The corpus has fewer tokens than one window needs.
@@ -52,6 +54,10 @@ extension TextError: CustomStringConvertible, LocalizedError {
                 + "\(vocabularySize) tokens: make the token file again"
         case .invalidTokenizer(let path, let reason):
             return "'\(path)' does not describe a tokenizer: \(reason); restore it from a good copy"
+        case .unsupportedTokenizer(let folder, let found):
+            return
+                "the tokenizer in '\(folder)' (\(found)) has a form that is not supported: for T5, Llama and Gemma, add "
+                + "its SentencePiece file (spiece.model or tokenizer.model) to the folder"
         case .unknownTokenizerKind(let path, let kind, let known):
             return "'\(path)' names the unknown tokenizer kind '\(kind)': the known kinds are "
                 + known.map { "'\($0)'" }.joined(separator: ", ")

@@ -15,6 +15,7 @@ import Testing
             feed_forward: gated-gelu
             tied_output: false
             end_token: 254
+            padding_token: 253
             """
         try folder.write(settings, to: "t5.yaml")
         let path = folder.path("model")

@@ -6,20 +6,11 @@ import Testing
 @Suite struct TokenizerTests {
     /// A unigram model of 97 pieces as T5 orders them: `<pad>`, `</s>`, `<unk>`, then letters and a few words.
     private func writeModel(in folder: TemporaryFolder) throws -> String {
-        func field(_ number: Int, _ bytes: [UInt8]) -> [UInt8] {
-            [UInt8(number << 3 | 2), UInt8(bytes.count)] + bytes
-        }
-        func piece(_ text: String, _ score: Float, kind: UInt8) -> [UInt8] {
-            let bits = (0..<4).map { UInt8(truncatingIfNeeded: score.bitPattern >> (8 * UInt32($0))) }
-            return field(1, field(1, Array(text.utf8)) + [0x15] + bits + [0x18, kind])
-        }
-        var bytes = piece("<pad>", 0, kind: 3) + piece("</s>", 0, kind: 3) + piece("<unk>", 0, kind: 2)
-        for (index, text) in ["▁", "▁the", "▁Line", "▁has", "▁hens", "▁fox", "▁as", "▁and"].enumerated() {
-            bytes += piece(text, -3 - Float(index) / 8, kind: 1)
-        }
-        for code in 33..<119 {
-            bytes += piece(String(UnicodeScalar(UInt8(code))), -6 - Float(code) / 64, kind: 1)
-        }
+        let file = SentencePieceFile(
+            special: [("<pad>", .control), ("</s>", .control), ("<unk>", .unknown)],
+            words: ["▁", "▁the", "▁Line", "▁has", "▁hens", "▁fox", "▁as", "▁and"],
+            letters: (33..<119).map { Character(UnicodeScalar(UInt8($0))) })
+        let bytes = file.bytes
         try Data(bytes).write(to: folder.url("spiece.model"))
         return folder.path("spiece.model")
     }
@@ -108,5 +99,104 @@ import Testing
             "--out", folder.path("other"), "--dry-run",
         ])
         #expect(dry.output.contains("tokenizer:") && dry.output.contains("spiece.model"))
+    }
+
+    @Test("A text that is saved and continued has the tokens of the whole text")
+    func continuation() throws {
+        let folder = try TemporaryFolder()
+        let model = try writeModel(in: folder)
+        try succeed(
+            try TinyModel.arguments(in: folder, steps: 1, checkpointInterval: 1) + ["--tokenizer", model])
+        func read(_ more: [String]) throws -> Int {
+            let report = try succeed(
+                ["generate", "--model", folder.path("run"), "--max-tokens", "0", "--json"] + more
+            ).json()
+            let results = try #require(report["results"] as? [[String: Any]])
+            return try #require(results.first?["prompt_tokens"] as? Int)
+        }
+        let state = folder.path("s.state")
+        for (first, second) in [("the fox", ", and"), ("the fox ", "and"), ("the fox", " and")] {
+            let whole = try read(["--prompt", first + second])
+            let parts =
+                try read(["--prompt", first, "--state-out", state])
+                + read(["--prompt", second, "--state-in", state])
+            #expect(parts == whole, "\(first)|\(second)")
+        }
+    }
+
+    @Test(
+        "A T5 takes size and special tokens of a tokenizer with its preset, and refuses what does not fit its file"
+    )
+    func specialTokens() throws {
+        let folder = try TemporaryFolder()
+        func write(
+            _ special: [(String, SentencePieceFile.Kind)], _ name: String, words: [String] = ["▁", "▁the"]
+        ) throws -> String {
+            let letters = (0..<400).compactMap { UnicodeScalar(0x4E00 + $0).map { Character($0) } }
+            let file = SentencePieceFile(special: special, words: words, letters: letters)
+            try Data(file.bytes).write(to: folder.url(name))
+            return folder.path(name)
+        }
+        let llama = try write([("<unk>", .unknown), ("<s>", .control), ("</s>", .control)], "llama.model")
+        let other = try write(
+            [("<unk>", .unknown), ("<s>", .control), ("</s>", .control)], "other.model", words: ["▁", "▁a"])
+        let endless = try write([("<pad>", .control), ("<unk>", .unknown)], "endless.model")
+        let create = ["t5", "create", "--preset", "t5-2m", "--output"]
+        try succeed(create + [folder.path("made"), "--tokenizer", llama])
+        let made = try folder.text("made/config.json")
+        for piece in [
+            "\"vocab_size\": 505", "\"eos_token_id\": 2", "\"pad_token_id\": 1",
+            "\"decoder_start_token_id\": 1",
+        ] {
+            #expect(made.contains(piece), "\(made)")
+        }
+        let refused = try RunningCommand(create + [folder.path("none"), "--tokenizer", endless]).wait()
+        #expect(refused.status == 1 && refused.errors.contains("no end token") && !folder.exists("none"))
+        try folder.write(TinyModel.text, to: "text.txt")
+        let train = [
+            "t5", "train", "--data", folder.path("text.txt"), "--out", folder.path("run"), "--dry-run",
+        ]
+        let dry = try succeed(train + ["--preset", "t5-2m", "--tokenizer", llama])
+        #expect(dry.output.contains("end_token: 2") && dry.output.contains("padding_token: 1"))
+        let run = [
+            "t5", "train", "--data", folder.path("text.txt"), "--out", folder.path("run"), "--steps", "1",
+        ]
+        for (more, reason) in [
+            (["--preset", "t5-2m", "--tokenizer", endless], "no end token"),
+            (["--preset", "t5-2m", "--tokenizer", llama, "--set", "model.end_token=1"], "set end_token"),
+            (
+                ["--initial-model", folder.path("made"), "--tokenizer", other], "made with 'sentencepiece"
+            ),
+        ] {
+            let outcome = try RunningCommand(run + more).wait()
+            #expect(outcome.status == 1 && outcome.errors.contains(reason), "\(outcome.errors)")
+        }
+        #expect(!folder.exists("run"))
+    }
+
+    @Test("A T5 folder with a tokenizer of another form computes, and says what text needs")
+    func otherForms() throws {
+        let folder = try TemporaryFolder()
+        let model = folder.path("t5")
+        try succeed(["t5", "create", "--preset", "t5-2m", "--output", model])
+        try FileManager.default.removeItem(atPath: model + "/checksums.json")
+        try folder.write("{\"model\": {\"type\": \"Unigram\"}}", to: "t5/tokenizer.json")
+        try folder.write("[[5, 6, 1]]", to: "rows.json")
+        for hasConfiguration in [false, true] {
+            if hasConfiguration {
+                try folder.write("{\"tokenizer_class\": \"T5TokenizerFast\"}", to: "t5/tokenizer_config.json")
+            }
+            let text = try RunningCommand(["generate", "--model", model, "--prompt", "the"]).wait()
+            #expect(text.status == 1 && text.errors.contains("tokenizer.json"), "\(text.errors)")
+            #expect(text.errors.contains("spiece.model") && !text.errors.contains("'kind'"), "\(text.errors)")
+            try succeed([
+                "t5", "generate", "--model", model, "--sources", folder.path("rows.json"), "--max-tokens",
+                "2",
+            ])
+            let copy = try succeed([
+                "t5", "convert", "--model", model, "--output", folder.path("copy\(hasConfiguration)"),
+            ])
+            #expect(copy.errors.contains("the tokenizer is not copied"))
+        }
     }
 }

@@ -12,7 +12,7 @@ import Testing
 struct T5FolderTests {
     static func configuration(tied: Bool) -> T5Configuration {
         T5Configuration(
-            vocabularySize: 300, hiddenSize: 8, headCount: 2, keySize: 3, innerSize: 12, encoderLayerCount: 2,
+            vocabularySize: 400, hiddenSize: 8, headCount: 2, keySize: 3, innerSize: 12, encoderLayerCount: 2,
             decoderLayerCount: 3, feedForward: tied ? .relu : .gatedGelu, tiedOutput: tied, dropout: 0.05)
     }
 
@@ -53,13 +53,13 @@ struct T5FolderTests {
             let model = try Self.model(tied: tied)
             let folder = parent + "/model"
             #expect(!T5Folder.recognizes(folder))
-            try T5Folder.save(model, tokenizer: ByteTokenizer(), to: folder)
+            try T5Folder.save(model, tokenizer: SentinelByteTokenizer(), to: folder)
             #expect(T5Folder.recognizes(folder))
             let loaded = try T5Folder.load(folder, verifies: true)
             #expect(loaded.configuration == model.configuration)
             #expect(try logits(loaded.model) == logits(model))
             #expect(loaded.ignoredTensors.isEmpty)
-            #expect(try loaded.tokenizer.vocabularySize == 256)
+            #expect(try loaded.tokenizer.vocabularySize == 384)
             #expect(loaded.generationDefaults.decoderStartToken == 0)
             #expect(loaded.generationDefaults.endTokens == [1])
             // The names are the public ones, and tied models hold no output matrix.
@@ -136,7 +136,7 @@ struct T5FolderTests {
                 tensors["encoder.block.0.layer.0.SelfAttention.q.weight"] = try Tensor.full([6, 8], .nan)
                 tensors["encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"] =
                     try Tensor.zeros([32, 2])
-                tensors["lm_head.weight"] = try Tensor.zeros([300, 8])
+                tensors["lm_head.weight"] = try Tensor.zeros([400, 8])
                 tensors["decoder.final_layer_norm.weight"] = try Tensor.ones([8], .int32)
             }
             let error = try #require(throws: CheckpointError.self) { try T5Folder.load(folder) }

@@ -2,23 +2,17 @@ import Foundation
 import RetNetCheckpoints
 import RetNetGeneration
 import RetNetModels
+import RetNetTestSupport
 import RetNetText
 import Testing
 
 /// Prompts that continue what a session has read, with a tokenizer that puts a space in front of texts.
 @Suite struct ContinuationTests {
     private func tokenizer() throws -> SentencePieceTokenizer {
-        func field(_ number: Int, _ bytes: [UInt8]) -> [UInt8] {
-            [UInt8(number << 3 | 2), UInt8(bytes.count)] + bytes
-        }
-        func piece(_ text: String, _ score: Float, kind: UInt8) -> [UInt8] {
-            let bits = (0..<4).map { UInt8(truncatingIfNeeded: score.bitPattern >> (8 * UInt32($0))) }
-            return field(1, field(1, Array(text.utf8)) + [0x15] + bits + [0x18, kind])
-        }
-        var bytes = piece("<unk>", 0, kind: 2) + piece("<s>", 0, kind: 3) + piece("</s>", 0, kind: 3)
-        for text in ["▁", "▁the", "▁cat", "▁and"] { bytes += piece(text, -3, kind: 1) }
-        for text in ["t", "h", "e", "c", "a", "n", "d", ","] { bytes += piece(text, -6, kind: 1) }
-        return try SentencePieceTokenizer(bytes: bytes)
+        let file = SentencePieceFile(
+            special: [("<unk>", .unknown), ("<s>", .control), ("</s>", .control)],
+            words: ["▁", "▁the", "▁cat", "▁and"], letters: "thecand,")
+        return try SentencePieceTokenizer(bytes: file.bytes)
     }
 
     private func session(_ model: LanguageModel, resuming saved: SavedState? = nil) throws

@@ -162,10 +162,19 @@ import Testing
             var configuration = try configuration(in: folder)
             let path = folder.path + "/run"
             configuration.task.model.endToken = 254
-            #expect(throws: TrainingError.self) {
+            configuration.task.model.paddingToken = 253
+            let sentinels = try #require(throws: TrainingError.self) {
                 // Bytes without sentinels.
                 try TrainingRun(configuration, folder: path, tokenizer: ByteTokenizer())
             }
+            #expect("\(sentinels)".contains("needs sentinels"))
+            configuration.task.model.paddingToken = 0
+            let padding = try #require(throws: TrainingError.self) {
+                try TrainingRun(configuration, folder: path, tokenizer: ByteTokenizer())
+            }
+            #expect("\(padding)".contains("set padding_token (pad_token_id in config.json) to 253"))
+            let evaluator = TaskEvaluator(try TinyT5.build(), tokenizer: ByteTokenizer())
+            #expect(throws: TrainingError.self) { try evaluator.evaluate(.sst2, []) }
             configuration.task.model.endToken = 5
             #expect(throws: TrainingError.self) { try TrainingRun(configuration, folder: path) }
             configuration.task.model.endToken = 1

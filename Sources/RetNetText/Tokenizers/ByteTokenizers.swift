@@ -70,6 +70,8 @@ public struct SentinelByteTokenizer: SentinelTokenizer, Hashable {
     public var endToken: Int32? { 1 }
     /// The token at unused positions: 0.
     public var paddingToken: Int32? { 0 }
+    /// The token 2, which no text has.
+    public var unknownToken: Int32? { 2 }
     /// The name of this tokenizer in files of tokens.
     public var identity: String { "byte-sentinel-384-v1" }
     /// The 125 sentinels in the order of their use.

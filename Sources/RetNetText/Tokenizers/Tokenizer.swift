@@ -11,6 +11,8 @@ public protocol Tokenizer: Sendable {
     var endToken: Int32? { get }
     /// The token at unused positions of a batch (`<pad>`), if the tokenizer has one.
     var paddingToken: Int32? { get }
+    /// The token for text that the vocabulary cannot express (`<unk>`), if the tokenizer has one.
+    var unknownToken: Int32? { get }
     /// A name that differs between tokenizers with different encodings; files of tokens contain it.
     var identity: String { get }
 
@@ -38,6 +40,9 @@ public protocol Tokenizer: Sendable {
 }
 
 extension Tokenizer {
+    /// None.
+    public var unknownToken: Int32? { nil }
+
     /// Returns the tokens of a text.
     public func encode(_ text: String) -> [Int32] {
         var text = text

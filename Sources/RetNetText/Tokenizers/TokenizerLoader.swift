@@ -11,16 +11,30 @@ public enum TokenizerLoader {
         "T5Tokenizer", "MT5Tokenizer", "LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer",
     ]
 
+    /// Files of tokenizers of other kinds, the most telling first.
+    private static let foreignFileNames = ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"]
+
+    /// Returns true if a folder has files of a tokenizer, of whatever kind.
+    public static func hasFiles(in folder: String) -> Bool {
+        ([fileName, SentencePieceTokenizer.sentinelFileName, SentencePieceTokenizer.plainFileName]
+            + foreignFileNames)
+            .contains { FileManager.default.fileExists(atPath: folder + "/" + $0) }
+    }
+
     /// Returns the tokenizer of a model folder; throws `TextError` or `StorageError`.
     ///
     /// The folder may be one of this package, or one of other projects with a SentencePiece model (`spiece.model`
-    /// or `tokenizer.model`). For T5, sentinels are added if the model file has none.
+    /// or `tokenizer.model`). For T5, sentinels are added if the model file has none. A folder whose tokenizer has another
+    /// form (`tokenizer.json` alone, for example) is refused with ``TextError/unsupportedTokenizer(folder:found:)``.
     public static func load(folder: String) throws -> any Tokenizer {
         let path = folder + "/" + fileName
         let model = SentencePieceTokenizer.modelPath(in: folder)
         if let model, !FileManager.default.fileExists(atPath: path) {
             return try SentencePieceTokenizer(
                 path: model, sentinelCount: isT5(folder) ? SentencePieceTokenizer.usualSentinelCount : 0)
+        }
+        if !FileManager.default.fileExists(atPath: path), let foreign = foreignFile(in: folder) {
+            throw TextError.unsupportedTokenizer(folder: folder, found: foreign)
         }
         let configuration = try read(path, hasModel: model != nil)
         let tokenizer: any Tokenizer
@@ -91,16 +105,24 @@ public enum TokenizerLoader {
     ) throws -> TokenizerConfiguration {
         let className = fields["tokenizer_class"] as? String
         let name = className.map { $0.hasSuffix("Fast") ? String($0.dropLast(4)) : $0 }
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
         guard hasModel, name.map(knownClasses.contains) ?? true else {
-            let naming = className.map { ", and the class '\($0)' is not supported" } ?? ""
-            throw TextError.invalidTokenizer(path: path, reason: "the key 'kind' is missing\(naming)")
+            let found = [className.map { "class \($0)" }, foreignFile(in: folder)].compactMap { $0 }
+            guard found.isEmpty else {
+                throw TextError.unsupportedTokenizer(folder: folder, found: found.joined(separator: ", "))
+            }
+            throw TextError.invalidTokenizer(path: path, reason: "the key 'kind' is missing")
         }
         var configuration = TokenizerConfiguration(kind: SentencePieceTokenizer.kind)
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
         let usual = name == "T5Tokenizer" || (name == nil && isT5(folder))
         configuration.sentinelCount =
             fields["extra_ids"] as? Int ?? (usual ? SentencePieceTokenizer.usualSentinelCount : 0)
         return configuration
+    }
+
+    /// Returns the name of a file with a tokenizer of another kind.
+    private static func foreignFile(in folder: String) -> String? {
+        foreignFileNames.first { FileManager.default.fileExists(atPath: folder + "/" + $0) }
     }
 
     /// Returns true if the model of a folder is a T5, by its `config.json`.

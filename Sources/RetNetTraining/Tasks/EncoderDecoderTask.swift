@@ -116,7 +116,8 @@ public final class EncoderDecoderTask: TrainingTask {
     ) throws {
         let data = try TextToTextData(configuration, tokenizer: tokenizer)
         self.init(
-            try Self.makeModel(configuration, checkpoint: checkpoint, device: device), source: data.source,
+            try Self.makeModel(configuration, tokenizer, checkpoint: checkpoint, device: device),
+            source: data.source,
             zLoss: configuration.task.zLoss,
             measurement: Measurement(
                 validation: data.validation, tokenizer: tokenizer,
@@ -124,7 +125,8 @@ public final class EncoderDecoderTask: TrainingTask {
     }
 
     private static func makeModel(
-        _ configuration: RunConfiguration<EncoderDecoderTask>, checkpoint: String?, device: Device
+        _ configuration: RunConfiguration<EncoderDecoderTask>, _ tokenizer: any Tokenizer,
+        checkpoint: String?, device: Device
     ) throws -> T5Model {
         let type = configuration.training.precision.elementType(on: device)
         let own = configuration.task.model
@@ -142,10 +144,16 @@ public final class EncoderDecoderTask: TrainingTask {
             let store = ParameterStore(source: .random(seed: configuration.training.seed), device: device)
             return try withoutGradients { try T5Model(own, parameters: store, computeType: type) }
         }
-        let model = try T5Folder.load(
+        let loaded = try T5Folder.load(
             RunFolder.modelPath(for: initial), elementType: .float32, device: device, computeType: type,
-            dropout: own.dropout
-        ).model
+            dropout: own.dropout)
+        // The rows of the embedding stand for the tokens of the folder's tokenizer, if it has one.
+        if let known = try? loaded.tokenizer, known.identity != tokenizer.identity {
+            throw TrainingError.unsuitableTokenizer(
+                reason: "the initial model in '\(initial)' was made with '\(known.identity)', not with "
+                    + "'\(tokenizer.identity)': leave data.tokenizer out")
+        }
+        let model = loaded.model
         guard model.configuration == own else { throw TrainingError.otherInitialModel(path: initial) }
         return model
     }
@@ -166,11 +174,13 @@ public final class EncoderDecoderTask: TrainingTask {
         guard let measurement else { return nil }
         let end = Int32(clamping: model.configuration.endToken)
         let prompt = measurement.monitoring.samplePrompt
+        // Prompts and outputs may hold sentinels, which are written by name.
+        let (tokenizer, sentinels) = (measurement.tokenizer, measurement.tokenizer as? any SentinelTokenizer)
+        let source = sentinels?.encodeWithSentinels(prompt) ?? tokenizer.encode(prompt)
         let outputs = try T5Generator(model).generate(
-            [measurement.tokenizer.encode(prompt) + [end]],
-            BeamSearchParameters(maxTokens: measurement.monitoring.sampleTokenCount))
+            [source + [end]], BeamSearchParameters(maxTokens: measurement.monitoring.sampleTokenCount))
         let tokens = (outputs.first?.first?.tokens ?? []).filter { $0 != end }
-        return prompt + "\n" + measurement.tokenizer.decode(tokens)
+        return prompt + "\n" + (sentinels?.decodeWithSentinels(tokens) ?? tokenizer.decode(tokens))
     }
 
     /// Writes the files of a model folder.

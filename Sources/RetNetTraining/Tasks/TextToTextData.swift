@@ -1,3 +1,4 @@
+import RetNetCheckpoints
 import RetNetEvaluation
 import RetNetModels
 import RetNetSettings
@@ -176,9 +177,10 @@ struct TextToTextData {
             throw TrainingError.vocabularyTooSmall(
                 modelSize: model.vocabularySize, tokenizerSize: tokenizer.vocabularySize)
         }
-        if let end = tokenizer.endToken, Int(end) != model.endToken {
+        let problems = model.specialTokenProblems(with: tokenizer)
+        guard problems.isEmpty else {
             throw TrainingError.unsuitableTokenizer(
-                reason: "its texts end with the token \(end), and the model's with \(model.endToken)")
+                reason: problems.map(\.description).joined(separator: "; "))
         }
     }
 

@@ -52,7 +52,8 @@ struct AltUpCommand: ParsableCommand {
             reduction: kind == .recycled && !loaded.model.configuration.finalNorm ? .mean : .sum)
         let converted = try AltUpConversion.convert(loaded.model, to: altUp)
         try ModelFolder.save(
-            converted, tokenizer: try? loaded.tokenizer, to: output,
+            converted, tokenizer: ModelOptions.tokenizerToCopy(from: path) { try loaded.tokenizer },
+            to: output,
             generationDefaults: loaded.generationDefaults)
         try report(count: converted.parameters.parameterCount, before: loaded.model.parameters.parameterCount)
     }
@@ -63,7 +64,8 @@ struct AltUpCommand: ParsableCommand {
             kind: kind == .recycled ? .recycled : .standard, streamCount: blocks)
         let converted = try AltUpConversion.convert(loaded.model, to: altUp)
         try T5Folder.save(
-            converted, tokenizer: try? loaded.tokenizer, to: output,
+            converted, tokenizer: ModelOptions.tokenizerToCopy(from: path) { try loaded.tokenizer },
+            to: output,
             generationDefaults: loaded.generationDefaults)
         try report(count: converted.parameters.parameterCount, before: loaded.model.parameters.parameterCount)
     }

@@ -29,7 +29,10 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
     static let configuration = CommandConfiguration(
         commandName: "create",
         abstract: "Create an untrained T5.",
-        discussion: "Transformers can read the folder too.")
+        discussion: """
+            Transformers can read the folder too. With --tokenizer, a preset takes size and special tokens of the \
+            tokenizer; a file of settings must agree with it.
+            """)
 
     @Option(
         parsing: .unconditional,
@@ -55,14 +58,12 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
 
     func run() throws {
         try Arguments.checkOutput(output)
-        let configuration = try architecture()
+        var configuration = try architecture()
         let tokenizer: (any Tokenizer)? =
             bytes ? try byteTokenizer(configuration) : try choice.loadWithSentinels()
-        if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
-            throw CommandError(
-                "the tokenizer needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
-                    + " \(configuration.vocabularySize)")
-        }
+        // A preset is made for no tokenizer in particular; a file says what it means.
+        if let tokenizer, preset != nil { configuration = configuration.fitted(to: tokenizer) }
+        if let tokenizer { try Self.check(tokenizer, configuration) }
         let store = ParameterStore(source: .random(seed: seed))
         let model = try withoutGradients {
             try T5Model(configuration, parameters: store, computeType: .float32)
@@ -79,12 +80,22 @@ struct T5CreateCommand: ParsableCommand, ComputingCommand {
                 "no byte tokenizer has the model's end token \(configuration.endToken): set end_token"
                     + " to \(known.compactMap(\.endToken).map { "\($0)" }.joined(separator: " or "))")
         }
+        return tokenizer
+    }
+
+    /// Throws unless the model has rows for all tokens and both agree on the special ones.
+    private static func check(_ tokenizer: any Tokenizer, _ configuration: T5Configuration) throws {
         guard tokenizer.vocabularySize <= configuration.vocabularySize else {
             throw CommandError(
-                "the byte tokenizer needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
-                    + " \(configuration.vocabularySize)")
+                "the tokenizer needs a vocabulary of \(tokenizer.vocabularySize), but the model has"
+                    + " \(configuration.vocabularySize): set vocabulary_size to at least the former")
         }
-        return tokenizer
+        let problems = configuration.specialTokenProblems(with: tokenizer)
+        guard problems.isEmpty else {
+            throw CommandError(
+                "the tokenizer does not fit the model: "
+                    + problems.map(\.description).joined(separator: "; "))
+        }
     }
 
     private func architecture() throws -> T5Configuration {
@@ -114,13 +125,14 @@ struct T5ConvertCommand: ParsableCommand, ComputingCommand {
         try Arguments.checkOutput(output)
         let (_, type) = try device.prepare(.exact)
         let stored = device.elementTypeName == "auto" ? nil : type
-        let loaded = try T5Folder.load(ModelOptions.modelPath(model), elementType: stored)
+        let path = try ModelOptions.modelPath(model)
+        let loaded = try T5Folder.load(path, elementType: stored)
         for name in loaded.ignoredTensors {
             Console.note("the tensor '\(name)' is not used by T5 and is not copied")
         }
         try T5Folder.save(
-            loaded.model, tokenizer: try? loaded.tokenizer, to: output,
-            generationDefaults: loaded.generationDefaults)
+            loaded.model, tokenizer: ModelOptions.tokenizerToCopy(from: path) { try loaded.tokenizer },
+            to: output, generationDefaults: loaded.generationDefaults)
         Console.note("\(loaded.model.parameters.parameterCount) parameters written to '\(output)'")
     }
 }

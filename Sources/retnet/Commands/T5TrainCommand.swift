@@ -57,8 +57,7 @@ struct T5TrainCommand: TrainingCommand {
         var result: [SettingsAssignment] = []
         if let preset {
             result += try text.assignments(
-                preset: preset, vocabularySize: T5Preset.named(preset).configuration.vocabularySize,
-                tokenizer: text.tokenizer.loadWithSentinels())
+                T5Preset.named(preset), tokenizer: text.tokenizer.loadWithSentinels())
         }
         if let initialModel {
             let path = try ModelOptions.modelPath(initialModel)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetModels
+import RetNetText
 import RetNetTorch
 
 /// The trained model that a command works on.
@@ -16,6 +17,16 @@ struct ModelOptions: ParsableArguments {
 
     /// Returns the model folder of the option.
     func modelPath() throws -> String { try Self.modelPath(model) }
+
+    /// Returns the tokenizer that goes with a copy of a model, or nil with a warning if the folder has one that cannot be used.
+    static func tokenizerToCopy(from path: String, _ read: () throws -> any Tokenizer) -> (any Tokenizer)? {
+        do {
+            return try read()
+        } catch {
+            if TokenizerLoader.hasFiles(in: path) { Console.warn("the tokenizer is not copied: \(error)") }
+            return nil
+        }
+    }
 
     /// Returns the model folder of a path: itself, or the newest intact checkpoint of a run.
     static func modelPath(_ path: String) throws -> String {

@@ -1,4 +1,6 @@
 import ArgumentParser
+import RetNetCheckpoints
+import RetNetModels
 import RetNetSettings
 import RetNetText
 
@@ -44,5 +46,19 @@ struct TrainingTextOptions: ParsableArguments {
         let named = SettingsAssignment("model.preset", .string(preset))
         guard let needed = tokenizer?.vocabularySize, needed > vocabularySize else { return [named] }
         return [named, SettingsAssignment("model.vocabulary_size", .int(needed))]
+    }
+
+    /// Returns a preset of T5 as settings, with the size and the special tokens of the tokenizer.
+    func assignments(_ preset: T5Preset, tokenizer: (any Tokenizer)?) -> [SettingsAssignment] {
+        let named = SettingsAssignment("model.preset", .string(preset.name))
+        guard let tokenizer else { return [named] }
+        let (plain, fitted) = (preset.configuration, preset.configuration.fitted(to: tokenizer))
+        let settings: [(String, KeyPath<T5Configuration, Int>)] = [
+            ("vocabulary_size", \.vocabularySize), ("end_token", \.endToken),
+            ("padding_token", \.paddingToken), ("start_token", \.startToken),
+        ]
+        return [named]
+            + settings.filter { plain[keyPath: $0.1] != fitted[keyPath: $0.1] }
+            .map { SettingsAssignment("model.\($0.0)", .int(fitted[keyPath: $0.1])) }
     }
 }
