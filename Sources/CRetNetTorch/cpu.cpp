@@ -11,6 +11,7 @@
 #include "cpu/gated_retention.cpp"
 #include "cpu/long_convolution.cpp"
 #include "cpu/matrix_states.cpp"
+#include "cpu/products.cpp"
 #include "cpu/retention.cpp"
 #include "cpu/rows.cpp"
 #include "cpu/table.cpp"

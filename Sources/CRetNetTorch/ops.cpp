@@ -5,6 +5,7 @@
 #include "ops/attention.cpp"
 #include "ops/convolutions.cpp"
 #include "ops/experts.cpp"
+#include "ops/products.cpp"
 #include "ops/retention.cpp"
 #include "ops/rows.cpp"
 #include "ops/states.cpp"

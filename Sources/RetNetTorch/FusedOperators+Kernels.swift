@@ -3,7 +3,8 @@ import CRetNetTorch
 extension FusedOperators {
     /// Operators for which a device can have kernels.
     public enum Operator: Sendable, CaseIterable {
-        case rotateHeads, retention, retentionStep, headNorm, gatedActivation, residualNorm, tokenLoss
+        case rotateHeads, retention, retentionStep, fewRows, headNorm, gatedActivation, residualNorm
+        case tokenLoss
         case attention, distanceAttention, altUp, sequenceAltUp, experts, longConvolution
         case wkv, biasedWindow, matrixState, diagonalHeads, diagonalStep
 
@@ -12,6 +13,7 @@ extension FusedOperators {
             case .rotateHeads: CT_OP_ROTATE_HEADS
             case .retention: CT_OP_RETENTION
             case .retentionStep: CT_OP_RETENTION_STEP
+            case .fewRows: CT_OP_FEW_ROWS
             case .headNorm: CT_OP_HEAD_NORM
             case .gatedActivation: CT_OP_GATED_ACTIVATION
             case .residualNorm: CT_OP_RESIDUAL_NORM

@@ -99,6 +99,48 @@ import Testing
         }
     }
 
+    @Test(arguments: [ElementType.float64, .float32, .bfloat16], [1, 2, 3, 4, 5, 7, 8, 9])
+    func `Products of a few rows, whose bits do not depend on the other rows`(type: ElementType, rows: Int)
+        throws
+    {
+        let generator = try Generator(seed: 9)
+        for (columns, size) in [(1, 1), (3, 5), (8, 16), (13, 37), (24, 64), (45, 131)] {
+            let x = try generator.normal([rows, 1, size], type)
+            let weight = try generator.normal([columns, size], type)
+            let bias = try generator.normal([columns], type)
+            let exact = try x.to(.float64).linear(weight.to(.float64), bias: bias.to(.float64))
+            let found = try withoutGradients { try x.linear(weight, bias: bias) }
+            let limit = type == .float64 ? 1e-13 : type == .float32 ? 2e-6 : 6e-3
+            #expect(found.elementType == type && found.shape == [rows, 1, columns])
+            #expect(try relativeError(found, exact) < limit, "\(columns) × \(size)")
+            guard rows <= 8 else { continue }
+            let alone = try (0..<rows).map { try x.sliced(0, $0..<$0 + 1).linear(weight, bias: bias) }
+            #expect(try Tensor.concatenated(alone, axis: 0).doubles() == found.doubles())
+            // Rows that do not lie one after the other, and a weight that does not.
+            let spread = try Tensor.concatenated([x, x], axis: 2).sliced(2, 0..<size)
+            #expect(try spread.linear(weight).doubles() == x.linear(weight).doubles())
+            let turned = try weight.transposed(0, 1).contiguous().transposed(0, 1)
+            #expect(try relativeError(x.linear(turned, bias: bias), exact) < limit)
+        }
+    }
+
+    @Test(arguments: types) func `Products of a few rows and their gradients`(type: ElementType) throws {
+        try compare([[2, 3, 5], [7, 5], [7]], type) {
+            [try $0[0].linear($0[1], bias: $0[2]), try $0[0].linear($0[1])]
+        }
+        let x = try Generator(seed: 3).normal([4, 5], type)
+        try compare([[7, 5], [7]], type) { [try x.linear($0[0], bias: $0[1])] }
+    }
+
+    @Test func `Products of a few rows refuse what does not fit`() throws {
+        let generator = try Generator(seed: 9)
+        let weight = try generator.normal([3, 4], .float32)
+        let x = try generator.normal([2, 4], .float32)
+        #expect(throws: TorchError.self) { try generator.normal([2, 5], .float32).linear(weight) }
+        #expect(throws: TorchError.self) { try x.to(.bfloat16).linear(weight) }
+        #expect(try Tensor.zeros([0, 4]).linear(weight).shape == [0, 3])
+    }
+
     @Test(arguments: types, [FusedOperators.NormKind.rms, .layer])
     func `Norms of heads and rows`(type: ElementType, kind: FusedOperators.NormKind) throws {
         let epsilons = try Generator(seed: 2).uniform([2, 3, 5], from: 0.01, to: 0.5, .float64)

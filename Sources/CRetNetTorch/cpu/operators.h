@@ -10,6 +10,7 @@ at::Tensor rotate_heads(const at::Tensor &x, const at::Tensor &cosine, const at:
                         double scale);
 at::Tensor retention_step(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, at::Tensor &state,
                           const double *log_gammas, int64_t heads);
+at::Tensor few_rows(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
 at::Tensor head_norm(const at::Tensor &x, const at::Tensor &gate, const at::Tensor &epsilons,
                      const at::Tensor &weight, const at::Tensor &bias, ct_norm_kind kind, ct_activation activation);
 at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activation activation);

@@ -21,6 +21,7 @@ const DeviceOperators cpu_operators = {
     .rotate_heads = cpu::rotate_heads,
     .retention = &cpu::retention,
     .retention_step = cpu::retention_step,
+    .few_rows = cpu::few_rows,
     .head_norm = cpu::head_norm,
     .gated_activation = cpu::gated_activation,
     .residual_norm = cpu::residual_norm,

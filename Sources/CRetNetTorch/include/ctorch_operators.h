@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-// ---- Heads and rows (ops/rows.cpp, ops/retention.cpp) ----
+// ---- Heads and rows (ops/rows.cpp, ops/retention.cpp, ops/products.cpp) ----
 // Rotates channel pairs: x [B, T, H, A] (any strides) -> [B, H, T, A], times `scale`.
 // cos, sin [B or 1, T, A/2] float32 or float64; NULL for no rotation. Interleaved pairs (2j, 2j+1) or halves.
 ct_status ct_rotate_heads(ct_tensor *out, ct_tensor x, ct_tensor cosine, ct_tensor sine, bool interleaved,
@@ -21,6 +21,8 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
 // new state. `in_place` overwrites `state` and leaves *state_out NULL.
 ct_status ct_retention_step(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
                             ct_tensor state, const double *log_gammas, int32_t heads, bool in_place);
+// x [..., K] (any strides) times weight [N, K] transposed, plus bias [N] or NULL -> [..., N].
+ct_status ct_linear(ct_tensor *out, ct_tensor input, ct_tensor weight, ct_tensor bias);
 // Head norm over the last axis of x [B, H, T, V], then gate [B, T, H*V] (NULL: none) -> [B, T, H*V].
 // epsilons [B or 1, H, T] float32: the epsilon of each row (folded score factors); weight, bias [H*V] or NULL.
 ct_status ct_head_norm_gate(ct_tensor *out, ct_tensor x, ct_tensor gate, ct_tensor epsilons, ct_tensor weight,

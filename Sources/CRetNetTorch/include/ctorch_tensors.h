@@ -73,7 +73,6 @@ ct_status ct_reduce(ct_tensor *out, ct_tensor t, const int64_t *axes, int32_t co
 ct_status ct_atan2(ct_tensor *out, ct_tensor y, ct_tensor x);
 ct_status ct_clamp(ct_tensor *out, ct_tensor t, double low, double high);
 ct_status ct_matmul(ct_tensor *out, ct_tensor a, ct_tensor b);
-ct_status ct_linear(ct_tensor *out, ct_tensor input, ct_tensor weight, ct_tensor bias /* may be NULL */);
 // x with a x = b, for the lower triangle of a [.., N, N] and b [.., N, M]; ones on the diagonal where `unit`.
 ct_status ct_solve_lower_triangular(ct_tensor *out, ct_tensor a, ct_tensor b, bool unit);
 ct_status ct_cumsum(ct_tensor *out, ct_tensor t, int64_t axis);

@@ -77,6 +77,7 @@ typedef enum {
   CT_OP_ROTATE_HEADS,          // a chain of ATen operators
   CT_OP_RETENTION,             // ATen operators in the same graph node
   CT_OP_RETENTION_STEP,        // a chain
+  CT_OP_FEW_ROWS,              // LibTorch's product; part of ct_linear
   CT_OP_HEAD_NORM,             // a chain; also ct_rms_norm
   CT_OP_GATED_ACTIVATION,      // a chain
   CT_OP_RESIDUAL_NORM,         // a chain; also ct_residual_add

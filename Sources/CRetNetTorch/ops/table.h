@@ -103,6 +103,8 @@ struct DeviceOperators {
   // Returns the output and overwrites the state.
   at::Tensor (*retention_step)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, at::Tensor &state,
                                const double *log_gammas, int64_t heads);
+  // x [..., K], weight [N, K], bias [N] or undefined -> [..., N]; a few rows of x, with any strides.
+  at::Tensor (*few_rows)(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
   at::Tensor (*head_norm)(const at::Tensor &x, const at::Tensor &gate, const at::Tensor &epsilons,
                           const at::Tensor &weight, const at::Tensor &bias, ct_norm_kind kind,
                           ct_activation activation);

@@ -7,7 +7,6 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/linalg_solve_triangular.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/nll_loss.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/rsub.h>
@@ -117,19 +116,6 @@ ct_status ct_matmul(ct_tensor *out, ct_tensor a, ct_tensor b) {
     const auto &x = a->value, &y = b->value;
     bool widens = multiplies_in_float32(x) && multiplies_in_float32(y);
     *out = box(widens ? in_float32(x).matmul(in_float32(y)).to(x.scalar_type()) : x.matmul(y));
-  });
-}
-ct_status ct_linear(ct_tensor *out, ct_tensor input, ct_tensor weight, ct_tensor bias) {
-  return guarded([&] {
-    const auto &x = input->value, &w = weight->value;
-    auto b = maybe(bias);
-    // Up to this many rows LibTorch reads the matrix once, with vector instructions; a copy of it would cost more.
-    const int64_t few_rows = 8;
-    if (multiplies_in_float32(x) && multiplies_in_float32(w) && x.dim() > 0 && x.numel() > few_rows * x.size(-1))
-      *out = box(at::linear(in_float32(x), in_float32(w), b.defined() ? std::optional(in_float32(b)) : std::nullopt)
-                     .to(x.scalar_type()));
-    else
-      *out = box(at::linear(x, w, optional(bias)));
   });
 }
 ct_status ct_cumsum(ct_tensor *out, ct_tensor t, int64_t axis) {

@@ -9,6 +9,8 @@
 #define KERNEL_NATIVE_BF16 1
 #pragma clang attribute push(__attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 namespace retnet::avx512bf16 {
+#include "vectors.inc"
+
 #include "attention_tiles.inc"
 } // namespace retnet::avx512bf16
 #pragma clang attribute pop

@@ -5,6 +5,7 @@
 #include "attention.h"
 #include "averages.h"
 #include "matrix_states.h"
+#include "products.h"
 #include "rows.h"
 #include "state_spaces.h"
 #include "stream_rows.h"
@@ -19,6 +20,7 @@ template <class T> struct ElementKernels {
   MatrixStateKernels<T> matrix_states;
   AverageKernels<T> averages;
   StateSpaceKernels<T> state_spaces;
+  ProductKernels<T> products;
   AttentionKernels<T> attention;
   ScoreRows<T> scores;
   StreamRows<T, T> stream_rows;
@@ -46,6 +48,7 @@ template <class T> const StreamKernels<T> &stream_kernels() { return kernels().o
 template <class T> const MatrixStateKernels<T> &matrix_state_kernels() { return kernels().of<T>().matrix_states; }
 template <class T> const AverageKernels<T> &average_kernels() { return kernels().of<T>().averages; }
 template <class T> const StateSpaceKernels<T> &state_space_kernels() { return kernels().of<T>().state_spaces; }
+template <class T> const ProductKernels<T> &product_kernels() { return kernels().of<T>().products; }
 template <class T> const AttentionKernels<T> &attention_kernels() { return kernels().of<T>().attention; }
 template <class T> const ScoreRows<T> &score_rows() { return kernels().of<T>().scores; }
 // T: branches. S: the stream, T itself or its accumulator.
