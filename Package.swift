@@ -95,7 +95,8 @@ let package = Package(
         .target(
             name: "RetNetGeneration",
             dependencies: [
-                "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetTorch", "RetNetText",
+                "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetText",
             ],
             swiftSettings: strict),
         .target(

@@ -1,3 +1,4 @@
+import RetNetLayers
 import RetNetModels
 import RetNetText
 import RetNetTorch
@@ -127,6 +128,8 @@ extension GenerationSession {
             try emit(rows[index].begin(heldBytes: current.rows[index].heldBytes), index, onText)
         }
         var mayChoose = true
+        // The first step starts from the session's state, which must stay; later ones from states that only they use.
+        var context = ForwardContext.inference
         while true {
             if mayChoose, isCancelled() { mayChoose = false }
             for index in active where !mayChoose && !rows[index].isFinished {
@@ -142,7 +145,8 @@ extension GenerationSession {
                 guard !active.isEmpty else { break }
                 batch = try batch.selecting(going)
             }
-            batch = try advanced(batch, active.map { rows[$0].row.pendingTokens[0] })
+            batch = try advanced(batch, active.map { rows[$0].row.pendingTokens[0] }, context)
+            context.overwritesStates = true
             for index in active { rows[index].row.pendingTokens = [] }
         }
         current = GenerationSnapshot(
@@ -168,9 +172,11 @@ extension GenerationSession {
     }
 
     /// Returns the rows after one recurrent step.
-    private func advanced(_ batch: BatchState, _ tokens: [Int32]) throws -> BatchState {
+    private func advanced(_ batch: BatchState, _ tokens: [Int32], _ context: ForwardContext) throws
+        -> BatchState
+    {
         let input = try Tensor.from(tokens.map(Int64.init), [tokens.count, 1]).to(on: model.device)
-        let (logits, state) = try model(input, state: batch.state, form: .recurrent)
+        let (logits, state) = try model(input, state: batch.state, form: .recurrent, context: context)
         return BatchState(
             state: state, logits: try logits.squeezed(1).to(model.computeType.accumulator))
     }

@@ -8,6 +8,12 @@ public struct ForwardContext {
     public var generator: Generator?
     /// The collector of losses of layers; nil to drop them.
     public var auxiliaryLosses: AuxiliaryLosses?
+    /// True if recurrent steps may write the next state into the tensors of the given one.
+    ///
+    /// A state of megabytes is then read and written once instead of being copied first. Set it only for a state that
+    /// an earlier pass returned and that nothing else uses: not a snapshot, not tensors read from a file. After a pass
+    /// that throws, the given state is undefined.
+    public var overwritesStates = false
 
     /// A context for inference by default.
     public init(

@@ -76,3 +76,11 @@ enum StateTensors {
         try shapes.map { try Tensor.zeros([batch] + $0.shape, type, on: device) }
     }
 }
+
+extension Tensor {
+    /// Returns the tensor that steps write the next state into: this one if a pass may overwrite it, else a copy.
+    func forSteps(_ type: ElementType, overwrites: Bool) throws -> Tensor {
+        let state = try to(type).contiguous()
+        return overwrites ? state : try state.clone()
+    }
+}

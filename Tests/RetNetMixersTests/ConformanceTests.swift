@@ -164,6 +164,42 @@ import Testing
     }
 
     @Test(arguments: subjects)
+    func `Steps that may overwrite the state give the same, and others leave it as it is`(subject: Subject)
+        throws
+    {
+        let (mixer, _) = try subject.make()
+        guard mixer.unsupportedReason(for: .recurrent) == nil else { return }
+        let x = try Generator(seed: 8).normal([2, 3, subject.hiddenSize], .float64)
+        var overwriting = ForwardContext.inference
+        overwriting.overwritesStates = true
+        try withoutGradients {
+            let (before, start) = try carried(subject, mixer, .float64, seed: 5)
+            let bits = try before.tensors.map { try $0.tensor.doubles() }
+            // The first step of each copies, as in generation: the state belongs to someone else.
+            var (plain, owned) = (before, before)
+            var positions = start
+            for n in 0..<3 {
+                let token = try x.sliced(1, n..<n + 1)
+                let context = n == 0 ? ForwardContext.inference : overwriting
+                let a = try mixer(
+                    token, state: plain,
+                    ForwardPass(form: .recurrent, positions: positions, context: .inference))
+                let b = try mixer(
+                    token, state: owned, ForwardPass(form: .recurrent, positions: positions, context: context)
+                )
+                #expect(try a.output.doubles() == b.output.doubles())
+                (plain, owned) = (a.state, b.state)
+                positions = positions.map { $0.advanced(by: 1) }
+            }
+            let (a, b) = (try seen(plain, count: 8), try seen(owned, count: 8))
+            for (found, expected) in zip(b, a) {
+                #expect(try found.tensor.doubles() == expected.tensor.doubles(), "\(found.name)")
+            }
+            #expect(try before.tensors.map { try $0.tensor.doubles() } == bits)
+        }
+    }
+
+    @Test(arguments: subjects)
     func `Gradients equal finite differences`(subject: Subject) throws {
         let (mixer, store) = try subject.make()
         let x = try Generator(seed: 8).normal([1, 12, subject.hiddenSize], .float64)

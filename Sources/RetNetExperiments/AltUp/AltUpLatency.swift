@@ -110,9 +110,11 @@ struct AltUpLatency {
             .step: {
                 try withoutGradients {
                     var state = start
+                    var pass = ForwardContext.inference
                     for _ in 0..<Pass.step.count {
                         let (logits, next) = try reader(
-                            token, state: state, form: .recurrent, lastOnly: true)
+                            token, state: state, form: .recurrent, lastOnly: true, context: pass)
+                        pass.overwritesStates = true
                         // The next token depends on the logits, so generation waits for them.
                         _ = try logits.argmax(axis: -1).to(on: .cpu)
                         state = next

@@ -94,7 +94,7 @@ public struct GatedDeltaNet: TokenMixer {
             },
             beta: (beta(x).to(wide).sigmoid() * c.betaRange).transposed(1, 2),
             state: previous?.matrix
-        ).fused(pass.form)
+        ).fused(pass.form, overwritesState: pass.context.overwritesStates)
         return (
             try output(result.output, gate: gate?(x)), MatrixState(matrix: result.state, rings: rings)
         )

@@ -61,7 +61,7 @@ public struct GatedLinearAttention: TokenMixer {
             key: key(x).heads(c.headCount), value: value(x).heads(c.headCount),
             logGates: decayUp(decayDown(x)).logGates(dividedBy: c.gateDivisor).heads(c.headCount),
             state: previous?.matrix
-        ).fused(pass.form)
+        ).fused(pass.form, overwritesState: pass.context.overwritesStates)
         return (try output(attended.output, gate: gate?(x)), MatrixState(matrix: attended.state))
     }
 

@@ -65,7 +65,7 @@ public struct GatedRetention: TokenMixer {
             value: value(x).heads(c.headCount),
             logGates: decay(x).logGates(dividedBy: c.gateDivisor).transposed(1, 2),
             state: previous?.matrix
-        ).fused(pass.form)
+        ).fused(pass.form, overwritesState: pass.context.overwritesStates)
         return (try output(retained.output, gate: gate?(x)), MatrixState(matrix: retained.state))
     }
 

@@ -127,16 +127,15 @@ public enum H3 {
 
     /// Computes the same without gradients by a native step, from tables that ``stepTables(_:_:)`` makes; for the CPU.
     static func steps(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ tables: [Tensor], state: Tensor?, modeCount: Int
-    )
-        throws -> Result
-    {
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ tables: [Tensor], state: Tensor?, modeCount: Int,
+        overwritesState: Bool = false
+    ) throws -> Result {
         let type = q.elementType.accumulator
         let heads = tables[3].elementCount
         let size = q.size(2) / heads
         // One copy at the start keeps the caller's state intact; the steps then work in place.
         let x =
-            try state?.to(type).contiguous().clone()
+            try state?.forSteps(type, overwrites: overwritesState)
             ?? Tensor.zeros([q.size(0), heads, 2 * modeCount, size * size], type, on: q.device)
         let outputs = try (0..<q.size(1)).map { t in
             try FusedOperators.diagonalHeadsStep(

@@ -58,16 +58,16 @@ public struct H3Mixer: TokenMixer {
             ?? Tensor.zeros([x.size(0), configuration.shiftSize - 1, k.size(2)], type, on: x.device)
         let shifted = try shift(k, taps: steps?.last ?? shift.taps(type), ring: ring)
         let summed = try sum(
-            q, shifted.output.to(x.elementType), v, steps, state: before?.modes, pass.form)
+            q, shifted.output.to(x.elementType), v, steps, state: before?.modes, pass)
         return (
             try output(summed.output), H3State(modes: summed.state, keys: shifted.ring)
         )
     }
 
     private func sum(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ steps: [Tensor]?, state: Tensor?, _ form: MixerForm
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ steps: [Tensor]?, state: Tensor?, _ pass: ForwardPass
     ) throws -> H3.Result {
-        switch form {
+        switch pass.form {
         case .parallel:
             return try H3.parallel(q, k, v, stateSpace.system(), state: state)
         case .chunkwise(let length):
@@ -77,7 +77,8 @@ public struct H3Mixer: TokenMixer {
                 return try H3.recurrent(q, k, v, stateSpace.system(), state: state)
             }
             return try H3.steps(
-                q, k, v, steps, state: state, modeCount: configuration.stateSize / 2)
+                q, k, v, steps, state: state, modeCount: configuration.stateSize / 2,
+                overwritesState: pass.context.overwritesStates)
         }
     }
 

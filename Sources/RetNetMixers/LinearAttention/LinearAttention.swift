@@ -63,9 +63,10 @@ public enum LinearAttention {
     ///
     /// S, z and the division are in float32, or float64 for float64 inputs.
     public static func fused(
-        _ x: Inputs, epsilon: Double, matrix: Tensor?, keySum: Tensor?, form: MixerForm
+        _ x: Inputs, epsilon: Double, matrix: Tensor?, keySum: Tensor?, form: MixerForm,
+        overwritesState: Bool = false
     ) throws -> Result {
-        let numerator = try sum(x, matrix: matrix, form: form)
+        let numerator = try sum(x, matrix: matrix, form: form, overwritesState: overwritesState)
         let type = x.query.elementType.accumulator
         let (query, key) = (try (x.plain?.query ?? x.query).to(type), try (x.plain?.key ?? x.key).to(type))
         var sums = try query.size(2) == 1 ? key : key.cumulativeSum(axis: 2)
@@ -76,9 +77,12 @@ public enum LinearAttention {
     }
 
     /// The numerator alone: Σ_{i≤t} (q_t · kᵢ) vᵢ and S.
-    public static func sum(_ x: Inputs, matrix: Tensor?, form: MixerForm) throws -> Retention.Result {
+    public static func sum(
+        _ x: Inputs, matrix: Tensor?, form: MixerForm, overwritesState: Bool = false
+    ) throws -> Retention.Result {
         try Retention.fused(
             x.query, x.key, x.value, state: matrix,
-            logGammas: [Double](repeating: 0, count: x.query.size(1)), form: form)
+            logGammas: [Double](repeating: 0, count: x.query.size(1)), form: form,
+            overwritesState: overwritesState)
     }
 }

@@ -51,7 +51,9 @@ public struct LinearAttentionLayer: TokenMixer {
             state, as: LinearAttentionState.self, named: name, batch: x.size(0), stateShapes)
         let inputs = try heads(x, pass)
         guard c.normalizer == .sum else {
-            let sum = try LinearAttention.sum(inputs, matrix: before?.matrix, form: pass.form)
+            let sum = try LinearAttention.sum(
+                inputs, matrix: before?.matrix, form: pass.form,
+                overwritesState: pass.context.overwritesStates)
             let epsilon = try Tensor.full([1], c.epsilon, x.elementType.accumulator, on: x.device)
             let normalized = try FusedOperators.headNormGate(
                 sum.output, gate: nil, epsilons: epsilon, weight: nil, bias: nil, kind: .rms,
@@ -59,7 +61,8 @@ public struct LinearAttentionLayer: TokenMixer {
             return (try output(normalized), LinearAttentionState(matrix: sum.state, keySum: nil))
         }
         let attended = try LinearAttention.fused(
-            inputs, epsilon: c.epsilon, matrix: before?.matrix, keySum: before?.keySum, form: pass.form)
+            inputs, epsilon: c.epsilon, matrix: before?.matrix, keySum: before?.keySum, form: pass.form,
+            overwritesState: pass.context.overwritesStates)
         let flat = try attended.output.transposed(1, 2).reshaped([x.size(0), x.size(1), c.width])
         return (try output(flat), LinearAttentionState(matrix: attended.matrix, keySum: attended.keySum))
     }

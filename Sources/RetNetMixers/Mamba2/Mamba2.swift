@@ -72,7 +72,7 @@ public struct Mamba2: TokenMixer {
             value: weighted.reshaped([batch, time, c.innerSize]).heads(c.headCount),
             logGates: (steps * decayLog.to(wide).exp().negated()).transposed(1, 2),
             state: previous?.matrix
-        ).fused(pass.form)
+        ).fused(pass.form, overwritesState: pass.context.overwritesStates)
         let direct = try values * skip.to(x.elementType).unsqueezed(-1)
         let y = try (result.output.transposed(1, 2) + direct).reshaped([batch, time, c.innerSize])
         let gated = try FusedOperators.gatedActivation(

@@ -10,9 +10,9 @@ extension MatrixRecurrence {
     ///
     /// Parallel is one chunk, but never longer than ``channelChunkLength`` or ``deltaChunkLength`` where they
     /// apply: longer ones would cost more operations and digits and save nothing. Recurrent steps without
-    /// gradients touch the state once; with gradients they are ``recurrent()``. On devices and types without
+    /// gradients touch the state once, and write over it if told to; with gradients they are ``recurrent()``. On devices and types without
     /// kernels the chain of ``chunkwise(_:)`` takes their place.
-    public func fused(_ form: MixerForm) throws -> Result {
+    public func fused(_ form: MixerForm, overwritesState: Bool = false) throws -> Result {
         guard length > 0 else { throw MixerError.emptySequence }
         switch form {
         case .parallel: return try native(length)
@@ -20,7 +20,7 @@ extension MatrixRecurrence {
         case .recurrent:
             let inputs = [query, key, value, logGates, beta, state]
             let records = gradientsAreEnabled && inputs.contains { $0?.requiresGradient == true }
-            return records || !hasKernels ? try recurrent() : try steps()
+            return records || !hasKernels ? try recurrent() : try steps(overwritesState)
         }
     }
 
@@ -51,9 +51,9 @@ extension MatrixRecurrence {
             query: query, key: key, value: value, logGates: gates, state: state, chunkLength: chunkLength)
     }
 
-    private func steps() throws -> Result {
+    private func steps(_ overwritesState: Bool) throws -> Result {
         // One copy at the start keeps the caller's state intact; the steps then work in place.
-        let matrix = try state?.to(wide).clone().contiguous() ?? startingState()
+        let matrix = try state?.forSteps(wide, overwrites: overwritesState) ?? startingState()
         // The delta rule has wide queries and keys: rounded ones would no longer have the length 1.
         let output = try FusedOperators.matrixRecurrence(
             query: query, key: key, value: value.to(query.elementType), logGates: logGates,

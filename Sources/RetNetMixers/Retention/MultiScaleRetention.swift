@@ -65,7 +65,8 @@ public struct MultiScaleRetention: TokenMixer {
         let previous = try checked(state, batch: x.size(0))
         let (q, k, v) = try heads(x, pass)
         let retained = try Retention.fused(
-            q, k, v, state: previous?.matrix, logGammas: logGammas, form: pass.form)
+            q, k, v, state: previous?.matrix, logGammas: logGammas, form: pass.form,
+            overwritesState: pass.context.overwritesStates)
         let scoreSums = try scoreSums(q, k, previous, pass.form)
         let epsilons = try foldedEpsilons(q, k, scoreSums: scoreSums?.sums, previous, pass)
         let mixed = try output(retained.output, gate: gate?(x), epsilons: epsilons)

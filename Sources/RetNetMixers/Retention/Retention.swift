@@ -144,9 +144,10 @@ extension Retention {
     /// Computes the same results by the native kernels: what models run.
     ///
     /// Parallel is one chunk of the whole length. Recurrent steps without gradients use the fused step, which
-    /// touches the state once; with gradients they use ``recurrent(_:_:_:state:logGammas:)``.
+    /// touches the state once, and writes over it if told to; with gradients they use ``recurrent(_:_:_:state:logGammas:)``.
     public static func fused(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double], form: MixerForm
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double], form: MixerForm,
+        overwritesState: Bool = false
     ) throws -> Result {
         guard q.size(2) > 0 else { throw MixerError.emptySequence }
         switch form {
@@ -160,15 +161,17 @@ extension Retention {
             if gradientsAreEnabled, [q, k, v, state].contains(where: { $0?.requiresGradient == true }) {
                 return try recurrent(q, k, v, state: state, logGammas: logGammas)
             }
-            return try steps(q, k, v, state: state, logGammas: logGammas)
+            return try steps(
+                q, k, v, state: state, logGammas: logGammas, overwritesState: overwritesState)
         }
     }
 
     private static func steps(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double]
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double], overwritesState: Bool
     ) throws -> Result {
         // One copy at the start keeps the caller's state intact; the steps then work in place.
-        let matrix = try state?.clone().contiguous() ?? zeroState(q, v)
+        let type = q.elementType.accumulator
+        let matrix = try state?.forSteps(type, overwrites: overwritesState) ?? zeroState(q, v)
         var outputs: [Tensor] = []
         for n in 0..<q.size(2) {
             let step = try FusedOperators.retentionStep(

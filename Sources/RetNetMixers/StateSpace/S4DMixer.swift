@@ -50,7 +50,7 @@ public struct S4DMixer: TokenMixer {
         let before = try StateTensors.own(
             state, as: S4DState.self, named: name, batch: x.size(0), stateShapes)
         let u = try input?(x) ?? x
-        let result = try run(u, state: before?.modes, pass.form)
+        let result = try run(u, state: before?.modes, pass)
         let y = try result.output.to(x.elementType)
         let next = S4DState(modes: result.state)
         if let gate {
@@ -64,8 +64,8 @@ public struct S4DMixer: TokenMixer {
         return (try value * sigmoid, next)
     }
 
-    private func run(_ u: Tensor, state: Tensor?, _ form: MixerForm) throws -> StateSpace.Result {
-        switch form {
+    private func run(_ u: Tensor, state: Tensor?, _ pass: ForwardPass) throws -> StateSpace.Result {
+        switch pass.form {
         case .parallel:
             return try StateSpace.parallel(u, stateSpace.system(), state: state)
         case .chunkwise(let length):
@@ -80,7 +80,8 @@ public struct S4DMixer: TokenMixer {
             let steps = try tables(stateSpace.weights, size: 0, type) {
                 try StateSpace.stepTables(stateSpace.system(), type)
             }
-            return try StateSpace.steps(u, steps, state: state)
+            return try StateSpace.steps(
+                u, steps, state: state, overwritesState: pass.context.overwritesStates)
         }
     }
 }

@@ -111,11 +111,13 @@ public enum StateSpace {
     }
 
     /// Computes the same without gradients by a native step, from tables that ``stepTables(_:_:)`` makes; for the CPU.
-    static func steps(_ u: Tensor, _ tables: [Tensor], state: Tensor?) throws -> Result {
+    static func steps(_ u: Tensor, _ tables: [Tensor], state: Tensor?, overwritesState: Bool = false) throws
+        -> Result
+    {
         let type = tables[0].elementType
         // One copy at the start keeps the caller's state intact; the steps then work in place.
         let x =
-            try state?.to(type).contiguous().clone()
+            try state?.forSteps(type, overwrites: overwritesState)
             ?? Tensor.zeros([u.size(0)] + tables[0].shape, type, on: u.device)
         let wide = try u.to(type)
         let outputs = try (0..<u.size(1)).map { t in

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RetNetLayers
 import RetNetMixers
 import RetNetModels
 import RetNetReporting
@@ -93,6 +94,7 @@ struct DecodeBench {
             var states = try positions.map(state(at:))
             var results = zip(positions, states).map { Result(position: $0, stateByteCount: $1.byteCount) }
             let size = model.configuration.vocabularySize
+            var context = ForwardContext.inference
             for step in 0..<(warmup + tokenCount) {
                 let ids = (0..<batch).map { Int64((step * 31 + $0 * 7) % size) }
                 let token = try Tensor.from(ids, [batch, 1], on: model.device)
@@ -100,7 +102,8 @@ struct DecodeBench {
                     let state = states[index]
                     var next: LanguageModelState?
                     let work = {
-                        let (logits, after) = try model(token, state: state, form: .recurrent, lastOnly: true)
+                        let (logits, after) = try model(
+                            token, state: state, form: .recurrent, lastOnly: true, context: context)
                         // The next token depends on the logits, so generation waits for them.
                         _ = try logits.argmax(axis: -1).to(on: .cpu)
                         next = after
@@ -108,6 +111,8 @@ struct DecodeBench {
                     if step < warmup { try work() } else { try results[index].timings.time(work) }
                     if let next { states[index] = next }
                 }
+                // From the second step on as in generation, where nothing else uses the states.
+                context.overwritesStates = true
             }
             return results
         }
