@@ -146,7 +146,8 @@ let package = Package(
         .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetTestSupport", "RetNetReporting"]),
         .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTestSupport", "RetNetTorch"]),
-        .testTarget(name: "RetNetLayersTests", dependencies: ["RetNetLayers", "RetNetTorch"]),
+        .testTarget(
+            name: "RetNetLayersTests", dependencies: ["RetNetTestSupport", "RetNetLayers", "RetNetTorch"]),
         .testTarget(
             name: "RetNetMixersTests",
             dependencies: [

@@ -41,7 +41,9 @@ import Testing
         #expect(error?.problems.count == 9)
         let list = #expect(throws: SettingsError.self) { try GenerationDefaults(json: "[]") }
         #expect(list?.problems.map(\.allowed) == ["an object"])
-        #expect(throws: SettingsError.self) { try GenerationDefaults(json: "{") }
+        #expect(
+            errorText(SettingsError.self) { try GenerationDefaults(json: "{") }.contains(
+                "a name in double quotes is missing"))
     }
 
     @Test("a folder without the file says nothing")

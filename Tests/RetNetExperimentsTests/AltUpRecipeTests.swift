@@ -99,10 +99,14 @@ import Testing
     @Test("Contenders and learning rates are checked by name")
     func names() throws {
         var context = try Small.context(contenders: ["retnet-pool"])
-        #expect(throws: ExperimentError.self) { try SequenceAltUpRecipe(context) }
+        #expect(
+            errorText(ExperimentError.self) { try SequenceAltUpRecipe(context) }.contains(
+                "unknown contender 'retnet-pool'"))
         context = try Small.context(contenders: ["retnet-dense"])
         context.learningRates = ["retnet-altup": 1e-3]
-        #expect(throws: ExperimentError.self) { try AltUpRecipe(context) }
+        #expect(
+            errorText(ExperimentError.self) { try AltUpRecipe(context) }.contains(
+                "the learning rate of 'retnet-altup' belongs to no contender"))
         context.learningRates = ["retnet-dense": 1e-3]
         let other = try AltUpRecipe(context).settings["models"]
         context.learningRates = [:]

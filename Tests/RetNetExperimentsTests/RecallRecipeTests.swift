@@ -1,5 +1,6 @@
 import Foundation
 import RetNetModels
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 
@@ -102,7 +103,9 @@ import Testing
     }
 
     @Test func `An unknown contender is named with the known ones`() throws {
-        #expect(throws: ExperimentError.self) { try RecallRecipe(try context(contenders: ["nobody"])) }
+        #expect(
+            errorText(ExperimentError.self) { try RecallRecipe(try context(contenders: ["nobody"])) }
+                .contains("unknown contender 'nobody'"))
     }
 
     @Test func `If all learning rates are tried, the one with the best mean validation accuracy is reported`()

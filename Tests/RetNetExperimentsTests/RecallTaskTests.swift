@@ -1,5 +1,6 @@
 import Foundation
 import RetNetExperiments
+import RetNetTestSupport
 import RetNetText
 import Testing
 
@@ -67,7 +68,9 @@ import Testing
         #expect([try other.next(), try other.next()] == expected)
         var stranger = SyntheticBatches(
             try InductionHead(vocabularySize: 17, length: 32), rowCount: 4, seed: 3)
-        #expect(throws: TextError.self) { try stranger.restore(place) }
+        #expect(
+            errorText(TextError.self) { try stranger.restore(place) }.contains(
+                "cannot resume at the saved position in the data"))
     }
 
     // MARK: MQAR
@@ -119,18 +122,22 @@ import Testing
     }
 
     @Test func `MQAR refuses unusable sizes`() {
-        #expect(throws: ExperimentError.self) {
-            try MultiQueryRecall(vocabularySize: 40, length: 31, pairCount: 4)
-        }
-        #expect(throws: ExperimentError.self) {
-            try MultiQueryRecall(vocabularySize: 40, length: 32, pairCount: 9)
-        }
-        #expect(throws: ExperimentError.self) {
-            try MultiQueryRecall(vocabularySize: 32, length: 32, pairCount: 4)
-        }
-        #expect(throws: ExperimentError.self) {
-            try MultiQueryRecall(vocabularySize: 40, length: 32, pairCount: 0)
-        }
+        #expect(
+            errorText(ExperimentError.self) {
+                try MultiQueryRecall(vocabularySize: 40, length: 31, pairCount: 4)
+            }.contains("4 pairs in 31 tokens"))
+        #expect(
+            errorText(ExperimentError.self) {
+                try MultiQueryRecall(vocabularySize: 40, length: 32, pairCount: 9)
+            }.contains("9 pairs in 32 tokens"))
+        #expect(
+            errorText(ExperimentError.self) {
+                try MultiQueryRecall(vocabularySize: 32, length: 32, pairCount: 4)
+            }.contains("with a vocabulary of 32"))
+        #expect(
+            errorText(ExperimentError.self) {
+                try MultiQueryRecall(vocabularySize: 40, length: 32, pairCount: 0)
+            }.contains("0 pairs in 32 tokens"))
     }
 
     // MARK: Others
@@ -168,7 +175,9 @@ import Testing
         #expect(task.evaluations[0].firstScored == 16 && task.evaluations[0].lengths == 64...64)
         let lengths = Set((0..<200).map { task.batch(task.training, rowCount: 1, seed: 1, index: $0).length })
         #expect(lengths == Set(3...16))
-        #expect(throws: ExperimentError.self) { try RunningParity(lengths: 3...40, evaluationLength: 40) }
+        #expect(
+            errorText(ExperimentError.self) { try RunningParity(lengths: 3...40, evaluationLength: 40) }
+                .contains("the evaluation length 40 must exceed 40"))
     }
 
     @Test func `Associative recall has one map per example and queries a key that occurred`() throws {
@@ -188,6 +197,8 @@ import Testing
         for example in examples(task, task.evaluations[0]) {
             #expect(example.targets.dropLast().allSatisfy { $0 == Batch.ignoredTarget })
         }
-        #expect(throws: ExperimentError.self) { try AssociativeRecall(vocabularySize: 7) }
+        #expect(
+            errorText(ExperimentError.self) { try AssociativeRecall(vocabularySize: 7) }.contains(
+                "an even vocabulary size of at least 6"))
     }
 }

@@ -157,11 +157,12 @@ import Testing
             #expect(error?.description.contains("maximum_length") == true)
             // Rebasing does not make room: biases stay those of the positions that tokens had.
             let moved = try mixer.rebased(first.state, by: [6])
-            #expect(throws: MixerError.self) {
-                _ = try runPieces(
-                    mixer, x, [(6, .parallel)], state: moved,
-                    positions: [SequencePosition(position: 0, count: 6)])
-            }
+            #expect(
+                errorText(MixerError.self) {
+                    _ = try runPieces(
+                        mixer, x, [(6, .parallel)], state: moved,
+                        positions: [SequencePosition(position: 0, count: 6)])
+                }.contains("reaches position 12 but was made for 8 positions"))
         }
     }
 

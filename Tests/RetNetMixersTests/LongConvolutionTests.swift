@@ -132,17 +132,22 @@ import Testing
 
     @Test func `Shapes that do not fit are refused`() throws {
         let x = try Tensor.zeros([2, 5, 3])
-        #expect(throws: TorchError.self) {
-            _ = try FusedOperators.longConvolution(x, taps: Tensor.zeros([4, 2]))
-        }
-        #expect(throws: TorchError.self) {
-            _ = try FusedOperators.longConvolution(x, taps: Tensor.zeros([4, 3]), starts: [0, 3], length: 3)
-        }
-        #expect(throws: TorchError.self) {
-            _ = try FusedOperators.longConvolution(x, taps: Tensor.zeros([4, 3]), starts: [0], length: 3)
-        }
-        #expect(throws: TorchError.self) {
-            _ = try FusedOperators.longConvolution(Tensor.zeros([5, 3]), taps: Tensor.zeros([4, 3]))
-        }
+        #expect(
+            errorText(TorchError.self) {
+                _ = try FusedOperators.longConvolution(x, taps: Tensor.zeros([4, 2]))
+            }.contains("found [2, 5, 3] and [4, 2]"))
+        #expect(
+            errorText(TorchError.self) {
+                _ = try FusedOperators.longConvolution(
+                    x, taps: Tensor.zeros([4, 3]), starts: [0, 3], length: 3)
+            }.contains("positions 3 to 6 are outside an input of 5"))
+        #expect(
+            errorText(TorchError.self) {
+                _ = try FusedOperators.longConvolution(x, taps: Tensor.zeros([4, 3]), starts: [0], length: 3)
+            }.contains("a start for each of 2 rows"))
+        #expect(
+            errorText(TorchError.self) {
+                _ = try FusedOperators.longConvolution(Tensor.zeros([5, 3]), taps: Tensor.zeros([4, 3]))
+            }.contains("needs x [B, M, C], found [5, 3]"))
     }
 }

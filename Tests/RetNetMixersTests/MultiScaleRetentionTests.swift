@@ -163,9 +163,15 @@ import Testing
         let p = [SequencePosition()]
         let (y, state) = try layer(x, state: nil, Self.pass(.parallel, p))
         #expect(try y.allFinite())
-        #expect(throws: MixerError.self) { _ = try layer(x, state: nil, Self.pass(.chunkwise(2), p)) }
-        #expect(throws: MixerError.self) { _ = try layer(x, state: nil, Self.pass(.recurrent, p)) }
-        #expect(throws: MixerError.self) { _ = try layer(x, state: state, Self.pass(.parallel, p)) }
+        #expect(
+            errorText(MixerError.self) { _ = try layer(x, state: nil, Self.pass(.chunkwise(2), p)) }.contains(
+                "the form 'chunkwise:2': normalization 'decay_sum_abs' needs every past key"))
+        #expect(
+            errorText(MixerError.self) { _ = try layer(x, state: nil, Self.pass(.recurrent, p)) }.contains(
+                "the form 'recurrent': normalization 'decay_sum_abs' needs every past key"))
+        #expect(
+            errorText(MixerError.self) { _ = try layer(x, state: state, Self.pass(.parallel, p)) }.contains(
+                "cannot continue from a state"))
     }
 
     @Test func `A state that does not fit is refused`() throws {
@@ -174,8 +180,12 @@ import Testing
         let x = try Generator(seed: 8).normal([2, 3, 12], .float64)
         let p = [SequencePosition(), SequencePosition()]
         let foreign = try other.initialState(batch: 2, elementType: .float64, device: .cpu)
-        #expect(throws: MixerError.self) { _ = try layer(x, state: foreign, Self.pass(.parallel, p)) }
+        #expect(
+            errorText(MixerError.self) { _ = try layer(x, state: foreign, Self.pass(.parallel, p)) }.contains(
+                "expected no key sum"))
         let narrow = try layer.initialState(batch: 1, elementType: .float64, device: .cpu)
-        #expect(throws: MixerError.self) { _ = try layer(x, state: narrow, Self.pass(.parallel, p)) }
+        #expect(
+            errorText(MixerError.self) { _ = try layer(x, state: narrow, Self.pass(.parallel, p)) }.contains(
+                "the state holds 1 rows but the batch has 2"))
     }
 }

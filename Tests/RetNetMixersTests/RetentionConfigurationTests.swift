@@ -1,6 +1,7 @@
 import Foundation
 import RetNetMixers
 import RetNetSettings
+import RetNetTestSupport
 import Testing
 
 struct RetentionConfigurationTests {
@@ -87,7 +88,9 @@ struct RetentionConfigurationTests {
         configuration.headNorm.epsilon = 0
         #expect(configuration.problems().map(\.path) == ["head_norm.affine"])
         configuration.headCount = .max
-        #expect(throws: SettingsError.self) { try configuration.validate() }
+        #expect(
+            errorText(SettingsError.self) { try configuration.validate() }.contains(
+                "head_norm.affine: found the text 'shared'"))
     }
 
     @Test(arguments: [0.0, -1, 1.5, .nan, .infinity])

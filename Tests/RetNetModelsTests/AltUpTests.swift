@@ -1,5 +1,6 @@
 import RetNetLayers
 import RetNetModels
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 
@@ -114,15 +115,18 @@ import Testing
     @Test func `Streams of different shapes are refused`() throws {
         let (a, b) = (try Tensor.ones([1, 2, 3]), try Tensor.ones([1, 2, 4]))
         let (p, g) = (try Tensor.ones([2, 2]), try Tensor.ones([2]))
-        #expect(throws: TorchError.self) {
-            try FusedOperators.altUpMix([a, b], layerOutput: a, prediction: p, correction: g, active: 0)
-        }
-        #expect(throws: TorchError.self) {
-            try FusedOperators.altUpMix([a, a], layerOutput: a, prediction: p, correction: g, active: 2)
-        }
-        #expect(throws: TorchError.self) {
-            try FusedOperators.altUpMix([a], layerOutput: a, prediction: p, correction: g, active: 0)
-        }
+        #expect(
+            errorText(TorchError.self) {
+                try FusedOperators.altUpMix([a, b], layerOutput: a, prediction: p, correction: g, active: 0)
+            }.contains("blocks must have one shape and type"))
+        #expect(
+            errorText(TorchError.self) {
+                try FusedOperators.altUpMix([a, a], layerOutput: a, prediction: p, correction: g, active: 2)
+            }.contains("there is no block 2 among 2"))
+        #expect(
+            errorText(TorchError.self) {
+                try FusedOperators.altUpMix([a], layerOutput: a, prediction: p, correction: g, active: 0)
+            }.contains("mixing 1 blocks needs p [K, K] and g [K]"))
     }
 
     @Test func `A stack of plain layers takes every kind`() throws {

@@ -1,6 +1,7 @@
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
+import RetNetTestSupport
 import RetNetTorch
 import Testing
 
@@ -226,7 +227,8 @@ import Testing
         #expect(rebased.positions.allSatisfy { $0.position == 0 && $0.count == 9 })
         #expect(
             try (model(next, state: rebased, form: .parallel).logits - expected).abs().max().item() < 1e-10)
-        #expect(throws: TorchError.self) { try state.selecting(rows: [3]) }
+        #expect(
+            errorText(TorchError.self) { try state.selecting(rows: [3]) }.contains("row 3 does not exist"))
     }
 
     @Test func `The last row alone is the last row of all`() throws {
@@ -254,10 +256,15 @@ import Testing
         #expect(throws: MixerError.emptySequence) {
             try model(Tensor.zeros([1, 0], .int64), form: .parallel)
         }
-        #expect(throws: MixerError.self) { try other(tokens, state: state, form: .parallel) }
-        #expect(throws: MixerError.self) { try model(Self.tokens(2, 3), state: state, form: .parallel) }
-        #expect(throws: TorchError.self) {
-            try model(Tensor.from([Int64(19)], [1, 1]), form: .parallel)
-        }
+        #expect(
+            errorText(MixerError.self) { try other(tokens, state: state, form: .parallel) }.contains(
+                "expected 2 layers, found 3"))
+        #expect(
+            errorText(MixerError.self) { try model(Self.tokens(2, 3), state: state, form: .parallel) }
+                .contains("the state holds 1 rows but the batch has 2"))
+        #expect(
+            errorText(TorchError.self) {
+                try model(Tensor.from([Int64(19)], [1, 1]), form: .parallel)
+            }.contains("index out of range"))
     }
 }

@@ -1,5 +1,6 @@
 import RetNetModels
 import RetNetSettings
+import RetNetTestSupport
 import Testing
 
 struct T5ConfigurationTests {
@@ -40,7 +41,9 @@ struct T5ConfigurationTests {
     }
 
     @Test func `Unknown presets are refused with the name that was meant`() {
-        #expect(throws: PresetError.self) { try T5Preset.named("t5-smal") }
+        #expect(
+            errorText(PresetError.self) { try T5Preset.named("t5-smal") }.contains("did you mean 't5-small'?")
+        )
     }
 
     @Test func `Buckets of both directions`() {
@@ -107,9 +110,10 @@ struct T5ConfigurationTests {
             """
         let error = try #require(throws: SettingsError.self) { try T5Configuration(huggingFaceJSON: text) }
         #expect(error.problems.map(\.path).sorted() == ["d_ff", "d_model", "feed_forward_proj"])
-        #expect(throws: SettingsError.self) {
-            try T5Configuration(huggingFaceJSON: "{\"model_type\": \"bert\"}")
-        }
+        #expect(
+            errorText(SettingsError.self) {
+                try T5Configuration(huggingFaceJSON: "{\"model_type\": \"bert\"}")
+            }.contains("found the model type 'bert'"))
         var configuration = T5Configuration()
         configuration.maximumDistance = 16
         configuration.endToken = 40_000

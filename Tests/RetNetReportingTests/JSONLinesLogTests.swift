@@ -94,7 +94,11 @@ struct JSONLinesLogTests {
         let log = try JSONLinesLog(path: folder.path("log.jsonl"))
         log.close()
         #expect(throws: ReportingError.closed(path: log.path)) { try log.append(["a": 1]) }
-        #expect(throws: ReportingError.self) { try JSONLinesLog(path: folder.path("no/such/log")) }
-        #expect(throws: ReportingError.self) { try JSONLinesLog.records(at: folder.path("none")) }
+        #expect(
+            errorText(ReportingError.self) { try JSONLinesLog(path: folder.path("no/such/log")) }.contains(
+                "cannot open"))
+        #expect(
+            errorText(ReportingError.self) { try JSONLinesLog.records(at: folder.path("none")) }.contains(
+                "cannot read"))
     }
 }

@@ -124,22 +124,28 @@ import Testing
     @Test func `Wrong shapes are refused`() throws {
         let x = try Tensor.zeros([1, 2, 3, 4])
         let e = try Tensor.zeros([5])
-        #expect(throws: TorchError.self) {
-            try FusedOperators.headNormGate(
-                x, gate: nil, epsilons: e, weight: nil, bias: nil, kind: .rms, activation: .none)
-        }
-        #expect(throws: TorchError.self) { try FusedOperators.gatedActivation(x, e, activation: .swish) }
-        #expect(throws: TorchError.self) {
-            try FusedOperators.retention(
-                query: x, key: x, value: x, state: e, logGammas: [0, 0], chunkLength: 2)
-        }
-        #expect(throws: TorchError.self) {
-            try FusedOperators.retention(
-                query: x, key: x, value: x, state: nil, logGammas: [0], chunkLength: 2)
-        }
-        #expect(throws: TorchError.self) {
-            try FusedOperators.retention(
-                query: x, key: x, value: x, state: nil, logGammas: [0, 0], chunkLength: 0)
-        }
+        #expect(
+            errorText(TorchError.self) {
+                try FusedOperators.headNormGate(
+                    x, gate: nil, epsilons: e, weight: nil, bias: nil, kind: .rms, activation: .none)
+            }.contains("epsilons [5] do not fit rows [1, 2, 3, 4]"))
+        #expect(
+            errorText(TorchError.self) { try FusedOperators.gatedActivation(x, e, activation: .swish) }
+                .contains("the gate [5] must have the shape and type of the branch"))
+        #expect(
+            errorText(TorchError.self) {
+                try FusedOperators.retention(
+                    query: x, key: x, value: x, state: e, logGammas: [0, 0], chunkLength: 2)
+            }.contains("the state [5] does not fit"))
+        #expect(
+            errorText(TorchError.self) {
+                try FusedOperators.retention(
+                    query: x, key: x, value: x, state: nil, logGammas: [0], chunkLength: 2)
+            }.contains("there are 2 heads but 1 decays"))
+        #expect(
+            errorText(TorchError.self) {
+                try FusedOperators.retention(
+                    query: x, key: x, value: x, state: nil, logGammas: [0, 0], chunkLength: 0)
+            }.contains("the chunk length must be at least 1"))
     }
 }

@@ -47,11 +47,12 @@ import Testing
     @Test func `Operators with another form in Swift refuse where there is no kernel`() throws {
         let x = try Tensor.zeros([1, 2, 3])
         let decay = try Tensor.zeros([3])
-        #expect(throws: TorchError.self) {
-            try FusedOperators.withoutKernels {
-                try FusedOperators.wkv(key: x, value: x, decay: decay, bonus: decay, sums: nil)
-            }
-        }
+        #expect(
+            errorText(TorchError.self) {
+                try FusedOperators.withoutKernels {
+                    try FusedOperators.wkv(key: x, value: x, decay: decay, bonus: decay, sums: nil)
+                }
+            }.contains("there is no kernel"))
     }
 
     @Test(arguments: types, [true, false]) func `Rotation of heads`(type: ElementType, interleaved: Bool)

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetLayers
 import RetNetSettings
+import RetNetTestSupport
 import RetNetTorch
 import RetNetTraining
 import Testing
@@ -103,9 +104,10 @@ import Testing
         let other = try Adafactor(store, .adafactor)
         try other.restore(stepCount: 1, from: "memory") { saved[$0] }
         #expect(other.stepCount == 1)
-        #expect(throws: TrainingError.self) {
-            try Adafactor(store, .adafactor).restore(stepCount: 1, from: "memory") { _ in nil }
-        }
+        #expect(
+            errorText(TrainingError.self) {
+                try Adafactor(store, .adafactor).restore(stepCount: 1, from: "memory") { _ in nil }
+            }.contains("'second_moment.p' is missing"))
     }
 
     @Test func `Settings of another optimizer are refused`() throws {
@@ -119,11 +121,12 @@ import Testing
         #expect(configuration.training.optimizer.adafactor.clipThreshold == 2)
         let again = try RunConfiguration<LanguageModelTask>(SettingsDocument(yaml: configuration.yamlText))
         #expect(again == configuration)
-        #expect(throws: SettingsError.self) {
-            _ = try RunConfiguration<LanguageModelTask>(
-                SettingsDocument(yaml: text),
-                assignments: [SettingsAssignment(parsing: "optimizer.betas=[0.9, 0.95]")])
-        }
+        #expect(
+            errorText(SettingsError.self) {
+                _ = try RunConfiguration<LanguageModelTask>(
+                    SettingsDocument(yaml: text),
+                    assignments: [SettingsAssignment(parsing: "optimizer.betas=[0.9, 0.95]")])
+            }.contains("optimizer.betas: unknown setting"))
         let schedule = LearningRateSchedule(peak: 0.01, stepCount: 1000, configuration.training.schedule)
         #expect(schedule.learningRate(step: 1) == 0.01)
         #expect(schedule.learningRate(step: 100) == 0.01)
