@@ -9,6 +9,8 @@ import SystemPackage
 public final class ProgressBar: Sendable {
     private struct State {
         var line: ProgressLine
+        /// The newest metrics, made into text only when they are drawn.
+        var makeMetrics: (@Sendable () -> [ProgressMetric])?
         var rate: RateEstimator
         var lastDrawn: Double?
         var lastTenth: Int
@@ -58,11 +60,19 @@ public final class ProgressBar: Sendable {
 
     /// Updates the step and the metrics; without metrics the previous ones are kept.
     public func update(step: Int, metrics: [ProgressMetric]? = nil) {
+        guard let metrics else { return update(step: step, makeMetrics: nil) }
+        update(step: step, makeMetrics: { metrics })
+    }
+
+    /// Updates the step and the metrics, for steps so short that making texts of all of them would cost time.
+    ///
+    /// `makeMetrics` is called when the bar is drawn, possibly later and on another thread, or never.
+    public func update(step: Int, makeMetrics: (@Sendable () -> [ProgressMetric])?) {
         state.withLock { state in
             guard !state.isFinished else { return }
             let time = now()
             state.line.step = step
-            if let metrics { state.line.metrics = metrics }
+            if let makeMetrics { state.makeMetrics = makeMetrics }
             state.rate.record(time: time, step: step)
             guard isDue(state, time: time) else { return }
             draw(&state, time: time)
@@ -113,6 +123,10 @@ public final class ProgressBar: Sendable {
         state.drawnStep = state.line.step
         state.lastTenth = Self.tenth(of: state.line)
         state.line.elapsedSeconds = time - startTime
+        if let makeMetrics = state.makeMetrics {
+            state.line.metrics = makeMetrics()
+            state.makeMetrics = nil
+        }
         if !state.isFinished, let total = state.line.total {
             state.line.secondsLeft = state.rate.secondsLeft(step: state.line.step, total: total)
         }

@@ -50,7 +50,8 @@ public final class FolderLock: Sendable {
     ///
     /// For work that ends before it has written anything. The lock counts no longer.
     public func abandon() {
-        if hasMadeFile { try? FileSystem.removeFile(path) }
+        // Not a file that another lock has made since.
+        if hasMadeFile, Self.isStillThere(descriptor, path) { try? FileSystem.removeFile(path) }
         for folder in madeFolders.reversed() { try? FileSystem.removeFolder(folder) }
     }
 

@@ -46,14 +46,14 @@ import Testing
         let folder = try TemporaryFolder()
         let pipe = try Pipe("pipe", in: folder)
         let output = folder.path("o.rtok")
-        let first = try RunningCommand(["tokenize", "--data", pipe.path, "-o", output])
-        // The first waits for its text: it has found that there is no output yet.
-        Thread.sleep(forTimeInterval: 0.5)
-        try folder.write("precious", to: "o.rtok")
-        pipe.give("text")
-        let outcome = try first.wait()
+        // When the command reads its text it has found that there is no output yet.
+        pipe.give("text", after: { try? Data("precious".utf8).write(to: URL(fileURLWithPath: output)) })
+        let outcome = try retnet("tokenize", "--data", pipe.path, "-o", output)
         #expect(outcome.status == 1 && outcome.errors.contains("already exists"), "\(outcome.errors)")
         #expect(try folder.text("o.rtok") == "precious")
+        let text = try folder.write("text", to: "text.txt")
+        let stream = try retnet("tokenize", "--data", text, "-o", "/dev/null")
+        #expect(stream.status == 1 && stream.errors.contains("must be a file"), "\(stream.errors)")
     }
 
     @Test("A demo leaves another demo's folder alone, and a run in it that is being trained")

@@ -26,10 +26,16 @@ struct Pipe {
         give(text)
     }
 
-    /// Writes the text as soon as the pipe is read.
-    func give(_ text: String) {
+    /// Writes the text as soon as the pipe is read; calls `body` between.
+    func give(_ text: String, after body: @escaping @Sendable () -> Void = {}) {
         let path = path
-        Thread { try? Data(text.utf8).write(to: URL(fileURLWithPath: path)) }.start()
+        Thread {
+            // Opening waits for the reader.
+            guard let handle = FileHandle(forWritingAtPath: path) else { return }
+            body()
+            try? handle.write(contentsOf: Data(text.utf8))
+            try? handle.close()
+        }.start()
     }
 }
 

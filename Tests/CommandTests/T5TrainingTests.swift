@@ -77,8 +77,10 @@ import Testing
         let figures = try #require((file as? [String: Any])?["tasks"] as? [[String: Any]])
         #expect(figures.map { $0["task"] as? String } == ["sst2", "boolq"])
         #expect(figures.allSatisfy { $0["examples"] as? Int == 6 })
+        let pipe = try Pipe("pipe", in: folder, giving: folder.text("sst2.jsonl"))
         let measured = try succeed([
-            "t5", "eval", "--model", tuned, "--task", "sst2=\(sst2)", "--limit", "6", "--input-length", "64",
+            "t5", "eval", "--model", tuned, "--task", "sst2=\(pipe.path)", "--limit", "6", "--input-length",
+            "64",
             "--target-length", "24", "--json", "--output", folder.path("report.json"),
         ]).json()
         let again = try #require((measured["tasks"] as? [[String: Any]])?.first)

@@ -65,6 +65,18 @@ import Testing
             #expect(
                 errorText(ExperimentError.self) { try CorporaFolder(folder.path).texts(scale: .tiny) }
                     .contains("is not a JSON object: expected one object per line"))
+            // A record without its text is named, not left out.
+            for (name, lines) in [
+                ("govreport_leval.jsonl", "{\"input\": \"A report.\"}\n\n{\"text\": \"Another.\"}\n"),
+                ("qmsum_test.jsonl.gz", "\n\n{\"meeting_transcripts\": [{\"speaker\": \"A\"}]}\n"),
+            ] {
+                try makeCorpora(in: folder)
+                try write(lines, "long/\(name)", in: folder)
+                let error = #expect(throws: ExperimentError.self) {
+                    try CorporaFolder(folder.path).texts(scale: .tiny)
+                }
+                #expect(error?.description.contains("line 3 of '\(folder.path)/long/\(name)' has no") == true)
+            }
         }
     }
 

@@ -41,6 +41,27 @@ struct ProgressBarTests {
         #expect(stage.output.dropLast().last?.contains("100%") == true)
     }
 
+    @Test("Metrics are made into text when they are drawn, and the last ones are those of the last step")
+    func lateMetrics() {
+        let stage = Stage()
+        let bar = stage.bar(isInteractive: true)
+        let made = Locked(0)
+        for step in 1...99 {
+            stage.wait(0.001)
+            bar.update(
+                step: step,
+                makeMetrics: {
+                    made.withLock { $0 += 1 }
+                    return [ProgressMetric("loss \(step)")]
+                })
+        }
+        #expect(made.withLock { $0 } == stage.output.count)
+        #expect(stage.output.count == 1)
+        bar.finish()
+        #expect(stage.output.dropLast().last?.contains("loss 99") == true)
+        #expect(made.withLock { $0 } == 2)
+    }
+
     @Test("Messages replace the bar and the bar is drawn again below")
     func messages() {
         let stage = Stage()

@@ -23,9 +23,18 @@ import Testing
         try withTemporaryFolder { folder throws in
             try FolderLock(folder + "/a/b/c", fileName: "lock").abandon()
             #expect(try names(folder) == [])
-            let lock = try FolderLock(folder + "/a/b", fileName: "lock")
+            let lock = try FolderLock(folder + "/a", fileName: "lock")
             try put("x", at: folder + "/a/file")
             lock.abandon()
+            #expect(try names(folder + "/a") == ["file"])
+            // Twice does no harm to the next one.
+            try withExtendedLifetime(FolderLock(folder + "/a", fileName: "lock")) { next in
+                lock.abandon()
+                expectThrows(StorageError.inUse(path: folder + "/a")) {
+                    try FolderLock(folder + "/a", fileName: "lock")
+                }
+                next.abandon()
+            }
             #expect(try names(folder + "/a") == ["file"])
             try put("", at: folder + "/a/lock")
             try FolderLock(folder + "/a", fileName: "lock").abandon()

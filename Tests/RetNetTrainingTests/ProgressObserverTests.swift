@@ -15,7 +15,7 @@ import Testing
         for number in 1...5 {
             let step = step(number, loss: Double(number))
             try observer.trainingDidStep(step)
-            let texts = observer.metrics(of: step).map(\.text)
+            let texts = observer.metrics(of: step)().map(\.text)
             #expect(texts.first == ProgressMetric.value("loss", Double(number)).text)
             #expect(texts.contains(ProgressMetric.value("lr", step.learningRate, significantDigits: 3).text))
             #expect(texts.contains(ProgressMetric.rate(200, unit: "tok/s").text))

@@ -154,33 +154,48 @@ public struct CorporaFolder {
     private func text(_ name: String) throws -> String { try Self.read("\(folder)/\(name)") }
 
     private func meetings() throws -> [String] {
-        try objects("long/qmsum_test.jsonl.gz").map { object in
-            let turns = object["meeting_transcripts"] as? [[String: Any]] ?? []
-            return turns.map { "\($0["speaker"] as? String ?? ""): \($0["content"] as? String ?? "")" }
-                .joined(separator: "\n")
-        }.filter { !$0.isEmpty }
+        try records("long/qmsum_test.jsonl.gz", needing: "'meeting_transcripts' of 'speaker' and 'content'") {
+            guard let turns = $0["meeting_transcripts"] as? [[String: Any]], !turns.isEmpty else {
+                return nil
+            }
+            let lines = turns.compactMap { turn -> String? in
+                guard let speaker = turn["speaker"] as? String, let content = turn["content"] as? String
+                else { return nil }
+                return "\(speaker): \(content)"
+            }
+            return lines.count == turns.count ? lines.joined(separator: "\n") : nil
+        }
     }
 
     private func inputs(_ name: String) throws -> [String] {
-        let texts = try objects(name).compactMap { $0["input"] as? String }
-        return texts.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        // Several questions have the same text.
+        let texts = try records(name, needing: "a text 'input'") { $0["input"] as? String }
+        var seen: Set<ExactString> = []
+        return texts.filter { seen.insert(ExactString($0)).inserted }
     }
 
-    private func objects(_ name: String) throws -> [[String: Any]] {
+    /// Returns what `read` makes of the objects of a file, one on each line; none may be without the fields it needs.
+    private func records(
+        _ name: String, needing fields: String, _ read: ([String: Any]) -> String?
+    ) throws -> [String] {
         let path = "\(folder)/\(name)"
-        var objects: [[String: Any]] = []
+        var texts: [String] = []
         do {
             try TextLines.read(path) { line, number in
                 guard let object = try? JSONSerialization.jsonObject(with: line) as? [String: Any] else {
                     throw ExperimentError.unusable(
                         "line \(number) of '\(path)' is not a JSON object: expected one object per line")
                 }
-                objects.append(object)
+                guard let text = read(object) else {
+                    throw ExperimentError.unusable(
+                        "line \(number) of '\(path)' has no \(fields): get the file again")
+                }
+                texts.append(text)
             }
         } catch let fault as TextLines.TooLong {
             throw ExperimentError.unusable("cannot read '\(path)', line \(fault.line): \(fault.reason)")
         }
-        return objects
+        return texts
     }
 
     private static func read(_ path: String) throws -> String {

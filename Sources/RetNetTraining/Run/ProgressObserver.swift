@@ -19,19 +19,23 @@ public final class ProgressObserver: TrainingObserver {
     /// Moves the bar and shows the figures of the step next to it, whatever the interval of the records.
     public func trainingDidStep(_ step: TrainingStep) throws {
         speed.add(seconds: step.seconds, tokenCount: step.tokenCount)
-        bar?.update(step: step.step, metrics: metrics(of: step))
+        bar?.update(step: step.step, makeMetrics: metrics(of: step))
     }
 
-    /// Returns the figures next to the bar.
-    func metrics(of step: TrainingStep) -> [ProgressMetric] {
+    /// Returns a function that makes the figures next to the bar.
+    func metrics(of step: TrainingStep) -> @Sendable () -> [ProgressMetric] {
         let peak = peakMemoryByteCount ?? ProcessMemory.peakByteCount
         peakMemoryByteCount = peak
-        let accuracy = step.accuracy.map { [ProgressMetric.value("acc", $0, significantDigits: 3)] } ?? []
-        return [.value("loss", step.loss)] + accuracy + [
-            .rate(speed.tokensPerSecond, unit: "tok/s"),
-            .value("lr", step.learningRate, significantDigits: 3),
-            .value("norm", step.gradientNorm, significantDigits: 3), .bytes(peak),
-        ]
+        let tokensPerSecond = speed.tokensPerSecond
+        return {
+            let accuracy =
+                step.accuracy.map { [ProgressMetric.value("acc", $0, significantDigits: 3)] } ?? []
+            return [.value("loss", step.loss)] + accuracy + [
+                .rate(tokensPerSecond, unit: "tok/s"),
+                .value("lr", step.learningRate, significantDigits: 3),
+                .value("norm", step.gradientNorm, significantDigits: 3), .bytes(peak),
+            ]
+        }
     }
 
     /// Takes the peak memory, which would be slow to look up at every step of a small model.

@@ -73,6 +73,10 @@ enum Arguments {
     static func checkOutput(_ path: String, replaceable: Bool = false) throws {
         let files = FileManager.default
         var isFolder: ObjCBool = false
+        if !replaceable, let type = (try? Stat(path))?.type, type != .regular, type != .directory {
+            throw CommandError(
+                "the output '\(path)' must be a file, because it is read again after it is written")
+        }
         if files.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue || !replaceable {
             throw CommandError("the output '\(path)' exists already: choose another name or remove it first")
         }
