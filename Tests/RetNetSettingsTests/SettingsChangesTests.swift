@@ -42,10 +42,12 @@ struct SettingsChangesTests {
         var tree = SettingsTree.null
         let error = #expect(throws: SettingsError.self) { try tree.apply(assignment: "steps") }
         #expect(error?.description.contains("path=value") == true)
-        #expect(throws: SettingsError.self) { try tree.apply(assignment: "=3") }
-        #expect(throws: SettingsError.self) {
+        let nameless = #expect(throws: SettingsError.self) { try tree.apply(assignment: "=3") }
+        #expect(nameless?.description.contains("path=value") == true)
+        let deep = #expect(throws: SettingsError.self) {
             try tree.set(Array(repeating: "a", count: 100).joined(separator: "."), "1")
         }
+        #expect(deep?.description.contains("it is too deep") == true)
     }
 
     @Test func `merging replaces values, joins objects and keeps the order`() {

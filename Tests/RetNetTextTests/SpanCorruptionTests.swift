@@ -92,15 +92,19 @@ import Testing
     }
 
     @Test func `Impossible settings are refused`() throws {
-        #expect(throws: TextError.self) { try SpanCorruption(sentinels: [], endToken: 1) }
-        #expect(throws: TextError.self) {
-            try SpanCorruption(sentinels: [5], endToken: 1, noiseDensity: 1)
+        expectTextError("invalid sentinels: the tokenizer has none") {
+            _ = try SpanCorruption(sentinels: [], endToken: 1)
+        }
+        expectTextError("invalid noise density: 1.0 is out of range") {
+            _ = try SpanCorruption(sentinels: [5], endToken: 1, noiseDensity: 1)
         }
         let few = try SpanCorruption(sentinels: [99], endToken: 1)
-        #expect(throws: TextError.self) {
-            try few.corrupt([1, 2, 3, 4], mask: [true, false, true, false])
+        expectTextError("invalid sentinels: a window of 4 tokens needs more than 1") {
+            _ = try few.corrupt([1, 2, 3, 4], mask: [true, false, true, false])
         }
-        #expect(throws: TextError.self) { try few.windowLength(inputLength: 2) }
+        expectTextError("invalid input length: 2 is out of range") {
+            _ = try few.windowLength(inputLength: 2)
+        }
     }
 
     @Test func `The sentinel tokenizer gives every text back and is loaded from its folder`() throws {

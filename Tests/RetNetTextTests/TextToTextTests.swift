@@ -82,7 +82,9 @@ import Testing
         #expect(try (0..<6).map { _ in try copy.next() } == expected)
         var other = try TextToTextWindows(
             stream: stream, objective: .languageModel(endToken: 1), rowCount: 2, inputLength: 35, seed: 8)
-        #expect(throws: TextError.self) { try other.restore(source.state) }
+        expectTextError("cannot resume at the saved position in the data", "its kind of batches is") {
+            try other.restore(source.state)
+        }
     }
 
     @Test func `Every short text and phase gives examples`() throws {
@@ -94,13 +96,13 @@ import Testing
                 for _ in 0..<12 { #expect(try source.next().targetCount >= 2) }
             }
         }
-        #expect(throws: TextError.self) {
-            try TextToTextWindows(
+        expectTextError("the text has 2 tokens, but one window needs") {
+            _ = try TextToTextWindows(
                 stream: Self.stream(2), objective: .prefixLanguageModel(endToken: 1), rowCount: 1,
                 inputLength: 3, seed: 0)
         }
-        #expect(throws: TextError.self) {
-            try TextToTextWindows(
+        expectTextError("invalid input length", "sentinels, but the tokenizer has") {
+            _ = try TextToTextWindows(
                 stream: Self.stream(20_000), objective: Self.corruption(), rowCount: 1, inputLength: 8192,
                 seed: 0)
         }
@@ -178,10 +180,10 @@ import Testing
         try copy.restore(state)
         #expect(try (0..<30).map { _ in try copy.next() } == expected)
         var other = try Self.mixture(packed: !packed)
-        #expect(throws: TextError.self) { try other.restore(state) }
+        expectTextError("its kind of batches is") { try other.restore(state) }
         var broken = state
         broken.rows[1].offset = 10
-        #expect(throws: TextError.self) { try copy.restore(broken) }
+        expectTextError("its position in the examples is out of range") { try copy.restore(broken) }
     }
 
     @Test func `Sources begin at multiples of the alignment`() throws {
@@ -203,8 +205,8 @@ import Testing
     @Test func `Examples that do not fit into a row are refused`() throws {
         let long = TextToTextMixture.Task(
             name: "long", examples: [EncodedExample(source: [5, 6, 7, 1], target: [1])])
-        #expect(throws: TextError.self) {
-            try TextToTextMixture(
+        expectTextError("examples of long", "number 0 has 4 source and 1 target tokens") {
+            _ = try TextToTextMixture(
                 tasks: [long], shares: [1], rowCount: 1, inputLength: 3, targetLength: 2, isPacked: true,
                 seed: 0)
         }
