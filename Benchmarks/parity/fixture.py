@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
+from torch import nn
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "Tests" / "RetNetCheckpointsTests" / "Fixtures" / "parity"
@@ -31,6 +33,14 @@ def randomize(model):
 
 def tokens(batch=2, length=21):
     return torch.randint(0, VOCABULARY, (batch, length))
+
+
+def answers(forward, embedding, ids):
+    """Logits of tokens, the loss of the next ones, and its gradient with respect to the embedding."""
+    logits = forward(ids)
+    loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    (gradient,) = torch.autograd.grad(loss, embedding)
+    return {"tokens": ids, "logits": logits, "loss": loss.reshape(1), "embedding_gradient": gradient}
 
 
 def write(name, configuration, tensors, expected, versions):
@@ -73,3 +83,39 @@ class Names:
 
     def put(self, mine, tensor):
         self.tensors[mine] = tensor
+
+
+class Stack(nn.Module):
+    """A language model of two blocks of a norm and a mixer, for peers that have no model around theirs."""
+
+    def __init__(self, width, make):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, width)
+        self.norms = nn.ModuleList(nn.RMSNorm(width, eps=1e-6) for _ in range(2))
+        self.mixers = nn.ModuleList(make() for _ in range(2))
+        self.final_norm = nn.RMSNorm(width, eps=1e-6)
+        self.output = nn.Linear(width, VOCABULARY, bias=False)
+
+    def forward(self, ids):
+        x = self.embedding(ids)
+        for norm, mixer in zip(self.norms, self.mixers):
+            x = x + mixer(norm(x))
+        return self.output(self.final_norm(x))
+
+
+def write_stack(name, number, width, make, settings, versions, renamed=lambda key: key):
+    """Writes a stack of mixers, whose parameters have this package's names but for `renamed`."""
+    seed(number)
+    model = Stack(width, make)
+    randomize(model)
+    names = Names(model.state_dict())
+    for part in ["embedding", "final_norm", "output"]:
+        names.copy(part, part)
+    for i in range(2):
+        names.copy(f"norms.{i}", f"layers.{i}.mixer_norm")
+        for key, tensor in model.mixers[i].state_dict().items():
+            names.put(f"layers.{i}.mixer.{renamed(key)}", tensor.squeeze(1) if "convolution" in key else tensor)
+    write(
+        name, language_model(width, 2, settings), names.tensors, answers(model, model.embedding.weight, tokens()),
+        versions,
+    )

@@ -11,7 +11,7 @@ import sys
 
 import torch
 import torch.nn.functional as F
-from fixture import VOCABULARY, Names, language_model, randomize, seed, tokens, write
+from fixture import write_stack
 from torch import nn
 
 FLA = sys.argv[1]
@@ -114,49 +114,14 @@ class DeltaNet(Mixer):
         return self.finish(x, o, self.head_norm)
 
 
-class Model(nn.Module):
-    """Two blocks of a norm and a mixer."""
-
-    def __init__(self, width, make):
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, width)
-        self.norms = nn.ModuleList(nn.RMSNorm(width, eps=1e-6) for _ in range(2))
-        self.mixers = nn.ModuleList(make() for _ in range(2))
-        self.final_norm = nn.RMSNorm(width, eps=1e-6)
-        self.output = nn.Linear(width, VOCABULARY, bias=False)
-
-    def forward(self, ids):
-        x = self.embedding(ids)
-        for norm, mixer in zip(self.norms, self.mixers):
-            x = x + mixer(norm(x))
-        return self.output(self.final_norm(x))
-
-
-def save(name, number, width, make, settings):
-    seed(number)
-    model = Model(width, make)
-    randomize(model)
-    names = Names(model.state_dict())
-    for part in ["embedding", "final_norm", "output"]:
-        names.copy(part, part)
-    for i in range(2):
-        names.copy(f"norms.{i}", f"layers.{i}.mixer_norm")
-        for key, tensor in model.mixers[i].state_dict().items():
-            names.put(f"layers.{i}.mixer.{key}", tensor.squeeze(1) if "convolution" in key else tensor)
-    ids = tokens()
-    with torch.no_grad():
-        logits = model(ids)
-    write(name, language_model(width, 2, settings), names.tensors, {"tokens": ids, "logits": logits}, VERSIONS)
-
-
 if __name__ == "__main__":
     sizes = {"head_count": 2, "key_size": 4, "value_size": 3}
-    save("gla", 34, 8, lambda: GatedLinearAttention(8, 2, 4, 3, 5),
-         {"kind": "gated_linear_attention", **sizes, "gate_rank": 5})
+    write_stack("gla", 34, 8, lambda: GatedLinearAttention(8, 2, 4, 3, 5),
+         {"kind": "gated_linear_attention", **sizes, "gate_rank": 5}, VERSIONS)
     # The head norm is the default one, whose epsilon is that of YOCO.
-    save("gated-retention", 31, 8, lambda: GatedRetention(8, 2, 4, 3),
-         {"kind": "gated_retention", **sizes, "rotation": "none"})
-    save("deltanet", 32, 8, lambda: DeltaNet(8, 2, 4, 3, 4, False),
-         {"kind": "gated_delta_net", **sizes, "convolution_width": 4, "decays": False, "gate": "none"})
-    save("gated-deltanet", 33, 8, lambda: DeltaNet(8, 2, 4, 3, 3, True),
-         {"kind": "gated_delta_net", **sizes, "convolution_width": 3})
+    write_stack("gated-retention", 31, 8, lambda: GatedRetention(8, 2, 4, 3),
+         {"kind": "gated_retention", **sizes, "rotation": "none"}, VERSIONS)
+    write_stack("deltanet", 32, 8, lambda: DeltaNet(8, 2, 4, 3, 4, False),
+         {"kind": "gated_delta_net", **sizes, "convolution_width": 4, "decays": False, "gate": "none"}, VERSIONS)
+    write_stack("gated-deltanet", 33, 8, lambda: DeltaNet(8, 2, 4, 3, 3, True),
+         {"kind": "gated_delta_net", **sizes, "convolution_width": 3}, VERSIONS)

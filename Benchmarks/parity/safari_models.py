@@ -10,7 +10,7 @@ import types
 from functools import partial
 
 import torch
-from fixture import VOCABULARY, Names, language_model, randomize, seed, tokens, write
+from fixture import VOCABULARY, Names, answers, language_model, randomize, seed, tokens, write
 from torch import nn
 
 SAFARI = sys.argv[1]
@@ -81,10 +81,8 @@ def save(name, model, width, inner, settings, mix):
         width, len(model.layers), settings,
         {"kind": "plain", "activation": "gelu", "inner_size": inner, "biases": True}, norm=("layer", 1e-5),
     )
-    ids = tokens()
-    with torch.no_grad():
-        logits = model.eval()(ids)
-    write(name, configuration, names.tensors, {"tokens": ids, "logits": logits}, VERSIONS)
+    expected = answers(model.eval(), model.embeddings.word_embeddings.weight, tokens())
+    write(name, configuration, names.tensors, expected, VERSIONS)
 
 
 def hyena(order):

@@ -5,7 +5,7 @@ Needs torch, safetensors and transformers, from which all numbers come.
 
 import torch
 import transformers
-from fixture import VOCABULARY, Names, language_model, randomize, seed, tokens, write
+from fixture import VOCABULARY, Names, answers, language_model, randomize, seed, tokens, write
 from transformers.utils import logging
 
 logging.set_verbosity_error()
@@ -14,8 +14,10 @@ VERSIONS = f"transformers {transformers.__version__}"
 
 
 def logits_of(model, ids):
-    with torch.no_grad():
-        return {"tokens": ids, "logits": model.eval()(input_ids=ids).logits}
+    def forward(ids):
+        return model.eval()(input_ids=ids, use_cache=False).logits
+
+    return answers(forward, model.get_input_embeddings().weight, ids)
 
 
 def llama():
@@ -171,14 +173,19 @@ def encoder_decoder(model, sources, targets):
     """What a model computes for rows of sources and targets, padded at their ends."""
     ids, labels = padded(sources, 0), padded(targets, -100)
     mask = padded([[1] * len(row) for row in sources], 0)
-    with torch.no_grad():
-        output = model.eval()(input_ids=ids, attention_mask=mask, labels=labels)
-    return {"sources": ids, "targets": labels.clamp_min(0), "logits": output.logits}
+    output = model.eval()(input_ids=ids, attention_mask=mask, labels=labels)
+    # Not the loss of Transformers, in which a Switch has others beside.
+    loss = torch.nn.functional.cross_entropy(output.logits.flatten(0, 1), labels.flatten())
+    (gradient,) = torch.autograd.grad(loss, model.get_input_embeddings().weight)
+    return {
+        "sources": ids, "targets": labels.clamp_min(0), "logits": output.logits, "loss": loss.reshape(1),
+        "embedding_gradient": gradient,
+    }
 
 
 def t5(version):
-    seed(5)
     gated = version == "v1.1"
+    seed(10 if gated else 5)
     settings = dict(
         vocab_size=VOCABULARY, d_model=8, d_kv=3, d_ff=10, num_layers=2, num_decoder_layers=2, num_heads=2,
         relative_attention_num_buckets=8, relative_attention_max_distance=12,
@@ -189,7 +196,7 @@ def t5(version):
     randomize(model)
     if gated:
         # Transformers 5 ties this matrix unless it is another parameter.
-        model.lm_head.weight = torch.nn.Parameter(torch.randn(VOCABULARY, 8))
+        model.lm_head.weight = torch.nn.Parameter(torch.randn(VOCABULARY, 8) * 8**-0.5)
     weights = model.state_dict()
     for name in ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"] + ([] if gated else ["lm_head.weight"]):
         weights.pop(name, None)

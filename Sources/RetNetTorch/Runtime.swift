@@ -45,9 +45,9 @@ public enum Runtime {
 
     /// The fastest element type of passes on a device: bfloat16 where it is multiplied natively, else float32.
     ///
-    /// Every choice of `auto` is made here. `hasFastBFloat16` is this processor's by default.
+    /// Every choice of `auto` is made here. `hasFastBFloat16` is by default that of this processor and thread.
     public static func fastElementType(
-        on device: Device, hasFastBFloat16: Bool = Runtime.hasFastBFloat16
+        on device: Device, hasFastBFloat16: Bool = Runtime.multipliesBFloat16
     ) -> ElementType {
         switch device {
         case .cpu: hasFastBFloat16 ? .bfloat16 : .float32
@@ -61,7 +61,7 @@ public enum Runtime {
     /// There operators multiply in float32 and round results to bfloat16: LibTorch's own products would take up to a
     /// hundred times as long.
     public static func slownessWarning(
-        for type: ElementType, on device: Device, hasFastBFloat16: Bool = Runtime.hasFastBFloat16
+        for type: ElementType, on device: Device, hasFastBFloat16: Bool = Runtime.multipliesBFloat16
     ) -> String? {
         guard type == .bfloat16, device == .cpu, !hasFastBFloat16 else { return nil }
         return

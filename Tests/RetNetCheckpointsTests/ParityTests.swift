@@ -17,10 +17,12 @@ import Testing
         .appendingPathComponent("Fixtures/parity").path
     /// Rounding of float32 in the peer.
     private static let bound = 5e-6
+    /// Rounding of float32 in the peer, magnified by the way back through all layers.
+    private static let gradientBound = 2e-5
 
     static let models = [
         "llama", "gpt-neox", "mamba2", "rwkv4", "retnet", "hyena-2", "hyena-3", "hyena-4", "h3", "s4d", "gla",
-        "gated-retention", "deltanet", "gated-deltanet",
+        "gated-retention", "deltanet", "gated-deltanet", "linear-transformer",
     ]
 
     private func expected(_ name: String) throws -> SafetensorsTensors {
@@ -56,6 +58,52 @@ import Testing
             let all = try Tensor.concatenated([first.logits, second.logits], axis: 1)
             #expect(try relativeError(all, logits) < Self.bound)
         }
+    }
+
+    /// The loss and its gradient, which passes back through every part of a model.
+    private func expectGradient(
+        _ loss: () throws -> Tensor, _ parameters: ParameterStore, _ embedding: String,
+        _ peer: SafetensorsTensors
+    ) throws {
+        try parameters.setRequiresGradient(true)
+        let loss = try loss()
+        try loss.backward()
+        let wanted = try peer.tensor(named: "loss").item()
+        #expect(abs(try loss.item() - wanted) < Self.bound * wanted)
+        let gradient = try #require(try parameters[embedding]?.gradient())
+        let error = try relativeError(gradient, peer.tensor(named: "embedding_gradient"))
+        #expect(error < Self.gradientBound, "\(error)")
+    }
+
+    @Test(arguments: models)
+    func `A language model has the loss and the gradient of its peer in every form`(name: String) throws {
+        let peer = try expected(name)
+        let tokens = try peer.tensor(named: "tokens")
+        let length = tokens.size(1) - 1
+        for form in [MixerForm.parallel, .chunkwise(8), .recurrent] {
+            let model = try ModelFolder.load("\(Self.folder)/\(name)", elementType: .float64).model
+            guard model.unsupportedReason(for: form) == nil else { continue }
+            try expectGradient(
+                {
+                    let sum = try model.lossSum(
+                        tokens.sliced(1, 0..<length).contiguous(),
+                        targets: tokens.sliced(1, 1..<length + 1).contiguous(), form: form
+                    ).loss
+                    return try sum * (1 / Double(2 * length))
+                }, model.parameters, "embedding.weight", peer)
+        }
+    }
+
+    @Test(arguments: ["t5-v1.0", "t5-v1.1", "switch"])
+    func `An encoder-decoder has the loss and the gradient of its peer`(name: String) throws {
+        let model = try T5Folder.load("\(Self.folder)/\(name)", elementType: .float64).model
+        let peer = try expected(name)
+        let batch = try T5Batch(
+            sources: rows(peer.tensor(named: "sources")), targets: rows(peer.tensor(named: "targets")),
+            configuration: model.configuration)
+        try expectGradient(
+            { try model.lossSum(batch).sum * (1 / Double(batch.targetCount)) }, model.parameters,
+            "shared.weight", peer)
     }
 
     @Test func `Initial vectors of RWKV-4 are those of its peer in every layer`() throws {

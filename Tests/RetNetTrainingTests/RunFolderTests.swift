@@ -3,6 +3,7 @@ import RetNetCheckpoints
 import RetNetStorage
 import RetNetTestSupport
 import RetNetText
+import RetNetTorch
 import RetNetTraining
 import Testing
 
@@ -36,6 +37,22 @@ import Testing
             #expect(throws: ModelFolderError.noModel(path: folder.path)) {
                 try RunFolder.modelPath(for: folder.path)
             }
+        }
+    }
+
+    @Test(arguments: [TrainingConfiguration.Precision.auto, .float32, .bfloat16])
+    func `A run warns of bfloat16 where the processor does not multiply it, before it starts`(
+        precision: TrainingConfiguration.Precision
+    ) throws {
+        try withFolder { folder in
+            var configuration = try Tiny.configuration(in: folder, steps: 1)
+            configuration.training.precision = precision
+            var warnings: [String] = []
+            let run = try FusedOperators.withFloat32Products {
+                try TrainingRun(configuration, folder: folder.path + "/run") { warnings.append($0) }
+            }
+            #expect(warnings.filter { $0.contains("bfloat16") }.count == (precision == .bfloat16 ? 1 : 0))
+            #expect(run.configuration.training.precision == (precision == .bfloat16 ? .bfloat16 : .float32))
         }
     }
 

@@ -5,7 +5,8 @@ import RetNetSettings
 
 /// The distributions of the initial values of all parameters.
 ///
-/// Norms start at weight 1 and bias 0, other biases at 0 except where a scheme gives another value.
+/// Norms start at weight 1 and bias 0, other biases at 0 except where a scheme gives another value; convolutions and the
+/// networks of Hyena's filters start as PyTorch's in every scheme.
 public enum InitializationScheme: Sendable, Equatable {
     /// torchscale since November 2023.
     ///
