@@ -46,6 +46,23 @@ import Testing
 
     static let streams: [ScoreNormalization] = [.none, .decay, .decayAbsSum]
 
+    @Test(arguments: streams, [1, 2])
+    func `Single steps without a head norm divide by the normalizer as other forms do`(
+        normalization: ScoreNormalization, rows: Int
+    ) throws {
+        // One row and one head leave axes of size 1, which must not be taken for one epsilon for all.
+        let c = RetentionConfiguration(
+            headCount: 1, keySize: 6, valueSize: 5, normalization: normalization,
+            headNorm: HeadNormConfiguration(kind: .none))
+        let (layer, _) = try makeLayer(c)
+        let x = try Generator(seed: 8).normal([rows, 9, 12], .float64)
+        let start = [SequencePosition](repeating: SequencePosition(), count: rows)
+        let whole = try Self.run(layer, x, [(9, .parallel)], at: start)
+        let steps = [(length: Int, form: MixerForm)](repeating: (1, .recurrent), count: 9)
+        let found = try withoutGradients { try Self.run(layer, x, steps, at: start) }
+        #expect(try relativeError(found.output, whole.output) < 1e-11)
+    }
+
     @Test(arguments: streams, [0, 1e-6, 1e-5])
     func `Forms agree at any epsilon`(normalization: ScoreNormalization, epsilon: Double) throws {
         for rotation in RotationKind.allCases {
