@@ -108,10 +108,26 @@ extension GenerationSession {
             row.recentTokens = row.recentTokens.suffix(SamplingParameters.maximumRepetitionWindow)
             return row
         }
-        let text = String(decoding: try JSONEncoder().encode(rows), as: UTF8.self)
         return SavedState(
             state: content.state, logits: logits, pendingTokens: rows.map(\.pendingTokens),
-            tokenizerIdentity: tokenizer.identity, metadata: [Self.rowsKey: text])
+            tokenizerIdentity: tokenizer.identity, metadata: try Self.metadata(rows))
+    }
+
+    /// Returns the metadata of a state after rows of tokens that no session has read.
+    ///
+    /// A session that resumes it knows the last tokens of each row, so also whether a text begins there.
+    public static func metadata(afterTokens rows: [[Int32]]) throws -> [String: String] {
+        try metadata(
+            rows.map { tokens in
+                var row = SessionRow()
+                row.recentTokens = tokens.suffix(SamplingParameters.maximumRepetitionWindow)
+                row.place = nil
+                return row
+            })
+    }
+
+    private static func metadata(_ rows: [SessionRow]) throws -> [String: String] {
+        [rowsKey: String(decoding: try JSONEncoder().encode(rows), as: UTF8.self)]
     }
 
     /// Creates a session that resumes a saved one.
@@ -151,7 +167,7 @@ extension GenerationSession {
         for index in rows.indices {
             let isRead = saved.state.positions[index].count > 0
             let known = saved.metadata[Self.rowsKey] == nil ? nil : rows[index].place
-            // Earlier versions and `logits` save no place; the last token tells all but spaces left out.
+            // Without a place, as after `logits`, the last token tells all but spaces left out.
             let last = saved.pendingTokens[index].last ?? rows[index].recentTokens.last
             rows[index].place =
                 known ?? tokenizer.place(after: last.map { [$0] } ?? [], from: isRead ? .inside : .beginning)

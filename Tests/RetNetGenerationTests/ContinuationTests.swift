@@ -94,6 +94,12 @@ import Testing
             saved.metadata[key] = old
         }
         #expect(try session(model, resuming: saved).generate([", and"], nothing)[0].promptTokenCount == 2)
+        // A state of tokens alone, of which the last may begin a text.
+        for (tokens, count) in [([4, 5], 2), ([5, 2], 3), ([5, 1], 3)] as [([Int32], Int)] {
+            saved.metadata = try GenerationSession.metadata(afterTokens: [tokens])
+            #expect(
+                try session(model, resuming: saved).generate([", and"], nothing)[0].promptTokenCount == count)
+        }
         saved.metadata = [:]
         #expect(try session(model, resuming: saved).generate([", and"], nothing)[0].promptTokenCount == 2)
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCheckpoints
+import RetNetGeneration
 import RetNetMixers
 import RetNetModels
 import RetNetReporting
@@ -72,7 +73,12 @@ struct LogitsCommand: ParsableCommand, ComputingCommand {
                 .write(to: output)
             if let stateOut {
                 let last = try result.selected(1, rows.length - 1)
-                let next = SavedState(state: state, logits: last, tokenizerIdentity: identity)
+                let tokens = (0..<rows.count).map { row in
+                    rows.values[row * rows.length..<(row + 1) * rows.length].map { Int32(clamping: $0) }
+                }
+                let next = SavedState(
+                    state: state, logits: last, tokenizerIdentity: identity,
+                    metadata: try GenerationSession.metadata(afterTokens: tokens))
                 try StateFile.write(next, of: network, to: stateOut)
             }
         }
