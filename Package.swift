@@ -176,6 +176,7 @@ let package = Package(
         .testTarget(
             name: "RetNetEvaluationTests",
             dependencies: [
+                "RetNetTestSupport",
                 "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStories", "RetNetStorage",
             ]),

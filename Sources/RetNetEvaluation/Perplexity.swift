@@ -37,15 +37,17 @@ public struct PerplexityOptions: Sendable, Equatable {
 public struct PerplexityResult: Sendable, Equatable {
     /// Number of predicted tokens.
     public var tokenCount: Int
-    /// Bytes of text of those tokens; special tokens have none.
-    public var byteCount: Int
+    /// Bytes of the source text that those tokens stand for, before the tokenizer has normalized it; nil if unknown.
+    ///
+    /// Special tokens have none. Token files of version 1 do not keep the number.
+    public var byteCount: Int?
     /// Sum of the negative log-likelihoods of all predicted tokens, in nats.
     public var totalNats: Double
     /// Wall-clock time in seconds.
     public var seconds: Double
 
     /// Creates a result of given sums.
-    public init(tokenCount: Int = 0, byteCount: Int = 0, totalNats: Double = 0, seconds: Double = 0) {
+    public init(tokenCount: Int = 0, byteCount: Int? = 0, totalNats: Double = 0, seconds: Double = 0) {
         self.tokenCount = tokenCount
         self.byteCount = byteCount
         self.totalNats = totalNats
@@ -58,8 +60,14 @@ public struct PerplexityResult: Sendable, Equatable {
     public var perplexity: Double { exp(natsPerToken) }
     /// Mean loss in bits per token.
     public var bitsPerToken: Double { natsPerToken / log(2) }
-    /// Loss in bits per byte of text, which compares models of different tokenizers; NaN without bytes.
-    public var bitsPerByte: Double { byteCount > 0 ? totalNats / log(2) / Double(byteCount) : .nan }
+    /// Loss in nats per byte of the source text; nil if their number is 0 or not known.
+    public var natsPerByte: Double? {
+        byteCount.flatMap { $0 > 0 && totalNats.isFinite ? totalNats / Double($0) : nil }
+    }
+    /// Loss in bits per byte of the source text, which compares models of different tokenizers; nil like `natsPerByte`.
+    ///
+    /// The same figure as in lm-evaluation-harness: the text as it was read counts, not what the tokenizer makes of it.
+    public var bitsPerByte: Double? { natsPerByte.map { $0 / log(2) } }
     /// Predicted tokens per second.
     public var tokensPerSecond: Double { seconds > 0 ? Double(tokenCount) / seconds : 0 }
 }
@@ -73,20 +81,16 @@ public struct Perplexity {
     public let model: LanguageModel
     /// The division of the stream into passes.
     public let options: PerplexityOptions
-    private let byteCounts: TokenByteCounts
 
     /// Creates a measurement of one model.
     ///
     /// Throws ``EvaluationError/unsupportedForm(form:reason:)`` when the model lacks the form.
-    public init(_ model: LanguageModel, byteCounts: TokenByteCounts, options: PerplexityOptions = .init())
-        throws
-    {
+    public init(_ model: LanguageModel, options: PerplexityOptions = .init()) throws {
         if let reason = model.unsupportedReason(for: options.form) {
             throw EvaluationError.unsupportedForm(form: options.form.description, reason: reason)
         }
         self.model = model
         self.options = options
-        self.byteCounts = byteCounts
     }
 
     /// Measures a stream from front to back.
@@ -110,10 +114,8 @@ public struct Perplexity {
             let pass = try score(batch, state: state)
             state = options.mode.carriesState ? pass.state : nil
             result.totalNats += pass.nats
-            for target in batch.targets where target != Batch.ignoredTarget {
-                result.tokenCount += 1
-                result.byteCount += byteCounts[target]
-            }
+            result.tokenCount += batch.targetCount
+            result.byteCount = result.byteCount.flatMap { sum in batch.targetByteCount.map { sum + $0 } }
             result.seconds = (ContinuousClock.now - start) / .seconds(1)
             guard try progress(result, windows.fractionCompleted) else { break }
         }
@@ -140,25 +142,5 @@ extension EvaluationWindows.Mode {
         case .carried, .carriedWithinDocuments: true
         case .independent: false
         }
-    }
-}
-
-/// The number of bytes of text of each token of a vocabulary.
-public struct TokenByteCounts: Sendable {
-    private let counts: [Int]
-
-    /// Counts the bytes of every token of a tokenizer.
-    public init(_ tokenizer: any Tokenizer) {
-        counts = (0..<max(0, tokenizer.vocabularySize)).map { tokenizer.bytes(of: Int32(clamping: $0)).count }
-    }
-
-    /// The bytes of one token; 0 for tokens outside the vocabulary.
-    public subscript(token: Int32) -> Int {
-        counts.indices.contains(Int(token)) ? counts[Int(token)] : 0
-    }
-
-    /// Returns the bytes of several tokens.
-    public func total(of tokens: some Sequence<Int32>) -> Int {
-        tokens.reduce(0) { $0 + self[$1] }
     }
 }

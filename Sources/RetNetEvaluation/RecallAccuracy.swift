@@ -59,10 +59,11 @@ public struct RecallAccuracy {
 
     /// Returns for each recall of a story true if the model gives the whole answer.
     public func answers(to story: Story) throws -> [Bool] {
-        let text = tokenizer.encode(story.text)
+        let encoded = tokenizer.encodeCountingBytes(story.text)
+        let text = encoded.tokens
         guard !text.isEmpty, !story.recalls.isEmpty else { return story.recalls.map { _ in false } }
         var starts: [Int] = [0]
-        for token in text { starts.append(starts[starts.count - 1] + tokenizer.bytes(of: token).count) }
+        for count in encoded.byteCounts { starts.append(starts[starts.count - 1] + count) }
         let whole = contextTokenCount == nil ? try areRight(text) : []
         return try story.recalls.map { recall in
             let indices = text.indices.filter {

@@ -10,6 +10,8 @@ public enum TextError: Error, Equatable, Sendable {
     case noTextFiles(folder: String)
     /// A token file is malformed; `byteOffset` counts from its start.
     case invalidTokenFile(path: String, byteOffset: Int, reason: String)
+    /// The byte counts of a range of tokens of a token file contradict each other.
+    case damagedByteCounts(path: String, range: Range<Int>)
     /// A token file was made with another tokenizer.
     case tokenizerMismatch(path: String, expected: String, found: String)
     /// A token is not in the vocabulary; `index` counts tokens from the start of the source.
@@ -46,6 +48,10 @@ extension TextError: CustomStringConvertible, LocalizedError {
         case .invalidTokenFile(let path, let byteOffset, let reason):
             return "'\(path)' is not a valid token file: \(reason) (at byte \(byteOffset)); "
                 + "make the token file again"
+        case .damagedByteCounts(let path, let range):
+            return
+                "'\(path)' is damaged: its byte counts of the tokens \(range.lowerBound)..<\(range.upperBound) "
+                + "contradict each other; make the token file again"
         case .tokenizerMismatch(let path, let expected, let found):
             return "'\(path)' was made with the tokenizer '\(found)', but '\(expected)' is in use: "
                 + "make the token file again or use the other tokenizer"

@@ -24,6 +24,8 @@ import Testing
         let report = try succeed(common + [folder.path("a.rtok"), "--tokenizer", model, "--json"]).json()
         // Seven pieces, and the line feed, which is unknown.
         #expect(report["tokens"] as? Int == 8 && report["vocabulary_size"] as? Int == 97)
+        // The bytes of the text, of which the pieces have lost a space and the line feed.
+        #expect(report["source_bytes"] as? Int == 25)
         #expect((report["tokenizer"] as? String)?.hasPrefix("sentencepiece-") == true)
         let unknown = try RunningCommand(common + [folder.path("b.rtok"), "--tokenizer", "letters"]).wait()
         #expect(unknown.status == 1 && unknown.errors.contains("'letters'"))
@@ -61,6 +63,55 @@ import Testing
             arguments + ["--resume", "--steps", "9", "--tokenizer", "byte"]
         ).wait()
         #expect(other.status == 1 && other.errors.contains("byte-256-v1"), "\(other.errors)")
+    }
+
+    @Test("Bits per byte divide by the bytes of the text, also of a token file and when resumed")
+    func bitsPerByte() throws {
+        let folder = try TemporaryFolder()
+        let file = SentencePieceFile(pieces: [
+            "▁the", "▁fox", "▁has", "▁and", "a", "e", "n", "s", "▁Line", "o",
+        ])
+        try Data(file.bytes).write(to: folder.url("tokenizer.model"))
+        let arguments = try TinyModel.arguments(in: folder, steps: 6, checkpointInterval: 3)
+        try succeed(
+            arguments + ["--tokenizer", folder.path("tokenizer.model"), "--set", "schedule.kind=constant"])
+        let text = "日本語日本語日本語 the cat"
+        try folder.write(text, to: "cat.txt")
+        let compute = ["--device", "cpu", "--threads", "1", "--json"]
+        func measure(_ path: String, _ options: [String] = []) throws -> [String: Any] {
+            try succeed(
+                ["eval", "perplexity", "--model", folder.path("run"), "--data", path] + compute + options
+            ).json()
+        }
+        try succeed([
+            "tokenize", "--model", folder.path("run"), "--data", folder.path("cat.txt"), "--output",
+            folder.path("cat.rtok"),
+        ])
+        for (path, options) in [
+            ("cat.txt", []), ("cat.rtok", []), ("cat.txt", ["--context", "3"]),
+            ("cat.txt", ["--window", "2"]),
+        ] {
+            let result = try measure(folder.path(path), options)
+            #expect(result["bytes"] as? Int == 35)
+            let nats = try #require(result["total_nats"] as? Double)
+            #expect(abs(try #require(result["bits_per_byte"] as? Double) - nats / log(2) / 35) < 1e-12)
+        }
+        // Steps divide by the bytes of their own targets, whether the run was interrupted or not.
+        try succeed(
+            try TinyModel.arguments(in: folder, steps: 3, checkpointInterval: 3, run: "parts")
+                + ["--tokenizer", folder.path("tokenizer.model"), "--set", "schedule.kind=constant"])
+        try succeed([
+            "train", "--out", folder.path("parts"), "--resume", "--steps", "6", "--threads", "1", "--device",
+            "cpu",
+        ])
+        func bits(_ run: String) throws -> [Double] {
+            try folder.text("\(run)/metrics.jsonl").split(separator: "\n").compactMap {
+                try (JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])?["bits_per_byte"]
+                    as? Double
+            }
+        }
+        #expect(try bits("run").count == 6)
+        #expect(try bits("run") == bits("parts"))
     }
 
     @Test("A T5 is created, trained by span corruption and asked with sentinels of a model file")

@@ -2,19 +2,18 @@ import Foundation
 import RetNetEvaluation
 import RetNetMixers
 import RetNetModels
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import Testing
 
 @Suite struct PerplexityTests {
-    private let byteCounts = TokenByteCounts(ByteTokenizer())
-
     private func measure(
         _ model: LanguageModel, _ stream: TokenStream, _ form: MixerForm, window: Int,
         _ mode: EvaluationWindows.Mode = .carried
     ) throws -> PerplexityResult {
         let options = PerplexityOptions(form: form, windowLength: window, mode: mode)
-        return try Perplexity(model, byteCounts: byteCounts, options: options).measure(stream)
+        return try Perplexity(model, options: options).measure(stream)
     }
 
     @Test(arguments: [
@@ -42,7 +41,7 @@ import Testing
         let bytes = stream.tokenCount - stream.documentCount
         #expect(result.byteCount == bytes)
         #expect(abs(result.perplexity - exp(result.totalNats / Double(result.tokenCount))) < 1e-9)
-        #expect(abs(result.bitsPerByte - result.totalNats / log(2) / Double(bytes)) < 1e-12)
+        #expect(abs(try #require(result.bitsPerByte) - result.totalNats / log(2) / Double(bytes)) < 1e-12)
         // An untrained model knows nothing: about log2(256) bits.
         #expect(abs(result.bitsPerToken - 8) < 1)
     }
@@ -74,7 +73,7 @@ import Testing
     @Test func `A measurement stops when it is told to and says how far it got`() throws {
         let options = PerplexityOptions(form: .parallel, windowLength: 10)
         var fractions: [Double] = []
-        let result = try Perplexity(try Tiny.model(), byteCounts: byteCounts, options: options)
+        let result = try Perplexity(try Tiny.model(), options: options)
             .measure(try Tiny.stream()) { _, fraction in
                 fractions.append(fraction)
                 return fractions.count < 3
@@ -86,8 +85,39 @@ import Testing
     @Test func `A form that the model lacks is refused by name`() throws {
         let model = try Tiny.model(normalization: .decaySumAbs)
         let error = #expect(throws: EvaluationError.self) {
-            try Perplexity(model, byteCounts: byteCounts, options: .init(form: .recurrent))
+            try Perplexity(model, options: .init(form: .recurrent))
         }
         #expect(error?.description.contains("recurrent") == true)
+    }
+
+    // MARK: Bytes of the source text
+
+    @Test(arguments: [(MixerForm.parallel, 1000), (.chunkwise(4), 5), (.recurrent, 3)])
+    func `Bits per byte divide by the text, whatever the tokenizer makes of it`(form: MixerForm, window: Int)
+        throws
+    {
+        let text = "日本語日本語日本語 the cat"
+        let tokenizer = try SentencePieceTokenizer(
+            bytes: SentencePieceFile(pieces: ["▁the", "▁cat", "a"]).bytes)
+        let stream = try TokenStream(texts: [text], tokenizer: tokenizer)
+        let modes: [EvaluationWindows.Mode] = [.carried, .independent(rowCount: 2, overlap: 1)]
+        for mode in modes where window > 1 {
+            let result = try measure(try Tiny.model(), stream, form, window: window, mode)
+            #expect(result.byteCount == 35)
+            #expect(try #require(result.bitsPerByte) == result.totalNats / 35 / log(2))
+        }
+        // As lm-evaluation-harness has it: documents have the bytes of their texts, <bos> has none.
+        let texts = [text, "  a  cat ", "\u{1F600}\n"]
+        let documents = try TokenStream(texts: texts, tokenizer: tokenizer)
+        let result = try measure(
+            try Tiny.model(), documents, form, window: window, .carriedWithinDocuments)
+        #expect(result.byteCount == texts.reduce(0) { $0 + $1.utf8.count })
+    }
+
+    @Test func `Without bytes there is no figure per byte`() throws {
+        #expect(PerplexityResult(tokenCount: 3, byteCount: 0, totalNats: 4).bitsPerByte == nil)
+        #expect(PerplexityResult(tokenCount: 3, byteCount: nil, totalNats: 4).bitsPerByte == nil)
+        #expect(PerplexityResult(tokenCount: 3, byteCount: 2, totalNats: .nan).bitsPerByte == nil)
+        #expect(PerplexityResult(tokenCount: 3, byteCount: 2, totalNats: 4).natsPerByte == 2)
     }
 }

@@ -2,6 +2,7 @@ import RetNetEvaluation
 import RetNetMixers
 import RetNetModels
 import RetNetStories
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
 import Testing
@@ -73,6 +74,32 @@ import Testing
     @Test func `Stories without questions cannot be measured`() throws {
         #expect(throws: EvaluationError.noQuestions) {
             try RecallAccuracy(try Tiny.model(), tokenizer: ByteTokenizer()).measure([])
+        }
+    }
+
+    @Test func `Answers are found in the text, not in what its tokens decode to`() throws {
+        // Unknown words are joined: by their decoded text all later answers would stand at other places.
+        let tokenizer = try SentencePieceTokenizer(
+            bytes: SentencePieceFile(pieces: ["a", "e", "o", "n", "r", "t", "."]).bytes)
+        let story = stories(1)[0]
+        let encoded = tokenizer.encodeCountingBytes(story.text)
+        #expect(encoded.byteCounts.reduce(0, +) == story.text.utf8.count)
+        let model = try Tiny.model()
+        let tokens = [1] + encoded.tokens
+        let logits = try withoutGradients {
+            try model(Tensor.from(tokens, [1, tokens.count]).to(.int64), form: .parallel).logits
+        }
+        let best = try logits.argmax(axis: -1).values(as: Int64.self)
+        var end = 0
+        let ranges = encoded.byteCounts.map { count in
+            defer { end += count }
+            return end..<(end + count)
+        }
+        let answers = try RecallAccuracy(model, tokenizer: tokenizer).answers(to: story)
+        for (recall, answer) in zip(story.recalls, answers) {
+            let places = ranges.indices.filter { ranges[$0].overlaps(recall.range) }
+            #expect(!places.isEmpty)
+            #expect(answer == places.allSatisfy { best[$0] == Int64(tokens[$0 + 1]) })
         }
     }
 }

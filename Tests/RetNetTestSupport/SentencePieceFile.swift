@@ -19,6 +19,13 @@ public struct SentencePieceFile {
         }
     }
 
+    /// Creates a unigram model with `<unk>`, `<s>` and `</s>`, a visible space and the given pieces.
+    public init(pieces: [String]) {
+        self.init(
+            special: [("<unk>", .unknown), ("<s>", .control), ("</s>", .control)], words: ["▁"] + pieces,
+            letters: [Character]())
+    }
+
     private mutating func append(_ text: String, _ score: Float, _ kind: Kind) {
         func field(_ number: Int, _ bytes: [UInt8]) -> [UInt8] {
             [UInt8(number << 3 | 2), UInt8(bytes.count)] + bytes

@@ -145,8 +145,8 @@ import Testing
 
     @Test func `damaged data leaves the place unchanged`() throws {
         let tokenizer = OffsetTokenizer(offset: 0, vocabularySize: 1 << 21)
-        let wide = TokenCollector(vocabularySize: 1 << 30, path: "damaged")
-        try wide.append([1, 2, 3, 1 << 25, 5, 6])
+        let wide = TokenCollector(vocabularySize: 1 << 30, path: "damaged", isBytewise: true)
+        try wide.append(EncodedText(tokens: [1, 2, 3, 1 << 25, 5, 6]))
         let finished = try #require(wide.finish())
         let stream = try TokenStream(
             like: tokenizer, sources: [finished.source], parts: [TokenStream.Part(source: 0, start: 0)],

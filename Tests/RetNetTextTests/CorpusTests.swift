@@ -207,7 +207,7 @@ import Testing
     @Test(arguments: ["one line\nand another\n\nlast", "without lines: Grüße, 世界!", ""])
     func `long documents are encoded in pieces that depend on the text alone`(text: String) throws {
         func encode(readByteCount: Int) throws -> [Int32] {
-            let collector = TokenCollector(vocabularySize: 1_000, path: "text")
+            let collector = TokenCollector(vocabularySize: 1_000, path: "text", isBytewise: false)
             // Each piece is marked by the tokenizer, so that the cuts show.
             let encoder = DocumentEncoder(tokenizer: MarkingTokenizer(), sink: collector, pieceByteCount: 12)
             let bytes = Array(text.utf8)

@@ -57,15 +57,22 @@ struct OffsetTokenizer: Tokenizer {
     func save(to folder: String) throws {}
 }
 
+/// The bytes of a token of a numbered stream: often none, sometimes more than a byte can count.
+func numberedByteCount(_ token: Int32) -> Int { token % 5 == 0 ? 0 : token % 7 == 3 ? 200 + Int(token) : 4 }
+
 /// A stream of documents with the given lengths whose tokens are all different.
 func numberedStream(_ counts: [Int], beginToken: Int32? = 1_000_000) throws -> TokenStream {
     let tokenizer = OffsetTokenizer(offset: 0, vocabularySize: 1 << 21, beginToken: beginToken)
-    let collector = TokenCollector(vocabularySize: tokenizer.vocabularySize, path: "numbers")
+    let collector = TokenCollector(
+        vocabularySize: tokenizer.vocabularySize, path: "numbers", isBytewise: false)
     var next: Int32 = 0
     var parts: [TokenStream.Part] = []
     for count in counts {
         parts.append(TokenStream.Part(source: 0, start: Int(next)))
-        try collector.append((0..<count).map { next + Int32($0) })
+        try collector.append(
+            EncodedText(
+                tokens: (0..<count).map { next + Int32($0) },
+                byteCounts: (0..<count).map { numberedByteCount(next + Int32($0)) }))
         collector.endDocument()
         next += Int32(count)
     }

@@ -102,8 +102,7 @@ import Testing
             where model.unsupportedReason(for: form) == nil {
                 let options = PerplexityOptions(
                     form: form, windowLength: 64, mode: .independent(rowCount: 2, overlap: 0))
-                let perplexity = try Perplexity(
-                    model, byteCounts: TokenByteCounts(ByteTokenizer()), options: options)
+                let perplexity = try Perplexity(model, options: options)
                 results.append(try perplexity.measure(stream).totalNats)
             }
             for other in results.dropFirst() { #expect(abs(other / results[0] - 1) < 1e-5) }

@@ -96,7 +96,8 @@ import Testing
             guard let step = record["step"]?.doubleValue,
                 let loss = record["loss"]?.doubleValue ?? record["validation_loss"]?.doubleValue
             else { return nil }
-            return [step, loss]
+            let bits = record["bits_per_byte"] ?? record["validation_bits_per_byte"]
+            return [step, loss] + (bits?.doubleValue.map { [$0] } ?? [])
         }
     }
 

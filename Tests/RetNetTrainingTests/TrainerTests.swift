@@ -1,10 +1,13 @@
+import Foundation
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
+import RetNetTestSupport
 import RetNetText
 import RetNetTorch
-import RetNetTraining
 import Testing
+
+@testable import RetNetTraining
 
 @Suite struct TrainerTests {
     private func options(_ change: (inout TrainingConfiguration) -> Void = { _ in }) -> TrainingConfiguration
@@ -173,5 +176,51 @@ import Testing
         #expect(try other.doubles() == before)
         #expect(trainer.task.carriedState == nil)
         #expect(throws: TrainingError.self) { try trainer.makeStep() }
+    }
+
+    // MARK: Bytes of the source text
+
+    @Test(arguments: [1, 3]) func `Bits per byte of a step divide by the bytes of its targets`(
+        accumulation: Int
+    )
+        throws
+    {
+        let tokenizer = try SentencePieceTokenizer(
+            bytes: SentencePieceFile(pieces: ["▁the", "▁cat", "a", "t"]).bytes)
+        let text = String(repeating: "日本語 the cat\n  naïve ", count: 9)
+        let stream = try TokenStream(texts: [text], tokenizer: tokenizer)
+        // All tokens but the last are inputs of the first pass, so its targets are the whole text.
+        let source = try ContiguousWindows(
+            stream: stream, rowCount: 1, length: stream.tokenCount - 1, seed: 0)
+        let trainer = try Trainer(
+            LanguageModelTask(Tiny.build(), source: source),
+            options { $0.accumulationCount = accumulation })
+        let step = try trainer.makeStep()
+        let (byteCount, bits) = (try #require(step.byteCount), try #require(step.bitsPerByte))
+        if accumulation == 1 { #expect(byteCount == text.utf8.count) }
+        #expect(byteCount >= text.utf8.count)
+        #expect(abs(bits - step.loss * Double(step.tokenCount) / log(2) / Double(byteCount)) < 1e-12)
+    }
+
+    @Test func `Figures that are no numbers never reach a checkpoint`() throws {
+        var step = TrainingStep(
+            step: 1, loss: .nan, gradientNorm: 1, learningRate: 1, tokenCount: 3, totalTokenCount: 3,
+            byteCount: 2)
+        #expect(step.bitsPerByte == nil)
+        step.loss = 2
+        #expect(step.bitsPerByte == 3 / log(2))
+        step.byteCount = 0
+        #expect(step.bitsPerByte == nil)
+        // A loss of 800 nats has a perplexity beyond all numbers.
+        let record = ValidationRecord(
+            step: 4, loss: 800, perplexity: exp(800), bitsPerByte: .nan, accuracy: .infinity, tokenCount: 3)
+        let data = try JSONEncoder().encode(record)
+        let found = try JSONDecoder().decode(ValidationRecord.self, from: data)
+        #expect(found.loss == 800 && found.perplexity == .infinity && found.tokenCount == 3)
+        #expect(found.bitsPerByte == nil && found.accuracy == nil)
+        let sound = ValidationRecord(
+            step: 4, loss: 1, perplexity: exp(1), bitsPerByte: 2, accuracy: 0.5, tokenCount: 3)
+        #expect(
+            try JSONDecoder().decode(ValidationRecord.self, from: JSONEncoder().encode(sound)) == sound)
     }
 }

@@ -104,16 +104,20 @@ struct TextTraining {
     // MARK: Scores
 
     /// Returns nats per byte of a text, in independent windows of the training length.
+    ///
+    /// Throws ``ExperimentError/unusable(_:)`` for a text without bytes to predict.
     func natsPerByte(_ model: LanguageModel, _ stream: TokenStream) throws -> Double {
         let options = PerplexityOptions.independent(
             context: settings.length, form: model.configuration.trainingForm)
-        let perplexity = try Perplexity(
-            model, byteCounts: TokenByteCounts(ByteTokenizer()), options: options)
-        let result = try perplexity.measure(stream)
-        return result.totalNats / Double(max(1, result.byteCount))
+        let result = try Perplexity(model, options: options).measure(stream)
+        guard let byteCount = result.byteCount, byteCount > 0 else {
+            throw ExperimentError.unusable("a text has no bytes to predict: use longer texts")
+        }
+        // A model that has diverged has a loss that is not finite, which is a result.
+        return result.totalNats / Double(byteCount)
     }
 
-    /// Returns the share of bytes of a text that had the largest logit, in independent windows.
+    /// Returns the share of tokens of a text that had the largest logit, in independent windows.
     func accuracy(_ model: LanguageModel, _ stream: TokenStream) throws -> Double {
         var windows = try EvaluationWindows(
             stream: stream, length: settings.length,

@@ -19,18 +19,21 @@ public struct Batch: Hashable, Sendable {
     ///
     /// Position 0 is listed only if a start falls on it; `resets` says whether to reset the state there.
     public let documentStarts: [[Int]]
+    /// The bytes of source text of all targets that are not ignored; `nil` for tokens without a text, or if the token
+    /// file does not say.
+    public let targetByteCount: Int?
 
-    /// Creates rows without a carried state from B times T tokens and targets each, for generated tokens.
+    /// Creates rows without a carried state from B times T tokens and targets each, for generated tokens without a text.
     public init(rowCount: Int, length: Int, tokens: [Int32], targets: [Int32]) {
         self.init(
             rowCount: rowCount, length: length, tokens: tokens, targets: targets,
             resets: Array(repeating: true, count: rowCount),
-            documentStarts: Array(repeating: [0], count: rowCount))
+            documentStarts: Array(repeating: [0], count: rowCount), targetByteCount: nil)
     }
 
     init(
         rowCount: Int, length: Int, tokens: [Int32], targets: [Int32], resets: [Bool],
-        documentStarts: [[Int]]
+        documentStarts: [[Int]], targetByteCount: Int?
     ) {
         self.rowCount = rowCount
         self.length = length
@@ -38,6 +41,7 @@ public struct Batch: Hashable, Sendable {
         self.targets = targets
         self.resets = resets
         self.documentStarts = documentStarts
+        self.targetByteCount = targetByteCount
     }
 
     /// The number of targets that are not ignored.
@@ -54,6 +58,7 @@ struct BatchBuilder {
     private var targets: [Int32] = []
     private var resets: [Bool] = []
     private var documentStarts: [[Int]] = []
+    private var targetByteCount: Int? = 0
 
     init(rowCount: Int, length: Int, paddingToken: Int32) {
         self.length = length
@@ -62,10 +67,10 @@ struct BatchBuilder {
         targets.reserveCapacity(rowCount * length)
     }
 
-    /// Adds a row, padded to the length.
+    /// Adds a row, padded to the length; `byteCount` is that of its targets that are not ignored.
     mutating func add(
         tokens row: some Collection<Int32>, targets rowTargets: some Collection<Int32>, resets isReset: Bool,
-        documentStarts starts: [Int]
+        documentStarts starts: [Int], byteCount: Int?
     ) {
         tokens.append(contentsOf: row)
         targets.append(contentsOf: rowTargets)
@@ -73,12 +78,13 @@ struct BatchBuilder {
         targets.append(contentsOf: repeatElement(Batch.ignoredTarget, count: length - rowTargets.count))
         resets.append(isReset)
         documentStarts.append(starts)
+        targetByteCount = targetByteCount.flatMap { sum in byteCount.map { sum + $0 } }
     }
 
     func batch() -> Batch {
         Batch(
             rowCount: resets.count, length: length, tokens: tokens, targets: targets, resets: resets,
-            documentStarts: documentStarts)
+            documentStarts: documentStarts, targetByteCount: targetByteCount)
     }
 
     /// Throws `TextError.invalidArgument` if a batch cannot have this shape.

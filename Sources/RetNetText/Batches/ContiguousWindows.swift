@@ -104,6 +104,7 @@ public struct ContiguousWindows: BatchSource {
         var inputs: [Int32] = []
         var targets: [Int32] = []
         var starts: [Int] = []
+        var byteCount: Int? = 0
         while inputs.count < length {
             if row.piece < 0 || bounds[row.piece] + row.offset == bounds[row.piece + 1] {
                 if cutsAtDocuments, !inputs.isEmpty { break }
@@ -115,19 +116,26 @@ public struct ContiguousWindows: BatchSource {
             inputs += try stream.tokens(in: first..<end)
             targets += try stream.tokens(in: (first + 1)..<end)
             targets.append(try target(at: end))
+            // The target behind a document is no text.
+            let textEnd = isDocumentEnd(end) ? end : end + 1
+            let count = try stream.byteCount(in: (first + 1)..<textEnd)
+            byteCount = byteCount.flatMap { sum in count.map { sum + $0 } }
             row.offset += end - first
         }
         rows[rowIndex] = row
-        builder.add(tokens: inputs, targets: targets, resets: starts.first == 0, documentStarts: starts)
+        builder.add(
+            tokens: inputs, targets: targets, resets: starts.first == 0, documentStarts: starts,
+            byteCount: byteCount)
     }
 
     /// Returns the target of the input before `position`.
     private func target(at position: Int) throws -> Int32 {
-        let isEnd = position == stream.tokenCount
-        if isEnd || stream.starts[stream.documentIndex(at: position)] == position {
-            return stream.beginToken ?? Batch.ignoredTarget
-        }
+        if isDocumentEnd(position) { return stream.beginToken ?? Batch.ignoredTarget }
         return try stream.tokens(in: position..<(position + 1))[0]
+    }
+
+    private func isDocumentEnd(_ position: Int) -> Bool {
+        position == stream.tokenCount || stream.starts[stream.documentIndex(at: position)] == position
     }
 
     private mutating func takePiece() -> Int {

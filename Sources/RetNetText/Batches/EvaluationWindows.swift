@@ -92,8 +92,11 @@ public struct EvaluationWindows: Sendable {
         let isReset = first == 0 || mode == .carriedWithinDocuments && starts.first == 0
         var builder = BatchBuilder(rowCount: 1, length: end - first, paddingToken: stream.paddingToken)
         let targets = Array(tokens.dropFirst()) + (target.map { [$0] } ?? [])
+        // The given target is no text.
+        let byteCount = try stream.byteCount(in: (first + 1)..<(target == nil ? end + 1 : end))
         builder.add(
-            tokens: tokens.prefix(end - first), targets: targets, resets: isReset, documentStarts: starts)
+            tokens: tokens.prefix(end - first), targets: targets, resets: isReset, documentStarts: starts,
+            byteCount: byteCount)
         position = end
         return builder.batch()
     }
@@ -115,7 +118,9 @@ public struct EvaluationWindows: Sendable {
             var targets = Array(tokens.dropFirst())
             for index in 0..<(window.scored - window.first) { targets[index] = Batch.ignoredTarget }
             let starts = try stream.documentStarts(in: window.first..<window.end).map { $0 - window.first }
-            builder.add(tokens: tokens.dropLast(), targets: targets, resets: true, documentStarts: starts)
+            builder.add(
+                tokens: tokens.dropLast(), targets: targets, resets: true, documentStarts: starts,
+                byteCount: try stream.byteCount(in: (window.scored + 1)..<(window.end + 1)))
         }
         position = next
         return builder.batch()

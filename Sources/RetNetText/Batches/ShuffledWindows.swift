@@ -100,7 +100,10 @@ public struct ShuffledWindows: BatchSource {
             if startsDocument(first) { targets[0] = Batch.ignoredTarget }
             starts.insert(0, at: 0)
         }
-        builder.add(tokens: inputs, targets: targets, resets: true, documentStarts: starts)
+        // An ignored target is a <bos>, which has no bytes.
+        builder.add(
+            tokens: inputs, targets: targets, resets: true, documentStarts: starts,
+            byteCount: try stream.byteCount(in: first..<end))
     }
 
     private func startsDocument(_ position: Int) -> Bool {

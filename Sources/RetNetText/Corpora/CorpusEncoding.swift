@@ -26,7 +26,8 @@ extension Corpus {
                 }
             case .text, .compressedText:
                 let collector = TokenCollector(
-                    vocabularySize: tokenizer.vocabularySize, path: file.path)
+                    vocabularySize: tokenizer.vocabularySize, path: file.path,
+                    isBytewise: tokenizer.isBytewise)
                 try encode(file, tokenizer: tokenizer, sink: collector)
                 if let (source, bounds) = collector.finish() { assembly.add(source, bounds: bounds) }
             }
@@ -39,7 +40,9 @@ extension Corpus {
     /// Writes the tokens of the whole corpus into one token file; throws `TextError` or `StorageError`.
     ///
     /// The memory use depends only on the number of documents, not on the size of the corpus. Without `replacing`, a
-    /// file that is at the path, or appears there meanwhile, is kept, and `StorageError.alreadyExists` is thrown.
+    /// file that is at the path, or appears there meanwhile, is kept, and `StorageError.alreadyExists` is thrown. With a
+    /// token file of version 1 in the corpus, the bytes of its text are not known, nor are those of the new file
+    /// (`TokenFile.textByteCount`).
     public func writeTokenFile(tokenizer: any Tokenizer, to path: String, replacing: Bool = true) throws {
         try writeTokenFile(tokenizer: tokenizer, to: path, replacing: replacing, sourceSignature: 0)
     }
@@ -61,9 +64,15 @@ extension Corpus {
     private func writeTokenFile(
         tokenizer: any Tokenizer, to path: String, replacing: Bool = true, sourceSignature: UInt32
     ) throws {
+        let isUnknown = try files.contains {
+            try $0.content == .tokens && TokenFile(path: $0.path).textByteCount == nil
+        }
+        let counting: TokenByteCounting =
+            tokenizer.isBytewise ? .bytewise : isUnknown ? .unknown : .stored
         do {
             try TokenFileWriter.write(
-                to: path, replacing: replacing, tokenizer: tokenizer, sourceSignature: sourceSignature
+                to: path, replacing: replacing, tokenizer: tokenizer, counting: counting,
+                sourceSignature: sourceSignature
             ) { writer in
                 for file in files { try encode(file, tokenizer: tokenizer, sink: writer) }
             }
@@ -81,7 +90,9 @@ extension Corpus {
                     path: cache, byteOffset: 0,
                     reason: "it cannot serve as the cache because it has other content")
             }
+            // Caches of version 1 lack the bytes of the text.
             if let old = try? TokenFile(path: cache), old.sourceSignature == signature,
+                old.formatVersion == TokenFile.version || tokenizer.isBytewise,
                 (try? old.check(madeWith: tokenizer)) != nil
             {
                 return try Corpus(path: cache).tokenStream(tokenizer: tokenizer)
@@ -124,7 +135,9 @@ extension Corpus {
                     try tokens.source.copy(range, into: target, vocabularySize: tokens.vocabularySize)
                     count = range.count
                 }
-                try sink.append(piece)
+                try sink.append(
+                    EncodedText(
+                        tokens: piece, byteCounts: try tokens.source.byteCounts(in: range) ?? []))
             }
             try sink.endDocument()
         }
@@ -157,6 +170,12 @@ final class DocumentEncoder: DocumentConsumer {
     private let passesBytes: Bool
     private var pending: [UInt8] = []
     private var isEmpty = true
+    /// The end of the pieces already encoded.
+    private var place = TextPlace.beginning
+    /// The last piece with tokens, kept until it is known whether text without tokens follows.
+    private var last = EncodedText()
+    /// Bytes at the beginning of the document for which no token stands yet.
+    private var leadingByteCount = 0
 
     init(tokenizer: any Tokenizer, sink: any TokenSink, pieceByteCount: Int = 1 << 22) {
         self.pieceByteCount = pieceByteCount
@@ -179,17 +198,39 @@ final class DocumentEncoder: DocumentConsumer {
     func endDocument() throws {
         guard !isEmpty else { return }
         try encode(pending.count)
+        try passLast()
         try sink.endDocument()
+        leadingByteCount = 0
+        place = .beginning
         isEmpty = true
     }
 
     private func encode(_ byteCount: Int) throws {
         guard byteCount > 0 else { return }
-        let tokens = pending.withUnsafeBytes {
-            tokenizer.encode(utf8: UnsafeRawBufferPointer(rebasing: $0[..<byteCount]))
+        var text = try pending.withUnsafeBytes {
+            try tokenizer.encodeForStream(
+                utf8: UnsafeRawBufferPointer(rebasing: $0[..<byteCount]), at: &place)
         }
         pending.removeFirst(byteCount)
-        try sink.append(tokens)
+        if tokenizer.isBytewise { return try sink.append(text) }
+        guard !text.tokens.isEmpty else {
+            // Text that normalization drops counts for the token before it or, at the beginning, for the next.
+            if last.tokens.isEmpty {
+                leadingByteCount += byteCount
+            } else {
+                last.byteCounts[last.byteCounts.count - 1] += byteCount
+            }
+            return
+        }
+        text.byteCounts[0] += leadingByteCount
+        leadingByteCount = 0
+        try passLast()
+        last = text
+    }
+
+    private func passLast() throws {
+        if !last.tokens.isEmpty { try sink.append(last) }
+        last = EncodedText()
     }
 
     /// Returns the end of the first piece of a long text, which depends only on the text, not on reads.

@@ -20,11 +20,20 @@ public struct ByteTokenizer: Tokenizer, Hashable {
     public var paddingToken: Int32? { 253 }
     /// The name of this tokenizer in files of tokens.
     public var identity: String { "byte-256-v1" }
+    /// True.
+    public var isBytewise: Bool { true }
 
     /// Returns the bytes as tokens; invalid sequences are encoded as U+FFFD.
     public func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32] {
-        if UTF8Validator.firstInvalidOffset(in: bytes) == nil { return bytes.map { Int32($0) } }
-        return String(decoding: bytes, as: UTF8.self).utf8.map { Int32($0) }
+        EncodedText(bytesOf: bytes, firstByte: 0).tokens
+    }
+
+    /// Returns the bytes as tokens, of one byte each; of U+FFFD, the first token stands for the invalid sequence.
+    public func encodeCountingBytes(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace)
+        -> EncodedText
+    {
+        place = place.after(bytes, isEnd: false)
+        return EncodedText(bytesOf: bytes, firstByte: 0)
     }
 
     /// Returns the byte of a token; none for the special tokens and numbers outside the vocabulary.
@@ -77,12 +86,20 @@ public struct SentinelByteTokenizer: SentinelTokenizer, Hashable {
     /// The 125 sentinels in the order of their use.
     public var sentinels: [Int32] { (0..<125).map { Int32(Self.size - 1 - $0) } }
 
+    /// True.
+    public var isBytewise: Bool { true }
+
     /// Returns the bytes plus 3; invalid sequences are encoded as U+FFFD.
     public func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32] {
-        if UTF8Validator.firstInvalidOffset(in: bytes) == nil {
-            return bytes.map { Int32($0) + Self.firstByte }
-        }
-        return String(decoding: bytes, as: UTF8.self).utf8.map { Int32($0) + Self.firstByte }
+        EncodedText(bytesOf: bytes, firstByte: Self.firstByte).tokens
+    }
+
+    /// Returns the bytes plus 3, of one byte each; of U+FFFD, the first token stands for the invalid sequence.
+    public func encodeCountingBytes(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace)
+        -> EncodedText
+    {
+        place = place.after(bytes, isEnd: false)
+        return EncodedText(bytesOf: bytes, firstByte: Self.firstByte)
     }
 
     /// Returns the byte of a token; none for special tokens, sentinels and numbers outside the vocabulary.
@@ -98,5 +115,31 @@ public struct SentinelByteTokenizer: SentinelTokenizer, Hashable {
                 kind: Self.kind, identity: identity, vocabularySize: vocabularySize, beginTokenID: nil,
                 endTokenID: endToken, paddingTokenID: paddingToken, beginToken: nil),
             to: folder)
+    }
+}
+
+extension EncodedText {
+    /// Encodes bytes as tokens from `firstByte`; each invalid sequence becomes U+FFFD, as in the decoding of strings.
+    fileprivate init(bytesOf bytes: UnsafeRawBufferPointer, firstByte: Int32) {
+        guard UTF8Validator.firstInvalidOffset(in: bytes) != nil else {
+            self.init(
+                tokens: bytes.map { Int32($0) + firstByte },
+                byteCounts: Array(repeating: 1, count: bytes.count))
+            return
+        }
+        self.init()
+        var parser = Unicode.UTF8.ForwardParser()
+        var iterator = bytes.makeIterator()
+        while true {
+            switch parser.parseScalar(from: &iterator) {
+            case .valid(let character):
+                tokens.append(contentsOf: character.lazy.map { Int32($0) + firstByte })
+                byteCounts.append(contentsOf: repeatElement(1, count: character.count))
+            case .error(let length):
+                tokens.append(contentsOf: "\u{FFFD}".utf8.lazy.map { Int32($0) + firstByte })
+                byteCounts.append(contentsOf: [length, 0, 0])
+            case .emptyInput: return
+            }
+        }
     }
 }

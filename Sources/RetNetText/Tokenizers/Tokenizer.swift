@@ -16,11 +16,19 @@ public protocol Tokenizer: Sendable {
     /// A name that differs between tokenizers with different encodings; files of tokens contain it.
     var identity: String { get }
 
+    /// True if every token of a valid text is one byte of it, so that streams of tokens need not keep byte counts.
+    var isBytewise: Bool { get }
+
     /// Returns the tokens of UTF-8 text; invalid sequences are encoded as U+FFFD.
     func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32]
 
     /// Returns the tokens of a part of a text, and moves the place to its end.
     func encode(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace) -> [Int32]
+
+    /// Returns the same tokens with the number of bytes of the given text that each stands for.
+    ///
+    /// These are bytes of the text as it was given, before it is normalized: what a token decodes to does not count.
+    func encodeCountingBytes(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace) -> EncodedText
 
     /// Returns the bytes of a token: none for special tokens and numbers outside the vocabulary.
     ///
@@ -39,14 +47,74 @@ public protocol Tokenizer: Sendable {
     func save(to folder: String) throws
 }
 
+/// The tokens of a text with the number of its bytes that each of them stands for.
+///
+/// Where tokens are not substrings of the text, each byte still counts for one token: a replaced character for the token
+/// with its replacement, dropped white space for a token next to it, a space that only encoding adds for none.
+public struct EncodedText: Hashable, Sendable {
+    /// The tokens.
+    public var tokens: [Int32]
+    /// The bytes of each token; together all bytes of the text, unless there are no tokens.
+    public var byteCounts: [Int]
+
+    /// Creates a text of tokens and as many byte counts, by default none.
+    public init(tokens: [Int32] = [], byteCounts: [Int] = []) {
+        self.tokens = tokens
+        self.byteCounts = byteCounts
+    }
+}
+
 extension Tokenizer {
     /// None.
     public var unknownToken: Int32? { nil }
+    /// False.
+    public var isBytewise: Bool { false }
+
+    /// Returns the tokens, each with as many bytes as it decodes to; the last has the rest of the text.
+    ///
+    /// Right for tokenizers whose tokens spell the text; those that normalize it or have unknowns need their own method.
+    public func encodeCountingBytes(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace)
+        -> EncodedText
+    {
+        let tokens = encode(utf8: bytes, at: &place)
+        var rest = bytes.count
+        var counts = tokens.map { token in
+            let count = min(self.bytes(of: token).count, rest)
+            rest -= count
+            return count
+        }
+        if !counts.isEmpty { counts[counts.count - 1] += rest }
+        return EncodedText(tokens: tokens, byteCounts: counts)
+    }
 
     /// Returns the tokens of a text.
     public func encode(_ text: String) -> [Int32] {
         var text = text
         return text.withUTF8 { encode(utf8: UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Returns the tokens of a text with the number of its bytes that each stands for.
+    public func encodeCountingBytes(_ text: String) -> EncodedText {
+        var (text, place) = (text, TextPlace.beginning)
+        return text.withUTF8 { encodeCountingBytes(utf8: UnsafeRawBufferPointer($0), at: &place) }
+    }
+
+    /// Encodes a part of a valid text for a stream; bytewise tokenizers give no byte counts.
+    ///
+    /// Throws `TextError.invalidArgument` for a tokenizer whose byte counts are not those of the text.
+    func encodeForStream(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace) throws -> EncodedText
+    {
+        guard !isBytewise else { return EncodedText(tokens: encode(utf8: bytes, at: &place)) }
+        let text = encodeCountingBytes(utf8: bytes, at: &place)
+        let isSound = text.byteCounts.count == text.tokens.count && text.byteCounts.allSatisfy { $0 >= 0 }
+        guard isSound, text.tokens.isEmpty || text.byteCounts.reduce(0, &+) == bytes.count else {
+            throw TextError.invalidArgument(
+                name: "tokenizer",
+                reason:
+                    "'\(identity)' gives \(text.byteCounts.count) byte counts for \(text.tokens.count) tokens that do"
+                    + " not add up to the \(bytes.count) bytes of the text")
+        }
+        return text
     }
 
     /// Returns the text of tokens, without special tokens; invalid UTF-8 becomes U+FFFD.
@@ -55,11 +123,6 @@ extension Tokenizer {
         utf8.reserveCapacity(tokens.count)
         for token in tokens { utf8.append(contentsOf: bytes(of: token)) }
         return String(decoding: utf8, as: UTF8.self)
-    }
-
-    /// Returns the number of UTF-8 bytes of tokens, for bits per byte.
-    public func byteCount(of tokens: [Int32]) -> Int {
-        tokens.reduce(0) { $0 + bytes(of: $1).count }
     }
 }
 

@@ -23,6 +23,8 @@ public struct TokenStream: Sendable {
     public let paddingToken: Int32
     /// A checksum of all tokens and document bounds, the same for a text and for its token file.
     public let fingerprint: UInt32
+    /// True if every token but `<bos>` is one byte of text.
+    let isBytewise: Bool
     let sources: [TokenSource]
     let parts: [Part]
     /// The position of the first token of each document, and the end of the last.
@@ -45,6 +47,7 @@ public struct TokenStream: Sendable {
         tokenizerIdentity = tokenizer.identity
         beginToken = tokenizer.beginToken
         paddingToken = tokenizer.paddingToken ?? 0
+        isBytewise = tokenizer.isBytewise
         self.sources = sources
         self.parts = parts
         starts = Self.sum(counts, prefixCount: tokenizer.beginToken == nil ? 0 : 1)
@@ -65,6 +68,7 @@ public struct TokenStream: Sendable {
         tokenizerIdentity = other.tokenizerIdentity
         beginToken = other.beginToken
         paddingToken = other.paddingToken
+        isBytewise = other.isBytewise
         sources = other.sources
         self.parts = parts
         starts = Self.sum(counts, prefixCount: other.prefixCount)
@@ -78,9 +82,14 @@ public struct TokenStream: Sendable {
     /// Throws `TextError.emptyCorpus` if there are no tokens at all.
     public init(texts: some Sequence<String>, tokenizer: any Tokenizer) throws {
         let path = "text in memory"
-        let collector = TokenCollector(vocabularySize: tokenizer.vocabularySize, path: path)
-        for text in texts {
-            try collector.append(tokenizer.encode(text))
+        let collector = TokenCollector(
+            vocabularySize: tokenizer.vocabularySize, path: path, isBytewise: tokenizer.isBytewise)
+        for var text in texts {
+            var place = TextPlace.beginning
+            try collector.append(
+                text.withUTF8 {
+                    try tokenizer.encodeForStream(utf8: UnsafeRawBufferPointer($0), at: &place)
+                })
             collector.endDocument()
         }
         guard let (source, bounds) = collector.finish() else { throw TextError.emptyCorpus(paths: []) }
@@ -160,6 +169,44 @@ public struct TokenStream: Sendable {
         return try [Int32](unsafeUninitializedCapacity: range.count) { buffer, count in
             try copy(range, into: buffer)
             count = range.count
+        }
+    }
+
+    /// Returns the bytes of the source text that the tokens of a range stand for; throws `TextError`.
+    ///
+    /// The bytes of all ranges of a text add up to those of the text as it was read, whatever its tokenizer makes of it;
+    /// `<bos>` has none. `nil` if a token file of the range was written by a version that did not keep byte counts; see
+    /// `byteCountWarnings`.
+    public func byteCount(in range: Range<Int>) throws -> Int? {
+        try check(range)
+        guard !range.isEmpty else { return 0 }
+        var sum = 0
+        var position = range.lowerBound
+        var index = documentIndex(at: position)
+        while position < range.upperBound {
+            if position == starts[index] { position += prefixCount }
+            let end = min(starts[index + 1], range.upperBound)
+            if end > position {
+                let part = parts[index]
+                let first = part.start + position - starts[index] - prefixCount
+                let stored = first..<(first + end - position)
+                guard let count = isBytewise ? stored.count : try sources[part.source].byteCount(in: stored)
+                else { return nil }
+                sum += count
+                position = end
+            }
+            index += 1
+        }
+        return sum
+    }
+
+    /// A sentence on each token file of the stream that does not keep the bytes of its text, as earlier versions wrote them.
+    public var byteCountWarnings: [String] {
+        guard !isBytewise else { return [] }
+        let used = Set(parts.map(\.source))
+        return sources.indices.filter { used.contains($0) && sources[$0].counting == .unknown }.map {
+            "'\(sources[$0].path)' was written by an earlier version and does not keep the number of bytes of its text, so"
+                + " figures per byte are left out: tokenize the text again"
         }
     }
 

@@ -40,7 +40,7 @@ final class RunRecorder {
         let figures: [(name: String, value: Double)] = [
             ("loss", validation.loss), ("perplexity", validation.perplexity),
             ("bits_per_byte", validation.bitsPerByte), ("accuracy", validation.accuracy),
-        ].compactMap { name, value in value.map { (name, $0) } }
+        ].compactMap { name, value in value.flatMap { $0.isFinite ? (name, $0) : nil } }
         var record: [(key: String, value: RecordValue)] = [
             ("step", .int(validation.step)), ("time", .double(time)),
         ]
@@ -104,9 +104,9 @@ public struct TrainingMetrics: Sendable, Equatable {
     public var loss: Double
     /// Share of this step's targets that had the largest logit; nil where that is not counted.
     public var accuracy: Double?
-    /// Loss of this step in bits per byte, by the mean number of bytes per token of the training text.
+    /// Loss of this step in bits per byte of the source text of its targets.
     ///
-    /// Nil where targets are not a text from start to end.
+    /// Nil where targets are not a text from start to end, or the bytes are not known.
     public var bitsPerByte: Double?
     /// Learning rate of this step.
     public var learningRate: Double

@@ -64,7 +64,7 @@ public final class Trainer<Task: TrainingTask> {
         var result = TrainingStep(
             step: number, loss: loss.mean, gradientNorm: norm, learningRate: rate,
             tokenCount: loss.targetCount, totalTokenCount: tokenCount + loss.targetCount,
-            accuracy: loss.accuracy, auxiliary: loss.auxiliary)
+            byteCount: loss.byteCount, accuracy: loss.accuracy, auxiliary: loss.auxiliary)
         switch try lossGuard.judge(loss: loss.mean, gradientNorm: norm, step: number) {
         case .apply:
             try optimizer.clipGradients(norm: norm)
@@ -115,6 +115,8 @@ public struct TrainingStep: Sendable, Equatable {
     public var tokenCount: Int
     /// Targets that counted in the whole run so far.
     public var totalTokenCount: Int
+    /// Bytes of source text of the targets of this step; nil where they are not a text from start to end, or not known.
+    public var byteCount: Int?
     /// Reason for skipping the update; nil when it was made.
     public var skipReason: String?
     /// Share of targets that had the largest logit; nil where that is not counted.
@@ -123,4 +125,10 @@ public struct TrainingStep: Sendable, Equatable {
     public var auxiliary: [String: Double] = [:]
     /// Time that the step took.
     public var seconds = 0.0
+
+    /// Loss in bits per byte of the source text; nil where the bytes are not known or none, or the loss is not finite.
+    public var bitsPerByte: Double? {
+        guard let byteCount, byteCount > 0, loss.isFinite else { return nil }
+        return loss * Double(tokenCount) / log(2) / Double(byteCount)
+    }
 }

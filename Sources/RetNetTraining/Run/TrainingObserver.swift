@@ -1,3 +1,4 @@
+import Foundation
 import RetNetReporting
 
 /// A receiver of the events of a training run; errors thrown here end the run.
@@ -47,7 +48,7 @@ public struct ValidationRecord: Sendable, Equatable, Codable {
     public var loss: Double
     /// Exponential of the loss.
     public var perplexity: Double
-    /// Bits per byte of text; nil where targets are not a text from start to end.
+    /// Bits per byte of the source text; nil where targets are not a text from start to end, or the bytes are not known.
     public var bitsPerByte: Double?
     /// Share of targets that had the largest logit; nil where that is not counted.
     public var accuracy: Double?
@@ -56,6 +57,34 @@ public struct ValidationRecord: Sendable, Equatable, Codable {
 }
 
 extension ValidationRecord {
+    private enum CodingKeys: String, CodingKey {
+        case step, loss, perplexity, bitsPerByte, accuracy, tokenCount
+    }
+
+    /// Reads a record; a perplexity that is missing was too large to be written.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        step = try values.decode(Int.self, forKey: .step)
+        loss = try values.decode(Double.self, forKey: .loss)
+        perplexity = try values.decodeIfPresent(Double.self, forKey: .perplexity) ?? exp(loss)
+        bitsPerByte = try values.decodeIfPresent(Double.self, forKey: .bitsPerByte)
+        accuracy = try values.decodeIfPresent(Double.self, forKey: .accuracy)
+        tokenCount = try values.decode(Int.self, forKey: .tokenCount)
+    }
+
+    /// Writes a record without the figures that JSON has no numbers for, so that a checkpoint can always be saved.
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(step, forKey: .step)
+        try values.encode(loss, forKey: .loss)
+        try values.encode(tokenCount, forKey: .tokenCount)
+        for (key, figure) in [
+            (.perplexity, perplexity), (.bitsPerByte, bitsPerByte), (.accuracy, accuracy),
+        ] as [(CodingKeys, Double?)] {
+            if let figure, figure.isFinite { try values.encode(figure, forKey: key) }
+        }
+    }
+
     /// Loss with bits per byte or accuracy as a phrase.
     public var summary: String {
         var text = "validation loss \(Format.number(loss))"

@@ -33,9 +33,9 @@ public final class TrainingRun<Task: TrainingTask> {
     ///
     /// `lock` is the lock of the folder if the caller has taken it already, to read the configuration under it.
     /// Without a tokenizer, that of the checkpoint, of `data.tokenizer` or the task's standard one is taken. `warn` gets
-    /// a message for each broken checkpoint that is passed over, and for a precision that is slow here. Throws
-    /// ``TrainingError``, `SettingsError`, `TextError`, `EvaluationError`, `CheckpointError`, `StorageError` and
-    /// `TorchError`; earlier contents of the folder are then untouched.
+    /// a message for each broken checkpoint that is passed over, for a precision that is slow here, and the warnings of the
+    /// task. Throws ``TrainingError``, `SettingsError`, `TextError`, `EvaluationError`, `CheckpointError`, `StorageError`
+    /// and `TorchError`; earlier contents of the folder are then untouched.
     public init(
         _ configuration: RunConfiguration<Task>, folder path: String, resume: Bool = false,
         tokenizer: (any Tokenizer)? = nil, device: Device = .cpu, lock ownLock: FolderLock? = nil,
@@ -66,6 +66,7 @@ public final class TrainingRun<Task: TrainingTask> {
         for remark in try Corpus.remarks(on: resolved.task.textPaths) { warn(remark) }
         self.tokenizer = try tokenizer ?? resolved.task.tokenizer(checkpoint: checkpoint)
         let task = try Task(resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device)
+        task.warnings.forEach(warn)
         trainer = try Trainer(task, resolved.training)
         resolved.training.schedule = resolved.training.schedule.resolved(stepCount: trainer.stepCount)
         self.configuration = resolved
@@ -142,7 +143,7 @@ public final class TrainingRun<Task: TrainingTask> {
         let metrics = TrainingMetrics(
             step: result.step, time: Date().timeIntervalSince1970, tokenCount: result.totalTokenCount,
             loss: result.loss, accuracy: result.accuracy,
-            bitsPerByte: trainer.task.bitsPerByte(loss: result.loss), learningRate: result.learningRate,
+            bitsPerByte: result.bitsPerByte, learningRate: result.learningRate,
             gradientNorm: result.gradientNorm, tokensPerSecond: speed.tokensPerSecond,
             peakMemoryByteCount: ProcessMemory.peakByteCount, secondsLeft: speed.secondsLeft,
             skippedCount: trainer.lossGuard.statistics.skippedInAll, auxiliary: result.auxiliary)

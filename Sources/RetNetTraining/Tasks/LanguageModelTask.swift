@@ -45,8 +45,7 @@ public final class LanguageModelTask: TrainingTask {
         let configuration: RunConfiguration<LanguageModelTask>
         let validation: TokenStream?
         let tokenizer: any Tokenizer
-        let byteCounts: TokenByteCounts
-        let bytesPerToken: Double
+        let warnings: [String]
     }
 
     /// A task on given batches, for steps without a folder.
@@ -95,6 +94,9 @@ public final class LanguageModelTask: TrainingTask {
     public func accumulateGradients(passCount: Int, generator: Generator) throws -> StepLoss {
         let batches = try (0..<passCount).map { _ in try source.next() }
         let targetCount = batches.reduce(0) { $0 + $1.targetCount }
+        let byteCount = batches.reduce(Int?.some(0)) { sum, batch in
+            sum.flatMap { sum in batch.targetByteCount.map { sum + $0 } }
+        }
         let scale = 1 / Double(max(1, targetCount))
         var total: Tensor?
         var auxiliary: [String: Double] = [:]
@@ -118,7 +120,8 @@ public final class LanguageModelTask: TrainingTask {
             if carriesState { carriedState = try next.detached() }
         }
         return StepLoss(
-            mean: try (total?.item() ?? 0) * scale, targetCount: targetCount, auxiliary: auxiliary)
+            mean: try (total?.item() ?? 0) * scale, targetCount: targetCount, byteCount: byteCount,
+            auxiliary: auxiliary)
     }
 
     private func stateBefore(_ batch: Batch) throws -> LanguageModelState? {
@@ -174,7 +177,7 @@ public final class LanguageModelTask: TrainingTask {
             carriesState: task.data.mode == .contiguous, tokensPerEpoch: data.training.tokenCount,
             measurement: Measurement(
                 configuration: configuration, validation: data.validation, tokenizer: tokenizer,
-                byteCounts: TokenByteCounts(tokenizer), bytesPerToken: try data.bytesPerToken(tokenizer)))
+                warnings: data.warnings))
     }
 
     private static func makeModel(
@@ -214,21 +217,17 @@ public final class LanguageModelTask: TrainingTask {
             .multipliedReportingOverflow(by: rowsPerPass)
         let limit = overflows ? Int.max : product
         var passCount = 0
-        let result = try Perplexity(model, byteCounts: measurement.byteCounts, options: options)
-            .measure(validation) { _, _ in
-                passCount += 1
-                return passCount < limit
-            }
+        let result = try Perplexity(model, options: options).measure(validation) { _, _ in
+            passCount += 1
+            return passCount < limit
+        }
         return ValidationRecord(
             step: step, loss: result.natsPerToken, perplexity: result.perplexity,
             bitsPerByte: result.bitsPerByte, tokenCount: result.tokenCount)
     }
 
-    /// Converts a loss by the mean number of bytes per token of the training text.
-    public func bitsPerByte(loss: Double) -> Double? {
-        guard let bytesPerToken = measurement?.bytesPerToken, bytesPerToken > 0 else { return nil }
-        return loss / log(2) / bytesPerToken
-    }
+    /// Token files that do not keep the bytes of their text.
+    public var warnings: [String] { measurement?.warnings ?? [] }
 
     /// Continues the prompt of samples.
     public func sample() throws -> String? {

@@ -146,13 +146,9 @@ struct TextData {
         }
     }
 
-    /// Returns the mean number of bytes per token of the training text, from its first million tokens.
-    func bytesPerToken(_ tokenizer: any Tokenizer) throws -> Double {
-        let count = min(training.tokenCount, 1 << 20)
-        var bytes = 0
-        for start in stride(from: 0, to: count, by: 1 << 16) {
-            bytes += tokenizer.byteCount(of: try training.tokens(in: start..<min(start + 1 << 16, count)))
-        }
-        return count > 0 ? Double(bytes) / Double(count) : 0
+    /// Sentences on token files that do not keep the bytes of their text.
+    var warnings: [String] {
+        let all = training.byteCountWarnings + (validation?.byteCountWarnings ?? [])
+        return all.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 }

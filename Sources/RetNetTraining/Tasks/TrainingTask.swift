@@ -55,8 +55,8 @@ public protocol TrainingTask: AnyObject {
 
     /// Measures data that is never trained on, after the given step; nil where there is none.
     func validate(step: Int) throws -> ValidationRecord?
-    /// Converts a loss in nats per token to bits per byte; nil where targets are not a text from start to end.
-    func bitsPerByte(loss: Double) -> Double?
+    /// What the user of a run should know about its data before it begins.
+    var warnings: [String] { get }
     /// Generates a text, the same for the same weights, without effect on the course of the run.
     func sample() throws -> String?
     /// Writes the files of a model folder.
@@ -72,8 +72,8 @@ extension TrainingTask {
     public func writeCarriedState(into folder: String) throws {}
     /// Does nothing.
     public func readCarriedState(from folder: String) throws {}
-    /// Nil.
-    public func bitsPerByte(loss: Double) -> Double? { nil }
+    /// None.
+    public var warnings: [String] { [] }
 }
 
 /// The task's part of a run's configuration: the model, the data and the loss.
@@ -132,6 +132,8 @@ public struct StepLoss: Sendable, Equatable {
     public var mean: Double
     /// Targets that counted.
     public var targetCount: Int
+    /// Bytes of source text of those targets; nil where they are not a text from start to end, or not known.
+    public var byteCount: Int?
     /// Share of targets that had the largest logit; nil where that is not counted.
     public var accuracy: Double?
     /// Terms added to the loss and other measurements of the layers, by name.
@@ -139,10 +141,12 @@ public struct StepLoss: Sendable, Equatable {
 
     /// The given figures.
     public init(
-        mean: Double, targetCount: Int, accuracy: Double? = nil, auxiliary: [String: Double] = [:]
+        mean: Double, targetCount: Int, byteCount: Int? = nil, accuracy: Double? = nil,
+        auxiliary: [String: Double] = [:]
     ) {
         self.mean = mean
         self.targetCount = targetCount
+        self.byteCount = byteCount
         self.accuracy = accuracy
         self.auxiliary = auxiliary
     }

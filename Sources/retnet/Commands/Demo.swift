@@ -152,12 +152,13 @@ struct Demo {
             record["step"]?.intValue.flatMap { step in record["loss"]?.doubleValue.map { (Double(step), $0) }
             }
         }
-        Console.result("\nLoss (nats per byte) over updates:\n")
+        Console.result("\nLoss (nats per token) over updates:\n")
         Console.result(TerminalChart(points: losses).text(width: 64, height: 12))
         if let validation = outcome.validation {
+            let bits = validation.bitsPerByte.map { "\(Format.fixed($0, decimals: 3)) bits per byte, " } ?? ""
             Console.result(
-                "\nValidation, text never trained on: \(Format.fixed(validation.bitsPerByte ?? .nan, decimals: 3)) bits per byte"
-                    + " (loss \(Format.fixed(validation.loss, decimals: 3)) nats)")
+                "\nValidation, text never trained on: \(bits)loss \(Format.fixed(validation.loss, decimals: 3)) nats per token"
+            )
         }
     }
 

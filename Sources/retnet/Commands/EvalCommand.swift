@@ -87,14 +87,15 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
         let configuration = loaded.model.configuration
         let context = context ?? (configuration.stateGrows ? configuration.trainingLength ?? 2048 : nil)
         let options = options(context: context)
-        let perplexity = try Perplexity(
-            loaded.model, byteCounts: TokenByteCounts(tokenizer), options: options)
+        stream.byteCountWarnings.forEach(Console.warn)
+        let perplexity = try Perplexity(loaded.model, options: options)
         let bar = ProgressBar(title: "eval", total: stream.tokenCount)
         var isComplete = true
         let result = try perplexity.measure(stream) { sums, fraction in
             bar.update(
                 step: Int((fraction * Double(stream.tokenCount)).rounded()),
-                metrics: [.value("bits/byte", sums.bitsPerByte), .rate(sums.tokensPerSecond, unit: "tok/s")])
+                metrics: (sums.bitsPerByte.map { [.value("bits/byte", $0)] } ?? [])
+                    + [.rate(sums.tokensPerSecond, unit: "tok/s")])
             isComplete = !interrupt.isRaised || fraction >= 1
             return isComplete
         }
@@ -125,11 +126,13 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
     ) throws {
         guard json else {
             var table = TextTable(header: ["measure", "value"], alignments: [.left, .right])
-            table.append(["bits per byte", Format.fixed(result.bitsPerByte, decimals: 4)])
+            table.append([
+                "bits per byte", result.bitsPerByte.map { Format.fixed($0, decimals: 4) } ?? "unknown",
+            ])
             table.append(["perplexity per token", Format.fixed(result.perplexity, decimals: 4)])
             table.append(["nats per token", Format.fixed(result.natsPerToken, decimals: 6)])
             table.append(["tokens predicted", Format.grouped(result.tokenCount)])
-            table.append(["bytes", Format.grouped(result.byteCount)])
+            table.append(["bytes of text", result.byteCount.map { Format.grouped($0) } ?? "unknown"])
             table.append(["form", options.form.description])
             table.append(["context", context.map { "\($0) tokens" } ?? "everything before"])
             table.append(["tokens per second", Format.count(result.tokensPerSecond)])
@@ -137,10 +140,11 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
             return
         }
         try Console.json([
-            "bits_per_byte": .double(result.bitsPerByte), "perplexity": .double(result.perplexity),
+            "bits_per_byte": result.bitsPerByte.map { .double($0) } ?? .null,
+            "perplexity": .double(result.perplexity),
             "nats_per_token": .double(result.natsPerToken), "bits_per_token": .double(result.bitsPerToken),
             "total_nats": .double(result.totalNats), "tokens": .int(result.tokenCount),
-            "bytes": .int(result.byteCount), "form": .string(options.form.description),
+            "bytes": result.byteCount.map { .int($0) } ?? .null, "form": .string(options.form.description),
             "context": context.map { .int($0) } ?? .null, "seconds": .double(result.seconds),
             "tokens_per_second": .double(result.tokensPerSecond), "device": .string(device.description),
             "dtype": .string(type.rawValue), "complete": .bool(isComplete),

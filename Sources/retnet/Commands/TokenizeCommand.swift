@@ -39,9 +39,15 @@ struct TokenizeCommand: ParsableCommand {
         let corpus = try data.corpus()
         try corpus.writeTokenFile(tokenizer: tokenizer, to: output, replacing: false)
         let file = try TokenFile(path: output)
+        if file.textByteCount == nil {
+            Console.warn(
+                "a token file of an earlier version in the data does not keep the number of bytes of its text, nor does"
+                    + " '\(output)': figures per byte need the text itself")
+        }
         guard json else {
+            let bytes = file.textByteCount.map { " of \(Format.grouped($0)) bytes of text" } ?? ""
             Console.result(
-                "\(Format.grouped(file.tokenCount)) tokens in \(Format.grouped(file.documentCount)) documents"
+                "\(Format.grouped(file.tokenCount)) tokens\(bytes) in \(Format.grouped(file.documentCount)) documents"
                     + " (\(tokenizer.identity), \(file.bytesPerToken) bytes per token) written to '\(output)'"
             )
             return
@@ -49,7 +55,8 @@ struct TokenizeCommand: ParsableCommand {
         try Console.json([
             "output": .string(output), "tokens": .int(file.tokenCount), "documents": .int(file.documentCount),
             "bytes_per_token": .int(file.bytesPerToken), "vocabulary_size": .int(file.vocabularySize),
-            "tokenizer": .string(tokenizer.identity), "source_bytes": .int(corpus.byteCount),
+            "tokenizer": .string(tokenizer.identity),
+            "source_bytes": file.textByteCount.map { .int($0) } ?? .null,
         ])
     }
 }

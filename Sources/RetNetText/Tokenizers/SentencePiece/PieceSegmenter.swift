@@ -47,6 +47,8 @@ struct WordSegmenter: PieceSegmenter {
 /// A collector of pieces in the order of the text that joins unknown pieces or spells them in bytes.
 struct PieceCollector {
     private(set) var tokens: [Int32] = []
+    /// The bytes of normalized text of each token.
+    private(set) var lengths: [Int] = []
     private let unknown: Int32
     private let byteTokens: [Int32]?
     private var followsUnknown = false
@@ -55,19 +57,25 @@ struct PieceCollector {
         unknown = table.unknown
         byteTokens = table.byteTokens
         tokens.reserveCapacity(capacity)
+        lengths.reserveCapacity(capacity)
     }
 
     /// Appends the next piece, whose bytes are a range of the text.
     mutating func append(_ piece: Int32, _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) {
         guard piece == unknown else {
             tokens.append(piece)
+            lengths.append(range.count)
             followsUnknown = false
             return
         }
         if let byteTokens {
             for index in range { tokens.append(byteTokens[Int(text[index])]) }
-        } else if !followsUnknown {
+            lengths.append(contentsOf: repeatElement(1, count: range.count))
+        } else if followsUnknown {
+            lengths[lengths.count - 1] += range.count
+        } else {
             tokens.append(unknown)
+            lengths.append(range.count)
         }
         followsUnknown = true
     }

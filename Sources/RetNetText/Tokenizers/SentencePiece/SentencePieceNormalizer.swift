@@ -45,17 +45,23 @@ struct SentencePieceNormalizer: Sendable {
     /// Returns the normalized form of a whole text.
     func normalize(_ input: UnsafeBufferPointer<UInt8>) -> [UInt8] {
         var place = TextPlace.beginning
-        return normalize(input, at: &place)
+        return normalize(input, at: &place).text
     }
 
-    /// Returns the normalized form of a part of a text, and moves the place to its end.
-    func normalize(_ input: UnsafeBufferPointer<UInt8>, at place: inout TextPlace) -> [UInt8] {
-        guard let symbols else { return normalize(input, nil, &place) }
-        return symbols.withWalker { normalize(input, $0, &place) }
+    /// Returns the normalized form of a part of a text with the places of its source, and moves the place to its end.
+    func normalize(_ input: UnsafeBufferPointer<UInt8>, at place: inout TextPlace) -> (
+        text: [UInt8], alignment: TextAlignment
+    ) {
+        var alignment = TextAlignment(sourceByteCount: input.count)
+        let text =
+            symbols.map { $0.withWalker { normalize(input, $0, &place, &alignment) } }
+            ?? normalize(input, nil, &place, &alignment)
+        return (text, alignment)
     }
 
     private func normalize(
-        _ input: UnsafeBufferPointer<UInt8>, _ symbols: PieceTrie.Walker?, _ place: inout TextPlace
+        _ input: UnsafeBufferPointer<UInt8>, _ symbols: PieceTrie.Walker?, _ place: inout TextPlace,
+        _ alignment: inout TextAlignment
     ) -> [UInt8] {
         var index = 0
         var followsSpace = removesExtraSpaces && place != .inside
@@ -72,6 +78,7 @@ struct SentencePieceNormalizer: Sendable {
         output.reserveCapacity((input.count - index) + (input.count - index) / 2 + 8)
         let addsSpace = addsDummyPrefix && !putsSpacesLast && place == .beginning
         if addsSpace || place == .afterOmittedSpace { output.append(contentsOf: space) }
+        alignment.mark(normalized: output.count, source: index)
         while index < input.count {
             var end = index
             while end + 1 < input.count, isPlain[Int(input[end])], input[end + 1] < 0x80 { end += 1 }
@@ -81,12 +88,16 @@ struct SentencePieceNormalizer: Sendable {
                 index = end
             }
             let (prefix, byteCount) = self.prefix(input, at: index, symbols)
+            let start = output.count
             index += byteCount
             switch prefix {
             case .same(let range):
                 append(UnsafeBufferPointer(rebasing: input[range]), to: &output, &followsSpace)
             case .mapped(let range): append(map?.text(range) ?? [], to: &output, &followsSpace)
             case .replaced: append(Self.replacement, to: &output, &followsSpace)
+            }
+            if output.count - start != byteCount {
+                alignment.mark(normalized: output.count, source: index)
             }
         }
         finish(&output, &place)
@@ -146,6 +157,40 @@ struct SentencePieceNormalizer: Sendable {
         if let match = map?.longestMatch(input, at: index) { return (.mapped(match.text), match.byteCount) }
         guard let length = UTF8Character.length(input, at: index) else { return (.replaced, 1) }
         return (.same(index..<index + length), length)
+    }
+}
+
+/// The places of normalized text in its source.
+///
+/// Between two marks both advance byte by byte, except that the part before a mark may be longer in one of them.
+struct TextAlignment: Sendable {
+    private let sourceByteCount: Int
+    private var marks: [(normalized: Int, source: Int)] = []
+
+    init(sourceByteCount: Int) { self.sourceByteCount = sourceByteCount }
+
+    /// Adds a place that the two have in common, behind those before.
+    mutating func mark(normalized: Int, source: Int) {
+        marks.append((normalized, source))
+    }
+
+    /// Returns the bytes of the source of consecutive parts of the normalized text, given the bytes of each part.
+    ///
+    /// Bytes without a trace in the normalized text belong to the part before them or, at the beginning, to the first.
+    func byteCounts(ofParts lengths: [Int]) -> [Int] {
+        var counts = lengths
+        var (end, before, next) = (0, 0, 0)
+        for index in counts.indices.dropLast() {
+            end += counts[index]
+            while next < marks.count, marks[next].normalized <= end { next += 1 }
+            let base = next > 0 ? marks[next - 1] : (normalized: 0, source: 0)
+            let limit = next < marks.count ? marks[next].source : sourceByteCount
+            let place = min(base.source + end - base.normalized, limit)
+            counts[index] = place - before
+            before = place
+        }
+        if let last = counts.indices.last { counts[last] = sourceByteCount - before }
+        return counts
     }
 }
 

@@ -105,11 +105,24 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
 
     /// Returns the pieces of a part of a text; only at its beginning, a space is put in front.
     public func encode(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace) -> [Int32] {
-        let normalized = bytes.withMemoryRebound(to: UInt8.self) { normalizer.normalize($0, at: &place) }
-        guard !normalized.isEmpty else { return [] }
+        encodeCountingBytes(utf8: bytes, at: &place).tokens
+    }
+
+    /// Returns the pieces of a part of a text with the bytes of the text that each was normalized from.
+    ///
+    /// A joint unknown stands for all its characters and spelled bytes for parts of theirs. The space that encoding
+    /// adds in front has no bytes; characters that normalization drops belong to the piece before them or to the first.
+    public func encodeCountingBytes(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace)
+        -> EncodedText
+    {
+        let (normalized, alignment) = bytes.withMemoryRebound(to: UInt8.self) {
+            normalizer.normalize($0, at: &place)
+        }
+        guard !normalized.isEmpty else { return EncodedText() }
         var collector = PieceCollector(table, capacity: normalized.count / 3 + 1)
         normalized.withUnsafeBufferPointer { segmenter.segment($0, into: &collector) }
-        return collector.tokens
+        return EncodedText(
+            tokens: collector.tokens, byteCounts: alignment.byteCounts(ofParts: collector.lengths))
     }
 
     /// Returns the bytes of a piece, with spaces as such; none for control symbols, sentinels and invalid tokens.
