@@ -130,7 +130,7 @@ import Testing
         let model = try SentencePieceModel(writer.bytes)
         let table = try PieceTable(model, bytes: writer.bytes)
         func tokens(_ text: String, _ limit: Int) -> [Int32] {
-            var collector = PieceCollector(table, capacity: 0)
+            var collector = PieceCollector(table, capacity: 0, alignment: TextAlignment(sourceByteCount: 0))
             Array(text.utf8).withUnsafeBufferPointer {
                 BytePairSegmenter(table: table, maximumPartByteCount: limit).segment($0, into: &collector)
             }
@@ -161,7 +161,7 @@ import Testing
         let writer = SentencePieceWriter.pieces(Self.unigram + [("d", -1.3), ("é", -0.7), ("cc", -4.75)])
         let table = try PieceTable(SentencePieceModel(writer.bytes), bytes: writer.bytes)
         func tokens(_ text: String, _ size: Int, _ largest: Int) -> [Int32] {
-            var collector = PieceCollector(table, capacity: 0)
+            var collector = PieceCollector(table, capacity: 0, alignment: TextAlignment(sourceByteCount: 0))
             Array(text.utf8).withUnsafeBufferPointer {
                 UnigramSegmenter(table, windowByteCount: size, largestWindowByteCount: largest)
                     .segment($0, into: &collector)

@@ -172,7 +172,7 @@ final class DocumentEncoder: DocumentConsumer {
     private var isEmpty = true
     /// The end of the pieces already encoded.
     private var place = TextPlace.beginning
-    /// The last piece with tokens, kept until it is known whether text without tokens follows.
+    /// The last token, kept until it is known whether text without tokens follows.
     private var last = EncodedText()
     /// Bytes at the beginning of the document for which no token stands yet.
     private var leadingByteCount = 0
@@ -218,14 +218,15 @@ final class DocumentEncoder: DocumentConsumer {
             if last.tokens.isEmpty {
                 leadingByteCount += byteCount
             } else {
-                last.byteCounts[last.byteCounts.count - 1] += byteCount
+                last.byteCounts[0] += byteCount
             }
             return
         }
         text.byteCounts[0] += leadingByteCount
         leadingByteCount = 0
         try passLast()
-        last = text
+        last = EncodedText(tokens: [text.tokens.removeLast()], byteCounts: [text.byteCounts.removeLast()])
+        try sink.append(text)
     }
 
     private func passLast() throws {

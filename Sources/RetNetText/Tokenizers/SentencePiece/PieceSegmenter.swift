@@ -47,36 +47,46 @@ struct WordSegmenter: PieceSegmenter {
 /// A collector of pieces in the order of the text that joins unknown pieces or spells them in bytes.
 struct PieceCollector {
     private(set) var tokens: [Int32] = []
-    /// The bytes of normalized text of each token.
-    private(set) var lengths: [Int] = []
+    /// The bytes of the source of each token.
+    private(set) var byteCounts: [Int] = []
+    private var alignment: TextAlignment
     private let unknown: Int32
     private let byteTokens: [Int32]?
     private var followsUnknown = false
 
-    init(_ table: PieceTable, capacity: Int) {
+    init(_ table: PieceTable, capacity: Int, alignment: TextAlignment) {
+        self.alignment = alignment
         unknown = table.unknown
         byteTokens = table.byteTokens
         tokens.reserveCapacity(capacity)
-        lengths.reserveCapacity(capacity)
+        byteCounts.reserveCapacity(capacity)
     }
 
     /// Appends the next piece, whose bytes are a range of the text.
     mutating func append(_ piece: Int32, _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) {
         guard piece == unknown else {
             tokens.append(piece)
-            lengths.append(range.count)
+            byteCounts.append(alignment.pass(range.count))
             followsUnknown = false
             return
         }
         if let byteTokens {
-            for index in range { tokens.append(byteTokens[Int(text[index])]) }
-            lengths.append(contentsOf: repeatElement(1, count: range.count))
+            for index in range {
+                tokens.append(byteTokens[Int(text[index])])
+                byteCounts.append(alignment.pass(1))
+            }
         } else if followsUnknown {
-            lengths[lengths.count - 1] += range.count
+            byteCounts[byteCounts.count - 1] += alignment.pass(range.count)
         } else {
             tokens.append(unknown)
-            lengths.append(range.count)
+            byteCounts.append(alignment.pass(range.count))
         }
         followsUnknown = true
+    }
+
+    /// Gives the last token the rest of the source and returns all of them.
+    mutating func finish() -> EncodedText {
+        if !byteCounts.isEmpty { byteCounts[byteCounts.count - 1] += alignment.passRest() }
+        return EncodedText(tokens: tokens, byteCounts: byteCounts)
     }
 }

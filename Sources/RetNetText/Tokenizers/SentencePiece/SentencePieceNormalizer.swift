@@ -164,33 +164,49 @@ struct SentencePieceNormalizer: Sendable {
 ///
 /// Between two marks both advance byte by byte, except that the part before a mark may be longer in one of them.
 struct TextAlignment: Sendable {
-    private let sourceByteCount: Int
-    private var marks: [(normalized: Int, source: Int)] = []
-
-    init(sourceByteCount: Int) { self.sourceByteCount = sourceByteCount }
-
-    /// Adds a place that the two have in common, behind those before.
-    mutating func mark(normalized: Int, source: Int) {
-        marks.append((normalized, source))
+    private struct Place {
+        var normalized = 0
+        var source = 0
     }
 
-    /// Returns the bytes of the source of consecutive parts of the normalized text, given the bytes of each part.
+    private let sourceByteCount: Int
+    private var marks: [Place] = []
+    /// The end of the parts passed so far, the last mark up to it, and the index of the mark after that.
+    private var end = Place()
+    private var mark = Place()
+    private var next = 0
+
+    init(sourceByteCount: Int) {
+        self.sourceByteCount = sourceByteCount
+        // About one for every space.
+        marks.reserveCapacity(sourceByteCount / 5)
+    }
+
+    /// Adds a place that the two have in common, behind those before.
+    @inline(__always) mutating func mark(normalized: Int, source: Int) {
+        marks.append(Place(normalized: normalized, source: source))
+    }
+
+    /// Passes the next bytes of the normalized text; returns the bytes of the source that they stand for.
     ///
     /// Bytes without a trace in the normalized text belong to the part before them or, at the beginning, to the first.
-    func byteCounts(ofParts lengths: [Int]) -> [Int] {
-        var counts = lengths
-        var (end, before, next) = (0, 0, 0)
-        for index in counts.indices.dropLast() {
-            end += counts[index]
-            while next < marks.count, marks[next].normalized <= end { next += 1 }
-            let base = next > 0 ? marks[next - 1] : (normalized: 0, source: 0)
-            let limit = next < marks.count ? marks[next].source : sourceByteCount
-            let place = min(base.source + end - base.normalized, limit)
-            counts[index] = place - before
-            before = place
+    @inline(__always) mutating func pass(_ byteCount: Int) -> Int {
+        end.normalized += byteCount
+        while next < marks.count, marks[next].normalized <= end.normalized {
+            mark = marks[next]
+            next += 1
         }
-        if let last = counts.indices.last { counts[last] = sourceByteCount - before }
-        return counts
+        let limit = next < marks.count ? marks[next].source : sourceByteCount
+        let source = min(mark.source + end.normalized - mark.normalized, limit)
+        let count = source - end.source
+        end.source = source
+        return count
+    }
+
+    /// Passes the rest of the source, of which nothing is left in the normalized text; returns its bytes.
+    mutating func passRest() -> Int {
+        defer { end.source = sourceByteCount }
+        return sourceByteCount - end.source
     }
 }
 

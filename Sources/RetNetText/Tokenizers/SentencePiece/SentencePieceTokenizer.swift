@@ -119,10 +119,9 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
             normalizer.normalize($0, at: &place)
         }
         guard !normalized.isEmpty else { return EncodedText() }
-        var collector = PieceCollector(table, capacity: normalized.count / 3 + 1)
+        var collector = PieceCollector(table, capacity: normalized.count / 3 + 1, alignment: alignment)
         normalized.withUnsafeBufferPointer { segmenter.segment($0, into: &collector) }
-        return EncodedText(
-            tokens: collector.tokens, byteCounts: alignment.byteCounts(ofParts: collector.lengths))
+        return collector.finish()
     }
 
     /// Returns the bytes of a piece, with spaces as such; none for control symbols, sentinels and invalid tokens.
