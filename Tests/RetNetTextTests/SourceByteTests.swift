@@ -31,6 +31,20 @@ import Testing
         (0..<count).map { _ in Self.alphabet[generator.integer(below: Self.alphabet.count)] }.joined()
     }
 
+    /// Returns the bytes that the tokens of a document have together, when it is encoded in pieces of a few bytes.
+    private func documentByteCount(_ text: String, _ tokenizer: any Tokenizer, pieceByteCount: Int) throws
+        -> Int?
+    {
+        let collector = TokenCollector(
+            vocabularySize: tokenizer.vocabularySize, path: "text", isBytewise: false)
+        let encoder = DocumentEncoder(tokenizer: tokenizer, sink: collector, pieceByteCount: pieceByteCount)
+        var text = text
+        try text.withUTF8 { try encoder.consume(UnsafeRawBufferPointer($0)) }
+        try encoder.endDocument()
+        let (source, _) = try #require(collector.finish())
+        return try source.byteCount(in: 0..<source.tokenCount)
+    }
+
     // MARK: Tokenizers
 
     @Test func `Every byte of a text belongs to the token that stands for it`() throws {
@@ -124,14 +138,7 @@ import Testing
         }
         // Pieces of a long document are encoded as parts of it.
         for text in ["a b c ab", "abc  bc a ", " c c c c c c c", "b\nb\nb a"] {
-            let collector = TokenCollector(
-                vocabularySize: tokenizer.vocabularySize, path: "text", isBytewise: false)
-            let encoder = DocumentEncoder(tokenizer: tokenizer, sink: collector, pieceByteCount: 5)
-            var text = text
-            try text.withUTF8 { try encoder.consume(UnsafeRawBufferPointer($0)) }
-            try encoder.endDocument()
-            let (source, _) = try #require(collector.finish())
-            #expect(try source.byteCount(in: 0..<source.tokenCount) == text.utf8.count)
+            #expect(try documentByteCount(text, tokenizer, pieceByteCount: 5) == text.utf8.count)
         }
     }
 
@@ -272,14 +279,8 @@ import Testing
     @Test func `Text without tokens counts for its document`() throws {
         let tokenizer = try tokenizer()
         for text in ["    a b", "a b       ", "        a         b      ", "a b"] {
-            let collector = TokenCollector(
-                vocabularySize: tokenizer.vocabularySize, path: "text", isBytewise: false)
-            let encoder = DocumentEncoder(tokenizer: tokenizer, sink: collector, pieceByteCount: 4)
-            var text = text
-            try text.withUTF8 { try encoder.consume(UnsafeRawBufferPointer($0)) }
-            try encoder.endDocument()
-            let (source, _) = try #require(collector.finish())
-            #expect(try source.byteCount(in: 0..<source.tokenCount) == text.utf8.count, "'\(text)'")
+            #expect(
+                try documentByteCount(text, tokenizer, pieceByteCount: 4) == text.utf8.count, "'\(text)'")
         }
     }
 

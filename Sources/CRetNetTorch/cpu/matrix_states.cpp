@@ -90,10 +90,7 @@ at::Tensor matrix_recurrence(const at::Tensor &q, const at::Tensor &k, const at:
   int32_t kind = !logs.defined() ? kNoGate : logs.dim() == 4 ? kChannelGate : kHeadGate;
   int64_t gate_size = kind == kChannelGate ? rows : 1;
   auto result = make::empty_like(v);
-  // Columns of the state are independent, so one sequence with few heads still uses every core. Whole rows, one after
-  // the other, come faster from memory than slices of them.
-  int64_t count = v.size(0) * heads;
-  int64_t slices = count >= 8 * thread_count() ? 1 : std::max<int64_t>(1, std::min<int64_t>(size / 64, 8));
+  int64_t count = v.size(0) * heads, slices = column_slices(count, size, 64);
   with_element(q.scalar_type(), [&]<class T>() {
     using A = typename Accumulator<T>::type;
     const T *qp = data<T>(q), *kp = data<T>(k), *vp = data<T>(v);

@@ -6,6 +6,13 @@
 
 namespace ctorch::cpu {
 
+// Slices into which steps cut the columns of `count` states of `columns` columns, at least `narrowest` wide. Columns are
+// independent, so one sequence with few heads still uses every core; with states enough for all threads there is one
+// slice, since whole rows, one after the other, come faster from memory.
+inline int64_t column_slices(int64_t count, int64_t columns, int64_t narrowest) {
+  return count >= 8 * thread_count() ? 1 : std::max<int64_t>(1, std::min<int64_t>(columns / narrowest, 8));
+}
+
 at::Tensor rotate_heads(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine, bool interleaved,
                         double scale);
 at::Tensor retention_step(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, at::Tensor &state,

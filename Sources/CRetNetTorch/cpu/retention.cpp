@@ -71,9 +71,7 @@ at::Tensor retention_step(const at::Tensor &q, const at::Tensor &k, const at::Te
                           const double *log_gammas, int64_t heads) {
   auto out = make::empty_like(v);
   int64_t count = q.size(0) * heads, key_size = q.size(2), value_size = v.size(2);
-  // Columns of the state are independent, so one sequence with few heads still uses every core. Whole rows, one after
-  // the other, come faster from memory than slices of them.
-  int64_t slices = count >= 8 * thread_count() ? 1 : std::max<int64_t>(1, std::min<int64_t>(value_size / 128, 8));
+  int64_t slices = column_slices(count, value_size, 128);
   with_element(q.scalar_type(), [&]<class T>() {
     using A = typename Accumulator<T>::type;
     const T *qp = data<T>(q), *kp = data<T>(k), *vp = data<T>(v);

@@ -85,4 +85,15 @@ inline at::Tensor in_float32(const at::Tensor &x) {
   return x.defined() && x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
 }
 
+// Puts the operands of products in float32 where this processor does not multiply the type of the first; returns the
+// type that it had, in which results are stored.
+template <class... Rest> at::ScalarType widen_operands(at::Tensor &first, Rest &...rest) {
+  auto type = first.scalar_type();
+  if (multiplies_in_float32(first)) {
+    first = in_float32(first);
+    ((rest = in_float32(rest)), ...);
+  }
+  return type;
+}
+
 } // namespace ctorch

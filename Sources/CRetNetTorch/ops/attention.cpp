@@ -116,17 +116,15 @@ using namespace ctorch;
 ct_status ct_attention(ct_tensor *out, ct_tensor query, ct_tensor key, ct_tensor value, const int64_t *past,
                        int32_t rows, double scale, int64_t tile) {
   return guarded([&] {
-    const auto &q = query->value, &k = key->value, &v = value->value;
+    auto q = query->value, k = key->value, v = value->value;
     std::vector<int64_t> lengths(past, past + rows);
     check_attention(q, k, v, lengths);
     TORCH_CHECK_VALUE(tile >= 1, "the tile length must be at least 1, found ", tile);
     TORCH_CHECK_VALUE(scale > 0, "the scale of scores must be positive, found ", scale);
-    auto run = [&](const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
-      auto kernels = kernels_for(CT_OP_ATTENTION, q);
-      return kernels ? kernels->attention(q, k, v, lengths, scale, tile) : attend(q, k, v, lengths, scale);
-    };
-    *out = box(multiplies_in_float32(q) ? run(in_float32(q), in_float32(k), in_float32(v)).to(q.scalar_type())
-                                        : run(q, k, v));
+    auto type = widen_operands(q, k, v);
+    auto kernels = kernels_for(CT_OP_ATTENTION, q);
+    *out = box(
+        (kernels ? kernels->attention(q, k, v, lengths, scale, tile) : attend(q, k, v, lengths, scale)).to(type));
   });
 }
 
@@ -169,9 +167,7 @@ ct_status ct_distance_attention(ct_tensor *out, ct_tensor input, ct_tensor memor
                                           (mask.size(2) == queries || mask.size(2) == 1) && mask.size(3) == keys &&
                                           mask.scalar_type() == x.scalar_type()),
                       "the dropout mask ", mask.sizes(), " does not fit");
-    auto type = x.scalar_type();
-    if (multiplies_in_float32(x))
-      x = in_float32(x), m = in_float32(m), mask = in_float32(mask);
+    auto type = widen_operands(x, m, mask);
     DistanceAttention arguments{x, m, b, contiguous(qs), contiguous(ks), contiguous(mask), heads, causal};
     auto kernels = kernels_for(CT_OP_DISTANCE_ATTENTION, x);
     *out = box((kernels ? kernels->distance_attention(arguments) : attend_distances(arguments)).to(type));

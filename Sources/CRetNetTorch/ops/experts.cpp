@@ -228,18 +228,14 @@ ct_status ct_collect(ct_tensor *out, ct_tensor rows, ct_tensor gates, ct_tensor 
 ct_status ct_grouped_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias, const int64_t *counts,
                             int32_t expert_count) {
   return guarded([&] {
-    const auto &in = x->value, &w = weight->value;
-    auto b = maybe(bias);
+    auto in = x->value, w = weight->value, b = maybe(bias);
     TORCH_CHECK_VALUE(in.dim() == 2 && w.dim() == 3 && w.size(2) == in.size(1) && w.size(0) == expert_count, "rows ",
                       in.sizes(), " do not fit the experts' matrices ", w.sizes());
     std::vector<int64_t> sizes(counts, counts + expert_count);
     TORCH_CHECK_VALUE(std::accumulate(sizes.begin(), sizes.end(), int64_t(0)) == in.size(0) &&
                           std::all_of(sizes.begin(), sizes.end(), [](int64_t n) { return n >= 0; }),
                       "the experts' rows do not add up to ", in.size(0));
-    if (multiplies_in_float32(in))
-      *out = box(grouped_linear(in_float32(in).contiguous(), in_float32(w).contiguous(), in_float32(b), sizes)
-                     .to(in.scalar_type()));
-    else
-      *out = box(grouped_linear(in.contiguous(), w.contiguous(), b, sizes));
+    auto type = widen_operands(in, w, b);
+    *out = box(grouped_linear(in.contiguous(), w.contiguous(), b, sizes).to(type));
   });
 }

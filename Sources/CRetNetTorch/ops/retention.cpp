@@ -200,9 +200,7 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
     auto q = query->value, k = key->value, v = value->value;
     auto s = maybe(state);
     check_heads(q, k, v, s, heads, false);
-    auto type = q.scalar_type();
-    if (multiplies_in_float32(q))
-      q = in_float32(q), k = in_float32(k), v = in_float32(v);
+    auto type = widen_operands(q, k, v);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     TORCH_CHECK_VALUE(q.size(2) >= 1, "retention needs at least one position");
     std::vector<double> logs(log_gammas, log_gammas + heads);

@@ -38,9 +38,7 @@ ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor que
     check_matrix_state(q, k, v, s);
     check_one_type(q, k, v);
     check_gates(logs, v, 0);
-    auto type = v.scalar_type();
-    if (multiplies_in_float32(v))
-      q = in_float32(q), k = in_float32(k), v = in_float32(v);
+    auto type = widen_operands(v, q, k);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     auto results =
         required_kernels(CT_OP_MATRIX_STATE, q).gated_retention(q, k, v, logs, s, std::min(chunk, q.size(2)));
@@ -60,9 +58,7 @@ ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_te
     check_gates(logs, v, q.size(3));
     TORCH_CHECK_VALUE(q.size(1) == v.size(1), "gates of channels need queries and keys for each of the ", v.size(1),
                       " heads, found ", q.size(1));
-    auto type = v.scalar_type();
-    if (multiplies_in_float32(v))
-      q = in_float32(q), k = in_float32(k), v = in_float32(v);
+    auto type = widen_operands(v, q, k);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     chunk = std::min({chunk, q.size(2), kGateChunk});
     auto results = required_kernels(CT_OP_MATRIX_STATE, q).channel_gates(q, k, v, logs, s, chunk);
@@ -83,9 +79,7 @@ ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor query, c
       check_gates(logs, v, 0);
     TORCH_CHECK_VALUE(q.size(1) == v.size(1), "the delta rule needs queries and keys for each of the ", v.size(1),
                       " heads, found ", q.size(1));
-    auto type = v.scalar_type();
-    if (multiplies_in_float32(v))
-      q = in_float32(q), k = in_float32(k), v = in_float32(v);
+    auto type = widen_operands(v, q, k);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     chunk = std::min({chunk, q.size(2), kDeltaChunk});
     auto results = required_kernels(CT_OP_MATRIX_STATE, v).delta_rule(q, k, v, logs, b, s, chunk);

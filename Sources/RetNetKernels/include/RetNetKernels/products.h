@@ -5,6 +5,9 @@
 
 namespace retnet {
 
+// Columns that the widest tile of `few_rows` takes at once: ranges of columns should begin at multiples of it.
+constexpr int64_t kProductColumns = 8;
+
 template <class T> struct ProductKernels {
   using Acc = typename Accumulator<T>::type;
 
