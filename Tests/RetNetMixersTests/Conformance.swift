@@ -121,12 +121,24 @@ struct Subject: CustomTestStringConvertible, Sendable {
             .gatedLinearAttention(
                 GatedLinearAttentionConfiguration(
                     headCount: 2, keySize: 3, valueSize: 6, gateRank: 4, gateDivisor: 0.2))),
+        Subject(
+            "gated linear attention, convolutions and bounded gates",
+            .gatedLinearAttention(
+                GatedLinearAttentionConfiguration(
+                    headCount: 2, keySize: 3, valueSize: 6, gateRank: 4, minimumLogGate: -0.03,
+                    convolutionWidth: 3))),
         Subject("mamba2", .mamba2(Mamba2Configuration(headCount: 3, headSize: 4, stateSize: 5))),
         Subject(
             "mamba2, two groups, no convolution",
             .mamba2(
                 Mamba2Configuration(
                     headCount: 4, headSize: 3, stateSize: 4, groupCount: 2, convolutionWidth: 1))),
+        Subject(
+            "mamba2, biases, bounded steps",
+            .mamba2(
+                Mamba2Configuration(
+                    headCount: 4, headSize: 3, stateSize: 4, groupCount: 2, biases: true,
+                    convolutionBiases: false, minimumStep: 0.3, maximumStep: 0.9))),
         Subject(
             "delta net", .gatedDeltaNet(GatedDeltaNetConfiguration.deltaNet(width: 12, headCount: 2))),
         Subject(
@@ -211,6 +223,15 @@ extension Subject {
             "attention, multi-query, no positions",
             .attention(
                 AttentionConfiguration(headCount: 2, keyValueHeadCount: 1, headSize: 5, rotation: .none))),
+        Subject(
+            "attention, a part of the heads rotated",
+            .attention(
+                AttentionConfiguration(
+                    headCount: 2, headSize: 6, rotation: .halves, rotarySize: 4,
+                    rotaryScaling: RotaryScaling(
+                        kind: .llama3, factor: 4, originalLength: 40, lowFrequencyFactor: 0.5,
+                        highFrequencyFactor: 3),
+                    biases: true, outputBiases: false))),
         // A base this small moves the origin every four tokens, so that short tests cross it often.
         Subject(
             "attention, xPos",

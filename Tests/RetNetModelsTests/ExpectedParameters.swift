@@ -15,6 +15,9 @@ func expectedParameters(_ c: LanguageModelConfiguration) throws -> [(name: Strin
         return (c.norm.kind == .layer ? ["weight", "bias"] : ["weight"]).map { ("\(name).\($0)", [size]) }
     }
     var result: [(name: String, shape: [Int])] = [("embedding.weight", [c.vocabularySize, c.embeddingWidth])]
+    if c.positionEmbedding == .learned {
+        result.append(("position_embedding.weight", [c.positionCount, c.hiddenSize]))
+    }
     for layer in 0..<c.layerCount {
         let kind = c.layer(layer)
         var own = norm("mixer_norm", c.hiddenSize)

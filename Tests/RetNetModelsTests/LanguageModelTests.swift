@@ -97,6 +97,25 @@ import Testing
             }
         ),
         (
+            "GPT-2's: learned positions, GELU by tanh",
+            configuration {
+                $0.mixer = .attention(
+                    AttentionConfiguration(headCount: 2, headSize: 8, rotation: .none, biases: true))
+                $0.feedForward.activation = .geluTanh
+                $0.positionEmbedding = .learned
+                $0.positionCount = 23
+            }
+        ),
+        (
+            "GPT-NeoX's: parallel residuals",
+            configuration {
+                $0.mixer = .attention(
+                    AttentionConfiguration(headCount: 2, headSize: 8, rotation: .halves, rotarySize: 2))
+                $0.parallelResidual = true
+            }
+        ),
+        ("halved", configuration { $0.halvingPeriod = 1 }),
+        (
             "sums of scores",
             configuration { c in
                 guard case .retention(var r) = c.mixer else { return }
@@ -229,6 +248,53 @@ import Testing
             try (model(next, state: rebased, form: .parallel).logits - expected).abs().max().item() < 1e-10)
         #expect(
             errorText(TorchError.self) { try state.selecting(rows: [3]) }.contains("row 3 does not exist"))
+    }
+
+    @Test func `Learned positions follow every row of a batch, and end`() throws {
+        let model = try Self.model(
+            Self.configuration {
+                $0.positionEmbedding = .learned
+                $0.positionCount = 12
+            })
+        let (past, next) = (try Self.tokens(1, 5), try Self.tokens(2, 4, seed: 8))
+        let second = try next.sliced(0, 1..<2)
+        let read = try model(past, form: .parallel)
+        let batch = try model.joined([read.state, model.initialState(batch: 1)])
+        let both = try model(next, state: batch, form: .chunkwise(3))
+        let alone = try model(second, form: .recurrent).logits
+        #expect(try (both.logits.sliced(0, 1..<2) - alone).abs().max().item() < 1e-10)
+        let shifted = try model(second, state: read.state, form: .recurrent).logits
+        #expect(try (shifted - alone).abs().max().item() > 1e-3)
+
+        _ = try model(Self.tokens(2, 3), state: both.state, form: .parallel)
+        #expect(
+            errorText(MixerError.self) { try model(Self.tokens(2, 4), state: both.state, form: .parallel) }
+                .contains("reaches position 13 but was made for 12 positions"))
+        var far = both.state
+        far.positions[0].position = .max
+        #expect(throws: MixerError.self) { try model(Self.tokens(2, 1), state: far, form: .parallel) }
+        #expect(throws: MixerError.self) { try model.rebased(read.state) }
+    }
+
+    @Test func `Halving changes nothing behind a norm without epsilon`() throws {
+        let plain = Self.configuration { $0.norm.epsilon = 1e-30 }
+        var halved = plain
+        halved.halvingPeriod = 2
+        let tokens = try Self.tokens(2, 9)
+        let wanted = try Self.model(plain)(tokens, form: .parallel).logits
+        let found = try Self.model(halved)(tokens, form: .parallel).logits
+        #expect(try (found - wanted).abs().max().item() < 1e-12)
+        let bare = { (c: inout LanguageModelConfiguration) in c.finalNorm = false }
+        let (a, b) = (
+            Self.configuration(bare),
+            Self.configuration {
+                bare(&$0)
+                $0.halvingPeriod = 3
+            }
+        )
+        let whole = try Self.model(a)(tokens, form: .parallel).logits
+        let half = try Self.model(b)(tokens, form: .parallel).logits
+        #expect(try (half * 2 - whole).abs().max().item() < 1e-12)
     }
 
     @Test func `The last row alone is the last row of all`() throws {

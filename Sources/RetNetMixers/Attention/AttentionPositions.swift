@@ -16,13 +16,16 @@ struct AttentionPositions {
     /// lⱼ; empty without xPos.
     private let logRatios: [Double]
     private let interleaved: Bool
+    /// The number of channels of a head behind the rotated ones.
+    private let restSize: Int
     /// The number of tokens between origins, and at most in one segment; nil without xPos.
     let step: Int?
 
     /// `stride` is the number of positions of the sequence between two tokens that the layer sees.
     init(_ c: AttentionConfiguration, stride: Int = 1) {
-        angles = c.rotation.angles(headSize: c.headSize, base: c.rotaryBase).map { $0 * Double(stride) }
+        angles = c.angles.map { $0 * Double(stride) }
         interleaved = c.rotation == .interleaved
+        restSize = angles.isEmpty ? 0 : c.headSize - 2 * angles.count
         guard let base = c.xPosScaleBase.map({ $0 / Double(stride) }), base > 0, !angles.isEmpty else {
             (logRatios, step) = ([], nil)
             return
@@ -42,7 +45,7 @@ struct AttentionPositions {
         return logRatios.map { (origin * $0).rounded() }
     }
 
-    /// Returns cosines and sines of queries, then of keys (the same two without xPos), each [B or 1, T, A/2].
+    /// Returns cosines and sines of queries, then of keys (the same two without xPos), each [B or 1, T, R/2].
     func tables(_ rows: [SequencePosition], length: Int, type: ElementType, device: Device) throws -> [Tensor]
     {
         let plain = try RotaryTable.make(
@@ -67,8 +70,15 @@ struct AttentionPositions {
     /// Returns x [B, T, H, A] as [B, H, T, A], turned by the tables of queries or keys.
     func rotate(_ x: Tensor, by table: ArraySlice<Tensor>) throws -> Tensor {
         guard let cosine = table.first, let sine = table.last else { return try x.transposed(1, 2) }
-        return try FusedOperators.rotateHeads(
-            x, cosine: cosine, sine: sine, interleaved: interleaved, scale: 1)
+        guard restSize > 0 else {
+            return try FusedOperators.rotateHeads(
+                x, cosine: cosine, sine: sine, interleaved: interleaved, scale: 1)
+        }
+        let size = x.size(3) - restSize
+        let rotated = try FusedOperators.rotateHeads(
+            x.sliced(3, 0..<size), cosine: cosine, sine: sine, interleaved: interleaved, scale: 1)
+        let rest = try x.sliced(3, size..<x.size(3)).transposed(1, 2)
+        return try Tensor.concatenated([rotated, rest], axis: 3)
     }
 
     /// Returns cached keys [B, G, N, A] moved to the origins that hold after `length` more tokens; nil where none changes.

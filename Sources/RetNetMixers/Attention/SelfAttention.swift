@@ -18,6 +18,8 @@ public struct SelfAttention: TokenMixer {
     private let value: Linear
     private let output: Linear
     private let places: AttentionPositions
+    /// The name of the tables of rotation among those that layers share.
+    private let tableName: String
 
     /// `attention`.
     public var name: String { "attention" }
@@ -28,8 +30,11 @@ public struct SelfAttention: TokenMixer {
     {
         self.configuration = configuration
         let c = configuration
-        func linear(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Linear {
-            try Linear(scope.scope(name), from: from, to: to, bias: c.biases, initializer: initializer)
+        func linear(
+            _ name: String, from: Int, to: Int, _ initializer: Initializer, biases: Bool? = nil
+        ) throws -> Linear {
+            try Linear(
+                scope.scope(name), from: from, to: to, bias: biases ?? c.biases, initializer: initializer)
         }
         // fairseq and torchscale: gain 1/√2 because three matrices share the input, 1 for the output.
         let reading = Initializer.xavierUniform(gain: 0.5.squareRoot())
@@ -39,8 +44,12 @@ public struct SelfAttention: TokenMixer {
         key = try linear("key", from: context.hiddenSize, to: groupWidth, initial.matrix(reading))
         value = try linear("value", from: context.hiddenSize, to: groupWidth, initial.deepMatrix(reading))
         output = try linear(
-            "output", from: width, to: context.hiddenSize, initial.deepMatrix(.xavierUniform(gain: 1)))
+            "output", from: width, to: context.hiddenSize, initial.deepMatrix(.xavierUniform(gain: 1)),
+            biases: c.outputBiases)
         places = AttentionPositions(c, stride: context.positionStride)
+        tableName =
+            "attention \(c.rotation) \(c.headSize) \(c.rotaryBase) \(c.xPosScaleBase ?? 0) \(c.rotarySize ?? 0)"
+            + (c.rotaryScaling.map { " \($0)" } ?? "")
     }
 
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
@@ -100,11 +109,7 @@ public struct SelfAttention: TokenMixer {
         _ rows: [SequencePosition], start: Int, length: Int, _ pass: ForwardPass, _ x: Tensor
     ) throws -> [Tensor] {
         guard !places.isIdentity else { return [] }
-        let c = configuration
-        let key =
-            "attention \(c.rotation) \(c.headSize) \(c.rotaryBase) \(c.xPosScaleBase ?? 0)"
-            + " \(rows.first?.count ?? 0) \(start)"
-        return try pass.sharing(key) {
+        return try pass.sharing("\(tableName) \(rows.first?.count ?? 0) \(start)") {
             try places.tables(rows, length: length, type: x.elementType.accumulator, device: x.device)
         }
     }

@@ -8,12 +8,13 @@ import RetNetTorch
 ///     ln α = ln σ(X W₁ W₂ + b) / 16                     one number per key channel and position
 ///     S_t = diag(α_t) S_{t-1} + k_tᵀ v_t     o_t = q_t S_t
 ///     Y = (swish(X W_G) ⊙ HeadNorm(o)) W_O
+///
+/// Q, K and V may pass a short convolution and swish each, and ln α may have a lower limit, as in fla.
 public struct GatedLinearAttention: TokenMixer {
     /// Sizes and choices.
     public let configuration: GatedLinearAttentionConfiguration
-    private let query: Linear
-    private let key: Linear
-    private let value: Linear
+    private let projections: [Linear]
+    private let convolutions: [ShortConvolution]
     private let decayDown: Linear
     private let decayUp: Linear
     private let gate: Linear?
@@ -23,7 +24,7 @@ public struct GatedLinearAttention: TokenMixer {
     /// `gated_linear_attention`.
     public var name: String { "gated_linear_attention" }
 
-    /// Declares `query`, `key`, `value`, `decay_down`, `decay_up`, `gate`, `head_norm` and `output`.
+    /// Declares `query`, `key`, `value` with their convolutions, `decay_down`, `decay_up`, `gate`, `head_norm` and `output`.
     public init(
         _ scope: ParameterScope, _ configuration: GatedLinearAttentionConfiguration, _ context: LayerContext
     ) throws {
@@ -37,17 +38,24 @@ public struct GatedLinearAttention: TokenMixer {
         {
             try Linear(scope.scope(name), from: from, to: to, bias: bias, initializer: initializer)
         }
-        query = try linear("query", from: width, to: keys, matrix(reading))
-        key = try linear("key", from: width, to: keys, matrix(reading))
-        value = try linear("value", from: width, to: values, deepMatrix(reading))
+        projections = try c.convolved.map { name, size in
+            try linear(
+                name, from: width, to: size, name == "value" ? deepMatrix(reading) : matrix(reading))
+        }
+        convolutions =
+            c.convolutionWidth > 1
+            ? try c.convolved.map { name, size in
+                try ShortConvolution(
+                    scope.scope("\(name)_convolution"), channels: size, width: c.convolutionWidth, bias: false
+                )
+            } : []
         decayDown = try linear("decay_down", from: width, to: c.gateRank, matrix(reading))
         decayUp = try linear("decay_up", from: c.gateRank, to: keys, bias: true, matrix(reading))
         gate = c.gate == .none ? nil : try linear("gate", from: width, to: values, matrix(reading))
         output = try HeadOutput(
             scope, norm: c.headNorm, gate: c.gate, headCount: c.headCount, valueSize: c.valueSize,
             hiddenSize: width, initializer: deepMatrix(.xavierUniform(gain: 0.5)))
-        layout = MatrixStateLayout(
-            mixer: "gated_linear_attention", matrix: [c.headCount, c.keySize, c.valueSize])
+        layout = c.layout
     }
 
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
@@ -56,13 +64,24 @@ public struct GatedLinearAttention: TokenMixer {
     {
         let c = configuration
         let previous = try layout.checked(state, batch: x.size(0))
+        var rings: [(name: String, tensor: Tensor)] = []
+        let projected = try projections.enumerated().map { index, projection in
+            let y = try projection(x)
+            guard !convolutions.isEmpty else { return y }
+            let (z, ring) = try convolutions[index](y, ring: previous?.rings[index].tensor)
+            rings.append((layout.rings[index].name, ring))
+            return try FusedOperators.gatedActivation(z, nil, activation: .swish)
+        }
+        var gates = try decayUp(decayDown(x)).logGates(dividedBy: c.gateDivisor)
+        if let lowest = c.minimumLogGate { gates = try gates.maximum(lowest) }
         let attended = try MatrixRecurrence(
-            query: query(x).heads(c.headCount, scale: 1 / Double(c.keySize).squareRoot()),
-            key: key(x).heads(c.headCount), value: value(x).heads(c.headCount),
-            logGates: decayUp(decayDown(x)).logGates(dividedBy: c.gateDivisor).heads(c.headCount),
-            state: previous?.matrix
+            query: projected[0].heads(c.headCount, scale: 1 / Double(c.keySize).squareRoot()),
+            key: projected[1].heads(c.headCount), value: projected[2].heads(c.headCount),
+            logGates: gates.heads(c.headCount), state: previous?.matrix
         ).fused(pass.form, overwritesState: pass.context.overwritesStates)
-        return (try output(attended.output, gate: gate?(x)), MatrixState(matrix: attended.state))
+        return (
+            try output(attended.output, gate: gate?(x)), MatrixState(matrix: attended.state, rings: rings)
+        )
     }
 
     // MARK: State
@@ -72,7 +91,7 @@ public struct GatedLinearAttention: TokenMixer {
         try layout.initial(batch: batch, elementType: elementType, device: device)
     }
 
-    /// Returns a state of the tensor `memory`.
+    /// Returns a state of the tensor `memory` and the rings of the convolutions.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         try layout.state(from: tensors)
     }

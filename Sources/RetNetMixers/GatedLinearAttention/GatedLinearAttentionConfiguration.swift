@@ -13,6 +13,10 @@ public struct GatedLinearAttentionConfiguration: Sendable, Equatable {
     public var gateRank: Int
     /// The divisor of ln σ of the logits: at 16 a fresh gate keeps 96 % from one position to the next.
     public var gateDivisor: Double
+    /// The smallest ln α, to which smaller ones are raised; nil for no limit.
+    public var minimumLogGate: Double?
+    /// The taps of the convolutions over queries, keys and values, each with swish behind it; 1 for neither.
+    public var convolutionWidth: Int
     /// The norm over the values of one head at one position.
     public var headNorm: HeadNormConfiguration
     /// The activation of the gate on the output, or none for a layer without one.
@@ -21,6 +25,7 @@ public struct GatedLinearAttentionConfiguration: Sendable, Equatable {
     /// A layer as in the paper (arXiv 2312.06635) by default.
     public init(
         headCount: Int, keySize: Int, valueSize: Int, gateRank: Int = 16, gateDivisor: Double = 16,
+        minimumLogGate: Double? = nil, convolutionWidth: Int = 1,
         headNorm: HeadNormConfiguration = .init(affine: .shared, epsilon: 1e-5), gate: GateActivation = .swish
     ) {
         self.headCount = headCount
@@ -28,6 +33,8 @@ public struct GatedLinearAttentionConfiguration: Sendable, Equatable {
         self.valueSize = valueSize
         self.gateRank = gateRank
         self.gateDivisor = gateDivisor
+        self.minimumLogGate = minimumLogGate
+        self.convolutionWidth = convolutionWidth
         self.headNorm = headNorm
         self.gate = gate
     }
@@ -57,6 +64,12 @@ extension GatedLinearAttentionConfiguration: DeclaredSettings {
             .double(
                 "gate_divisor", \.gateDivisor, in: SettingsRange.positive,
                 "Divisor of the logarithm of the decay; larger ones forget more slowly."),
+            .double(
+                "minimum_log_gate", \.minimumLogGate, in: -1e6...0,
+                "Smallest logarithm of the decay, to which smaller ones are raised; no limit by default."),
+            .int(
+                "convolution_width", \.convolutionWidth, in: MixerSizes.taps,
+                "Taps of the convolutions over queries, keys and values, with swish behind; 1 for neither."),
             .headNorm(\.headNorm),
             .choice("gate", \.gate, "Activation of the gate on the output; none for a layer without one."),
         ]
@@ -78,23 +91,41 @@ extension GatedLinearAttentionConfiguration: MixerSpecification {
         try GatedLinearAttention(scope, self, context)
     }
 
-    /// H · K · V, for any number of tokens.
-    public func stateElementCount(tokenCount: Int) -> Int { headCount * keySize * valueSize }
+    /// The projections with convolutions: their names and widths.
+    var convolved: [(name: String, size: Int)] {
+        [("query", headCount * keySize), ("key", headCount * keySize), ("value", headCount * valueSize)]
+    }
 
-    /// 4 · H · K · V for reading and writing the state.
-    public func recurrentFLOPs(position: Int) -> Int { 4 * headCount * keySize * valueSize }
+    var layout: MatrixStateLayout {
+        MatrixStateLayout(
+            mixer: "gated_linear_attention", matrix: [headCount, keySize, valueSize],
+            rings: convolutionWidth > 1
+                ? convolved.map { ("\($0.name)_ring", [convolutionWidth - 1, $0.size]) } : [])
+    }
 
-    /// 2C(K+V)H + 4KVH with chunks of at most ``MatrixRecurrence/channelChunkLength``.
+    private var convolutionFLOPs: Int {
+        convolutionWidth > 1 ? 2 * convolutionWidth * headCount * (2 * keySize + valueSize) : 0
+    }
+
+    /// H · K · V, and the rings of the convolutions, for any number of tokens.
+    public func stateElementCount(tokenCount: Int) -> Int { layout.elementCount }
+
+    /// 4 · H · K · V for reading and writing the state, and the convolutions.
+    public func recurrentFLOPs(position: Int) -> Int {
+        4 * headCount * keySize * valueSize + convolutionFLOPs
+    }
+
+    /// 2C(K+V)H + 4KVH with chunks of at most ``MatrixRecurrence/channelChunkLength``, and the convolutions.
     public func forwardFLOPsPerToken(chunkLength: Int) -> Int {
         MixerCosts.chunkwise(
             min(chunkLength, MatrixRecurrence.channelChunkLength), headCount: headCount, keySize: keySize,
-            valueSize: valueSize)
+            valueSize: valueSize) + convolutionFLOPs
     }
 
     /// 2C(3K+2V)H + 8KVH with chunks of at most ``MatrixRecurrence/channelChunkLength``.
     public func backwardFLOPsPerToken(chunkLength: Int, recomputesStates: Bool) -> Int {
         MixerCosts.backward(
             min(chunkLength, MatrixRecurrence.channelChunkLength), headCount: headCount, keySize: keySize,
-            valueSize: valueSize, recomputesStates: recomputesStates)
+            valueSize: valueSize, recomputesStates: recomputesStates) + 2 * convolutionFLOPs
     }
 }

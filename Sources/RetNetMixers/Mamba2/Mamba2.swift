@@ -3,7 +3,7 @@ import RetNetTorch
 
 /// Mamba-2 (arXiv 2405.21060): a state space with one data-dependent decay per head, as a matrix recurrence.
 ///
-///     [z, x, B, C, Δ] = X W_in        x, B, C = silu(conv(x, B, C))        Δ = softplus(Δ + b)
+///     [z, x, B, C, Δ] = X W_in        x, B, C = silu(conv(x, B, C))        Δ = softplus(Δ + b), within limits
 ///     S_t = e^(-Δ e^(a)) S_{t-1} + B_tᵀ (Δ_t x_t)     y_t = C_t S_t + D x_t
 ///     Y = RMSNorm(y ⊙ silu(z)) W_out
 ///
@@ -30,11 +30,12 @@ public struct Mamba2: TokenMixer {
         let c = configuration
         input = try Linear(
             scope.scope("input"), from: context.hiddenSize, to: c.innerSize + c.convolvedSize + c.headCount,
-            bias: false, initializer: context.initialization.matrix(.fanInUniform(scale: 1)))
+            bias: c.biases, initializer: context.initialization.matrix(.fanInUniform(scale: 1)))
         convolution =
             c.convolutionWidth > 1
             ? try ShortConvolution(
-                scope.scope("convolution"), channels: c.convolvedSize, width: c.convolutionWidth, bias: true)
+                scope.scope("convolution"), channels: c.convolvedSize, width: c.convolutionWidth,
+                bias: c.convolutionBiases)
             : nil
         // Steps from 0.001 to 0.1 and rates from 1 to 16: windows from less than one to a thousand positions.
         stepBias = try scope.parameter(
@@ -44,7 +45,7 @@ public struct Mamba2: TokenMixer {
         skip = try scope.parameter("skip", [c.headCount], .constant(1), decays: false)
         normWeight = try scope.scope("norm").parameter("weight", [c.innerSize], .constant(1))
         output = try Linear(
-            scope.scope("output"), from: c.innerSize, to: context.hiddenSize, bias: false,
+            scope.scope("output"), from: c.innerSize, to: context.hiddenSize, bias: c.biases,
             initializer: context.initialization.deepMatrix(.fanInUniform(scale: 1)))
         layout = c.layout
     }
@@ -62,9 +63,9 @@ public struct Mamba2: TokenMixer {
         let values = try convolved.sliced(2, 0..<c.innerSize)
             .reshaped([batch, time, c.headCount, c.headSize])
         let writes = c.groupCount * c.stateSize
-        let steps = try
+        let steps = try limited(
             (projected.sliced(2, c.innerSize + c.convolvedSize..<projected.size(2)).to(wide)
-            + stepBias.to(wide)).softplus()
+                + stepBias.to(wide)).softplus())
         let weighted = try (values.to(wide) * steps.unsqueezed(-1)).to(x.elementType)
         let result = try MatrixRecurrence(
             query: convolved.sliced(2, c.innerSize + writes..<c.convolvedSize).heads(c.groupCount),
@@ -81,6 +82,12 @@ public struct Mamba2: TokenMixer {
             try output(normalized(gated)),
             MatrixState(matrix: result.state, rings: ring.map { [("ring", $0)] } ?? [])
         )
+    }
+
+    private func limited(_ steps: Tensor) throws -> Tensor {
+        let c = configuration
+        if let highest = c.maximumStep { return try steps.clamped(c.minimumStep, highest) }
+        return c.minimumStep > 0 ? try steps.maximum(c.minimumStep) : steps
     }
 
     private func convolve(_ x: Tensor, _ previous: MatrixState?) throws -> (Tensor, Tensor?) {

@@ -15,11 +15,20 @@ public struct Mamba2Configuration: Sendable, Equatable {
     public var convolutionWidth: Int
     /// The epsilon of the norm before the output.
     public var epsilon: Double
+    /// True if the input and output matrices have biases.
+    public var biases: Bool
+    /// True if the convolution has biases.
+    public var convolutionBiases: Bool
+    /// The smallest step Δ, to which smaller ones are raised.
+    public var minimumStep: Double
+    /// The largest step Δ, to which larger ones are lowered; nil for no limit.
+    public var maximumStep: Double?
 
     /// A layer as in the paper (arXiv 2405.21060) by default.
     public init(
         headCount: Int, headSize: Int = 64, stateSize: Int = 128, groupCount: Int = 1,
-        convolutionWidth: Int = 4, epsilon: Double = 1e-5
+        convolutionWidth: Int = 4, epsilon: Double = 1e-5, biases: Bool = false,
+        convolutionBiases: Bool = true, minimumStep: Double = 0, maximumStep: Double? = nil
     ) {
         self.headCount = headCount
         self.headSize = headSize
@@ -27,6 +36,10 @@ public struct Mamba2Configuration: Sendable, Equatable {
         self.groupCount = groupCount
         self.convolutionWidth = convolutionWidth
         self.epsilon = epsilon
+        self.biases = biases
+        self.convolutionBiases = convolutionBiases
+        self.minimumStep = minimumStep
+        self.maximumStep = maximumStep
     }
 
     /// The published proportions: twice the width inside.
@@ -56,6 +69,14 @@ extension Mamba2Configuration: DeclaredSettings {
                 "Taps of the convolution over x, B and C; 1 for none."),
             .double(
                 "epsilon", \.epsilon, in: SettingsRange.fraction, "Epsilon of the norm before the output."),
+            .bool("biases", \.biases, "Biases of the input and output matrices."),
+            .bool("convolution_biases", \.convolutionBiases, "Biases of the convolution."),
+            .double(
+                "minimum_step", \.minimumStep, in: 0...1e6, "Smallest step, to which smaller ones are raised."
+            ),
+            .double(
+                "maximum_step", \.maximumStep, in: 0...1e6,
+                "Largest step, to which larger ones are lowered; no limit by default."),
         ]
     }
 
@@ -68,6 +89,9 @@ extension Mamba2Configuration: DeclaredSettings {
                 "all \(groupCount) groups together may have at most \(MixerSizes.maximumWidth) channels")
         }
         reader.reportWidth("head_size", headCount: headCount, size: headSize)
+        if let maximumStep, maximumStep < minimumStep {
+            reader.reportContradiction("maximum_step", "it must be at least the minimum_step \(minimumStep)")
+        }
     }
 }
 

@@ -20,6 +20,8 @@ public struct FeedForwardConfiguration: Sendable, Equatable {
     public enum Activation: String, Sendable, CaseIterable {
         /// x · Φ(x), exact.
         case gelu
+        /// GELU by its tanh approximation: GPT-2's, `gelu_new`.
+        case geluTanh = "gelu_tanh"
         /// x · sigmoid(x).
         case swish
         /// max(x, 0).
@@ -84,6 +86,7 @@ extension FeedForwardConfiguration.Activation {
     var fused: FusedOperators.Activation {
         switch self {
         case .gelu: .gelu
+        case .geluTanh: .geluTanh
         case .swish: .swish
         case .relu: .relu
         }

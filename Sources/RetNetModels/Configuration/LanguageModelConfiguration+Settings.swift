@@ -47,10 +47,20 @@ extension LanguageModelConfiguration: DeclaredSettings {
         [
             .object("norm", \.norm),
             .bool("pre_norm", \.preNorm, "Norms before mixers and feed-forwards, not after residual sums."),
+            .bool(
+                "parallel_residual", \.parallelResidual,
+                "Feed-forwards that read the input of their mixers, not the sum with their output."),
+            .int(
+                "halving_period", \.halvingPeriod, in: 1...10_000,
+                "Number of blocks after each of which the residual stream is halved; never by default."),
             .bool("final_norm", \.finalNorm, "Norm before the output matrix."),
             .choice("embedding_scale", \.embeddingScale, "Factor of the embeddings."),
             .bool("embedding_norm", \.embeddingNorm, "Norm after the embedding."),
             .choice("position_embedding", \.positionEmbedding, "Absolute positions, added to embeddings."),
+            .int(
+                "position_count", \.positionCount, in: 1...1 << 24, isRequired: true,
+                "Number of positions with learned embeddings, beyond which the model cannot read."
+            ).when("position_embedding: learned", { $0.positionEmbedding == .learned }),
             .bool("tied_output", \.tiedOutput, "Use of the embedding as output matrix."),
             .object("dropout", \.dropout),
             .bool("deep_norm", \.deepNorm, "DeepNorm: scaled residuals and initial values."),
@@ -117,6 +127,10 @@ extension LanguageModelConfiguration: DeclaredSettings {
         if positionEmbedding == .sinusoidal, hiddenSize % 2 != 0 {
             reader.reportContradiction(
                 "position_embedding", "sines and cosines need an even hidden_size, not \(hiddenSize)")
+        }
+        if parallelResidual, !preNorm {
+            reader.reportContradiction(
+                "parallel_residual", "the two branches have a norm each before them: take pre_norm: true")
         }
         reportAltUpContradictions(to: reader)
         reportExpertContradictions(to: reader)

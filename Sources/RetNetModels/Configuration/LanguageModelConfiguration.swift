@@ -18,6 +18,13 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public var norm: NormConfiguration
     /// True for norms before mixers and feed-forwards, false for norms after the residual sums.
     public var preNorm: Bool
+    /// True for feed-forwards that read what their mixers read: X' = X + Mixer(LN(X)) + FFN(LN'(X)), as in GPT-NeoX.
+    public var parallelResidual: Bool
+    /// The number of blocks after each of which the residual stream, and what later blocks add to it, is halved.
+    ///
+    /// Norms do not see the factor but by their epsilons. RWKV-4 halves so, to stay in the range of half precision.
+    /// Nil for never.
+    public var halvingPeriod: Int?
     /// True for a norm before the output matrix.
     public var finalNorm: Bool
     /// Factor of the embeddings.
@@ -26,6 +33,8 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public var embeddingNorm: Bool
     /// Position embeddings, which are added to those of tokens.
     public var positionEmbedding: PositionEmbedding
+    /// Number of positions with learned embeddings, beyond which the model cannot read; 0 without learned ones.
+    public var positionCount: Int
     /// True if the output matrix is the embedding.
     public var tiedOutput: Bool
     /// Dropout in training.
@@ -45,9 +54,10 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public init(
         vocabularySize: Int, hiddenSize: Int, layerCount: Int, mixer: MixerConfiguration,
         feedForward: FeedForwardConfiguration, shortConvolution: Int? = nil,
-        norm: NormConfiguration = .init(), preNorm: Bool = true,
-        finalNorm: Bool = true, embeddingScale: EmbeddingScale = .none, embeddingNorm: Bool = false,
-        positionEmbedding: PositionEmbedding = .none,
+        norm: NormConfiguration = .init(), preNorm: Bool = true, parallelResidual: Bool = false,
+        halvingPeriod: Int? = nil, finalNorm: Bool = true, embeddingScale: EmbeddingScale = .none,
+        embeddingNorm: Bool = false,
+        positionEmbedding: PositionEmbedding = .none, positionCount: Int = 0,
         tiedOutput: Bool = false, dropout: DropoutConfiguration = .init(), deepNorm: Bool = false,
         initialization: InitializationScheme = .torchscale, trainingLength: Int? = nil,
         tokens: SpecialTokens = .init(), altUp: AltUpConfiguration? = nil
@@ -60,10 +70,13 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         ]
         self.norm = norm
         self.preNorm = preNorm
+        self.parallelResidual = parallelResidual
+        self.halvingPeriod = halvingPeriod
         self.finalNorm = finalNorm
         self.embeddingScale = embeddingScale
         self.embeddingNorm = embeddingNorm
         self.positionEmbedding = positionEmbedding
+        self.positionCount = positionCount
         self.tiedOutput = tiedOutput
         self.dropout = dropout
         self.deepNorm = deepNorm
@@ -181,6 +194,8 @@ public enum PositionEmbedding: String, Sendable, CaseIterable {
     ///
     /// Source: Vaswani et al., arXiv 1706.03762, with the channels in halves.
     case sinusoidal
+    /// A trained vector per position, up to a largest number of positions: GPT-2.
+    case learned
 }
 
 /// Dropout probabilities in training.

@@ -138,7 +138,7 @@ extension ModelAccounting {
 public struct ParameterCounts: Sendable, Equatable {
     /// A part of a model.
     public enum Part: String, Sendable, CaseIterable {
-        /// The token embedding, which is also the output matrix of a model with tied output.
+        /// The embeddings of tokens, which are also the output matrix of a model with tied output, and of positions.
         case embedding
         /// Projections of all mixers with their biases.
         case mixers
@@ -206,7 +206,7 @@ private struct DeclaredParameter {
             } else if layer != nil {
                 .mixers
             } else {
-                path.hasPrefix("embedding.") ? .embedding : .output
+                path.hasPrefix("embedding.") || path.hasPrefix("position_embedding.") ? .embedding : .output
             }
     }
 
@@ -223,8 +223,8 @@ private struct DeclaredParameter {
 extension LanguageModelConfiguration {
     /// Returns every parameter of the model with its name in files and its shape, in order of declaration.
     ///
-    /// Matrices are [out, in]. Outside the blocks the names are `embedding`, `embedding_norm`, `final_norm` and
-    /// `output`; within block i `layers.{i}.mixer_norm`, `layers.{i}.mixer.{query, key, value, gate, output}`,
+    /// Matrices are [out, in]. Outside the blocks the names are `embedding`, `position_embedding`, `embedding_norm`,
+    /// `final_norm` and `output`; within block i `layers.{i}.mixer_norm`, `layers.{i}.mixer.{query, key, value, gate, output}`,
     /// `layers.{i}.mixer.head_norm`, `layers.{i}.feed_forward_norm`, `layers.{i}.feed_forward.{up, gate, down}` and
     /// `layers.{i}.feed_forward.sub_norm`, each with `.weight` and, where it has one, `.bias`. Of the two inner
     /// branches of a gated feed-forward, `up` is the activated one and `gate` the linear one. Throws as

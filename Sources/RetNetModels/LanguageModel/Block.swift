@@ -1,3 +1,4 @@
+import Foundation
 import RetNetLayers
 import RetNetMixers
 import RetNetTorch
@@ -20,12 +21,17 @@ protocol Block {
 ///
 ///     Y  = X + Mixer(LN(X))
 ///     X' = Y + FFN(LN(Y))                              (paper Eq. 9; the norm comes last without `preNorm`)
+///
+/// With parallel residuals X' = X + Mixer(LN(X)) + FFN(LN'(X)).
 struct MixerBlock {
     let mixer: any TokenMixer
     private let mixerNorm: Norm
     let feedForward: (norm: Norm, layer: any FeedForwardLayer)?
     private let residualScale: Double
     private let preNorm: Bool
+    private let isParallel: Bool
+    /// The factor of everything added to the residual stream, and that of the stream behind the block.
+    private let halving: (branch: Double, stream: Double)
     private let dropout: Double
     private let dropPath: Double
 
@@ -50,6 +56,9 @@ struct MixerBlock {
             )
         residualScale = c.residualScale
         preNorm = c.preNorm
+        isParallel = c.parallelResidual
+        halving =
+            c.halvingPeriod.map { (scalbn(1, -(layer / $0)), (layer + 1) % $0 == 0 ? 0.5 : 1) } ?? (1, 1)
         dropout = c.dropout.residual
         dropPath = c.layerCount > 1 ? c.dropout.dropPath * Double(layer) / Double(c.layerCount - 1) : 0
     }
@@ -81,18 +90,26 @@ struct MixerBlock {
         -> (output: Tensor, state: any MixerState)
     {
         let (mixed, next) = try mixer(preNorm ? mixerNorm(x) : x, state: state, pass)
-        let y = try residual(x, mixed, mixerNorm, pass.context)
-        guard let (norm, layer) = feedForward else { return (y, next) }
-        let fed = try layer(preNorm ? norm(y) : y, pass.context)
-        return (try residual(y, fed, norm, pass.context), next)
+        var y = try residual(x, mixed, mixerNorm, pass.context)
+        if let (norm, layer) = feedForward {
+            let input = isParallel ? x : y
+            let fed = try layer(preNorm ? norm(input) : input, pass.context)
+            y = try isParallel ? y + branch(fed, pass.context) : residual(y, fed, norm, pass.context)
+        }
+        return (halving.stream == 1 ? y : try y * halving.stream, next)
     }
 
-    private func residual(_ x: Tensor, _ branch: Tensor, _ norm: Norm, _ context: ForwardContext) throws
+    /// Returns what is added to the residual stream of the output of a mixer or feed-forward.
+    private func branch(_ output: Tensor, _ context: ForwardContext) throws -> Tensor {
+        var branch = try Dropout.apply(output, probability: dropout, context)
+        branch = try Dropout.dropPath(branch, probability: dropPath, context)
+        return halving.branch == 1 ? branch : try branch * halving.branch
+    }
+
+    private func residual(_ x: Tensor, _ output: Tensor, _ norm: Norm, _ context: ForwardContext) throws
         -> Tensor
     {
-        var branch = try Dropout.apply(branch, probability: dropout, context)
-        branch = try Dropout.dropPath(branch, probability: dropPath, context)
-        let sum = try (residualScale == 1 ? x : x * residualScale) + branch
+        let sum = try (residualScale == 1 ? x : x * residualScale) + branch(output, context)
         return preNorm ? sum : try norm(sum)
     }
 }

@@ -20,6 +20,7 @@ public final class LanguageModel {
     public var recomputesActivations = false
 
     private let embedding: Embedding
+    private let positions: Embedding?
     private let embeddingNorm: Norm?
     let stack: BlockStack
     var blocks: [any Block] { stack.blocks }
@@ -40,6 +41,11 @@ public final class LanguageModel {
         embedding = try Embedding(
             root.scope("embedding"), count: c.vocabularySize, size: c.embeddingWidth,
             initializer: initializers.embedding)
+        positions =
+            c.positionEmbedding == .learned
+            ? try Embedding(
+                root.scope("position_embedding"), count: c.positionCount, size: c.hiddenSize,
+                initializer: initializers.embedding) : nil
         embeddingNorm =
             c.embeddingNorm ? try Norm(root.scope("embedding_norm"), size: c.embeddingWidth, c.norm) : nil
         stack = try BlockStack(root, c, initializers)
@@ -106,19 +112,42 @@ public final class LanguageModel {
         return try embedding.logits(ratio == 1 ? hidden : hidden * (1 / ratio.squareRoot()))
     }
 
-    private func embed(_ tokens: Tensor, _ positions: [SequencePosition], _ context: ForwardContext) throws
+    private func embed(_ tokens: Tensor, _ places: [SequencePosition], _ context: ForwardContext) throws
         -> Tensor
     {
         var x = try embedding(tokens, as: computeType)
         if embeddingScale != 1 { x = try x * embeddingScale }
-        if configuration.positionEmbedding == .sinusoidal {
+        switch configuration.positionEmbedding {
+        case .none: break
+        case .sinusoidal:
             let waves = try SinusoidalPositions.table(
-                size: configuration.hiddenSize, starts: positions.map(\.position), length: tokens.size(1),
-                like: x)
-            x = try x + waves
+                size: configuration.hiddenSize, starts: places.map(\.position), length: tokens.size(1),
+                like: x
+            )
+            x = try x + SinusoidalPositions.repeated(waves, toWidth: x.size(-1))
+        case .learned:
+            let rows = try learnedPositions(places.map(\.position), length: tokens.size(1), like: x)
+            x = try x + SinusoidalPositions.repeated(rows, toWidth: x.size(-1))
         }
         if let embeddingNorm { x = try embeddingNorm(x) }
         return try Dropout.apply(x, probability: configuration.dropout.embedding, context)
+    }
+
+    /// Returns the learned embeddings [B or 1, T, D] of rows that begin at `starts`.
+    private func learnedPositions(_ starts: [Int], length: Int, like x: Tensor) throws -> Tensor {
+        let limit = configuration.positionCount
+        let ends = starts.map { $0.addingReportingOverflow(length) }
+        guard let positions, starts.allSatisfy({ $0 >= 0 }),
+            ends.allSatisfy({ !$0.overflow && $0.partialValue <= limit })
+        else {
+            let end = ends.map { $0.overflow ? Int.max : $0.partialValue }.max() ?? 0
+            throw MixerError.tooLong(
+                mixer: "the position embedding", length: end, limit: limit,
+                remedy: "shorten the text, or read it as several sequences")
+        }
+        let rows = Set(starts).count == 1 ? Array(starts.prefix(1)) : starts
+        let indices = rows.flatMap { start in (start..<start + length).map(Int64.init) }
+        return try positions(Tensor.from(indices, [rows.count, length]).to(on: x.device), as: x.elementType)
     }
 }
 
@@ -178,9 +207,12 @@ enum SinusoidalPositions {
         let angles = (0..<half).map { pow(10_000, -Double($0) / Double(half)) }
         let waves = try RotaryTable.make(
             angles: angles, starts: starts, length: length, type: x.elementType.accumulator, device: x.device)
-        let table = try Tensor.concatenated([waves[1], waves[0]], axis: -1).to(x.elementType)
-        // Embeddings of several streams: the same for each.
-        let streams = [Tensor](repeating: table, count: Swift.max(1, x.size(-1) / size))
+        return try Tensor.concatenated([waves[1], waves[0]], axis: -1).to(x.elementType)
+    }
+
+    /// Returns vectors of positions for embeddings of several streams: the same for each.
+    static func repeated(_ table: Tensor, toWidth width: Int) throws -> Tensor {
+        let streams = [Tensor](repeating: table, count: Swift.max(1, width / table.size(-1)))
         return streams.count == 1 ? table : try Tensor.concatenated(streams, axis: -1)
     }
 }
