@@ -136,7 +136,8 @@ let package = Package(
         .target(
             name: "RetNetTestSupport", dependencies: ["RetNetTorch"], path: "Tests/RetNetTestSupport",
             swiftSettings: strict),
-        .testTarget(name: "RetNetStorageTests", dependencies: ["RetNetStorage", system]),
+        .testTarget(
+            name: "RetNetStorageTests", dependencies: ["RetNetStorage", system], exclude: ["Fixtures"]),
         .testTarget(name: "RetNetSettingsTests", dependencies: ["RetNetSettings"]),
         .testTarget(
             name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStories", "RetNetStorage"],

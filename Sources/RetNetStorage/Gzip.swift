@@ -86,12 +86,15 @@ public enum Gzip {
 enum CompressionFormat {
     case gzip
     case zlib
+    /// Without header and checksum, as in zip archives.
+    case raw
 
     /// Value of zlib's `windowBits` for the format with the largest window.
     var windowBits: Int32 {
         switch self {
         case .gzip: return 16 + 15
         case .zlib: return 15
+        case .raw: return -15
         }
     }
 }
@@ -113,6 +116,7 @@ enum Deflater {
         switch format {
         case .gzip: result = Data([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF])
         case .zlib: result = Data([0x78, 0x01])
+        case .raw: result = Data()
         }
         var rest = data[...]
         repeat {
@@ -134,6 +138,7 @@ enum Deflater {
             }
             // Without bytes zlib returns the initial value, which is the checksum of empty data.
             appendInteger(UInt32(truncatingIfNeeded: checksum).bigEndian, to: &result)
+        case .raw: break
         }
         return result
     }

@@ -45,6 +45,8 @@ public enum StorageError: Error, Equatable, Sendable {
     case invalidSafetensors(path: String, fault: SafetensorsFault)
     /// A safetensors index is malformed or does not match its shards.
     case invalidSafetensorsIndex(path: String, fault: SafetensorsIndexFault)
+    /// A file of PyTorch is malformed, or holds what is not read.
+    case invalidPyTorch(path: String, fault: PyTorchFault)
     /// A folder contains neither a safetensors index nor `model.safetensors`.
     case noSafetensors(folder: String)
     /// No tensor has this name.
@@ -107,6 +109,8 @@ extension StorageError: CustomStringConvertible, LocalizedError {
             "'\(path)' is not a valid safetensors file: \(fault)"
         case .invalidSafetensorsIndex(let path, let fault):
             "'\(path)' is not a valid safetensors index: \(fault)"
+        case .invalidPyTorch(let path, let fault):
+            "cannot read '\(path)' as a file of PyTorch: \(fault)"
         case .noSafetensors(let folder):
             "'\(folder)' contains neither model.safetensors.index.json nor model.safetensors: "
                 + "give the folder that contains the weights"
