@@ -58,6 +58,10 @@ public enum CheckpointProblem: Sendable, Equatable {
     case overflows(name: String, elementType: String)
     /// The output matrix differs from the embedding although the configuration ties them.
     case outputNotTied(name: String, embedding: String)
+    /// A tensor that follows from the configuration has other values.
+    case wrongConstant(name: String)
+    /// A parameter that the other form leaves out has another value than the one that it stands for.
+    case notConstant(name: String, value: Double)
     /// The configuration has more layers than the files have tensors.
     case tooFewTensors(layerCount: Int, tensorCount: Int)
     /// The tokenizer has tokens outside the model's vocabulary.
@@ -104,6 +108,10 @@ extension CheckpointProblem: CustomStringConvertible {
             "'\(name)' holds values that are too large for \(elementType)"
         case .outputNotTied(let name, let embedding):
             "'\(name)' differs from '\(embedding)', but the configuration ties them"
+        case .wrongConstant(let name):
+            "'\(name)' has other values than the configuration gives it"
+        case .notConstant(let name, let value):
+            "'\(name)' has other values than \(value), which is all that the other form can say"
         case .tooFewTensors(let layerCount, let tensorCount):
             "the configuration has \(layerCount) layers, but there are only \(tensorCount) tensors"
         case .vocabularyTooSmall(let modelSize, let tokenizerSize):

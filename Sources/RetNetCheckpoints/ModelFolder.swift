@@ -112,26 +112,20 @@ extension ModelFolder {
         computeType: ElementType? = nil, verifies: Bool = false
     ) throws -> LoadedModel {
         try checkSizes(path, verifies: verifies)
-        let configuration = try configuration(of: path)
-        let generationDefaults = try GenerationDefaults(folder: path)
+        let contents = try ModelContents(path: path)
+        let configuration = contents.configuration
+        let generationDefaults = try contents.generationDefaults()
         let tokenizer = Result { try TokenizerLoader.load(folder: path) }
-        let tensors = try SafetensorsTensors(folder: path)
-        // Also keeps a damaged configuration from declaring layers without end.
-        guard configuration.layerCount <= tensors.entries.count else {
-            throw CheckpointError(
-                path: path,
-                problems: [
-                    .tooFewTensors(
-                        layerCount: configuration.layerCount, tensorCount: tensors.entries.count)
-                ])
-        }
+        let tensors = try contents.tensors
+        try checkLayerCount(configuration, tensors, path: path)
         let type = elementType ?? commonType(tensors.entries)
         let reader = WeightReader(tensors, elementType: type, device: device)
-        let store = ParameterStore(source: .provided(reader.provide), elementType: type, device: device)
+        let store = ParameterStore(
+            source: .provided { try contents.provide($0, $1, reader) }, elementType: type, device: device)
         let model = try withoutGradients {
             try LanguageModel(configuration, parameters: store, computeType: computeType ?? type)
         }
-        try reader.checkLeftOver(copies: configuration.tiedOutput ? [(outputName, embeddingName)] : [])
+        try contents.checkLeftOver(reader)
         let problems =
             reader.problems
             + CheckpointProblem.tokens(of: try? tokenizer.get(), generationDefaults, for: configuration)
@@ -140,9 +134,21 @@ extension ModelFolder {
             model: model, generationDefaults: generationDefaults, tokenizerResult: tokenizer)
     }
 
-    /// Reads the architecture alone, without weights; throws `StorageError` or `SettingsError`.
+    /// Reads the architecture alone, without weights; throws `StorageError`, `SettingsError` or ``DialectError``.
     public static func configuration(of path: String) throws -> LanguageModelConfiguration {
-        try ConfigurationFile.read(folder: path)
+        try ModelContents(path: path).configuration
+    }
+
+    /// Throws ``CheckpointError`` if there are fewer tensors than layers.
+    ///
+    /// Also keeps a damaged configuration from declaring layers without end.
+    static func checkLayerCount(
+        _ configuration: LanguageModelConfiguration, _ tensors: any TensorSource, path: String
+    ) throws {
+        let counts = (configuration.layerCount, tensors.entries.count)
+        guard counts.0 > counts.1 else { return }
+        throw CheckpointError(
+            path: path, problems: [.tooFewTensors(layerCount: counts.0, tensorCount: counts.1)])
     }
 
     static func checkSizes(_ path: String, verifies: Bool) throws {
@@ -182,15 +188,64 @@ public struct LoadedModel {
     }
 }
 
+/// The architecture of a model folder of this package or of another project, and its parameters in files.
+private struct ModelContents {
+    let path: String
+    let configuration: LanguageModelConfiguration
+    /// The checkpoint, if it is another project's.
+    let foreign: ForeignCheckpoint?
+
+    /// Reads the configuration; throws `StorageError`, `SettingsError` with every problem, and ``DialectError``.
+    init(path: String) throws {
+        self.path = path
+        if let own = try ConfigurationFile.own(folder: path) {
+            configuration = own
+            foreign = nil
+        } else {
+            let foreign = try ForeignCheckpoint(path: path)
+            configuration = foreign.configuration
+            self.foreign = foreign
+        }
+    }
+
+    var tensors: any TensorSource {
+        get throws { try foreign?.files.tensors ?? SafetensorsTensors(folder: path) }
+    }
+
+    func generationDefaults() throws -> GenerationDefaults {
+        try foreign?.generationDefaults() ?? GenerationDefaults(folder: path)
+    }
+
+    func provide(_ name: String, _ shape: [Int], _ reader: WeightReader) throws -> Tensor {
+        guard let plan = foreign?.plan else { return try reader.provide(name, shape) }
+        return try reader.provide(name, shape, by: plan)
+    }
+
+    func checkLeftOver(_ reader: WeightReader) throws {
+        if let plan = foreign?.plan { return try reader.checkLeftOver(of: plan) }
+        let output = (ModelFolder.outputName, ModelFolder.embeddingName)
+        try reader.checkLeftOver(copies: configuration.tiedOutput ? [output] : [])
+    }
+}
+
 /// The `config.json` of a model folder.
 enum ConfigurationFile {
     static let fileName = "config.json"
-    private static let maximumByteCount = 1 << 24
+    static let maximumByteCount = 1 << 24
 
-    /// Reads the architecture; throws `StorageError`, and `SettingsError` with every problem.
-    static func read(folder: String) throws -> LanguageModelConfiguration {
+    /// Reads the architecture of a folder of this package; nil if the file is another project's or there is none.
+    ///
+    /// Throws `StorageError`, and `SettingsError` with every problem.
+    static func own(folder: String) throws -> LanguageModelConfiguration? {
+        var isFolder: ObjCBool = false
+        // The file of another project's tensors.
+        if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), !isFolder.boolValue {
+            return nil
+        }
         let path = folder + "/" + fileName
         let text = try JSONFile.text(path, maximumByteCount: maximumByteCount)
+        guard try LanguageModelConfiguration.recognizes(SettingsDocument(json: text, sourceName: path).tree)
+        else { return nil }
         return try LanguageModelConfiguration(json: text, sourceName: path)
     }
 }

@@ -62,16 +62,6 @@ public struct SafetensorsTensors {
         }
         return try lend(name) { try Tensor.from(bytes: $0, entry.shape, type, on: device) }
     }
-
-    /// Returns true if two tensors have the same element type, shape and values.
-    func areEqual(_ first: String, _ second: String) throws -> Bool {
-        guard let a = entry(named: first), let b = entry(named: second),
-            a.elementType == b.elementType, a.shape == b.shape
-        else { return false }
-        guard a.elementCount > 0 else { return true }
-        let equal = try tensor(named: first).isEqual(to: tensor(named: second))
-        return try equal.to(.uint8).min().item() == 1
-    }
 }
 
 extension SafetensorsWriter.Tensor {

@@ -123,7 +123,7 @@ extension T5Folder {
         var copies = tolerated.embeddingAliases
         if configuration.tiedOutput { copies.append(T5Configuration.outputName) }
         try reader.checkLeftOver(
-            copies: copies.map { ($0, of: embedding) }, ignored: tolerated.unused)
+            copies: copies.map { ($0, of: embedding) }, ignoring: tolerated.unused.contains)
         let problems =
             reader.problems + CheckpointProblem.tokens(of: try? tokenizer.get(), defaults, for: configuration)
         guard problems.isEmpty else { throw CheckpointError(path: path, problems: problems) }

@@ -83,6 +83,9 @@ public final class SettingsReader {
     /// Names of all settings given in this object, known or not.
     public var givenKeys: [String] { object.keys }
 
+    /// Names of the settings given in this object that have not been read so far.
+    public var unreadKeys: [String] { object.keys.filter { !knownKeys.contains(ExactString($0)) } }
+
     /// Records a problem, with its position if the source has one.
     public func report(_ problem: SettingsProblem) {
         var problem = problem

@@ -26,6 +26,11 @@ public struct SafetensorsWriter {
             self.provide = provide
         }
 
+        /// Returns the same tensor under another name.
+        public func named(_ name: String) -> Tensor {
+            Tensor(name: name, elementType: elementType, shape: shape, provide: provide)
+        }
+
         /// Describes a tensor with its little-endian bytes.
         public init(name: String, elementType: StoredElementType, shape: [Int], data: Data) {
             self.init(name: name, elementType: elementType, shape: shape) { try $0.write(data) }

@@ -50,6 +50,8 @@ enum Main {
     private static func hint(for error: any Error) -> String? {
         switch error {
         case DeviceError.unavailable: "use --device cpu, or run `retnet doctor`"
+        case DialectError.unrecognized(_, let reasons, _, _) where reasons.isEmpty:
+            "`retnet convert --list` names the forms that are known"
         case StateFileError.notStateFile: "`retnet generate --state-out FILE` writes one"
         default: nil
         }

@@ -15,7 +15,8 @@ struct RetNetCommand: ParsableCommand {
         version: "retnet \(PackageVersion.current) (LibTorch \(Runtime.loadedVersion))",
         subcommands: [
             DemoCommand.self, TrainCommand.self, GenerateCommand.self, LogitsCommand.self, EvalCommand.self,
-            BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, AltUpCommand.self,
+            BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, ConvertCommand.self,
+            AltUpCommand.self,
             PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, DoctorCommand.self,
         ])
 }

@@ -14,6 +14,11 @@ public enum TokenizerLoader {
     /// Files of tokenizers of other kinds, the most telling first.
     private static let foreignFileNames = ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"]
 
+    /// Names of all files that describe a tokenizer in model folders, of this package and of other projects.
+    public static let fileNames: [String] =
+        [fileName, SentencePieceTokenizer.sentinelFileName, SentencePieceTokenizer.plainFileName]
+        + foreignFileNames + ["special_tokens_map.json", "added_tokens.json", "chat_template.jinja"]
+
     /// Returns true if a folder has files of a tokenizer, of whatever kind.
     public static func hasFiles(in folder: String) -> Bool {
         ([fileName, SentencePieceTokenizer.sentinelFileName, SentencePieceTokenizer.plainFileName]

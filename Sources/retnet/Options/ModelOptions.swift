@@ -28,6 +28,12 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
+    /// Returns the checkpoint of a path: a file with tensors, a folder with them, or a run's newest intact checkpoint.
+    static func checkpointPath(_ path: String) throws -> String {
+        let run = RunFolder(path: path)
+        return FileManager.default.fileExists(atPath: run.checkpointsPath) ? try modelPath(path) : path
+    }
+
     /// Returns the model folder of a path: itself, or the newest intact checkpoint of a run.
     static func modelPath(_ path: String) throws -> String {
         guard FileManager.default.fileExists(atPath: path) else {
