@@ -180,7 +180,7 @@ let package = Package(
                 "RetNetTestSupport",
                 "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStories", "RetNetStorage",
-            ]),
+            ], exclude: ["Fixtures"]),
         .testTarget(
             name: "RetNetTrainingTests",
             dependencies: [

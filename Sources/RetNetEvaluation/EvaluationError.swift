@@ -10,6 +10,20 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible, Localize
     case noQuestions
     /// A line of a task's data file cannot be used; lines count from 1, and 0 is the whole file.
     case malformedExample(path: String, line: Int, reason: String)
+    /// No task of the harness that this package knows has the name.
+    case unknownTask(name: String, known: [String])
+    /// There is no file with a split of a task; `hint` says where the data are.
+    case missingData(task: String, split: String, hint: String)
+    /// Several files of a folder could be a split of a task.
+    case ambiguousData(task: String, split: String, paths: [String])
+    /// The file of few-shot examples has fewer documents than are drawn for one question.
+    case tooFewExamples(task: String, needed: Int, found: Int)
+    /// A request of a task cannot be scored; documents count from 0.
+    case unscorable(task: String, document: Int, reason: String)
+    /// A folder for results cannot be created.
+    case cannotCreateFolder(path: String, reason: String)
+    /// The tokenizer has no token that a text can be predicted from.
+    case noPrefixToken(tokenizer: String)
 
     /// The problem and, where there is one, the remedy.
     public var description: String {
@@ -23,6 +37,23 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible, Localize
             "the stories have no recalls: generate more or longer stories"
         case .malformedExample(let path, let line, let reason):
             "cannot read '\(path)'\(line > 0 ? ", line \(line)" : ""): \(reason)"
+        case .unknownTask(let name, let known):
+            "there is no task '\(name)': use \(known.joined(separator: ", "))"
+        case .missingData(let task, let split, let hint):
+            "there is no \(split) file of '\(task)': \(hint)"
+        case .ambiguousData(let task, let split, let paths):
+            "several files could be the \(split) file of '\(task)': "
+                + paths.map { "'\($0)'" }.joined(separator: ", ") + "; name the one to use"
+        case .tooFewExamples(let task, let needed, let found):
+            "\(needed) examples are drawn for each question of '\(task)', but there are only \(found): use fewer shots "
+                + "or a larger file of examples"
+        case .unscorable(let task, let document, let reason):
+            "document \(document) of '\(task)' cannot be scored: \(reason)"
+        case .cannotCreateFolder(let path, let reason):
+            "cannot create the folder '\(path)': \(reason)"
+        case .noPrefixToken(let tokenizer):
+            "the tokenizer '\(tokenizer)' has neither a begin nor an end token, so the first token of a text cannot be "
+                + "predicted: use a tokenizer with one of them"
         }
     }
 

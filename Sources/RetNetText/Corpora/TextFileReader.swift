@@ -1,7 +1,7 @@
 import RetNetStorage
 
 /// A reader of text files, plain or compressed, that checks their UTF-8.
-enum TextFileReader {
+package enum TextFileReader {
     static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     /// Reads a file in pieces, without its byte-order mark; throws `TextError.notUTF8` or `StorageError`.
@@ -9,6 +9,13 @@ enum TextFileReader {
         var checker = Checker(path: file.path)
         try file.read { try checker.feed($0, consume) }
         try checker.finish(consume)
+    }
+
+    /// Returns the whole text of a file or pipe; throws `TextError.notUTF8` or `StorageError`.
+    package static func text(of path: String) throws -> String {
+        var bytes: [UInt8] = []
+        try read(CorpusFile(path: path)) { bytes.append(contentsOf: $0) }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private struct Checker {

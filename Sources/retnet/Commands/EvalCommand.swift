@@ -15,7 +15,7 @@ import RetNetTorch
 struct EvalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "eval", abstract: "Measure a trained model.",
-        subcommands: [PerplexityCommand.self, RecallCommand.self])
+        subcommands: [PerplexityCommand.self, RecallCommand.self, TasksCommand.self])
 }
 
 /// `retnet eval perplexity`: perplexity and bits per byte of a text.

@@ -1,0 +1,300 @@
+import RetNetMixers
+import RetNetModels
+import RetNetText
+import RetNetTorch
+
+/// The answer to a request: the log-likelihood of its continuation, and whether greedy generation would give it.
+public struct RequestScore: Sendable, Equatable {
+    /// The sum of the log-probabilities of the tokens, in nats.
+    public var logLikelihood: Double
+    /// True if every token is the most probable one.
+    public var isGreedy: Bool
+
+    /// Creates an answer.
+    public init(logLikelihood: Double, isGreedy: Bool) {
+        self.logLikelihood = logLikelihood
+        self.isGreedy = isGreedy
+    }
+}
+
+/// What scoring has run, and what it would have run with every request on its own.
+public struct ScoringCost: Sendable, Equatable {
+    /// Tokens that the model has read, without padding.
+    public var tokenCount = 0
+    /// Tokens of padding that it has read besides.
+    public var paddingCount = 0
+    /// Tokens of all requests from their beginning.
+    public var separateTokenCount = 0
+    /// Wall-clock time of all passes in seconds.
+    public var seconds = 0.0
+
+    /// Creates an empty cost.
+    public init() {}
+
+    /// How many times more tokens separate requests have.
+    public var saving: Double { tokenCount > 0 ? Double(separateTokenCount) / Double(tokenCount) : 1 }
+
+    static func += (left: inout ScoringCost, right: ScoringCost) {
+        left.tokenCount += right.tokenCount
+        left.paddingCount += right.paddingCount
+        left.separateTokenCount += right.separateTokenCount
+        left.seconds += right.seconds
+    }
+}
+
+/// The scoring of continuations by a language model.
+///
+/// The context of a question is run once and the state after it is forked for the choices, and questions run in batches.
+/// Padding stands behind a row and enters no state that is used again, so that the scores depend on neither to more than
+/// rounding. Log-probabilities are computed in float32 (float64 in float64 models) and added in float64.
+public struct LogLikelihoodScorer {
+    /// The division of the work.
+    public struct Options: Sendable, Equatable {
+        /// Form of every pass.
+        public var form: MixerForm
+        /// Largest number of tokens per pass, which bounds the memory for texts of any length.
+        public var tokensPerPass: Int
+        /// True to run shared beginnings once; false runs every request on its own, for comparison.
+        public var sharesContexts: Bool
+
+        /// Creates options; by default chunks of 256, at most 4,096 tokens per pass, and shared contexts.
+        public init(form: MixerForm = .chunkwise(256), tokensPerPass: Int = 4096, sharesContexts: Bool = true)
+        {
+            self.form = form
+            self.tokensPerPass = max(1, tokensPerPass)
+            self.sharesContexts = sharesContexts
+        }
+    }
+
+    private let model: LanguageModel
+    private let options: Options
+    private let rowLimit: Int
+    private let sharesContexts: Bool
+
+    /// States of a batch may take this many bytes.
+    private static let stateBudget = 1 << 29
+    /// Logits of a slice may take this many elements.
+    private static let logitBudget = 1 << 24
+
+    /// Creates a scorer; throws ``EvaluationError/unsupportedForm(form:reason:)`` and `TorchError`.
+    public init(_ model: LanguageModel, options: Options = Options()) throws {
+        if let reason = model.unsupportedReason(for: options.form) {
+            throw EvaluationError.unsupportedForm(form: options.form.description, reason: reason)
+        }
+        self.model = model
+        self.options = options
+        // Experts that choose among the tokens of a pass see the neighbors of a row.
+        let isAlone = model.configuration.pattern.contains { layer in
+            guard let experts = layer.feedForward.experts else { return false }
+            return experts.routing == .expertChoice || experts.sequenceCapacity != nil
+        }
+        let stateBytes = max(1, try model.initialState(batch: 1).byteCount)
+        rowLimit = isAlone ? 1 : max(1, min(1024, Self.stateBudget / stateBytes))
+        sharesContexts = options.sharesContexts && !isAlone
+    }
+
+    /// Returns the answers to the requests of each question, in their order.
+    ///
+    /// After every batch `progress` gets the number of requests that are finished and ends the scoring by returning false;
+    /// the answers to the others are then nil. Throws `TorchError` and ``EvaluationError``.
+    func score(
+        _ questions: [[ScoringRequest]], cost: inout ScoringCost,
+        progress: (_ requestCount: Int) throws -> Bool = { _ in true }
+    ) throws -> [[RequestScore?]] {
+        let start = ContinuousClock.now
+        defer { cost.seconds += (ContinuousClock.now - start) / .seconds(1) }
+        for tokens in questions.lazy.joined().lazy.map(\.inputs) {
+            cost.separateTokenCount += tokens.count
+            try checkVocabulary(tokens)
+        }
+        let plan = ScoringPlan(
+            questions, sharing: sharesContexts, tokensPerPass: options.tokensPerPass, rowLimit: rowLimit)
+        var sums = ScoreSums(questions.lazy.joined().map(\.targets.count))
+        try withoutGradients {
+            var common: LanguageModelState?
+            if !plan.commonPrefix.isEmpty {
+                let row = PassRow(tokens: plan.commonPrefix[...], scores: [])
+                common = try run([row], from: nil, keepsState: true, &sums, &cost)
+            }
+            for batch in plan.batches {
+                try run(batch, after: common, skipping: plan.commonPrefix.count, &sums, &cost)
+                guard try progress(sums.finishedCount) else { break }
+            }
+        }
+        var scores = sums.scores[...]
+        return questions.map { requests in
+            defer { scores = scores.dropFirst(requests.count) }
+            return Array(scores.prefix(requests.count))
+        }
+    }
+
+    private func checkVocabulary(_ tokens: [Int32]) throws {
+        let size = model.configuration.vocabularySize
+        if let bad = tokens.first(where: { $0 < 0 || Int($0) >= size }) {
+            throw EvaluationError.tokenOutOfRange(token: Int(bad), vocabularySize: size)
+        }
+    }
+
+    // MARK: Passes
+
+    /// A row of a pass: tokens to read, with what is scored at places counted from the first of them.
+    private struct PassRow {
+        var tokens: ArraySlice<Int32>
+        var scores: [ScoringPlan.Score]
+
+        init(tokens: ArraySlice<Int32>, scores: [ScoringPlan.Score]) {
+            self.tokens = tokens
+            self.scores = scores
+        }
+
+        init(_ row: ScoringPlan.Row, from start: Int, to end: Int) {
+            tokens = row.inputs[start..<end]
+            scores = row.scores.compactMap { score in
+                guard (start..<end).contains(score.position) else { return nil }
+                var score = score
+                score.position -= start
+                return score
+            }
+        }
+    }
+
+    private func run(
+        _ batch: ScoringPlan.Batch, after common: LanguageModelState?, skipping skipped: Int,
+        _ sums: inout ScoreSums, _ cost: inout ScoringCost
+    ) throws {
+        var state = try common.map { try $0.selecting(rows: batch.questions.map { _ in 0 }) }
+        var sources = Array(batch.questions.indices)
+        if batch.prefixCount > skipped {
+            // All rows of a question begin with the same inputs; its first row speaks for all of them.
+            let beginnings = batch.questions.map { question in
+                var row = PassRow(question.rows[0], from: skipped, to: batch.prefixCount)
+                for other in question.rows.dropFirst() {
+                    row.scores += PassRow(other, from: skipped, to: batch.prefixCount).scores
+                }
+                return row
+            }
+            state = try run(beginnings, from: state, keepsState: true, &sums, &cost)
+            sources = batch.questions.enumerated().flatMap { index, question in
+                question.rows.map { _ in index }
+            }
+        }
+        let rows = batch.questions.flatMap(\.rows).map {
+            PassRow($0, from: batch.prefixCount, to: $0.inputs.count)
+        }
+        // Growing states may be too large for all rows at once.
+        let rowBytes = state.map { max(1, $0.byteCount / $0.batchSize) } ?? 1
+        let limit = max(1, min(rows.count, Self.stateBudget / rowBytes))
+        for start in stride(from: 0, to: rows.count, by: limit) {
+            let part = start..<min(start + limit, rows.count)
+            let isEmpty = rows[part].allSatisfy { $0.tokens.isEmpty }
+            guard !isEmpty else { continue }
+            let own = try state.map { state in
+                sources.count == state.batchSize && part.count == rows.count
+                    ? state : try state.selecting(rows: Array(sources[part]))
+            }
+            _ = try run(Array(rows[part]), from: own, keepsState: false, &sums, &cost)
+        }
+    }
+
+    /// Runs rows from a state in windows of bounded size, and returns the state after the last token of equally long rows.
+    private func run(
+        _ rows: [PassRow], from state: LanguageModelState?, keepsState: Bool, _ sums: inout ScoreSums,
+        _ cost: inout ScoringCost
+    ) throws -> LanguageModelState? {
+        var (active, state) = (rows, state)
+        var start = 0
+        while let longest = active.map(\.tokens.count).max(), longest > start {
+            // Rows that have ended need no padding in further windows.
+            if active.contains(where: { $0.tokens.count <= start }) {
+                let kept = active.indices.filter { active[$0].tokens.count > start }
+                state = try state?.selecting(rows: kept)
+                active = kept.map { active[$0] }
+            }
+            var width = max(1, options.tokensPerPass / active.count)
+            if width > 256 { width -= width % 256 }
+            width = min(width, longest - start)
+            var tokens = [Int64](repeating: 0, count: active.count * width)
+            var picks: [ScoreSums.Pick] = []
+            for (index, row) in active.enumerated() {
+                let window = row.tokens.dropFirst(start).prefix(width)
+                for (offset, token) in window.enumerated() { tokens[index * width + offset] = Int64(token) }
+                cost.tokenCount += window.count
+                cost.paddingCount += width - window.count
+                for score in row.scores where (start..<start + width).contains(score.position) {
+                    picks.append(
+                        ScoreSums.Pick(
+                            place: index * width + score.position - start, target: score.target,
+                            request: score.request))
+                }
+            }
+            let input = try Tensor.from(tokens, [active.count, width]).to(on: model.device)
+            let (hidden, next) = try model.hidden(input, state: state, form: options.form)
+            try add(picks, hidden, &sums)
+            start += width
+            state = keepsState || start < longest ? next : nil
+        }
+        return state
+    }
+
+    /// Adds the log-probabilities of targets after hidden states [B, T, D], of which only the needed ones become logits.
+    private func add(_ picks: [ScoreSums.Pick], _ hidden: Tensor, _ sums: inout ScoreSums) throws {
+        guard !picks.isEmpty else { return }
+        let flat = try hidden.reshaped([-1, hidden.size(-1)])
+        let vocabulary = model.configuration.vocabularySize
+        let slice = max(1, Self.logitBudget / vocabulary)
+        let places = Set(picks.map(\.place)).sorted()
+        for start in stride(from: 0, to: places.count, by: slice) {
+            let part = places[start..<min(start + slice, places.count)]
+            let ranks = Dictionary(uniqueKeysWithValues: part.enumerated().map { ($1, $0) })
+            let chosen = picks.compactMap { pick in ranks[pick.place].map { (pick, $0) } }
+            let rows = try flat.indexSelected(0, index(part.map(Int64.init)))
+            let logits = try model.logits(rows)
+            let logProbabilities = try logits.to(logits.elementType.accumulator).logSoftmax(axis: -1)
+            let best = try logits.argmax(axis: -1).values(as: Int64.self)
+            let values = try logProbabilities.reshaped([-1])
+                .indexSelected(0, index(chosen.map { Int64($0.1 * vocabulary) + Int64($0.0.target) }))
+                .to(.float64).doubles()
+            for ((pick, rank), value) in zip(chosen, values) {
+                sums.add(pick.request, value, isBest: best[rank] == Int64(pick.target))
+            }
+        }
+    }
+
+    private func index(_ values: [Int64]) throws -> Tensor { try Tensor.from(values).to(on: model.device) }
+}
+
+/// The sums of log-probabilities of requests whose tokens come in any order.
+private struct ScoreSums {
+    /// A token to score: the place of the hidden state before it, and the request that it counts for.
+    struct Pick {
+        var place: Int
+        var target: Int32
+        var request: Int
+    }
+
+    private var sums: [Double]
+    private var greedy: [Bool]
+    private var missing: [Int]
+    /// The number of requests with all of their tokens.
+    private(set) var finishedCount = 0
+
+    init(_ counts: [Int]) {
+        sums = [Double](repeating: 0, count: counts.count)
+        greedy = [Bool](repeating: true, count: counts.count)
+        missing = counts
+    }
+
+    mutating func add(_ request: Int, _ value: Double, isBest: Bool) {
+        sums[request] += value
+        if !isBest { greedy[request] = false }
+        missing[request] -= 1
+        if missing[request] == 0 { finishedCount += 1 }
+    }
+
+    /// The answers; nil for requests that lack tokens.
+    var scores: [RequestScore?] {
+        sums.indices.map {
+            missing[$0] == 0 ? RequestScore(logLikelihood: sums[$0], isGreedy: greedy[$0]) : nil
+        }
+    }
+}

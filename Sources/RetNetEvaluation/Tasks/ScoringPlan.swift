@@ -1,0 +1,169 @@
+/// The division of requests into rows and batches that run what requests share only once.
+///
+/// A question is the requests of one document. Rows are what must be run for it: a request whose inputs another request
+/// begins with needs no row of its own. Rows of a question share their first tokens, which run once; the state after them is
+/// then forked. So that rows of different length fit into one batch without padding in a state, a batch runs as many
+/// tokens as the shortest beginning in it has; what is left of the others runs with their rows.
+struct ScoringPlan {
+    /// A token to score: `target` after input `position` counts for a request.
+    struct Score: Equatable {
+        var position: Int
+        var target: Int32
+        var request: Int
+    }
+
+    /// Inputs to run from the beginning, with what is scored in them, by position.
+    struct Row {
+        var inputs: [Int32]
+        var scores: [Score]
+    }
+
+    /// Rows of one question and the number of their common first inputs.
+    struct Question {
+        var rows: [Row]
+        var sharedCount: Int
+
+        /// Tokens of the longest row behind the shared ones.
+        var longestRest: Int { rows.reduce(0) { max($0, $1.inputs.count) } - sharedCount }
+    }
+
+    /// Questions that run together: their first `prefixCount` inputs once each, then all of their rows.
+    struct Batch {
+        var questions: [Question]
+        var prefixCount: Int
+    }
+
+    private(set) var batches: [Batch] = []
+    /// The inputs that all rows begin with, to be run once for all; empty where they are not worth a pass.
+    private(set) var commonPrefix: [Int32] = []
+
+    /// Fewer common inputs are not worth a pass of their own.
+    static let shortestPrefix = 16
+
+    /// Plans the requests of questions, which are numbered through; `sharing` off runs each of them from its beginning.
+    ///
+    /// A batch has at most `tokensPerPass` tokens per pass, unless one row has more, and at most `rowLimit` rows.
+    init(_ questions: [[ScoringRequest]], sharing: Bool, tokensPerPass: Int, rowLimit: Int) {
+        var number = 0
+        var planned: [Question] = []
+        for requests in questions {
+            let numbered = requests.map { request in
+                defer { number += 1 }
+                return Self.row(request, number: number)
+            }
+            planned +=
+                sharing ? [Self.question(numbered)] : numbered.map { Question(rows: [$0], sharedCount: 0) }
+        }
+        planned.removeAll { $0.rows.isEmpty }
+        if sharing { commonPrefix = Self.commonPrefix(planned) }
+        makeBatches(planned, tokensPerPass, max(1, rowLimit))
+    }
+
+    private static func row(_ request: ScoringRequest, number: Int) -> Row {
+        let first = request.firstScored
+        return Row(
+            inputs: request.inputs,
+            scores: request.targets.enumerated().map {
+                Score(position: first + $0.offset, target: $0.element, request: number)
+            })
+    }
+
+    private static func question(_ requests: [Row]) -> Question {
+        var rows: [Row] = []
+        for row in requests.sorted(by: { $0.inputs.count > $1.inputs.count }) {
+            if let index = rows.firstIndex(where: { $0.inputs.starts(with: row.inputs) }) {
+                rows[index].scores += row.scores
+            } else {
+                rows.append(row)
+            }
+        }
+        guard rows.count > 1 else { return Question(rows: rows, sharedCount: 0) }
+        let shared = rows.dropFirst().reduce(rows[0].inputs.count) { shared, row in
+            min(shared, commonCount(rows[0].inputs, row.inputs))
+        }
+        return Question(rows: rows, sharedCount: shared)
+    }
+
+    private static func commonCount(_ a: [Int32], _ b: [Int32]) -> Int {
+        var count = 0
+        while count < a.count, count < b.count, a[count] == b[count] { count += 1 }
+        return count
+    }
+
+    /// The common inputs of all rows before the first that is scored.
+    private static func commonPrefix(_ questions: [Question]) -> [Int32] {
+        let rows = questions.flatMap(\.rows)
+        guard rows.count > 1, let first = rows.first else { return [] }
+        let count = rows.reduce(first.inputs.count - 1) { count, row in
+            let scored = row.scores.reduce(Int.max) { min($0, $1.position) }
+            return min(count, scored, commonCount(first.inputs, row.inputs))
+        }
+        return count >= shortestPrefix ? Array(first.inputs.prefix(count)) : []
+    }
+
+    // MARK: Batches
+
+    private mutating func makeBatches(_ questions: [Question], _ tokensPerPass: Int, _ rowLimit: Int) {
+        let skipped = commonPrefix.count
+        var (forked, plain): ([Question], [Question]) = ([], [])
+        for question in questions {
+            // A short common beginning, such as a begin token, does not pay for a second pass.
+            if question.rows.count > 1, question.sharedCount - skipped >= 4 {
+                forked.append(question)
+            } else {
+                plain += question.rows.map { Question(rows: [$0], sharedCount: 0) }
+            }
+        }
+        addForked(forked, skipped, tokensPerPass, rowLimit)
+        addPlain(plain, skipped, tokensPerPass, rowLimit)
+    }
+
+    private mutating func addForked(
+        _ questions: [Question], _ skipped: Int, _ tokensPerPass: Int, _ rowLimit: Int
+    ) {
+        var open = Batch(questions: [], prefixCount: 0)
+        var (rowCount, longest) = (0, 0)
+        let order = questions.sorted {
+            ($0.sharedCount, $0.longestRest) < ($1.sharedCount, $1.longestRest)
+        }
+        for question in order {
+            let rest = question.longestRest + max(0, question.sharedCount - open.prefixCount)
+            let (rows, length) = (rowCount + question.rows.count, max(longest, rest))
+            // What is longer than the shortest beginning is run once for each row.
+            let surplus = question.sharedCount - open.prefixCount
+            let fits =
+                rows <= rowLimit && rows * length <= tokensPerPass
+                && (open.questions.count + 1) * (open.prefixCount - skipped) <= tokensPerPass
+                && surplus <= max(2, question.sharedCount / 16)
+            if open.questions.isEmpty || !fits {
+                if !open.questions.isEmpty { batches.append(open) }
+                open = Batch(questions: [question], prefixCount: question.sharedCount)
+                (rowCount, longest) = (question.rows.count, question.longestRest)
+            } else {
+                open.questions.append(question)
+                (rowCount, longest) = (rows, length)
+            }
+        }
+        if !open.questions.isEmpty { batches.append(open) }
+    }
+
+    private mutating func addPlain(
+        _ questions: [Question], _ skipped: Int, _ tokensPerPass: Int, _ rowLimit: Int
+    ) {
+        var open = Batch(questions: [], prefixCount: skipped)
+        var longest = 0
+        for question in questions.sorted(by: { $0.longestRest > $1.longestRest }) {
+            let length = question.longestRest - skipped
+            let rows = open.questions.count + 1
+            let fits =
+                rows <= rowLimit && rows * longest <= tokensPerPass && longest - length <= max(4, longest / 8)
+            if !open.questions.isEmpty, !fits {
+                batches.append(open)
+                open.questions = []
+            }
+            if open.questions.isEmpty { longest = length }
+            open.questions.append(question)
+        }
+        if !open.questions.isEmpty { batches.append(open) }
+    }
+}

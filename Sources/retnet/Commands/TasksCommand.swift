@@ -1,0 +1,216 @@
+import ArgumentParser
+import Foundation
+import RetNetCheckpoints
+import RetNetEvaluation
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetStorage
+import RetNetText
+import RetNetTorch
+
+/// `retnet eval tasks`: zero- and few-shot tasks of lm-evaluation-harness.
+struct TasksCommand: ParsableCommand, ComputingCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tasks",
+        abstract: "Measure zero- and few-shot tasks by the protocol of lm-evaluation-harness.",
+        discussion: """
+            Prompts, few-shot examples, scores and standard errors are those of EleutherAI's harness, version \
+            \(TaskResultFile.harnessVersion). The context of a question is run once and its state forked for the choices; \
+            --from-scratch runs every choice on its own, to measure what that saves. Models whose state does not grow read \
+            contexts of any length; --context N cuts them from the left, as the harness does at a model's max_length. An \
+            interrupted evaluation reports the documents that are finished and exits with 1.
+            """)
+
+    @Flag(help: "Print the tasks with their data and exit.")
+    var list = false
+
+    @Option(help: ArgumentHelp("Model folder, checkpoint, or folder of a run.", valueName: "dir"))
+    var model: String?
+
+    @OptionGroup var tasks: TaskOptions
+    @OptionGroup var device: DeviceOptions
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Tokens that the model reads at most, the harness's max_length.",
+            discussion: """
+                By default there is no limit, and for models whose state grows with the text it is their training length.
+                """),
+        transform: Arguments.positive)
+    var context: Int?
+
+    @Option(
+        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        transform: Arguments.form)
+    var form: MixerForm = .chunkwise(256)
+
+    @Option(
+        parsing: .unconditional, help: "Tokens per pass of the model; bounds the memory.",
+        transform: Arguments.positive)
+    var window = 4096
+
+    @Flag(name: .customLong("from-scratch"), help: "Run every request on its own, for comparison.")
+    var fromScratch = false
+
+    @Option(
+        name: .customLong("out"),
+        help: ArgumentHelp(
+            "Folder for the harness's result file, in a folder of the model.", valueName: "dir"))
+    var output: String?
+
+    @Flag(help: "Write the samples of each task as JSON lines too (with --out).")
+    var samples = false
+
+    @Flag(help: "Print the result file instead of a table.")
+    var json = false
+
+    func validate() throws {
+        guard !list else { return }
+        if model == nil { throw ValidationError("give --model, or --list to see the tasks") }
+        if tasks.data.isEmpty { throw ValidationError("give --data with a folder or files of tasks") }
+        if samples, output == nil { throw ValidationError("--samples needs --out") }
+    }
+
+    func run() throws {
+        guard !list, let model else { return Console.result(TaskList.text()) }
+        let files = try tasks.files()
+        let selected = try tasks.tasks(files)
+        // Everything that can be refused is refused before the model is loaded.
+        for task in selected { try TaskEvaluation.check(task, files: files, shots: tasks.shots) }
+        if tasks.shots > 0 {
+            for task in selected where task.kind == .rolling {
+                Console.warn("'\(task.name)' predicts whole texts and has no examples")
+            }
+        }
+        let interrupt = InterruptFlag.onSignals()
+        let (device, type) = try device.prepare(.exact)
+        let start = Date()
+        let loaded = try ModelFolder.load(
+            ModelOptions.modelPath(model), elementType: type, device: device, computeType: type)
+        let tokenizer = try loaded.tokenizer
+        let options = options(loaded.configuration, tokenizer)
+        let evaluation = try TaskEvaluation(loaded.model, tokenizer: tokenizer, options: options)
+        var results: [TaskResult] = []
+        for task in selected where !interrupt.isRaised {
+            results.append(try evaluate(evaluation, task, files, interrupt))
+        }
+        let run = TaskResultFile.Run(
+            model: model, parameterCount: loaded.model.parameters.parameterCount, elementType: type.rawValue,
+            device: device.description, tokenizer: tokenizer.identity,
+            packageVersion: PackageVersion.current, commit: WorkingCopy.commit(),
+            specialTokens: (tokenizer.beginToken, tokenizer.endToken, tokenizer.paddingToken), start: start,
+            end: Date())
+        let file = TaskResultFile(results, options: options, run: run)
+        if let output {
+            let path = try file.write(to: output, samples: samples)
+            Console.note("the result is in '\(path)'")
+        }
+        let skipped = selected.count - results.count
+        Console.result(json ? file.json.text(indent: 2) : TaskTable.text(results))
+        if skipped > 0 || results.contains(where: { !$0.isComplete }) {
+            Console.warn("interrupted: the result covers only the documents that were finished")
+            throw ExitCodes.interrupted
+        }
+    }
+
+    private func options(_ configuration: LanguageModelConfiguration, _ tokenizer: any Tokenizer)
+        -> TaskEvaluation.Options
+    {
+        var options = TaskEvaluation.Options()
+        options.shots = tasks.shots
+        options.seed = UInt64(tasks.seed)
+        options.limit = tasks.limit
+        options.bootstrapIterations = tasks.bootstrap
+        options.maximumLength =
+            context ?? (configuration.stateGrows ? configuration.trainingLength ?? 2048 : nil)
+        options.addsBeginToken = tasks.beginToken.isAdded(tokenizer)
+        options.addsByteAccuracy = tasks.addsByteAccuracy
+        options.scoring = .init(form: form, tokensPerPass: window, sharesContexts: !fromScratch)
+        return options
+    }
+
+    private func evaluate(
+        _ evaluation: TaskEvaluation, _ task: EvaluationTask, _ files: TaskFiles, _ interrupt: InterruptFlag
+    ) throws -> TaskResult {
+        var bar: ProgressBar?
+        defer { bar?.finish() }
+        return try evaluation.evaluate(task, files: files) { count, total in
+            let current = bar ?? ProgressBar(title: task.name, total: total)
+            bar = current
+            current.update(step: count)
+            return !interrupt.isRaised
+        }
+    }
+}
+
+/// The figures of tasks as the harness prints them.
+enum TaskTable {
+    static func text(_ results: [TaskResult]) -> String {
+        var table = MarkdownTable(
+            header: ["Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "", "Stderr"],
+            alignments: [.left, .right, .left, .right, .left, .left, .right, .left, .right])
+        let sorted = results.sorted { $0.task.name < $1.task.name }
+        for result in sorted {
+            let figures = result.figures.sorted { $0.metric.rawValue < $1.metric.rawValue }
+            for (index, figure) in figures.enumerated() {
+                let isFirst = index == 0
+                table.append([
+                    isFirst ? result.task.name : "", isFirst ? result.task.version : "", "none",
+                    "\(result.shots)", figure.metric.rawValue, figure.metric.isHigherBetter ? "↑" : "↓",
+                    figure.value.map { Format.fixed($0, decimals: 4) } ?? "N/A", "±",
+                    figure.standardError.map { Format.fixed($0, decimals: 4) } ?? "N/A",
+                ])
+            }
+        }
+        return table.text() + "\n" + sorted.map(note).joined(separator: "\n") + "\n"
+    }
+
+    /// Returns a line on what was scored, what examples came from, and what sharing contexts has saved.
+    private static func note(_ result: TaskResult) -> String {
+        var parts = [
+            "\(Format.grouped(result.samples.count)) of \(Format.grouped(result.documentCount)) documents"
+        ]
+        if let path = result.examplesPath { parts.append("examples from '\(path)'") }
+        let cost = result.cost
+        parts.append(
+            "\(Format.grouped(cost.tokenCount)) tokens run instead of \(Format.grouped(cost.separateTokenCount))"
+                + " from scratch (\(Format.fixed(cost.saving, decimals: 2))x) in \(Format.fixed(cost.seconds, decimals: 1)) s"
+        )
+        return "\(result.task.name): " + parts.joined(separator: "; ")
+            + (result.isComplete ? "" : "; partial")
+    }
+}
+
+/// The tasks, their splits and their data.
+enum TaskList {
+    static func text() -> String {
+        var table = TextTable(
+            header: ["task", "version", "evaluates", "examples from", "metrics", "data set", "fields"])
+        for task in EvaluationTask.all {
+            let dataset = task.dataset.path + (task.dataset.configuration.map { ", \($0)" } ?? "")
+            table.append([
+                task.name, task.version, task.evaluatedSplit.rawValue,
+                task.kind == .rolling ? "none" : task.fewShotSplit.rawValue,
+                task.metrics.map(\.rawValue).joined(separator: ", "), dataset, task.fields,
+            ])
+        }
+        let groups = EvaluationTask.groups.map { "\($0.name): \($0.tasks.joined(separator: ", "))" }
+        return table.text() + "\n" + groups.joined(separator: "\n") + "\n"
+    }
+}
+
+/// The git repository that the command runs in.
+enum WorkingCopy {
+    /// Returns the commit that is checked out; nil outside a repository.
+    static func commit() -> String? {
+        guard var head = text(".git/HEAD") else { return nil }
+        if head.hasPrefix("ref: ") { head = text(".git/" + head.dropFirst(5)) ?? "" }
+        return head.allSatisfy(\.isHexDigit) && !head.isEmpty ? String(head.prefix(40)) : nil
+    }
+
+    private static func text(_ path: String) -> String? {
+        (try? String(contentsOfFile: path, encoding: .utf8))?.split(separator: "\n").first.map(String.init)
+    }
+}
