@@ -244,7 +244,9 @@ enum ConfigurationFile {
         }
         let path = folder + "/" + fileName
         let text = try JSONFile.text(path, maximumByteCount: maximumByteCount)
-        guard try LanguageModelConfiguration.recognizes(SettingsDocument(json: text, sourceName: path).tree)
+        guard
+            try LanguageModelConfiguration.recognizes(
+                SettingsDocument(pythonJSON: text, sourceName: path).tree)
         else { return nil }
         return try LanguageModelConfiguration(json: text, sourceName: path)
     }

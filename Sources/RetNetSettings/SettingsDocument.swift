@@ -32,6 +32,12 @@ public struct SettingsDocument: Sendable {
         (tree, positions) = try Self.naming(sourceName) { try SettingsJSONReader.parse(text) }
     }
 
+    /// Reads JSON as Python writes it, with `Infinity`, `-Infinity` and `NaN`; throws ``SettingsError`` as JSON does.
+    public init(pythonJSON text: String, sourceName: String? = nil) throws {
+        self.sourceName = sourceName
+        (tree, positions) = try Self.naming(sourceName) { try SettingsJSONReader.parse(text, isPython: true) }
+    }
+
     /// Reads a file or pipe: JSON if its name ends in `.json`, YAML otherwise.
     ///
     /// Throws ``SettingsError`` if the file cannot be read, is not UTF-8 or is not of its format.

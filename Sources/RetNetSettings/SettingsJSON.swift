@@ -8,20 +8,26 @@ struct SettingsJSONReader {
     private var position = SettingsPosition(line: 1, column: 1)
     private var offset = 0
     private let bytes: UnsafeRawBufferPointer
+    private let isPython: Bool
 
     /// Reads a JSON text; throws ``SettingsError`` with the position of the problem.
-    static func parse(_ text: String) throws -> (
+    ///
+    /// With `isPython`, the numbers `Infinity`, `-Infinity` and `NaN` are read too.
+    static func parse(_ text: String, isPython: Bool = false) throws -> (
         tree: SettingsTree, positions: [ExactString: SettingsPosition]
     ) {
         var text = text
         return try text.withUTF8 { bytes in
-            var reader = SettingsJSONReader(bytes: UnsafeRawBufferPointer(bytes))
+            var reader = SettingsJSONReader(bytes: UnsafeRawBufferPointer(bytes), isPython: isPython)
             let tree = try reader.parse()
             return (tree, reader.positions)
         }
     }
 
-    private init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    private init(bytes: UnsafeRawBufferPointer, isPython: Bool) {
+        self.bytes = bytes
+        self.isPython = isPython
+    }
 
     private mutating func parse() throws -> SettingsTree {
         do {
@@ -67,6 +73,7 @@ struct SettingsJSONReader {
             }
             return .array(elements)
         default:
+            if isPython, let number = scanner.readPythonNumber() { return .double(number) }
             switch try scanner.readScalar() {
             case .null: return .null
             case .bool(let value): return .bool(value)

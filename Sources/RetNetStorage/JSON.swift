@@ -105,6 +105,14 @@ package struct JSONScanner {
         }
     }
 
+    /// Reads `Infinity`, `-Infinity` or `NaN`, which Python writes though JSON does not have them; nil for anything else.
+    package mutating func readPythonNumber() -> Double? {
+        _ = peek()
+        if skip("Infinity") { return .infinity }
+        if skip("-Infinity") { return -.infinity }
+        return skip("NaN") ? .nan : nil
+    }
+
     /// Reads an integer of at most 64 bits.
     package mutating func readInteger() throws -> Int {
         _ = peek()

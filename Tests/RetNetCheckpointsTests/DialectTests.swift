@@ -126,13 +126,29 @@ enum DialectFixture {
         #expect(again.dialect.name == original.dialect.name)
         #expect(again.configuration.meaning == original.configuration.meaning)
         #expect(again.configuration.tokens == original.configuration.tokens)
-        let (before, after) = (try DialectFixture.bytes(original.path), try DialectFixture.bytes(back))
-        // With `fuse_norm` false fla has another name for the same tensor; it is written as by default.
-        let renamed = Dictionary(
-            uniqueKeysWithValues: before.map {
-                ($0.key.replacing(".g_norm.weight", with: ".g_norm_swish_gate.weight"), $0.value)
-            })
-        #expect(after == (name == "fla-retnet-groups" ? renamed : before))
+        let before = try DialectFixture.bytes(original.path).map { (written($0.key, name), $0.value) }
+        let after = try DialectFixture.bytes(back)
+        #expect(
+            after
+                == Dictionary(
+                    before.compactMap { key, bytes in key.map { ($0, bytes) } },
+                    uniquingKeysWith: { a, _ in a }))
+    }
+
+    /// The name under which a tensor of a fixture is written again, which is that of newer versions; nil for a buffer.
+    private func written(_ tensor: String, _ fixture: String) -> String? {
+        switch fixture {
+        case "fla-retnet-groups", "gla-convolved":
+            // With `fuse_norm` false fla has another name for the same tensor; it is written as by default.
+            return tensor.replacing(".g_norm.weight", with: ".g_norm_swish_gate.weight")
+        case "gpt2-without-prefix":
+            return tensor.contains(".attn.bias ") || tensor.contains(".attn.masked_bias ")
+                ? nil : "transformer." + tensor
+        case "gpt-neox-sequential":
+            let buffers = ["attention.bias ", "attention.masked_bias ", "rotary_emb.inv_freq "]
+            return buffers.contains { tensor.contains($0) } ? nil : tensor
+        default: return tensor
+        }
     }
 
     @Test(arguments: DialectFixture.all)

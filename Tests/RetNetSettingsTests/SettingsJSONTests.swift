@@ -99,4 +99,17 @@ struct SettingsJSONTests {
         }
         #expect(error?.problems.first?.path == "a")
     }
+
+    @Test func `Python's numbers that are not finite are read where they are expected, and nowhere else`()
+        throws
+    {
+        let text = "[0.0, Infinity, -Infinity, NaN, -1]"
+        let values = try #require(SettingsDocument(pythonJSON: text).tree.array).map(\.double)
+        #expect(values.prefix(3) == [0, .infinity, -.infinity] && values.last == -1)
+        #expect(values[3]?.isNaN == true)
+        #expect(throws: SettingsError.self) { try SettingsDocument(json: text) }
+        for wrong in ["[Infinit]", "[- Infinity]", "{Infinity: 1}", "[nan]"] {
+            #expect(throws: SettingsError.self) { try SettingsDocument(pythonJSON: wrong) }
+        }
+    }
 }

@@ -271,7 +271,7 @@ extension LanguageModelConfiguration {
 }
 
 extension LayerConfiguration {
-    /// The same layer without heads that are counted twice.
+    /// The same layer without what is said twice.
     fileprivate var meaning: LayerConfiguration {
         var result = self
         switch mixer {
@@ -280,6 +280,8 @@ extension LayerConfiguration {
             result.mixer = .retention(retention)
         case .attention(var attention):
             if attention.keyValueHeadCount == attention.headCount { attention.keyValueHeadCount = nil }
+            if attention.rotarySize == attention.headSize { attention.rotarySize = nil }
+            if attention.outputBiases == attention.biases { attention.outputBiases = nil }
             result.mixer = .attention(attention)
         default: break
         }

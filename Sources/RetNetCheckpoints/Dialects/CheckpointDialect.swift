@@ -92,9 +92,21 @@ public enum DialectRecognition: Sendable, Equatable {
 /// All dialects.
 public enum Dialects {
     /// The dialects, in the order in which they are listed.
-    public static let all: [any CheckpointDialect] = [
+    public static let all: [any CheckpointDialect] = retNets + transformers + matrixMixers
+
+    private static let retNets: [any CheckpointDialect] = [
         FLARetNet(gateIsFused: false), FLARetNet(gateIsFused: true),
     ]
+
+    /// Models of Hugging Face Transformers.
+    private static let transformers: [any CheckpointDialect] =
+        [TransformersGPT2()] + TransformersLlama.Kind.allCases.map { TransformersLlama(kind: $0) }
+        + [TransformersGPTNeoX(), TransformersRWKV4(), TransformersMamba2()]
+
+    /// Models of fla-org/flash-linear-attention with other mixers.
+    private static let matrixMixers: [any CheckpointDialect] = FLAMatrixMixers.Kind.allCases.flatMap { kind in
+        [false, true].map { FLAMatrixMixers(kind: kind, gateIsFused: $0) }
+    }
 
     /// Returns the dialect of a name; throws ``DialectError/unknown(name:)``.
     public static func named(_ name: String) throws -> any CheckpointDialect {

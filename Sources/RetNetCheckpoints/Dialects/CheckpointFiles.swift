@@ -45,7 +45,8 @@ struct CheckpointFiles {
     private static func document(_ path: String) throws -> SettingsDocument? {
         guard FileManager.default.fileExists(atPath: path) else { return nil }
         return try SettingsDocument(
-            json: JSONFile.text(path, maximumByteCount: ConfigurationFile.maximumByteCount), sourceName: path)
+            pythonJSON: JSONFile.text(path, maximumByteCount: ConfigurationFile.maximumByteCount),
+            sourceName: path)
     }
 
     /// The file of the same name with the extension `json`, or the `config.json` of the folder.

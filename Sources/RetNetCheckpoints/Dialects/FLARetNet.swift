@@ -121,7 +121,6 @@ struct FLARetNet: CheckpointDialect {
                 "mixer.head_norm.weight",
                 layer.finds(ownNorm) || !isGated ? ownNorm : "attn.g_norm_swish_gate.weight")
             layer.same("mixer.output.weight", "attn.o_proj.weight")
-            layer.absent("mixer.output.bias", value: 0)
             layer.same("feed_forward_norm.weight", "mlp_norm.weight")
             if gateIsFused {
                 layer.fused(["feed_forward.up.weight", "feed_forward.gate.weight"], "mlp.gate_proj.weight")
@@ -153,11 +152,12 @@ enum FLAFields {
             let heads = one.int("num_heads", in: 1...1 << 12)
             let groups = one.optionalInt("num_kv_heads", in: 1...1 << 12)
             one.refuse("window_size", unless: [.null], "attention within a window is not known here")
+            let hasBiases = one.bool("qkv_bias", default: false)
             let attention = AttentionConfiguration(
                 headCount: heads, keyValueHeadCount: groups == heads ? nil : groups,
                 headSize: max(1, model.hiddenSize / heads), rotation: .halves,
                 rotaryBase: one.double("rope_theta", in: 1...1e12, default: 10_000),
-                biases: one.bool("qkv_bias", default: false))
+                biases: hasBiases, outputBiases: hasBiases ? false : nil)
             for layer in one.ints("layers", in: 0...max(0, model.layerCount - 1))
             where pattern.indices.contains(layer) {
                 pattern[layer].mixer = .attention(attention)

@@ -1,0 +1,108 @@
+import RetNetMixers
+import RetNetModels
+import RetNetSettings
+
+/// RWKV-4 of Hugging Face Transformers: time mixing and channel mixing in turns, two blocks here for one layer there.
+///
+/// Where `rescale_every` is given, their code halves the residual stream so at inference. Only the epsilons of norms see
+/// that, but those do, so it is part of the model here.
+struct TransformersRWKV4: CheckpointDialect {
+    /// The epsilon of the last norm, which their code does not take from the configuration.
+    private static let finalEpsilon = 1e-5
+
+    var name: String { "rwkv4" }
+    var summary: String { "RWKV-4 of Hugging Face Transformers" }
+
+    func recognition(of checkpoint: CheckpointTraits) -> DialectRecognition {
+        TransformersFields.recognition(
+            of: checkpoint, type: "rwkv", fields: ["hidden_size", "num_hidden_layers"], prefix: "rwkv",
+            telling: ["embeddings.weight"])
+    }
+
+    func configuration(reading fields: SettingsReader, _ checkpoint: CheckpointTraits)
+        -> LanguageModelConfiguration
+    {
+        var model = TransformersFields.model(fields)
+        let width = model.hiddenSize
+        fields.refuse(
+            "attention_hidden_size", unless: [.null, .int(width)],
+            "time mixing of another width than hidden_size (\(width)) is not known here")
+        let inner = fields.optionalInt("intermediate_size", in: 1...1 << 22) ?? 4 * width
+        let epsilon = fields.double("layer_norm_epsilon", in: SettingsRange.fraction, default: 1e-5)
+        if epsilon != Self.finalEpsilon {
+            fields.reportContradiction(
+                "layer_norm_epsilon", "their last norm has \(Self.finalEpsilon) whatever the others have")
+        }
+        let period = fields.int("rescale_every", default: 6)
+        let hasPeriod = period > 0 && period <= model.layerCount
+        model.layerCount *= 2
+        model.pattern = [
+            LayerConfiguration(mixer: .rwkv(RWKVConfiguration(channelCount: width)), feedForward: .none),
+            LayerConfiguration(
+                mixer: .rwkvChannelMix(RWKVChannelMixConfiguration(channelCount: width, innerSize: inner)),
+                feedForward: .none),
+        ]
+        model.norm = NormConfiguration(kind: .layer, epsilon: epsilon)
+        model.embeddingNorm = true
+        // A period beyond the last layer is none.
+        model.halvingPeriod = hasPeriod ? 2 * period : nil
+        model.tiedOutput = fields.bool("tie_word_embeddings", default: false)
+        model.trainingLength = fields.int("context_length", in: 1...Int.max, default: 1024)
+        return model
+    }
+
+    func fields(for model: LanguageModelConfiguration) throws -> SettingsObject {
+        guard model.layerCount % 2 == 0, model.layerCount > 0,
+            case .rwkvChannelMix(let mix) = model.layer(1).mixer
+        else {
+            throw DialectError.inexpressible(
+                dialect: name,
+                reasons: ["its layers must be time mixing and channel mixing of RWKV-4 in turns"])
+        }
+        var fields: SettingsObject = [
+            "architectures": ["RwkvForCausalLM"], "model_type": "rwkv",
+            "attention_hidden_size": .int(model.hiddenSize), "intermediate_size": .int(mix.innerSize),
+            "layer_norm_epsilon": .double(model.norm.epsilon),
+            "context_length": .int(model.trainingLength ?? 1024),
+            "rescale_every": .int((model.halvingPeriod ?? 0) / 2),
+        ]
+        TransformersFields.add(model, to: &fields)
+        fields["num_hidden_layers"] = .int(model.layerCount / 2)
+        return fields
+    }
+
+    func declareTensors(of model: LanguageModelConfiguration, in table: inout TensorTable) throws {
+        let width = model.hiddenSize
+        let vector = TensorStep.reshaped(from: [1, 1, width], to: [width])
+        let prefix = TransformersFields.prefix("rwkv", telling: "embeddings.weight", in: table)
+        table.scope("", prefix) { root in
+            root.same("embedding.weight", "embeddings.weight")
+            root.module("embedding_norm", "blocks.0.pre_ln")
+            root.module("final_norm", "ln_out")
+            for layer in 0..<model.layerCount / 2 {
+                let theirs = "blocks.\(layer)"
+                root.scope("layers.\(2 * layer)", theirs) { half in
+                    half.module("mixer_norm", "ln1")
+                    half.same("mixer.time_decay", "attention.time_decay")
+                    half.same("mixer.time_first", "attention.time_first")
+                    for part in ["key", "value", "receptance"] {
+                        half.same("mixer.time_mix_\(part)", "attention.time_mix_\(part)", vector)
+                    }
+                    for part in ["key", "value", "receptance", "output"] {
+                        half.module("mixer.\(part)", "attention.\(part)")
+                    }
+                }
+                root.scope("layers.\(2 * layer + 1)", theirs) { half in
+                    half.module("mixer_norm", "ln2")
+                    for part in ["key", "receptance"] {
+                        half.same("mixer.time_mix_\(part)", "feed_forward.time_mix_\(part)", vector)
+                    }
+                    for part in ["key", "receptance", "value"] {
+                        half.module("mixer.\(part)", "feed_forward.\(part)")
+                    }
+                }
+            }
+        }
+        table.output("head", tiedTo: prefix.isEmpty ? "embeddings.weight" : "\(prefix).embeddings.weight")
+    }
+}
