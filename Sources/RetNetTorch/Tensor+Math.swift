@@ -85,6 +85,10 @@ extension Tensor {
     public func minimum(_ other: Tensor) throws -> Tensor { try Tensor.binary(self, other, CT_MINIMUM) }
     /// x to the power of a number.
     public func power(_ exponent: Double) throws -> Tensor { try Tensor.scalar(self, exponent, CT_POW) }
+    /// Returns `base` raised to every exponent.
+    public static func power(_ base: Double, _ exponents: Tensor) throws -> Tensor {
+        try scalar(exponents, base, CT_POW, reversed: true)
+    }
     /// Within `low` and `high`.
     public func clamped(_ low: Double, _ high: Double) throws -> Tensor {
         try Tensor.make { ct_clamp($0, handle, low, high) }

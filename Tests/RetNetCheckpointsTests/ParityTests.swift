@@ -21,7 +21,8 @@ import Testing
     private static let gradientBound = 2e-5
 
     static let models = [
-        "llama", "gpt-neox", "mamba2", "rwkv4", "retnet", "hyena-2", "hyena-3", "hyena-4", "h3", "s4d", "gla",
+        "llama", "gpt-neox", "mamba2", "rwkv4", "retnet", "syncdoth-retnet", "hyena-2", "hyena-3", "hyena-4",
+        "h3", "s4d", "gla",
         "gated-retention", "deltanet", "gated-deltanet", "linear-transformer",
     ]
 

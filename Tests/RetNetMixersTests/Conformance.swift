@@ -40,6 +40,18 @@ struct Subject: CustomTestStringConvertible, Sendable {
                     RetentionConfiguration(
                         headCount: 2, keyValueHeadCount: 1, keySize: 6, valueSize: 4,
                         normalization: .decayAbsSum, headNorm: HeadNormConfiguration(kind: .layer)))),
+            Subject(
+                "retention, xpos",
+                .retention(
+                    RetentionConfiguration(
+                        headCount: 2, keySize: 6, valueSize: 4, decay: .experiment, rotation: .halves,
+                        xPosScaleBase: 2, normalization: .none))),
+            Subject(
+                "retention, xpos, abs sum",
+                .retention(
+                    RetentionConfiguration(
+                        headCount: 2, keySize: 4, valueSize: 4, xPosScaleBase: 100,
+                        normalization: .decayAbsSum))),
         ] + averages + stateSpaces + attention + matrixStates
 
     /// S4D, H3 and Hyena.

@@ -203,7 +203,7 @@ public struct CheckpointConversion {
             throw DialectError.inexpressible(
                 dialect: dialect.name, reasons: reader.problems.map(\.description))
         }
-        let reasons = model.meaning.differences(from: back.meaning)
+        let reasons = dialect.spelling(of: model).meaning.differences(from: back.meaning)
         guard reasons.isEmpty else {
             throw DialectError.inexpressible(dialect: dialect.name, reasons: reasons)
         }

@@ -29,8 +29,16 @@ public protocol CheckpointDialect: Sendable {
     /// where no configuration can be made at all.
     func fields(for model: LanguageModelConfiguration) throws -> SettingsObject
 
+    /// Returns the spelling of a model that their configuration, read again, gives: for models that compute the same there.
+    func spelling(of model: LanguageModelConfiguration) -> LanguageModelConfiguration
+
     /// Fills in the table of a model's tensors.
     func declareTensors(of model: LanguageModelConfiguration, in table: inout TensorTable) throws
+}
+
+extension CheckpointDialect {
+    /// The model itself.
+    public func spelling(of model: LanguageModelConfiguration) -> LanguageModelConfiguration { model }
 }
 
 /// What tells the dialect of a checkpoint: its configuration and the names of its tensors.
@@ -75,6 +83,12 @@ public struct TensorNames: Sendable {
     public func containsSuffix(_ suffix: String) -> Bool {
         shapes.keys.contains { $0.text.hasSuffix(suffix) }
     }
+    /// Returns how many tensors there are whose names differ only by a number, counted from 0.
+    public func count(_ name: (Int) -> String) -> Int {
+        var count = 0
+        while contains(name(count)) { count += 1 }
+        return count
+    }
     /// The names in order.
     public var sorted: [String] { shapes.keys.sorted().map(\.text) }
 }
@@ -96,6 +110,11 @@ public enum Dialects {
 
     private static let retNets: [any CheckpointDialect] = [
         FLARetNet(gateIsFused: false), FLARetNet(gateIsFused: true),
+        TorchscaleRetNet(isOfJuly2023: false, isFairseq: false),
+        TorchscaleRetNet(isOfJuly2023: false, isFairseq: true),
+        TorchscaleRetNet(isOfJuly2023: true, isFairseq: false),
+        TorchscaleRetNet(isOfJuly2023: true, isFairseq: true), SyncdothRetNet(), FkodomRetNet(),
+        JamieStirlingRetNet(),
     ]
 
     /// Models of Hugging Face Transformers.

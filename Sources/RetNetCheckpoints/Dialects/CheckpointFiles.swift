@@ -20,12 +20,11 @@ struct CheckpointFiles {
             throw StorageError.notFound(path: path)
         }
         if isFolder.boolValue {
-            tensorResult = Result { try SafetensorsTensors(folder: path) }
-            fields = try Self.document(path + "/" + ConfigurationFile.fileName) ?? Self.none
+            tensorResult = Result { try Self.tensors(folder: path) }
+            fields = try Self.document(path + "/" + ConfigurationFile.fileName) ?? Self.bag(tensorResult)
         } else {
-            let tensors = try SafetensorsTensors(file: path)
-            tensorResult = .success(tensors)
-            fields = try Self.document(beside: path) ?? Self.none
+            tensorResult = .success(try Self.tensors(file: path))
+            fields = try Self.document(beside: path) ?? Self.bag(tensorResult)
         }
     }
 
@@ -40,7 +39,25 @@ struct CheckpointFiles {
             fields: fields.tree, tensors: TensorNames((try? tensorResult.get())?.entries ?? []))
     }
 
-    private static var none: SettingsDocument { SettingsDocument(.null) }
+    private static func tensors(folder path: String) throws -> any TensorSource {
+        let hasSafetensors = [SafetensorsFolder.indexFileName, SafetensorsFolder.singleFileName].contains {
+            FileManager.default.fileExists(atPath: path + "/" + $0)
+        }
+        // Folders with both hold the same model twice.
+        return !hasSafetensors && PyTorchFolder.recognizes(path)
+            ? try PyTorchTensors(folder: path) : try SafetensorsTensors(folder: path)
+    }
+
+    private static func tensors(file path: String) throws -> any TensorSource {
+        try PyTorchFile.recognizes(path) ? PyTorchTensors(file: path) : SafetensorsTensors(file: path)
+    }
+
+    /// The arguments that a training program left beside the tensors: as they are, in `args`, or in `cfg.model`.
+    private static func bag(_ tensors: Result<any TensorSource, any Error>) -> SettingsDocument {
+        let values = (try? tensors.get().values) ?? .null
+        let places = [values.value(at: "args"), values.value(at: "cfg.model"), values.value(at: "cfg")]
+        return SettingsDocument(places.lazy.compactMap { $0?.object }.first.map { .object($0) } ?? values)
+    }
 
     private static func document(_ path: String) throws -> SettingsDocument? {
         guard FileManager.default.fileExists(atPath: path) else { return nil }

@@ -33,3 +33,5 @@ extension TensorSource {
 }
 
 extension SafetensorsTensors: TensorSource {}
+
+extension PyTorchTensors: TensorSource {}

@@ -19,6 +19,7 @@ public struct MultiScaleRetention: TokenMixer {
     private let output: HeadOutput
     private let logGammas: [Double]
     private let rotation: Rotation
+    private let damping: RetentionDamping?
 
     /// `retention`.
     public var name: String { "retention" }
@@ -48,6 +49,7 @@ public struct MultiScaleRetention: TokenMixer {
         let stride = Double(context.positionStride)
         logGammas = c.decay.logGammas(headCount: c.headCount).map { $0 * stride }
         rotation = Rotation(c.rotation, keySize: c.keySize, stride: context.positionStride)
+        damping = RetentionDamping(c, stride: context.positionStride)
     }
 
     /// Returns a reason for forms with a state if scores are normalized by the sum of their absolute values.
@@ -62,7 +64,11 @@ public struct MultiScaleRetention: TokenMixer {
         if let reason = unsupportedReason(for: pass.form) {
             throw MixerError.unsupportedForm(mixer: name, form: pass.form, reason: reason)
         }
-        let previous = try checked(state, batch: x.size(0))
+        if let damping, x.size(1) > damping.segmentLength {
+            return try inSegments(x, state, pass, length: damping.segmentLength)
+        }
+        var previous = try checked(state, batch: x.size(0))
+        if let damping { previous = try previous.map { try damping.moved($0, by: 1) } }
         let (q, k, v) = try heads(x, pass)
         let retained = try Retention.fused(
             q, k, v, state: previous?.matrix, logGammas: logGammas, form: pass.form,
@@ -70,7 +76,26 @@ public struct MultiScaleRetention: TokenMixer {
         let scoreSums = try scoreSums(q, k, previous, pass.form)
         let epsilons = try foldedEpsilons(q, k, scoreSums: scoreSums?.sums, previous, pass)
         let mixed = try output(retained.output, gate: gate?(x), epsilons: epsilons)
-        return (mixed, RetentionState(matrix: retained.state, keySum: scoreSums?.keySum))
+        let next = RetentionState(matrix: retained.state, keySum: scoreSums?.keySum)
+        return (mixed, try damping?.moved(next, by: x.size(1) - 1) ?? next)
+    }
+
+    /// Runs the layer on pieces of x, one after the other.
+    private func inSegments(_ x: Tensor, _ state: (any MixerState)?, _ pass: ForwardPass, length: Int) throws
+        -> (output: Tensor, state: any MixerState)
+    {
+        var state = try state ?? initialState(batch: x.size(0), elementType: x.elementType, device: x.device)
+        var outputs: [Tensor] = []
+        for start in stride(from: 0, to: x.size(1), by: length) {
+            let piece = pass.deriving("retention from \(start)") {
+                pass.positions.map { $0.advanced(by: start) }
+            }
+            let end = min(start + length, x.size(1))
+            let (output, next) = try self(x.sliced(1, start..<end), state: state, piece)
+            outputs.append(output)
+            state = next
+        }
+        return (try Tensor.concatenated(outputs, axis: 1), state)
     }
 
     /// Q, K (scaled by a^-½) rotated, and V, as [B, H, T, ·].
@@ -79,9 +104,10 @@ public struct MultiScaleRetention: TokenMixer {
         let keyValueHeads = c.keyValueHeadCount ?? c.headCount
         let group = c.headCount / keyValueHeads
         let table = try rotation.table(x, pass)
-        let q = try rotation.heads(query(x), c.headCount, by: table)
+        let (queryTable, keyTable) = try damping?.tables(table, pass) ?? (table, table)
+        let q = try rotation.heads(query(x), c.headCount, by: queryTable)
         let k = try rotation.heads(
-            key(x), keyValueHeads, by: table, scale: 1 / Double(c.keySize).squareRoot())
+            key(x), keyValueHeads, by: keyTable, scale: 1 / Double(c.keySize).squareRoot())
         let v = try value(x).heads(keyValueHeads)
         return (q, try k.repeatInterleaved(group, axis: 1), try v.repeatInterleaved(group, axis: 1))
     }

@@ -16,6 +16,10 @@ public struct RetentionConfiguration: Sendable, Equatable {
     public var decay: DecaySchedule
     /// The rotation of queries and keys by position.
     public var rotation: RotationKind
+    /// The number of positions over which xPos damps pair j of queries and keys by ζⱼ = (2j/A + 0.4)/1.4; nil for no damping.
+    ///
+    /// In addition to ``decay``. Only Jamie-Stirling/RetNet has it, with 512.
+    public var xPosScaleBase: Double?
     /// The positive numbers by which scores are divided before the head norm.
     public var normalization: ScoreNormalization
     /// The norm over the values of one head at one position.
@@ -28,7 +32,7 @@ public struct RetentionConfiguration: Sendable, Equatable {
     /// A layer of RetNet as torchscale builds it by default.
     public init(
         headCount: Int, keyValueHeadCount: Int? = nil, keySize: Int, valueSize: Int,
-        decay: DecaySchedule = .standard, rotation: RotationKind = .interleaved,
+        decay: DecaySchedule = .standard, rotation: RotationKind = .interleaved, xPosScaleBase: Double? = nil,
         normalization: ScoreNormalization = .decay, headNorm: HeadNormConfiguration = .init(),
         gate: GateActivation = .swish, biases: Bool = false
     ) {
@@ -38,6 +42,7 @@ public struct RetentionConfiguration: Sendable, Equatable {
         self.valueSize = valueSize
         self.decay = decay
         self.rotation = rotation
+        self.xPosScaleBase = xPosScaleBase
         self.normalization = normalization
         self.headNorm = headNorm
         self.gate = gate
@@ -64,6 +69,9 @@ extension RetentionConfiguration: DeclaredSettings {
                 "Width of one head's values."),
             DecaySchedule.setting("decay", \.decay),
             .choice("rotation", \.rotation, "Rotation of queries and keys by position."),
+            .double(
+                "xpos_scale_base", \.xPosScaleBase, in: 0.125...1e6,
+                "Number of positions of xPos's damping; no damping by default."),
             .choice(
                 "normalization", \.normalization, "Normalization of the scores before the head norm."),
             .headNorm(\.headNorm),
@@ -76,6 +84,14 @@ extension RetentionConfiguration: DeclaredSettings {
     public func reportContradictions(to reader: SettingsReader) {
         reader.reportGroups("key_value_head_count", headCount: headCount, groupCount: keyValueHeadCount)
         reader.reportOddSize("key_size", keySize, rotation: rotation.rawValue)
+        if xPosScaleBase != nil, rotation == .none {
+            reader.reportContradiction(
+                "xpos_scale_base", "xPos damps rotated pairs; use the rotation 'interleaved' or 'halves'")
+        }
+        if xPosScaleBase != nil, normalization == .decaySumAbs {
+            reader.reportContradiction(
+                "xpos_scale_base", "damped scores are computed in pieces, which 'decay_sum_abs' cannot be")
+        }
         if case .list(let gammas) = decay, gammas.count != headCount {
             reader.reportContradiction("decay", "one decay is needed for each of the \(headCount) heads")
         }

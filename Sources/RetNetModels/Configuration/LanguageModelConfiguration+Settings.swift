@@ -62,6 +62,7 @@ extension LanguageModelConfiguration: DeclaredSettings {
                 "Number of positions with learned embeddings, beyond which the model cannot read."
             ).when("position_embedding: learned", { $0.positionEmbedding == .learned }),
             .bool("tied_output", \.tiedOutput, "Use of the embedding as output matrix."),
+            .bool("output_bias", \.outputBias, "Biases of the output matrix, added to the logits."),
             .object("dropout", \.dropout),
             .bool("deep_norm", \.deepNorm, "DeepNorm: scaled residuals and initial values."),
             .object("initialization", \.initialization),
@@ -131,6 +132,9 @@ extension LanguageModelConfiguration: DeclaredSettings {
         if parallelResidual, !preNorm {
             reader.reportContradiction(
                 "parallel_residual", "the two branches have a norm each before them: take pre_norm: true")
+        }
+        if outputBias, tiedOutput {
+            reader.reportContradiction("output_bias", "an embedding has no biases: take tied_output: false")
         }
         reportAltUpContradictions(to: reader)
         reportExpertContradictions(to: reader)

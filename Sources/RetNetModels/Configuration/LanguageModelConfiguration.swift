@@ -37,6 +37,8 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public var positionCount: Int
     /// True if the output matrix is the embedding.
     public var tiedOutput: Bool
+    /// True if the output matrix has biases, which are added to the logits.
+    public var outputBias: Bool
     /// Dropout in training.
     public var dropout: DropoutConfiguration
     /// DeepNorm: residuals times (2L)^(1/4), and the initial values of some matrices times (8L)^(-1/4).
@@ -58,7 +60,8 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         halvingPeriod: Int? = nil, finalNorm: Bool = true, embeddingScale: EmbeddingScale = .none,
         embeddingNorm: Bool = false,
         positionEmbedding: PositionEmbedding = .none, positionCount: Int = 0,
-        tiedOutput: Bool = false, dropout: DropoutConfiguration = .init(), deepNorm: Bool = false,
+        tiedOutput: Bool = false, outputBias: Bool = false, dropout: DropoutConfiguration = .init(),
+        deepNorm: Bool = false,
         initialization: InitializationScheme = .torchscale, trainingLength: Int? = nil,
         tokens: SpecialTokens = .init(), altUp: AltUpConfiguration? = nil
     ) {
@@ -78,6 +81,7 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         self.positionEmbedding = positionEmbedding
         self.positionCount = positionCount
         self.tiedOutput = tiedOutput
+        self.outputBias = outputBias
         self.dropout = dropout
         self.deepNorm = deepNorm
         self.initialization = initialization

@@ -54,7 +54,7 @@ public final class LanguageModel {
             c.tiedOutput
             ? nil
             : try Linear(
-                root.scope("output"), from: c.outputWidth, to: c.vocabularySize, bias: false,
+                root.scope("output"), from: c.outputWidth, to: c.vocabularySize, bias: c.outputBias,
                 initializer: initializers.output)
         embeddingScale = c.embeddingScale.factor(hiddenSize: c.hiddenSize)
         self.configuration = configuration
