@@ -231,14 +231,14 @@ import Testing
         let model = folder.path("t5")
         try succeed(["t5", "create", "--preset", "t5-2m", "--output", model])
         try FileManager.default.removeItem(atPath: model + "/checksums.json")
-        try folder.write("{\"model\": {\"type\": \"Unigram\"}}", to: "t5/tokenizer.json")
+        try folder.write("[UNK]\n", to: "t5/vocab.txt")
         try folder.write("[[5, 6, 1]]", to: "rows.json")
         for hasConfiguration in [false, true] {
             if hasConfiguration {
                 try folder.write("{\"tokenizer_class\": \"T5TokenizerFast\"}", to: "t5/tokenizer_config.json")
             }
             let text = try RunningCommand(["generate", "--model", model, "--prompt", "the"]).wait()
-            #expect(text.status == 1 && text.errors.contains("tokenizer.json"), "\(text.errors)")
+            #expect(text.status == 1 && text.errors.contains("vocab.txt"), "\(text.errors)")
             #expect(text.errors.contains("spiece.model") && !text.errors.contains("'kind'"), "\(text.errors)")
             try succeed([
                 "t5", "generate", "--model", model, "--sources", folder.path("rows.json"), "--max-tokens",

@@ -177,9 +177,12 @@ final class DocumentEncoder: DocumentConsumer {
     /// Bytes at the beginning of the document for which no token stands yet.
     private var leadingByteCount = 0
 
-    init(tokenizer: any Tokenizer, sink: any TokenSink, pieceByteCount: Int = 1 << 22) {
+    init(
+        tokenizer: any Tokenizer, sink: any TokenSink, specialTokens: SpecialTokensInText = .text,
+        pieceByteCount: Int = 1 << 22
+    ) {
         self.pieceByteCount = pieceByteCount
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer.with(specialTokens)
         self.sink = sink
         passesBytes = tokenizer is ByteTokenizer && sink.width == .one
     }

@@ -1,6 +1,18 @@
+/// What encoding does with text that spells a special token, such as `<|endoftext|>`.
+///
+/// Prompts recognize them, as the tokenizers of Hugging Face do. Documents of a corpus are plain text unless asked
+/// otherwise: a document that happens to mention a special token must not end there.
+public enum SpecialTokensInText: String, Sendable, Hashable, CaseIterable {
+    /// It becomes the special token.
+    case recognized
+    /// It is encoded as any other text and never becomes a special token.
+    case text
+}
+
 /// A conversion of text to tokens, numbered from 0, and back.
 ///
-/// Encoding never adds special tokens, and no text encodes to one: streams, batches and prompts add them.
+/// Encoding never adds special tokens: streams, batches and prompts add them. Text that spells one is text, except for
+/// tokenizers whose ``specialTokensInText`` says otherwise.
 /// Decoding an encoded text returns the same text or, for tokenizers that normalize, the normalized text.
 public protocol Tokenizer: Sendable {
     /// The number of different tokens.
@@ -29,6 +41,22 @@ public protocol Tokenizer: Sendable {
     ///
     /// These are bytes of the text as it was given, before it is normalized: what a token decodes to does not count.
     func encodeCountingBytes(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace) -> EncodedText
+
+    /// Returns the same tokens with the range of the given text, in bytes, that each stands for.
+    ///
+    /// Ranges are of whole characters: tokens of parts of a character share its range.
+    func encodeWithOffsets(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace) -> LocatedText
+
+    /// What encoding does with text that spells a special token.
+    var specialTokensInText: SpecialTokensInText { get }
+
+    /// Returns the same tokenizer with another choice for text that spells a special token.
+    ///
+    /// Tokenizers that never recognize special tokens in text return themselves.
+    func with(_ choice: SpecialTokensInText) -> any Tokenizer
+
+    /// The tokens that the tokenizer's files put before and after a single text where special tokens are asked for.
+    var tokensAround: (before: [Int32], after: [Int32]) { get }
 
     /// Returns the bytes of a token: none for special tokens and numbers outside the vocabulary.
     ///
@@ -64,9 +92,31 @@ public struct EncodedText: Hashable, Sendable {
     }
 }
 
+/// The tokens of a text with the range of it that each of them stands for.
+public struct LocatedText: Hashable, Sendable {
+    /// The tokens.
+    public var tokens: [Int32]
+    /// The range of each token in the UTF-8 bytes of the text; empty for what only encoding adds.
+    public var ranges: [Range<Int>]
+
+    /// Creates a text of tokens and as many ranges, by default none.
+    public init(tokens: [Int32] = [], ranges: [Range<Int>] = []) {
+        self.tokens = tokens
+        self.ranges = ranges
+    }
+}
+
 extension Tokenizer {
     /// None.
     public var unknownToken: Int32? { nil }
+    /// Plain text.
+    public var specialTokensInText: SpecialTokensInText { .text }
+    /// None.
+    public var tokensAround: (before: [Int32], after: [Int32]) { ([], []) }
+
+    /// Returns the tokenizer itself.
+    public func with(_ choice: SpecialTokensInText) -> any Tokenizer { self }
+
     /// False.
     public var isBytewise: Bool { false }
 
@@ -85,6 +135,31 @@ extension Tokenizer {
         }
         if !counts.isEmpty { counts[counts.count - 1] += rest }
         return EncodedText(tokens: tokens, byteCounts: counts)
+    }
+
+    /// Returns the tokens with the ranges that their byte counts give, widened to whole characters.
+    public func encodeWithOffsets(utf8 bytes: UnsafeRawBufferPointer, at place: inout TextPlace)
+        -> LocatedText
+    {
+        let text = encodeCountingBytes(utf8: bytes, at: &place)
+        var (ranges, end) = ([Range<Int>](), 0)
+        ranges.reserveCapacity(text.tokens.count)
+        for count in text.byteCounts {
+            var (start, stop) = (end, min(end + count, bytes.count))
+            end = stop
+            if count > 0 {
+                while start > 0, bytes[start] & 0xC0 == 0x80 { start -= 1 }
+                while stop < bytes.count, bytes[stop] & 0xC0 == 0x80 { stop += 1 }
+            }
+            ranges.append(start..<stop)
+        }
+        return LocatedText(tokens: text.tokens, ranges: ranges)
+    }
+
+    /// Returns the tokens of a text with the range of its UTF-8 bytes that each stands for.
+    public func encodeWithOffsets(_ text: String) -> LocatedText {
+        var (text, place) = (text, TextPlace.beginning)
+        return text.withUTF8 { encodeWithOffsets(utf8: UnsafeRawBufferPointer($0), at: &place) }
     }
 
     /// Returns the tokens of a text.

@@ -12,7 +12,10 @@ public enum TokenizerLoader {
     ]
 
     /// Files of tokenizers of other kinds, the most telling first.
-    private static let foreignFileNames = ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"]
+    private static let foreignFileNames =
+        [HuggingFaceTokenizer.fileName] + HuggingFaceTokenizer.vocabularyNames
+        + HuggingFaceTokenizer.mergesNames
+        + ["vocab.txt"]
 
     /// Names of all files that describe a tokenizer in model folders, of this package and of other projects.
     public static let fileNames: [String] =
@@ -28,20 +31,38 @@ public enum TokenizerLoader {
 
     /// Returns the tokenizer of a model folder; throws `TextError` or `StorageError`.
     ///
-    /// The folder may be one of this package, or one of other projects with a SentencePiece model (`spiece.model`
-    /// or `tokenizer.model`). For T5, sentinels are added if the model file has none. A folder whose tokenizer has another
-    /// form (`tokenizer.json` alone, for example) is refused with ``TextError/unsupportedTokenizer(folder:found:)``.
+    /// The folder may be one of this package or of other projects. There `tokenizer.json` comes first, as in Transformers:
+    /// tokens added to a model are only in it. Then come GPT-2's vocabulary with its merges, and a SentencePiece model
+    /// (`spiece.model` or `tokenizer.model`). Of T5 the SentencePiece model comes first, which is what these models were
+    /// trained with, and sentinels are added if it has none. A folder whose tokenizer has another form is refused with
+    /// ``TextError/unsupportedTokenizer(folder:found:)``.
     public static func load(folder: String) throws -> any Tokenizer {
         let path = folder + "/" + fileName
         let model = SentencePieceTokenizer.modelPath(in: folder)
-        if let model, !FileManager.default.fileExists(atPath: path) {
+        let hasConfiguration = FileManager.default.fileExists(atPath: path)
+        let files = HuggingFaceTokenizer.paths(in: folder)
+        let isOurs = try hasConfiguration && object(path).fields["kind"] != nil
+        if let files, !isOurs, model == nil || !isT5(folder) { return try HuggingFaceTokenizer(paths: files) }
+        if let model, !hasConfiguration {
             return try SentencePieceTokenizer(
                 path: model, sentinelCount: isT5(folder) ? SentencePieceTokenizer.usualSentinelCount : 0)
         }
-        if !FileManager.default.fileExists(atPath: path), let foreign = foreignFile(in: folder) {
-            throw TextError.unsupportedTokenizer(folder: folder, found: foreign)
+        let configuration = try hasConfiguration ? read(path, hasModel: model != nil) : nil
+        if let configuration, configuration.kind == HuggingFaceTokenizer.kind {
+            guard let files else {
+                throw TextError.invalidTokenizer(
+                    path: path,
+                    reason:
+                        "its files, \(HuggingFaceTokenizer.fileName) or vocab.json and merges.txt, are missing"
+                )
+            }
+            let tokenizer = try HuggingFaceTokenizer(paths: files)
+            try check(configuration, describes: tokenizer, path: path)
+            return tokenizer
         }
-        let configuration = try read(path, hasModel: model != nil)
+        guard let configuration else {
+            throw TextError.unsupportedTokenizer(folder: folder, found: foreignFile(in: folder) ?? "no file")
+        }
         let tokenizer: any Tokenizer
         switch configuration.kind {
         case ByteTokenizer.kind: tokenizer = ByteTokenizer()
@@ -58,13 +79,17 @@ public enum TokenizerLoader {
         default:
             throw TextError.unknownTokenizerKind(
                 path: path, kind: configuration.kind,
-                known: [ByteTokenizer.kind, SentinelByteTokenizer.kind, SentencePieceTokenizer.kind])
+                known: [
+                    ByteTokenizer.kind, SentinelByteTokenizer.kind, SentencePieceTokenizer.kind,
+                    HuggingFaceTokenizer.kind,
+                ])
         }
         try check(configuration, describes: tokenizer, path: path)
         return tokenizer
     }
 
-    /// Returns the tokenizer of a name: `byte`, `byte-sentinel`, a SentencePiece model file, or a model folder.
+    /// Returns the tokenizer of a name: `byte`, `byte-sentinel`, a `tokenizer.json`, one of GPT-2's files beside the other
+    /// (`vocab.json` or `encoder.json` and `merges.txt` or `vocab.bpe`), a SentencePiece model file, or a model folder.
     ///
     /// `sentinelCount` sentinels are added to a model file that has none. Throws `TextError` or `StorageError`.
     public static func load(named name: String, sentinelCount: Int = 0) throws -> any Tokenizer {
@@ -79,10 +104,13 @@ public enum TokenizerLoader {
                 name: "tokenizer",
                 reason:
                     "'\(name)' does not exist; use '\(ByteTokenizer.kind)', '\(SentinelByteTokenizer.kind)', a "
-                    + "SentencePiece model file or a model folder")
+                    + "tokenizer.json, a SentencePiece model file or a model folder")
         }
-        return isFolder.boolValue
-            ? try load(folder: name) : try SentencePieceTokenizer(path: name, sentinelCount: sentinelCount)
+        if isFolder.boolValue { return try load(folder: name) }
+        if let files = try HuggingFaceTokenizer.paths(of: name) {
+            return try HuggingFaceTokenizer(paths: files)
+        }
+        return try SentencePieceTokenizer(path: name, sentinelCount: sentinelCount)
     }
 
     /// Writes a configuration into a folder, atomically.

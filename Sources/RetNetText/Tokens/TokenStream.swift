@@ -77,13 +77,14 @@ public struct TokenStream: Sendable {
             numbers: [Int(other.fingerprint)] + starts + parts.flatMap { [$0.source, $0.start] })
     }
 
-    /// Encodes texts, one document each, without those that have no tokens.
+    /// Encodes texts, one document each, without those that have no tokens; text that spells a special token is text.
     ///
     /// Throws `TextError.emptyCorpus` if there are no tokens at all.
     public init(texts: some Sequence<String>, tokenizer: any Tokenizer) throws {
         let path = "text in memory"
         let collector = TokenCollector(
             vocabularySize: tokenizer.vocabularySize, path: path, isBytewise: tokenizer.isBytewise)
+        let tokenizer = tokenizer.with(.text)
         for var text in texts {
             var place = TextPlace.beginning
             try collector.append(

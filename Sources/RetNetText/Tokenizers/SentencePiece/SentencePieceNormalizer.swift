@@ -264,11 +264,25 @@ struct CharacterMap: Sendable {
         }
     }
 
+    /// Returns the replacement of the shortest sequence that a whole text begins with, as Hugging Face's map does.
+    func shortestMatch(_ text: UnsafeBufferPointer<UInt8>) -> Range<Int>? {
+        let (byteCount, value, _) = walk(text, from: 0, keyLimit: 1)
+        guard byteCount > 0, value < texts.count else { return nil }
+        var end = value
+        while texts[end] != 0 { end += 1 }
+        return value..<end
+    }
+
+    /// Returns true if an ASCII byte that stands alone stays unchanged.
+    func keepsASCIIAlone(_ byte: UInt8) -> Bool {
+        [byte].withUnsafeBufferPointer { walk($0, from: 0).byteCount == 0 }
+    }
+
     /// Walks the trie along a text; returns the longest key with its value, and the number of edges.
     ///
     /// As in the reference, only the 32 shortest keys there count.
     private func walk(
-        _ input: UnsafeBufferPointer<UInt8>, from start: Int
+        _ input: UnsafeBufferPointer<UInt8>, from start: Int, keyLimit: Int = 32
     ) -> (byteCount: Int, value: Int, depth: Int) {
         units.withUnsafeBufferPointer { units in
             var (byteCount, value, keyCount) = (0, 0, 0)
@@ -283,7 +297,7 @@ struct CharacterMap: Sendable {
                 index += 1
                 node ^= Self.offset(unit)
                 guard node < units.count else { break }
-                if unit >> 8 & 1 == 1, keyCount < 32 {
+                if unit >> 8 & 1 == 1, keyCount < keyLimit {
                     keyCount += 1
                     byteCount = index - start
                     value = Int(units[node] & 0x7FFF_FFFF)

@@ -1,0 +1,119 @@
+import Foundation
+import RetNetStorage
+
+extension HuggingFaceTokenizer {
+    /// The file with the whole tokenizer.
+    static let fileName = "tokenizer.json"
+    /// The names of GPT-2's files, of which a folder has one of each.
+    static let vocabularyNames = ["vocab.json", "encoder.json"]
+    static let mergesNames = ["merges.txt", "vocab.bpe"]
+    /// Files beside the tokenizer that other programs read.
+    private static let otherNames = [
+        "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json",
+    ]
+    private static let namesFiles = ["tokenizer_config.json", "special_tokens_map.json"]
+
+    /// Returns the paths of the files of a folder from which a tokenizer can be made; `nil` without them.
+    static func paths(in folder: String) -> [String]? {
+        func path(_ names: [String]) -> String? {
+            names.map { folder + "/" + $0 }.first { FileManager.default.fileExists(atPath: $0) }
+        }
+        if let file = path([fileName]) { return [file] }
+        guard let vocabulary = path(vocabularyNames), let merges = path(mergesNames) else { return nil }
+        return [vocabulary, merges]
+    }
+
+    /// Returns the paths of the files that belong to a named one: `tokenizer.json`, or a vocabulary and its merges.
+    static func paths(of file: String) throws -> [String]? {
+        let name = (file as NSString).lastPathComponent
+        let folder = (file as NSString).deletingLastPathComponent
+        func other(_ names: [String]) throws -> String {
+            let paths = names.map { (folder.isEmpty ? "" : folder + "/") + $0 }
+            guard let path = paths.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
+                throw TextError.invalidTokenizer(
+                    path: file, reason: "its other file, \(names.joined(separator: " or ")), is not beside it"
+                )
+            }
+            return path
+        }
+        if vocabularyNames.contains(name) { return [file, try other(mergesNames)] }
+        if mergesNames.contains(name) { return [try other(vocabularyNames), file] }
+        return name.hasSuffix(".json") ? [file] : nil
+    }
+
+    /// Reads the tokenizer of files, with the special tokens that the files beside them name.
+    convenience init(
+        paths: [String], specialTokensInText: SpecialTokensInText = .recognized
+    ) throws {
+        let folder = (paths[0] as NSString).deletingLastPathComponent
+        var reader = TokenizerReader(names: SpecialTokenNames())
+        for name in Self.namesFiles {
+            let path = (folder.isEmpty ? "" : folder + "/") + name
+            guard let bytes = try Self.bytes(path, isOptional: true) else { continue }
+            do {
+                try reader.add(bytes.withUnsafeBytes { try JSONTape($0) }.root)
+            } catch let fault as TokenizerFault {
+                throw fault.error(path: path)
+            }
+        }
+        let files = try paths.map { path in
+            (name: (path as NSString).lastPathComponent, bytes: try Self.bytes(path) ?? [])
+        }
+        let core: TokenizerCore
+        do {
+            let tape = try files[0].bytes.withUnsafeBytes { try JSONTape($0) }
+            core = try files.count == 1 ? reader.core(tape) : reader.core(tape, merges: files[1].bytes)
+        } catch let fault as TokenizerFault {
+            throw fault.error(path: fault.place == "the merges" ? paths[paths.count - 1] : paths[0])
+        }
+        var others: [(name: String, bytes: [UInt8])] = []
+        for name in Self.otherNames where name != "generation_config.json" {
+            let path = (folder.isEmpty ? "" : folder + "/") + name
+            if let bytes = try Self.bytes(path, isOptional: true) { others.append((name, bytes)) }
+        }
+        self.init(
+            core, roles: try reader.roles(core, path: paths[0]), files: files + others,
+            identity: Self.identity(files.map(\.bytes)), specialTokensInText: specialTokensInText)
+    }
+
+    private static func bytes(_ path: String, isOptional: Bool = false) throws -> [UInt8]? {
+        if isOptional, !FileManager.default.fileExists(atPath: path) { return nil }
+        let file = try MappedFile(path: path)
+        guard file.byteCount <= maximumByteCount else {
+            throw TextError.invalidTokenizer(
+                path: path, reason: "it is larger than \(maximumByteCount) bytes")
+        }
+        return file.withUnsafeBytes { Array($0) }
+    }
+
+    /// Writes the files of the tokenizer unchanged, and `tokenizer_config.json`, into a folder; throws `StorageError`.
+    public func save(to folder: String) throws {
+        for (name, bytes) in files {
+            try AtomicFile.write(Data(bytes), to: folder + "/" + name)
+        }
+        func text(_ token: Int32?) -> String? {
+            token.map {
+                String(
+                    decoding: core.added.token($0)?.content ?? Array(core.vocabulary.text(Int($0))),
+                    as: UTF8.self)
+            }
+        }
+        var configuration = TokenizerConfiguration(
+            kind: Self.kind, identity: identity, vocabularySize: vocabularySize, beginTokenID: beginToken,
+            endTokenID: endToken, paddingTokenID: paddingToken, beginToken: text(beginToken),
+            endToken: text(endToken), paddingToken: text(paddingToken))
+        configuration.unknownToken = text(unknownToken)
+        configuration.className = files[0].name == Self.fileName ? "PreTrainedTokenizerFast" : "GPT2Tokenizer"
+        try TokenizerLoader.write(configuration, to: folder)
+    }
+}
+
+extension TokenizerReader {
+    /// Takes the names of special tokens of a configuration.
+    mutating func add(_ object: JSONNode) throws {
+        guard object.kind == .object else {
+            throw TokenizerFault(place: "", reason: "it is not a JSON object")
+        }
+        try names.add(object)
+    }
+}
