@@ -63,7 +63,8 @@ struct AuthorsRWKV4: CheckpointDialect {
             case .rwkvChannelMix(let mix) = model.layer(1).mixer
         else {
             throw DialectError.inexpressible(
-                dialect: name, reasons: ["its layers must be time mixing and channel mixing of RWKV-4 in turns"])
+                dialect: name,
+                reasons: ["its layers must be time mixing and channel mixing of RWKV-4 in turns"])
         }
         return [
             "n_layer": .int(model.layerCount / 2), "n_embd": .int(model.hiddenSize),
