@@ -64,6 +64,9 @@ let package = Package(
         .target(
             name: "RetNetReporting", dependencies: ["RetNetStorage", "RetNetSystem", system],
             swiftSettings: unoptimized),
+        // Models of the hub; only the command uses the network.
+        .target(
+            name: "RetNetHub", dependencies: ["RetNetStorage", "RetNetSystem", system], swiftSettings: strict),
         .target(
             name: "RetNetPlots", dependencies: ["RetNetReporting", "RetNetStorage"], swiftSettings: strict),
 
@@ -129,15 +132,19 @@ let package = Package(
                 "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStories",
-                "RetNetReporting", "RetNetPlots", "RetNetStorage", "RetNetSettings", "RetNetSystem", system,
+                "RetNetReporting", "RetNetPlots", "RetNetHub", "RetNetStorage", "RetNetSettings",
+                "RetNetSystem", system,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: unoptimized),
 
         .target(
-            name: "RetNetTestSupport", dependencies: ["RetNetTorch"], path: "Tests/RetNetTestSupport",
+            name: "RetNetTestSupport", dependencies: ["RetNetTorch", "RetNetHub"],
+            path: "Tests/RetNetTestSupport",
             swiftSettings: strict),
         .testTarget(
             name: "RetNetStorageTests", dependencies: ["RetNetStorage", system], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "RetNetHubTests", dependencies: ["RetNetTestSupport", "RetNetHub", "RetNetStorage", system]),
         .testTarget(name: "RetNetSettingsTests", dependencies: ["RetNetSettings"]),
         .testTarget(
             name: "RetNetTextTests", dependencies: ["RetNetText", "RetNetStories", "RetNetStorage"],

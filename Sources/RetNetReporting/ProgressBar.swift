@@ -33,11 +33,13 @@ public final class ProgressBar: Sendable {
     /// `startStep` is the step at which a resumed run begins, so that only new steps count for the speed.
     /// `plainIntervalSeconds` is the time between two lines if standard error is not a terminal.
     public convenience init(
-        title: String, total: Int?, startStep: Int = 0, plainIntervalSeconds: Double = 30
+        title: String, total: Int?, startStep: Int = 0, plainIntervalSeconds: Double = 30,
+        unit: ProgressUnit = .count
     ) {
         let start = ContinuousClock.now
         self.init(
             title: title, total: total, startStep: startStep, plainIntervalSeconds: plainIntervalSeconds,
+            unit: unit,
             terminal: .standardError(),
             now: { (ContinuousClock.now - start) / .seconds(1) })
     }
@@ -45,13 +47,13 @@ public final class ProgressBar: Sendable {
     /// Creates a progress bar with a terminal and a clock, which tests replace.
     init(
         title: String, total: Int?, startStep: Int = 0, plainIntervalSeconds: Double = 30,
-        terminal: Terminal, now: @escaping @Sendable () -> Double
+        unit: ProgressUnit = .count, terminal: Terminal, now: @escaping @Sendable () -> Double
     ) {
         self.terminal = terminal
         self.now = now
         plainInterval = plainIntervalSeconds
         startTime = now()
-        let line = ProgressLine(title: title, step: startStep, total: total)
+        let line = ProgressLine(title: title, step: startStep, total: total, unit: unit)
         state = Locked(
             State(
                 line: line, rate: RateEstimator(time: startTime, step: startStep),

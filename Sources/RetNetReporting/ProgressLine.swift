@@ -1,9 +1,18 @@
+/// What the steps of a progress bar are.
+public enum ProgressUnit: Sendable {
+    /// Steps, written as numbers.
+    case count
+    /// Bytes, written with binary units.
+    case bytes
+}
+
 /// The text of a state of a progress bar.
 struct ProgressLine: Sendable {
     var title: String
     var step: Int
     /// Number of steps; `nil` if it is not known.
     var total: Int?
+    var unit = ProgressUnit.count
     var metrics: [ProgressMetric] = []
     var elapsedSeconds: Double = 0
     var secondsLeft: Double?
@@ -67,8 +76,12 @@ struct ProgressLine: Sendable {
     }
 
     private var counterText: String {
-        guard let total else { return Format.grouped(step) }
-        return "\(Format.grouped(step))/\(Format.grouped(total))"
+        guard let total else { return text(step) }
+        return "\(text(step))/\(text(total))"
+    }
+
+    private func text(_ count: Int) -> String {
+        unit == .bytes ? Format.bytes(count) : Format.grouped(count)
     }
 
     private var timesText: String {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCheckpoints
+import RetNetHub
 import RetNetStorage
 import RetNetSystem
 import RetNetTorch
@@ -52,6 +53,9 @@ enum Main {
         case DeviceError.unavailable: "use --device cpu, or run `retnet doctor`"
         case DialectError.unrecognized(_, let reasons, _, _) where reasons.isEmpty:
             "`retnet convert --list` names the forms that are known"
+        case HubError.nothingSelected: "choose them with `retnet pull --include`"
+        case HubError.noSpace, HubError.cache: "or with `retnet pull --cache`"
+        case HubError.offline: "`retnet pull` fetches it"
         case StateFileError.notStateFile: "`retnet generate --state-out FILE` writes one"
         default: nil
         }

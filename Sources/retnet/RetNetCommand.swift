@@ -18,6 +18,7 @@ struct RetNetCommand: ParsableCommand {
             BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, ConvertCommand.self,
             AltUpCommand.self,
             PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, DoctorCommand.self,
+            PullCommand.self,
         ])
 }
 

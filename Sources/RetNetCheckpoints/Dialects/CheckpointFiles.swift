@@ -39,8 +39,7 @@ struct CheckpointFiles {
             fields: fields.tree, tensors: TensorNames((try? tensorResult.get())?.entries ?? []))
     }
 
-    /// Opens the tensors of a folder: safetensors, or else files of PyTorch; throws `StorageError`.
-    static func tensors(folder path: String) throws -> any TensorSource {
+    private static func tensors(folder path: String) throws -> any TensorSource {
         let hasSafetensors = [SafetensorsFolder.indexFileName, SafetensorsFolder.singleFileName].contains {
             FileManager.default.fileExists(atPath: path + "/" + $0)
         }

@@ -1,13 +1,17 @@
 import ArgumentParser
 import Foundation
 import RetNetCheckpoints
+import RetNetHub
 import RetNetModels
 import RetNetText
 import RetNetTorch
 
 /// The trained model that a command works on.
 struct ModelOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Model folder, checkpoint, or folder of a run.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp(
+            "Model folder, checkpoint, folder of a run, or OWNER/NAME[@REVISION] on the hub.",
+            valueName: "dir"))
     var model: String
 
     /// Loads the model onto the device in one element type.
@@ -30,12 +34,14 @@ struct ModelOptions: ParsableArguments {
 
     /// Returns the checkpoint of a path: a file with tensors, a folder with them, or a run's newest intact checkpoint.
     static func checkpointPath(_ path: String) throws -> String {
+        let path = try HubModels.folder(path)
         let run = RunFolder(path: path)
         return FileManager.default.fileExists(atPath: run.checkpointsPath) ? try modelPath(path) : path
     }
 
-    /// Returns the model folder of a path: itself, or the newest intact checkpoint of a run.
-    static func modelPath(_ path: String) throws -> String {
+    /// Returns the model folder of a path: itself, the newest intact checkpoint of a run, or a model of the hub.
+    static func modelPath(_ path: String, for purpose: HubPurpose = .model) throws -> String {
+        let path = try HubModels.folder(path, for: purpose)
         guard FileManager.default.fileExists(atPath: path) else {
             throw CommandError("there is no model at '\(path)': check the path")
         }
@@ -50,7 +56,10 @@ struct ModelSource: ParsableArguments {
     )
     var preset: String?
 
-    @Option(help: ArgumentHelp("Model folder, checkpoint, or folder of a run.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp(
+            "Model folder, checkpoint, folder of a run, or OWNER/NAME[@REVISION] on the hub.",
+            valueName: "dir"))
     var model: String?
 
     func validate() throws {
@@ -67,14 +76,24 @@ struct ModelSource: ParsableArguments {
             throw CommandError("'\(name)' is an encoder-decoder: see `retnet t5` and `retnet bench t5`")
         }
         if let preset { return try Self.preset(named: preset).configuration }
-        return try ModelFolder.configuration(of: ModelOptions.modelPath(model ?? ""))
+        return try reading { try ModelFolder.configuration(of: $0) }
     }
 
     /// Returns the configuration of a T5; nil for other models.
     func encoderDecoder() throws -> T5Configuration? {
         if preset != nil { return encoderDecoderPreset?.configuration }
-        let path = try ModelOptions.modelPath(model ?? "")
-        return T5Folder.recognizes(path) ? try T5Folder.configuration(of: path) : nil
+        return try reading { T5Folder.recognizes($0) ? try T5Folder.configuration(of: $0) : nil }
+    }
+
+    /// Reads the configuration of the model; of a model of the hub nothing else is fetched unless it is needed.
+    private func reading<R>(_ body: (String) throws -> R) throws -> R {
+        let model = model ?? ""
+        let path = try ModelOptions.modelPath(model, for: .configuration)
+        do {
+            return try body(path)
+        } catch  where HubModels.reference(model) != nil {
+            return try body(ModelOptions.modelPath(model))
+        }
     }
 
     private var encoderDecoderPreset: T5Preset? { T5Preset.all.first { $0.name == preset } }

@@ -39,20 +39,22 @@ struct TokenizerOptions: ParsableArguments {
     @Option(
         name: .customLong("tokenizer"),
         help: ArgumentHelp(
-            "Tokenizer: byte, byte-sentinel, a SentencePiece model file (.model), or a model folder.",
+            "Tokenizer: byte, byte-sentinel, a SentencePiece model file (.model), a model folder, or OWNER/NAME on the hub.",
             valueName: "name|path"))
     var name: String?
 
     /// Returns the named tokenizer, by default that of bytes.
     func load() throws -> any Tokenizer {
-        try name.map { try TokenizerLoader.load(named: $0) } ?? ByteTokenizer()
+        try name.map { try TokenizerLoader.load(named: HubModels.folder($0, for: .tokenizer)) }
+            ?? ByteTokenizer()
     }
 
     /// Returns the named tokenizer with T5's sentinels; nil if none is named.
     func loadWithSentinels() throws -> (any Tokenizer)? {
         try name.map {
             try TokenizerLoader.load(
-                named: $0, sentinelCount: SentencePieceTokenizer.usualSentinelCount)
+                named: HubModels.folder($0, for: .tokenizer),
+                sentinelCount: SentencePieceTokenizer.usualSentinelCount)
         }
     }
 }
