@@ -3,9 +3,11 @@
 Needs torch, safetensors and transformers, from which all numbers come.
 """
 
+import json
+
 import torch
 import transformers
-from fixture import VOCABULARY, Names, answers, language_model, randomize, seed, tokens, write
+from fixture import FIXTURES, VOCABULARY, Names, answers, language_model, randomize, seed, tokens, write
 from transformers.utils import logging
 
 logging.set_verbosity_error()
@@ -204,6 +206,12 @@ def t5(version):
         f"t5-{version}", {"model_type": "t5", **settings}, weights,
         encoder_decoder(model, rows([7, 18]), rows([9, 4])), VERSIONS,
     )
+    if gated:
+        # The same model as Transformers 4 saved it.
+        folder = FIXTURES / "t5-v1.1-pytorch"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": "t5", **settings}, indent=1) + "\n")
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
 
 
 def switch():

@@ -9,8 +9,8 @@ import RetNetTorch
 /// A T5 model as a folder in the form of Hugging Face's checkpoints.
 ///
 /// It holds `config.json`, `model.safetensors` (or shards with an index), `generation_config.json`, the files of a
-/// tokenizer and `checksums.json`. Folders without the last three can be read, and folders written here can be read
-/// by Transformers.
+/// tokenizer and `checksums.json`. Folders without the last three can be read, also with `pytorch_model.bin` instead of
+/// safetensors, and folders written here can be read by Transformers.
 public enum T5Folder {
     private static let maximumByteCount = 1 << 24
 
@@ -99,7 +99,7 @@ extension T5Folder {
         if let dropout { configuration.dropout = dropout }
         let defaults = try GenerationDefaults(folder: path)
         let tokenizer = Result { try TokenizerLoader.load(folder: path) }
-        let tensors = try SafetensorsTensors(folder: path)
+        let tensors = try CheckpointFiles.tensors(folder: path)
         // Also keeps a damaged configuration from declaring layers without end.
         let layerCount = configuration.encoderLayerCount + configuration.decoderLayerCount
         guard layerCount <= tensors.entries.count else {
@@ -130,18 +130,18 @@ extension T5Folder {
         let known = Set(store.entries.map(\.name))
         return LoadedT5(
             model: model, generationDefaults: defaults,
-            ignoredTensors: tensors.names.filter { !known.contains($0) && $0 != embedding },
+            ignoredTensors: tensors.entries.map(\.name).filter { !known.contains($0) && $0 != embedding },
             tokenizerResult: tokenizer)
     }
 
     /// Returns the name of the embedding, or that of a copy where only the copy exists.
-    private static func embeddingName(in tensors: SafetensorsTensors) -> String {
+    private static func embeddingName(in tensors: any TensorSource) -> String {
         let names = [T5Configuration.embeddingName] + T5Configuration.toleratedNames.embeddingAliases
         return names.first { tensors.entry(named: $0) != nil } ?? T5Configuration.embeddingName
     }
 
     private static func hasOwnOutput(
-        _ configuration: T5Configuration, _ tensors: SafetensorsTensors, _ embedding: String
+        _ configuration: T5Configuration, _ tensors: any TensorSource, _ embedding: String
     ) throws -> Bool {
         guard configuration.tiedOutput, !configuration.scaledOutput,
             tensors.entry(named: T5Configuration.outputName) != nil

@@ -42,8 +42,13 @@ import Testing
     @Test func `There are continuations of every architecture beside RetNet`() throws {
         let found = try Set(
             Self.continued.map { try ForeignCheckpoint(path: DialectFixture.path($0)).dialect.name })
-        let wanted = Set(Dialects.all.map(\.name).filter { !$0.contains("retnet") })
-        #expect(found.isSuperset(of: wanted.filter { !["torchscale", "jamie-stirling"].contains($0) }))
+        var wanted: Set<String> = []
+        for name in DialectFixture.all {
+            let checkpoint = try ForeignCheckpoint(path: DialectFixture.path(name))
+            let isRetNet = checkpoint.configuration.pattern.contains { $0.mixer.kind == .retention }
+            if !isRetNet { wanted.insert(checkpoint.dialect.name) }
+        }
+        #expect(found.isSuperset(of: wanted) && wanted.count >= 14)
     }
 
     // MARK: Configurations
@@ -128,6 +133,24 @@ import Testing
         #expect(c.dropout.residual == 0.2 && c.dropout.embedding == 0.1)
         #expect(c.initialization == .normal(standardDeviation: 0.05))
         #expect(c.positionCount == 24 && c.tiedOutput)
+    }
+
+    @Test func `RWKV-4 of its authors needs no configuration, and later versions are refused`() throws {
+        let folder = try TemporaryFolder()
+        let (original, alone) = (DialectFixture.path("rwkv4-authors"), folder.path("RWKV-4.safetensors"))
+        try FileManager.default.copyItem(atPath: original + "/model.safetensors", toPath: alone)
+        let (found, given) = (
+            try ModelFolder.load(alone).configuration, try ModelFolder.configuration(of: original)
+        )
+        #expect(found.meaning == given.meaning && found.trainingLength == nil && given.trainingLength == 64)
+        let tensors = try SafetensorsTensors(file: alone)
+        var all = try tensors.names.map { (name: $0, tensor: try tensors.tensor(named: $0)) }
+        all.append((name: "blocks.0.att.ln_x.weight", tensor: try Tensor.ones([8])))
+        try SafetensorsWriter(tensors: all).write(to: folder.path("RWKV-5.safetensors"))
+        let error = #expect(throws: DialectError.self) {
+            try ModelFolder.load(folder.path("RWKV-5.safetensors"))
+        }
+        #expect(error?.description.contains("only RWKV-4 is known here") == true)
     }
 
     // MARK: Refusals

@@ -151,6 +151,19 @@ import Testing
         }
     }
 
+    @Test func `A T5 of PyTorch's own files is that of safetensors`() throws {
+        let (old, new) = (
+            try T5Folder.load("\(Self.folder)/t5-v1.1-pytorch"), try T5Folder.load("\(Self.folder)/t5-v1.1")
+        )
+        #expect(old.configuration == new.configuration)
+        #expect(
+            Set(old.ignoredTensors) == ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"])
+        for (a, b) in zip(old.model.parameters.entries, new.model.parameters.entries) {
+            #expect(a.name == b.name)
+            #expect(try a.tensor.isEqual(to: b.tensor).to(.uint8).min().item() == 1, "\(a.name)")
+        }
+    }
+
     @Test func `Without places per sequence, a Switch drops no token`() throws {
         let text = try String(contentsOfFile: "\(Self.folder)/switch/config.json", encoding: .utf8)
         var configuration = try T5Configuration(huggingFaceJSON: text)

@@ -39,7 +39,8 @@ struct CheckpointFiles {
             fields: fields.tree, tensors: TensorNames((try? tensorResult.get())?.entries ?? []))
     }
 
-    private static func tensors(folder path: String) throws -> any TensorSource {
+    /// Opens the tensors of a folder: safetensors, or else files of PyTorch; throws `StorageError`.
+    static func tensors(folder path: String) throws -> any TensorSource {
         let hasSafetensors = [SafetensorsFolder.indexFileName, SafetensorsFolder.singleFileName].contains {
             FileManager.default.fileExists(atPath: path + "/" + $0)
         }

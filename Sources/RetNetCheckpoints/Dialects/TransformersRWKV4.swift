@@ -72,36 +72,12 @@ struct TransformersRWKV4: CheckpointDialect {
     }
 
     func declareTensors(of model: LanguageModelConfiguration, in table: inout TensorTable) throws {
-        let width = model.hiddenSize
-        let vector = TensorStep.reshaped(from: [1, 1, width], to: [width])
         let prefix = TransformersFields.prefix("rwkv", telling: "embeddings.weight", in: table)
         table.scope("", prefix) { root in
-            root.same("embedding.weight", "embeddings.weight")
-            root.module("embedding_norm", "blocks.0.pre_ln")
-            root.module("final_norm", "ln_out")
-            for layer in 0..<model.layerCount / 2 {
-                let theirs = "blocks.\(layer)"
-                root.scope("layers.\(2 * layer)", theirs) { half in
-                    half.module("mixer_norm", "ln1")
-                    half.same("mixer.time_decay", "attention.time_decay")
-                    half.same("mixer.time_first", "attention.time_first")
-                    for part in ["key", "value", "receptance"] {
-                        half.same("mixer.time_mix_\(part)", "attention.time_mix_\(part)", vector)
-                    }
-                    for part in ["key", "value", "receptance", "output"] {
-                        half.module("mixer.\(part)", "attention.\(part)")
-                    }
-                }
-                root.scope("layers.\(2 * layer + 1)", theirs) { half in
-                    half.module("mixer_norm", "ln2")
-                    for part in ["key", "receptance"] {
-                        half.same("mixer.time_mix_\(part)", "feed_forward.time_mix_\(part)", vector)
-                    }
-                    for part in ["key", "receptance", "value"] {
-                        half.module("mixer.\(part)", "feed_forward.\(part)")
-                    }
-                }
-            }
+            RWKV4Tensors(
+                embedding: "embeddings", firstNorm: "pre_ln", timeMixing: "attention",
+                channelMixing: "feed_forward", letters: [:]
+            ).declare(model, in: &root)
         }
         table.output("head", tiedTo: prefix.isEmpty ? "embeddings.weight" : "\(prefix).embeddings.weight")
     }

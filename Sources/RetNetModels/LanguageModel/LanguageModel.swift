@@ -143,7 +143,7 @@ public final class LanguageModel {
             let end = ends.map { $0.overflow ? Int.max : $0.partialValue }.max() ?? 0
             throw MixerError.tooLong(
                 mixer: "the position embedding", length: end, limit: limit,
-                remedy: "shorten the text, or read it as several sequences")
+                remedy: "shorten the prompt, generate less, or read the text as several sequences")
         }
         let rows = Set(starts).count == 1 ? Array(starts.prefix(1)) : starts
         let indices = rows.flatMap { start in (start..<start + length).map(Int64.init) }

@@ -77,6 +77,11 @@ struct ConvertCommand: ParsableCommand {
     func run() throws {
         if list { return try printList() }
         let path = try ModelOptions.checkpointPath(source ?? "")
+        if T5Folder.recognizes(path) {
+            throw CommandError(
+                "'\(path)' is a T5, whose folders are those of Transformers already: every `retnet t5` command takes it"
+                    + " as it is, and `retnet t5 convert` checks it and writes a copy")
+        }
         if let out { try Arguments.checkOutput(out, replaceable: false) }
         let conversion = try CheckpointConversion(path: path, from: from == "auto" ? nil : from)
         if !json { Console.result(description(conversion)) }
