@@ -4,7 +4,7 @@ import RetNetStorage
 /// The folder of one training run, with the paths of its files.
 ///
 ///     config.yaml   metrics.jsonl   loss.svg   loss.png   tensorboard/   run.lock   model → newest checkpoint
-///     checkpoints/step-00001000/    checkpoints/latest
+///     checkpoints/step-00001000/    checkpoints/latest    tokenizer/
 public struct RunFolder: Sendable, Equatable {
     /// The folder of the run.
     public let path: String
@@ -26,6 +26,8 @@ public struct RunFolder: Sendable, Equatable {
     public var lossCurveSVGPath: String { path + "/loss.svg" }
     /// The loss curve as a picture.
     public var lossCurvePNGPath: String { path + "/loss.png" }
+    /// The folder of the tokenizer that was trained for the run; runs with another tokenizer do not have it.
+    public var tokenizerPath: String { path + "/tokenizer" }
     /// The folder of all checkpoints.
     public var checkpointsPath: String { path + "/checkpoints" }
     /// The file that names the newest checkpoint.

@@ -17,8 +17,8 @@ struct RetNetCommand: ParsableCommand {
             DemoCommand.self, TrainCommand.self, GenerateCommand.self, LogitsCommand.self, EvalCommand.self,
             BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, ConvertCommand.self,
             AltUpCommand.self,
-            PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, DoctorCommand.self,
-            PullCommand.self,
+            PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, TokenizerCommand.self,
+            DoctorCommand.self, PullCommand.self,
         ])
 }
 

@@ -3,7 +3,7 @@ import RetNetStorage
 import RetNetStories
 import RetNetText
 
-/// The texts of an experiment as bytes, for training and for scoring.
+/// The texts of an experiment as bytes or as tokens of a tokenizer of its own, for training and for scoring.
 public struct ExperimentTexts {
     /// The training text.
     public let training: TokenStream
@@ -11,20 +11,24 @@ public struct ExperimentTexts {
     public let validation: TokenStream
     /// Texts of other domains by name.
     public let domains: [(name: String, stream: TokenStream)]
-    /// The origin of the texts, in a sentence for reports.
-    public let origin: String
+    /// The origin of the texts, in sentences for reports.
+    public var origin: String { source + (unit == "bytes" ? " All text is read as bytes." : "") }
+    private let source: String
+    /// What a token is, for reports: `bytes` or `tokens`.
+    public let unit: String
     /// A folder with the fine-tuning tasks `glue`, `superglue`, `eval` and `qa`; nil for none.
     public let taskFolder: String?
 
     /// Creates texts from their parts.
     public init(
         training: TokenStream, validation: TokenStream, domains: [(name: String, stream: TokenStream)],
-        origin: String, taskFolder: String? = nil
+        origin: String, unit: String = "bytes", taskFolder: String? = nil
     ) {
         self.training = training
         self.validation = validation
         self.domains = domains
-        self.origin = origin
+        source = origin
+        self.unit = unit
         self.taskFolder = taskFolder
     }
 
@@ -55,7 +59,7 @@ public struct ExperimentTexts {
             domains: try domains.map {
                 ($0.name, try Corpus(path: $0.path).tokenStream(tokenizer: tokenizer))
             },
-            origin: "Texts chosen by the user, as bytes"
+            origin: "Texts chosen by the user"
                 + (validation.isEmpty ? ", a tenth of the training text held out." : "."))
     }
 
@@ -82,8 +86,33 @@ public struct ExperimentTexts {
                 ("short stories", try stream(seed: 2_000_003, bytes: 60_000, filler: 0...1)),
                 ("long stories", try stream(seed: 3_000_017, bytes: 60_000, filler: 12...20)),
             ],
-            origin: "No text was given, so all text comes from this package's story generator, as bytes:"
+            origin: "No text was given, so all text comes from this package's story generator:"
                 + " it is far easier than real text, and the domains are shorter and longer stories.")
+    }
+}
+
+// MARK: Tokens
+
+extension ExperimentTexts {
+    /// Returns the texts as tokens of a tokenizer that is trained on the training text; throws `TextError`.
+    public func encoded(with recipe: TokenizerRecipe) throws -> ExperimentTexts {
+        let trainer = try TokenizerTrainer(recipe)
+        try trainer.read(training)
+        let tokenizer = try trainer.tokenizer().with(.text)
+        func encode(_ stream: TokenStream) throws -> TokenStream {
+            // One document at a time as text.
+            try TokenStream(
+                texts: (0..<stream.documentCount).lazy.map { index in
+                    let tokens = (try? stream.range(ofDocument: index)).flatMap { try? stream.tokens(in: $0) }
+                    return ByteTokenizer().decode(tokens ?? [])
+                }, tokenizer: tokenizer)
+        }
+        return ExperimentTexts(
+            training: try encode(training), validation: try encode(validation),
+            domains: try domains.map { ($0.name, try encode($0.stream)) },
+            origin: source + " Tokens are those of '\(recipe)', trained on the training text"
+                + " (\(tokenizer.vocabularySize) tokens); scores are per byte of text.",
+            unit: "tokens", taskFolder: taskFolder)
     }
 }
 
@@ -133,7 +162,7 @@ public struct CorporaFolder {
             ],
             origin:
                 "Training text: WikiText-2 and \(documents.count - 1) novels. In domain: held-out parts of both. Out of"
-                + " domain: six other novels, QMSum, GovReport and SummScreen. All texts are read as bytes.",
+                + " domain: six other novels, QMSum, GovReport and SummScreen.",
             taskFolder: folder)
     }
 

@@ -15,6 +15,9 @@ public protocol Recipe {
     /// True if models are trained or scored on the texts of the context; otherwise no text needs to be read.
     static var readsTexts: Bool { get }
 
+    /// True if the texts may be tokens of any tokenizer instead of bytes.
+    static var takesTokenizer: Bool { get }
+
     /// Plans the experiment for the scale and the texts of a context.
     init(_ context: ExperimentContext) throws
 
@@ -31,6 +34,8 @@ public protocol Recipe {
 extension Recipe {
     /// True.
     public static var readsTexts: Bool { true }
+    /// False.
+    public static var takesTokenizer: Bool { false }
     /// None in addition to scale and texts.
     public var settings: [String: String] { [:] }
     /// No estimate.
@@ -54,6 +59,9 @@ protocol ComparisonRecipe: Recipe {
 }
 
 extension ComparisonRecipe {
+    /// True for language models on text.
+    public static var takesTokenizer: Bool { Comparison.self == TextComparison.self }
+
     /// The models and their training at the scale.
     public var settings: [String: String] { comparison.settings }
 

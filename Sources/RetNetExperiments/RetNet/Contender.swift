@@ -7,7 +7,7 @@ import RetNetStorage
 /// A model that takes part in a comparison of text recipes.
 struct Contender {
     let name: String
-    let configuration: LanguageModelConfiguration
+    var configuration: LanguageModelConfiguration
     /// The name by which it is selected.
     let key: String
     /// The learning rate, if it differs from that of the comparison.

@@ -18,7 +18,7 @@ public struct ContextLengthRecipe: ComparisonRecipe {
     private let lengths: [Int]
     private let scored: Int
 
-    /// Plans windows of 512 bytes for `tiny`, 1,024 for `small` and 2,048 for `paper`.
+    /// Plans windows of 512 bytes, or tokens, for `tiny`, 1,024 for `small` and 2,048 for `paper`.
     public init(_ context: ExperimentContext) throws {
         let settings: TextTraining.Settings
         let size: ModelSize
@@ -46,7 +46,8 @@ public struct ContextLengthRecipe: ComparisonRecipe {
         ) { [lengths, scored] model, training, progress in
             var values: [String: Double] = [:]
             for length in lengths {
-                try progress.report("scoring with \(length) bytes of context", fraction: 0.95)
+                try progress.report(
+                    "scoring with \(length) \(training.context.texts.unit) of context", fraction: 0.95)
                 values["context \(length)"] = try Self.lastTokenLoss(
                     model, on: training.context.texts.validation, scored: scored, context: length,
                     window: lengths[lengths.count - 1])
@@ -56,6 +57,7 @@ public struct ContextLengthRecipe: ComparisonRecipe {
     }
 
     private var contenders: [Contender] { comparison.contenders }
+    private var unit: String { comparison.context.texts.unit }
 
     /// The models, their training, and the lengths of context at the scale.
     public var settings: [String: String] {
@@ -72,7 +74,7 @@ public struct ContextLengthRecipe: ComparisonRecipe {
     ) throws -> Double {
         let windowCount = (stream.tokenCount - 1) / window
         guard windowCount > 0 else {
-            throw ExperimentError.unusable("the held-out text has fewer than \(window) bytes: add text")
+            throw ExperimentError.unusable("the held-out text has fewer than \(window) tokens: add text")
         }
         var (total, count) = (0.0, 0)
         let rows = max(1, 8192 / length)
@@ -105,12 +107,12 @@ public struct ContextLengthRecipe: ComparisonRecipe {
         report.add(comparison.method())
         report.add(
             .text(
-                "Held-out text is divided into windows of \(lengths[lengths.count - 1]) bytes. The last \(scored) bytes of"
-                    + " each are scored; the lengths of context include these \(scored) bytes."))
+                "Held-out text is divided into windows of \(lengths[lengths.count - 1]) \(unit). The last \(scored) \(unit) of"
+                    + " each are scored; the lengths of context include these \(scored) \(unit)."))
         report.add(.text(verdict(results)))
         report.add(.chart(name: "context", chart(results)))
         var table = MarkdownTable(
-            header: ["nats/byte with a context of"] + lengths.map { "\($0) bytes" },
+            header: ["nats/\(unit.dropLast()) with a context of"] + lengths.map { "\($0) \(unit)" },
             alignments: [.left] + lengths.map { _ in .right })
         for contender in contenders {
             table.append(
@@ -149,9 +151,9 @@ public struct ContextLengthRecipe: ComparisonRecipe {
 
     private func chart(_ results: [UnitResult]) -> LineChart {
         LineChart(
-            title: "Loss of the last bytes of a window", subtitle: "mean and standard deviation of seeds",
-            xAxis: ChartAxis("bytes of context", scale: .binaryLogarithmic),
-            yAxis: ChartAxis("nats per byte"),
+            title: "Loss of the last \(unit) of a window", subtitle: "mean and standard deviation of seeds",
+            xAxis: ChartAxis("\(unit) of context", scale: .binaryLogarithmic),
+            yAxis: ChartAxis("nats per \(unit.dropLast())"),
             series: contenders.map { contender in
                 .means(
                     name: contender.name,

@@ -44,10 +44,14 @@ struct TextComparison: RecipeComparison {
         score: @escaping Score
     ) throws {
         self.context = context
+        var settings = settings
+        settings.unit = context.texts.unit
         training = TextTraining(context: context, settings: settings)
         try context.checkLearningRates(of: Set(contenders.map(\.key)).sorted())
         self.contenders = contenders.map { contender in
             var result = contender
+            // They are made for bytes; texts may be tokens.
+            result.configuration.vocabularySize = context.texts.training.vocabularySize
             result.learningRate = context.learningRates[contender.key] ?? contender.learningRate
             return result
         }
@@ -100,7 +104,7 @@ struct TextComparison: RecipeComparison {
         if context.scale == .paper {
             cost.remarks.append(
                 "Sizes, tokens and schedule are those of the paper as far as it states them. It states neither"
-                    + " tokenizer, vocabulary nor text, so the given text is read as bytes.")
+                    + " tokenizer, vocabulary nor text; the given text is read as \(context.texts.unit).")
         }
         return cost
     }

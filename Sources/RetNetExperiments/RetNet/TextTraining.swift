@@ -23,6 +23,8 @@ struct TextTraining {
         var dropout = 0.0
         /// True to recompute activations in the backward pass, for models that would not fit into memory otherwise.
         var recomputes = false
+        /// What a token is: `bytes` or `tokens`.
+        var unit = "bytes"
 
         var tokenCount: Int { steps * batch * length * accumulation }
         var warmupStepCount: Int { max(1, warmup ?? steps * 3 / 200) }
@@ -41,7 +43,7 @@ struct TextTraining {
         ///
         /// They identify the results in a folder: results with other words are refused.
         var text: String {
-            "\(Format.grouped(steps)) steps of \(batch * accumulation) x \(length) bytes, AdamW (0.9, 0.98), weight"
+            "\(Format.grouped(steps)) steps of \(batch * accumulation) x \(length) \(unit), AdamW (0.9, 0.98), weight"
                 + " decay 0.05, learning rate \(learningRate) after \(warmupStepCount) steps of warm-up, falling"
                 + " linearly to nothing, clip norm 2, \(dropout > 0 ? "dropout \(dropout)" : "no dropout")"
         }

@@ -27,7 +27,7 @@ public struct UTF8StreamDecoder: Sendable {
     }
 
     /// Returns the length of the longest suffix that is an incomplete valid sequence.
-    private static func incompleteSuffixByteCount(_ bytes: [UInt8]) -> Int {
+    static func incompleteSuffixByteCount(_ bytes: [UInt8]) -> Int {
         for length in 1...3 where length <= bytes.count {
             guard bytes[bytes.count - length] >= 0xC0 else { continue }
             return bytes.suffix(length).withUnsafeBytes { suffix in

@@ -244,19 +244,34 @@ extension TokenStream {
     /// Returns a training part and a validation part with about the given fraction of the tokens.
     ///
     /// With ten documents or more, the validation part consists of whole documents, picked at random by
-    /// `seed`; with fewer, it is the end of the stream. Both parts keep the order of the documents. Throws
-    /// `TextError` if `validationFraction` is not between 0 and 1, or if there are no tokens for one part.
+    /// `seed`; with fewer, it is the end of the stream. Both parts keep the order of the documents. With `countsBytes`, bytes
+    /// of the text are counted instead of tokens: the training part is then the same text for every tokenizer, but for
+    /// the token at a cut, which belongs to it as a whole. Throws `TextError` if `validationFraction` is not between 0
+    /// and 1, if there are no tokens for one part, or if the bytes are not known.
     public func trainValidationSplit(
-        validationFraction: Double, seed: UInt64 = 0
+        validationFraction: Double, seed: UInt64 = 0, countsBytes: Bool = false
     ) throws -> (train: TokenStream, validation: TokenStream) {
         guard validationFraction > 0, validationFraction < 1 else {
             throw TextError.invalidArgument(
                 name: "validationFraction",
                 reason: "\(validationFraction) is out of range; use a value between 0 and 1")
         }
+        let counts = countsBytes ? try documentByteCounts() : nil
         return documentCount >= Self.minimumDocumentCountForSplit
-            ? splitByDocument(Double(tokenCount) * validationFraction, seed: seed)
-            : try splitAtEnd(validationFraction)
+            ? splitByDocument(validationFraction, counts: counts, seed: seed)
+            : try splitAtEnd(validationFraction, byteCount: counts?.reduce(0, +))
+    }
+
+    /// Returns the bytes of the text of each document; throws `TextError.invalidArgument` if they are not known.
+    private func documentByteCounts() throws -> [Int] {
+        try (0..<documentCount).map { index in
+            guard let count = try byteCount(in: starts[index]..<starts[index + 1]) else {
+                throw TextError.invalidArgument(
+                    name: "countsBytes",
+                    reason: "a token file does not keep the bytes of its text; make it again")
+            }
+            return count
+        }
     }
 
     /// Returns the stream of a range of documents; throws `TextError.outOfBounds`.
@@ -267,7 +282,12 @@ extension TokenStream {
         return picking(Array(range))
     }
 
-    private func splitByDocument(_ wanted: Double, seed: UInt64) -> (TokenStream, TokenStream) {
+    private func splitByDocument(
+        _ validationFraction: Double, counts: [Int]?, seed: UInt64
+    ) -> (TokenStream, TokenStream) {
+        // Each document counts with the token before it.
+        let counts = counts.map { $0.map { $0 + 1 } } ?? zip(starts.dropFirst(), starts).map { $0 - $1 }
+        let wanted = Double(counts.reduce(0, +)) * validationFraction
         var generator = SeededGenerator(seed: seed)
         var order = Array(0..<documentCount)
         generator.shuffle(&order)
@@ -276,7 +296,7 @@ extension TokenStream {
         // At least one document for each part.
         for index in order.dropLast() where Double(count) < wanted {
             isValidation[index] = true
-            count += starts[index + 1] - starts[index]
+            count += counts[index]
         }
         let indices = 0..<documentCount
         return (
@@ -284,13 +304,23 @@ extension TokenStream {
         )
     }
 
-    private func splitAtEnd(_ validationFraction: Double) throws -> (TokenStream, TokenStream) {
+    private func splitAtEnd(_ validationFraction: Double, byteCount: Int?) throws -> (
+        TokenStream, TokenStream
+    ) {
         let storedCount = tokenCount - documentCount * prefixCount
         guard storedCount > 1 else {
             throw TextError.corpusTooShort(tokenCount: tokenCount, neededTokenCount: 2 + prefixCount)
         }
-        let wanted = Int(Double(storedCount) * validationFraction)
-        var trainCount = storedCount - min(max(wanted, 1), storedCount - 1)
+        var trainCount: Int
+        if let byteCount {
+            let wanted = Int(Double(byteCount) * validationFraction)
+            trainCount = try storedTokenCount(
+                ofFirstBytes: byteCount - min(max(wanted, 1), max(1, byteCount - 1)))
+        } else {
+            let wanted = Int(Double(storedCount) * validationFraction)
+            trainCount = storedCount - min(max(wanted, 1), storedCount - 1)
+        }
+        trainCount = min(trainCount, storedCount - 1)
         var train: [(Part, Int)] = []
         var validation: [(Part, Int)] = []
         for (part, count) in pieces(0..<documentCount) {
@@ -303,6 +333,31 @@ extension TokenStream {
             trainCount -= offset
         }
         return (assembling(train), assembling(validation))
+    }
+
+    /// Returns how many stored tokens from the start on stand for at least the given bytes.
+    private func storedTokenCount(ofFirstBytes wanted: Int) throws -> Int {
+        var (rest, stored) = (wanted, 0)
+        for index in 0..<documentCount where rest > 0 {
+            let range = (starts[index] + prefixCount)..<starts[index + 1]
+            var (low, high) = (range.lowerBound, range.upperBound)
+            if let all = try byteCount(in: range), all < rest {
+                (rest, stored) = (rest - all, stored + range.count)
+                continue
+            }
+            // The first place up to which there are enough bytes.
+            while low < high {
+                let middle = low + (high - low) / 2
+                if try byteCount(in: range.lowerBound..<middle) ?? rest >= rest {
+                    high = middle
+                } else {
+                    low = middle + 1
+                }
+            }
+            stored += low - range.lowerBound
+            rest = 0
+        }
+        return stored
     }
 
     private func pieces(_ documents: some Sequence<Int>) -> [(Part, Int)] {

@@ -32,6 +32,7 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
         for assignment in assignments where ["model.preset", "initial_model"].contains(assignment.path) {
             try document.apply(assignment)
         }
+        try Self.fitVocabulary(of: &document, assignments)
         if let base = try Task.Configuration.baseModel(of: document) {
             document.merge(["model": base.merging(document.tree.value(at: "model") ?? [:])])
         }
@@ -106,7 +107,12 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
     /// A folder without a configuration belongs to a run that died before its first step: anything fits.
     func checkResumable(in folder: RunFolder) throws {
         guard FileManager.default.fileExists(atPath: folder.configurationPath) else { return }
-        let keys = decisiveDifferences(from: try RunConfiguration(runFolder: folder.path))
+        let begun = try RunConfiguration(runFolder: folder.path)
+        var keys = decisiveDifferences(from: begun)
+        // What was trained at the beginning stays, so another recipe would mean nothing.
+        if try task.tokenizerRecipe() != nil, task.tokenizerName != begun.task.tokenizerName {
+            keys.append("data.tokenizer")
+        }
         guard keys.isEmpty else { throw TrainingError.configurationChanged(keys: keys) }
     }
 

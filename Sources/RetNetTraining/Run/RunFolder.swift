@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetStorage
 import RetNetSystem
+import RetNetText
 
 extension RunFolder {
     /// Takes the exclusive right to write the folder, and only then examines what is in it.
@@ -35,6 +36,12 @@ extension RunFolder {
             throw TrainingError.fileOperation(
                 "create the folder", path: checkpointsPath, reason: error.localizedDescription)
         }
+    }
+
+    /// Writes the tokenizer that was trained for the run, unless it is there; throws `StorageError`.
+    func save(_ tokenizer: any Tokenizer) throws {
+        guard !FileManager.default.fileExists(atPath: tokenizerPath) else { return }
+        try AtomicFolder.create(at: tokenizerPath) { try tokenizer.save(to: $0) }
     }
 
     /// Removes the remains of interrupted saves; must be called with the run's lock held.

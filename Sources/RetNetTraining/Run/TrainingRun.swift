@@ -34,12 +34,12 @@ public final class TrainingRun<Task: TrainingTask> {
     /// `lock` is the lock of the folder if the caller has taken it already, to read the configuration under it.
     /// Without a tokenizer, that of the checkpoint, of `data.tokenizer` or the task's standard one is taken. `warn` gets
     /// a message for each broken checkpoint that is passed over, for a precision that is slow here, and the warnings of the
-    /// task. Throws ``TrainingError``, `SettingsError`, `TextError`, `EvaluationError`, `CheckpointError`, `StorageError`
+    /// task; `note` gets one about a tokenizer that was trained. Throws ``TrainingError``, `SettingsError`, `TextError`, `EvaluationError`, `CheckpointError`, `StorageError`
     /// and `TorchError`; earlier contents of the folder are then untouched.
     public init(
         _ configuration: RunConfiguration<Task>, folder path: String, resume: Bool = false,
         tokenizer: (any Tokenizer)? = nil, device: Device = .cpu, lock ownLock: FolderLock? = nil,
-        warn: (String) -> Void = { _ in }
+        warn: (String) -> Void = { _ in }, note: (String) -> Void = { _ in }
     ) throws {
         folder = RunFolder(path: path)
         // Before anything is read, so that what is found in the folder stays true until the end of the run.
@@ -64,13 +64,17 @@ public final class TrainingRun<Task: TrainingTask> {
             resumedStep = nil
         }
         for remark in try Corpus.remarks(on: resolved.task.textPaths) { warn(remark) }
-        self.tokenizer = try tokenizer ?? resolved.task.tokenizer(checkpoint: checkpoint)
+        self.tokenizer =
+            try tokenizer
+            ?? resolved.task.tokenizer(
+                checkpoint: checkpoint, folder: folder, seed: resolved.training.seed, note: note)
         let task = try Task(resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device)
         task.warnings.forEach(warn)
         trainer = try Trainer(task, resolved.training)
         resolved.training.schedule = resolved.training.schedule.resolved(stepCount: trainer.stepCount)
         self.configuration = resolved
         try folder.makeFolders()
+        if try resolved.task.tokenizerRecipe() != nil { try folder.save(self.tokenizer) }
         if let checkpoint {
             let progress = try Checkpoint.restore(trainer, from: checkpoint)
             bestValidation = progress.bestValidation
@@ -191,27 +195,5 @@ public final class TrainingRun<Task: TrainingTask> {
         try folder.removeOldCheckpoints(keeping: monitoring.keptCheckpointCount)
         try recorder.drawLossCurve(final: false)
         try notify { try $0.trainingDidSave(step: trainer.step, path: path) }
-    }
-}
-
-extension TaskConfiguration {
-    /// Returns the tokenizer of a checkpoint, else the named one, else the standard one.
-    ///
-    /// Throws ``TrainingError/checkpointMismatch(path:reason:)`` if checkpoint and configuration name different ones,
-    /// `TextError` and `StorageError`.
-    func tokenizer(checkpoint: String?) throws -> any Tokenizer {
-        let named = Result {
-            try tokenizerName.map { try TokenizerLoader.load(named: $0, sentinelCount: sentinelCount) }
-        }
-        guard let checkpoint, let own = try? TokenizerLoader.load(folder: checkpoint) else {
-            return try named.get() ?? standardTokenizer()
-        }
-        // The file may be gone: a checkpoint has all that is needed.
-        if case .success(let named?) = named, named.identity != own.identity {
-            throw TrainingError.checkpointMismatch(
-                path: checkpoint,
-                reason: "its tokenizer is \(own.identity), but data.tokenizer means \(named.identity)")
-        }
-        return own
     }
 }

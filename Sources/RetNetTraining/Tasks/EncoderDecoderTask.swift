@@ -1,5 +1,6 @@
 import Foundation
 import RetNetCheckpoints
+import RetNetEvaluation
 import RetNetGeneration
 import RetNetLayers
 import RetNetModels
@@ -255,6 +256,30 @@ extension EncoderDecoderTask.Configuration {
     public var tokenizerName: String? { data.tokenizer }
     /// T5's hundred.
     public var sentinelCount: Int { SentencePieceTokenizer.usualSentinelCount }
+
+    /// Those of T5: padding, end and sentinels.
+    public var specialTokens: SpecialTokenLayout { .textToText() }
+
+    /// Passes on the text without what is held out, or the inputs and targets of the training examples of tasks.
+    public func readTrainingText(into trainer: TokenizerTrainer, seed: UInt64) throws {
+        if let initialModel {
+            throw TrainingError.unsuitableTokenizer(
+                reason:
+                    "the initial model in '\(initialModel)' has one already, and its embedding belongs to that: leave "
+                    + "data.tokenizer out")
+        }
+        guard data.hasTasks else {
+            return try TextData.readTrainingText(
+                paths: data.paths, separator: data.separator, validationPaths: data.validationPaths,
+                validationFraction: data.validationFraction, seed: seed, into: trainer)
+        }
+        for task in data.tasks {
+            for example in try TextToTextFile.examples(task.task, path: task.path) {
+                trainer.read(example.input)
+                trainer.read(example.target)
+            }
+        }
+    }
 
     /// Returns the tokenizer of the initial model, or that of bytes with sentinels.
     public func standardTokenizer() throws -> any Tokenizer {

@@ -170,7 +170,7 @@ public final class LanguageModelTask: TrainingTask {
         let data = try TextData(
             paths: task.data.paths, separator: task.data.separator,
             validationPaths: task.data.validationPaths, validationFraction: task.data.validationFraction,
-            tokenizer: tokenizer, seed: seed)
+            tokenizer: tokenizer, seed: seed, countsBytes: task.tokenizerRecipe() != nil)
         try self.init(
             Self.makeModel(configuration, checkpoint: checkpoint, device: device),
             source: data.source(task.data, seed: seed), form: task.form ?? task.model.trainingForm,
@@ -317,6 +317,16 @@ extension LanguageModelTask.Configuration {
     public var tokenizerName: String? { data.tokenizer }
     /// None.
     public var sentinelCount: Int { 0 }
+    /// A token before each document and one for unused positions.
+    public var specialTokens: SpecialTokenLayout { .languageModel }
+
+    /// Passes on the text without what is held out.
+    public func readTrainingText(into trainer: TokenizerTrainer, seed: UInt64) throws {
+        try TextData.readTrainingText(
+            paths: data.paths, separator: data.separator, validationPaths: data.validationPaths,
+            validationFraction: data.validationFraction, seed: seed, into: trainer)
+    }
+
     /// Returns the tokenizer of bytes.
     public func standardTokenizer() -> any Tokenizer { ByteTokenizer() }
 

@@ -14,7 +14,7 @@ public struct TextDataConfiguration: DeclaredSettings, Sendable, Equatable {
 
     /// Files or folders of text, plain, compressed (`.gz`) or token files.
     public var paths: [String] = []
-    /// `byte`, the default, `byte-sentinel`, a SentencePiece model file, or a model folder.
+    /// `byte`, the default, `byte-sentinel`, a file or folder of a tokenizer, or a recipe to train one.
     public var tokenizer = ByteTokenizer.kind
     /// Tokens of one window.
     public var length = 512
@@ -45,7 +45,8 @@ public struct TextDataConfiguration: DeclaredSettings, Sendable, Equatable {
             .strings("paths", \.paths, "Text to train on: files or folders, plain, gzip or token files."),
             .string(
                 "tokenizer", \.tokenizer,
-                "`byte`, `byte-sentinel`, a SentencePiece model file, or a model folder."),
+                "`byte`, `byte-sentinel`, a file or folder of a tokenizer, or `train:bpe:N` or `train:unigram:N` to train"
+                    + " one of N tokens on the training text."),
             .int("length", \.length, in: 1...16_777_216, "Tokens of one window."),
             .int("batch_size", \.batchSize, in: 1...1_048_576, "Windows of one pass."),
             .choice(
@@ -112,9 +113,11 @@ struct TextData {
     let validation: TokenStream?
 
     /// Reads text and holds a part of it out; throws `TextError`, `StorageError` or ``TrainingError``.
+    ///
+    /// With `countsBytes`, the part is a share of the bytes, so that the training text is the same for all tokenizers.
     init(
         paths: [String], separator: DocumentSeparator, validationPaths: [String], validationFraction: Double,
-        tokenizer: any Tokenizer, seed: UInt64
+        tokenizer: any Tokenizer, seed: UInt64, countsBytes: Bool = false
     ) throws {
         guard !paths.isEmpty else { throw TrainingError.noDataPaths }
         let all = try Corpus(paths: paths, separator: separator).tokenStream(tokenizer: tokenizer)
@@ -123,7 +126,8 @@ struct TextData {
             validation = try Corpus(paths: validationPaths, separator: separator)
                 .tokenStream(tokenizer: tokenizer)
         } else if validationFraction > 0 {
-            let parts = try all.trainValidationSplit(validationFraction: validationFraction, seed: seed)
+            let parts = try all.trainValidationSplit(
+                validationFraction: validationFraction, seed: seed, countsBytes: countsBytes)
             training = parts.train
             // A single token has no token to predict.
             validation = parts.validation.tokenCount > 1 ? parts.validation : nil

@@ -73,8 +73,8 @@ public struct TextToTextDataConfiguration: DeclaredSettings, Sendable, Equatable
     /// Target tokens of a row of tasks; with text it follows from the input length.
     public var targetLength = 64
 
-    /// `byte`, `byte-sentinel`, a SentencePiece model file, or a model folder; nil for that of the initial model, or
-    /// bytes with sentinels.
+    /// `byte`, `byte-sentinel`, a file or folder of a tokenizer, or a recipe to train one; nil for that of the initial
+    /// model, or bytes with sentinels.
     public var tokenizer: String?
     /// Source tokens of a row.
     public var inputLength = 512
@@ -100,8 +100,9 @@ public struct TextToTextDataConfiguration: DeclaredSettings, Sendable, Equatable
             tasks.writtenWhen { $0.hasTasks },
             .string(
                 "tokenizer", \.tokenizer,
-                "`byte`, `byte-sentinel`, a SentencePiece model file, or a model folder. By default that of the initial"
-                    + " model, or bytes with sentinels."),
+                "`byte`, `byte-sentinel`, a file or folder of a tokenizer, or `train:bpe:N` or `train:unigram:N` to train"
+                    + " one of N tokens on the training text. By default that of the initial model, or bytes with"
+                    + " sentinels."),
             .int("input_length", \.inputLength, in: 3...1 << 20, "Source tokens of a row."),
             .int("batch_size", \.batchSize, in: 1...1 << 20, "Rows of one pass."),
         ]
@@ -190,7 +191,8 @@ struct TextToTextData {
         let (own, seed) = (configuration.task.data, configuration.training.seed)
         let data = try TextData(
             paths: own.paths, separator: own.separator, validationPaths: own.validationPaths,
-            validationFraction: own.validationFraction, tokenizer: tokenizer, seed: seed)
+            validationFraction: own.validationFraction, tokenizer: tokenizer, seed: seed,
+            countsBytes: configuration.task.tokenizerRecipe() != nil)
         let source = try TextToTextWindows(
             stream: data.training, objective: objective(own, configuration.task.model, tokenizer),
             rowCount: own.batchSize, inputLength: own.inputLength, seed: seed)

@@ -94,10 +94,14 @@ public protocol TaskConfiguration: DeclaredSettings, Sendable, Equatable {
 
     /// Files and folders of text that a run reads.
     var textPaths: [String] { get }
-    /// The tokenizer that the configuration names; nil for the standard one.
+    /// The tokenizer that the configuration names, or the recipe of one; nil for the standard one.
     var tokenizerName: String? { get }
     /// Sentinels that a SentencePiece tokenizer gets.
     var sentinelCount: Int { get }
+    /// The special tokens of a tokenizer that is trained for a run.
+    var specialTokens: SpecialTokenLayout { get }
+    /// Passes the text that a run trains on, and no other, to the trainer of its tokenizer.
+    func readTrainingText(into trainer: TokenizerTrainer, seed: UInt64) throws
     /// Returns the tokenizer of a run whose configuration names none.
     func standardTokenizer() throws -> any Tokenizer
     /// Returns the configuration with absolute paths and every automatic choice made.

@@ -7,6 +7,7 @@ import RetNetText
 import RetNetTorch
 
 extension ExperimentScale: ExpressibleByArgument {}
+extension TokenizerRecipe: ExpressibleByArgument {}
 
 /// `retnet reproduce`: tables and figures of the papers.
 struct ReproduceCommand: ParsableCommand, ComputingCommand {
@@ -91,6 +92,12 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
             return
         }
         let type = try Experiment.recipe(named: recipe)
+        if texts.tokenizer != nil, !type.takesTokenizer {
+            let names = Experiment.recipes.filter { $0.takesTokenizer }.map { $0.name }
+            throw CommandError(
+                "'\(recipe)' reads no text or reads it as bytes: leave --tokenizer out; it is for "
+                    + names.joined(separator: ", "))
+        }
         let (place, elementType) = try device.prepare(.fast)
         let interrupt = InterruptFlag.onSignals()
         var context = ExperimentContext(
@@ -111,7 +118,13 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
                         + (flops == nil ? ", and --flops for an estimate of other hardware" : ""))
             }
         }
-        if type.readsTexts { context.texts = try texts.read(scale) }
+        if type.readsTexts {
+            context.texts = try texts.read(scale)
+            if let tokenizer = texts.tokenizer {
+                Console.note("training the tokenizer \(tokenizer)")
+                context.texts = try context.texts.encoded(with: tokenizer)
+            }
+        }
         let experiment = try Experiment(type, context: context, folder: out)
         Console.result(try experiment.run(isInterrupted: { interrupt.isRaised }))
     }
@@ -201,6 +214,13 @@ struct ExperimentTextOptions: ParsableArguments {
         help: ArgumentHelp(
             "Folder with lm/wikitext-2, lm/novels and long/, instead of --data.", valueName: "dir"))
     var corpora: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Tokenizer to train on the training text first: train:bpe:N or train:unigram:N (default: bytes).",
+            valueName: "recipe"))
+    var tokenizer: TokenizerRecipe?
 
     func validate() throws {
         if corpora != nil, !data.isEmpty || hasValidation || !domain.isEmpty {

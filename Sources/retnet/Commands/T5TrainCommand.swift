@@ -57,7 +57,9 @@ struct T5TrainCommand: TrainingCommand {
         var result: [SettingsAssignment] = []
         if let preset {
             result += try text.assignments(
-                T5Preset.named(preset), tokenizer: text.tokenizer.loadWithSentinels())
+                T5Preset.named(preset),
+                // The configuration gives the model the size of a tokenizer that is trained; it has T5's special tokens.
+                tokenizer: text.tokenizer.recipe == nil ? text.tokenizer.loadWithSentinels() : nil)
         }
         if let initialModel {
             let path = try ModelOptions.modelPath(initialModel)

@@ -43,7 +43,9 @@ struct TrainCommand: TrainingCommand {
 
     func assignments() throws -> [SettingsAssignment] {
         guard let preset else { return text.assignments }
-        let tokenizer = try text.tokenizer.name == nil ? nil : text.tokenizer.load()
+        // The configuration gives the model the size of a tokenizer that is trained.
+        let isKnown = try text.tokenizer.name != nil && text.tokenizer.recipe == nil
+        let tokenizer = isKnown ? try text.tokenizer.load() : nil
         return try text.assignments(
             preset: preset, vocabularySize: Preset.named(preset).configuration.vocabularySize,
             tokenizer: tokenizer)

@@ -70,7 +70,7 @@ extension TrainingCommand {
         }
         let run = try TrainingRun(
             configuration, folder: options.out, resume: options.resume, device: device, lock: lock,
-            warn: { Console.warn($0) })
+            warn: { Console.warn($0) }, note: { Console.note($0) })
         options.announce(run, on: device)
         // Made before the training, so that a mistake in a file is not found hours later.
         let evaluation = try evaluation(of: run)

@@ -234,9 +234,7 @@ extension SentencePieceTokenizer {
         let hasSentinels = !sentinels.isEmpty
         let name = hasSentinels ? Self.sentinelFileName : Self.plainFileName
         try AtomicFile.write(Data(file), to: folder + "/" + name)
-        func text(_ token: Int32?) -> String? {
-            token.map { String(decoding: file[model.pieces[Int($0)].text], as: UTF8.self) }
-        }
+        func text(_ token: Int32?) -> String? { token.flatMap { self.text(of: $0) } }
         var configuration = TokenizerConfiguration(
             kind: Self.kind, identity: identity, vocabularySize: vocabularySize, beginTokenID: beginToken,
             endTokenID: endToken, paddingTokenID: paddingToken, beginToken: text(beginToken),
@@ -246,6 +244,33 @@ extension SentencePieceTokenizer {
         // For an equal tokenizer in Hugging Face Transformers.
         configuration.className = hasSentinels ? "T5Tokenizer" : nil
         try TokenizerLoader.write(configuration, to: folder)
+    }
+
+    // MARK: Facts
+
+    /// The algorithm that cuts text into pieces.
+    var algorithm: SentencePieceModel.Algorithm { model.algorithm }
+
+    /// The control symbols and the unknown piece.
+    var controlTokens: [Int32] {
+        model.pieces.indices.filter { [.control, .unknown].contains(model.pieces[$0].kind) }.map { Int32($0) }
+    }
+
+    /// What the normalizer does, by the names of the file's settings.
+    var normalizationParts: [String] {
+        let settings = model.normalization
+        return [
+            (settings.characterMap.isEmpty ? nil : "precompiled_charsmap"),
+            (settings.addsDummyPrefix ? "add_dummy_prefix" : nil),
+            (settings.removesExtraSpaces ? "remove_extra_whitespaces" : nil),
+            (settings.escapesSpaces ? "escape_whitespaces" : nil),
+        ].compactMap { $0 }
+    }
+
+    /// Returns the text of a piece in the file; nil for added sentinels and numbers outside the vocabulary.
+    func text(of token: Int32) -> String? {
+        guard model.pieces.indices.contains(Int(token)) else { return nil }
+        return String(decoding: file[model.pieces[Int(token)].text], as: UTF8.self)
     }
 
     /// Returns the path of the model file of a folder, if it has one.
