@@ -49,6 +49,7 @@ import Testing
         // Runs of spaces are added tokens too, but not special.
         #expect(plain.encode("a    b") == tokenizer.encode("a    b"))
         let stream = try TokenStream(texts: ["a<|endoftext|>b"], tokenizer: tokenizer)
-        #expect(try stream.tokens(in: 0..<stream.tokenCount) == plain.encode("a<|endoftext|>b"))
+        let expected = plain.encode("a<|endoftext|>b")
+        #expect(try stream.tokens(in: 0..<stream.tokenCount).suffix(expected.count) == expected[...])
     }
 }

@@ -4,6 +4,7 @@ import RetNetStorage
 extension Corpus {
     /// Returns the corpus as tokens; throws `TextError` or `StorageError`.
     ///
+    /// Text that spells a special token is text.
     /// Plain text of a `ByteTokenizer` with one document per file is only mapped; other text is encoded in
     /// memory, at 1, 2 or 4 bytes per token. With `cache`, it is encoded into a token file at that path
     /// instead, which is reused while the names, sizes and times of the corpus files, the tokenizer and the
@@ -43,8 +44,14 @@ extension Corpus {
     /// file that is at the path, or appears there meanwhile, is kept, and `StorageError.alreadyExists` is thrown. With a
     /// token file of version 1 in the corpus, the bytes of its text are not known, nor are those of the new file
     /// (`TokenFile.textByteCount`).
-    public func writeTokenFile(tokenizer: any Tokenizer, to path: String, replacing: Bool = true) throws {
-        try writeTokenFile(tokenizer: tokenizer, to: path, replacing: replacing, sourceSignature: 0)
+    /// Text that spells a special token is text unless `specialTokens` says otherwise.
+    public func writeTokenFile(
+        tokenizer: any Tokenizer, to path: String, replacing: Bool = true,
+        specialTokens: SpecialTokensInText = .text
+    ) throws {
+        try writeTokenFile(
+            tokenizer: tokenizer, to: path, replacing: replacing, specialTokens: specialTokens,
+            sourceSignature: 0)
     }
 
     private struct Assembly {
@@ -62,7 +69,8 @@ extension Corpus {
     }
 
     private func writeTokenFile(
-        tokenizer: any Tokenizer, to path: String, replacing: Bool = true, sourceSignature: UInt32
+        tokenizer: any Tokenizer, to path: String, replacing: Bool = true,
+        specialTokens: SpecialTokensInText = .text, sourceSignature: UInt32
     ) throws {
         let isUnknown = try files.contains {
             try $0.content == .tokens && TokenFile(path: $0.path).textByteCount == nil
@@ -74,7 +82,9 @@ extension Corpus {
                 to: path, replacing: replacing, tokenizer: tokenizer, counting: counting,
                 sourceSignature: sourceSignature
             ) { writer in
-                for file in files { try encode(file, tokenizer: tokenizer, sink: writer) }
+                for file in files {
+                    try encode(file, tokenizer: tokenizer, specialTokens: specialTokens, sink: writer)
+                }
             }
         } catch TextError.emptyCorpus {
             throw TextError.emptyCorpus(paths: files.map(\.path))
@@ -115,9 +125,12 @@ extension Corpus {
         return value == 0 ? 1 : value
     }
 
-    private func encode(_ file: CorpusFile, tokenizer: any Tokenizer, sink: any TokenSink) throws {
+    private func encode(
+        _ file: CorpusFile, tokenizer: any Tokenizer, specialTokens: SpecialTokensInText = .text,
+        sink: any TokenSink
+    ) throws {
         guard file.content != .tokens else { return try copyTokens(file, tokenizer: tokenizer, to: sink) }
-        let encoder = DocumentEncoder(tokenizer: tokenizer, sink: sink)
+        let encoder = DocumentEncoder(tokenizer: tokenizer, sink: sink, specialTokens: specialTokens)
         let splitter = DocumentSplitter(separator: separator, consumer: encoder)
         try TextFileReader.read(file) { try splitter.feed($0) }
         try splitter.finish()

@@ -25,8 +25,21 @@ struct TokenizeCommand: ParsableCommand {
 
     @OptionGroup var choice: TokenizerOptions
 
+    @Option(
+        help: ArgumentHelp(
+            "Text that spells a special token, such as <|endoftext|>: text (encoded as any other) or recognized.",
+            valueName: "choice"), transform: Self.choice)
+    var specialTokens = SpecialTokensInText.text
+
     @Flag(help: "Print one JSON object.")
     var json = false
+
+    private static func choice(_ text: String) throws -> SpecialTokensInText {
+        guard let choice = SpecialTokensInText(rawValue: text) else {
+            throw ValidationError("'\(text)' is not text or recognized")
+        }
+        return choice
+    }
 
     func validate() throws {
         if model != nil, choice.name != nil { throw ValidationError("give --tokenizer or --model, not both") }
@@ -37,7 +50,8 @@ struct TokenizeCommand: ParsableCommand {
         let tokenizer: any Tokenizer =
             try model.map { try TokenizerLoader.load(folder: ModelOptions.modelPath($0)) } ?? choice.load()
         let corpus = try data.corpus()
-        try corpus.writeTokenFile(tokenizer: tokenizer, to: output, replacing: false)
+        try corpus.writeTokenFile(
+            tokenizer: tokenizer, to: output, replacing: false, specialTokens: specialTokens)
         let file = try TokenFile(path: output)
         if file.textByteCount == nil {
             Console.warn(

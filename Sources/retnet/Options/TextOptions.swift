@@ -39,7 +39,7 @@ struct TokenizerOptions: ParsableArguments {
     @Option(
         name: .customLong("tokenizer"),
         help: ArgumentHelp(
-            "Tokenizer: byte, byte-sentinel, a SentencePiece model file (.model), a model folder, or OWNER/NAME on the hub.",
+            "Tokenizer: byte, byte-sentinel, a tokenizer.json, a SentencePiece model (.model), a model folder, or OWNER/NAME on the hub.",
             valueName: "name|path"))
     var name: String?
 

@@ -115,5 +115,14 @@ extension TokenizerReader {
             throw TokenizerFault(place: "", reason: "it is not a JSON object")
         }
         try names.add(object)
+        // Transformers adds these to the tokenizer too.
+        guard let tokens = try object.member("added_tokens_decoder") else { return }
+        for (key, node) in try tokens.members().sorted(by: { $0.key < $1.key }) {
+            guard let number = Int(key) else { throw node.fault("is no number of a token") }
+            let options = try PartOptions(
+                node, "content", "single_word", "lstrip", "rstrip", "normalized", "special", "__type")
+            let token = try Self.addedToken(options, number: number)
+            if !token.content.isEmpty { extraTokens.append(token) }
+        }
     }
 }

@@ -89,7 +89,7 @@ struct TokenizerReader {
         if let node = options.optional("decoder") { core.decoder = try TokenDecoder(node) }
         if let node = options.optional("post_processor") { core.frame = try TextFrame(node) }
         let tokens = try options.optional("added_tokens").map { try addedTokens($0, core.vocabulary) } ?? []
-        core.added = AddedTokens(tokens + extraTokens) { normalizer.normalize($0) }
+        core.added = AddedTokens(tokens + (try extra(tokens, core.vocabulary))) { normalizer.normalize($0) }
         for token in core.frame.before + core.frame.after where core.added.token(token) == nil {
             guard core.vocabulary.has(Int(token)) else {
                 throw TokenizerFault(
@@ -108,7 +108,7 @@ struct TokenizerReader {
             added: AddedTokens([]) { $0 })
         core.preTokenizer.steps = [.byteLevel(addsPrefixSpace: false, splits: true)]
         core.decoder.steps = [.byteLevel]
-        var tokens = extraTokens
+        var tokens = try extra([], words)
         for (_, path) in SpecialTokenNames.keys {
             guard let name = names[keyPath: path], let number = words.number(name),
                 !tokens.contains(where: { $0.number == number })
@@ -121,19 +121,33 @@ struct TokenizerReader {
 
     // MARK: Added tokens
 
+    /// Returns the tokens that only other files add.
+    private func extra(
+        _ tokens: [AddedTokens.Token], _ vocabulary: TokenVocabulary
+    ) throws -> [AddedTokens.Token] {
+        let numbers = Set(tokens.map(\.number))
+        return try extraTokens.filter { !numbers.contains($0.number) }.map { token in
+            let known = token.content.withUnsafeBufferPointer { vocabulary.number($0) }
+            guard known == token.number || known < 0 && !vocabulary.has(Int(token.number)) else {
+                throw TokenizerFault(
+                    place: "the vocabulary",
+                    reason:
+                        "contradicts the file beside it, which gives '\(String(decoding: token.content, as: UTF8.self))' "
+                        + "the id \(token.number)")
+            }
+            return token
+        }
+    }
+
     private func addedTokens(_ node: JSONNode, _ vocabulary: TokenVocabulary) throws -> [AddedTokens.Token] {
         var tokens: [AddedTokens.Token] = []
         var numbers: Set<Int32> = []
         for element in try node.elements() {
             let options = try PartOptions(
                 element, "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special")
-            let content = try options.string("content")
-            let number = try options.required("id").integer()
-            guard (0..<TokenVocabulary.maximumCount).contains(number) else {
-                throw element.fault(
-                    "has the id \(number), but ids are 0 to \(TokenVocabulary.maximumCount - 1)")
-            }
-            if content.isEmpty { continue }
+            let token = try Self.addedToken(options, number: options.required("id").integer())
+            if token.content.isEmpty { continue }
+            let (content, number) = (try options.string("content"), Int(token.number))
             let known = vocabulary.number(content)
             if let known, Int(known) != number {
                 throw element.fault(
@@ -147,16 +161,24 @@ struct TokenizerReader {
             guard numbers.insert(Int32(number)).inserted else {
                 throw element.fault("has the id \(number) of another added token")
             }
-            let isSpecial = try options.bool("special", false)
-            tokens.append(
-                .init(
-                    number: Int32(number), content: Array(content.utf8),
-                    isSingleWord: try options.bool("single_word", false),
-                    takesSpaceBefore: try options.bool("lstrip", false),
-                    takesSpaceBehind: try options.bool("rstrip", false),
-                    isNormalized: try options.bool("normalized", !isSpecial), isSpecial: isSpecial))
+            tokens.append(token)
         }
         return tokens
+    }
+
+    /// Reads a token with the rules by which it is found.
+    static func addedToken(_ options: PartOptions, number: Int) throws -> AddedTokens.Token {
+        guard (0..<TokenVocabulary.maximumCount).contains(number) else {
+            throw options.node.fault(
+                "has the id \(number), but ids are 0 to \(TokenVocabulary.maximumCount - 1)")
+        }
+        let isSpecial = try options.bool("special", false)
+        return AddedTokens.Token(
+            number: Int32(number), content: Array(try options.string("content").utf8),
+            isSingleWord: try options.bool("single_word", false),
+            takesSpaceBefore: try options.bool("lstrip", false),
+            takesSpaceBehind: try options.bool("rstrip", false),
+            isNormalized: try options.bool("normalized", !isSpecial), isSpecial: isSpecial)
     }
 
     // MARK: Models

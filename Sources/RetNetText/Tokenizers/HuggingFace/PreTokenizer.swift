@@ -247,7 +247,7 @@ struct PreTokenizer: Sendable {
 extension AlignedText {
     /// Returns true if a piece that begins at an index begins the source.
     fileprivate func beginsSource(at index: Int) -> Bool {
-        (index < count ? sourceRange(index).start : range.upperBound) == 0
+        range.lowerBound + index == 0
     }
 }
 

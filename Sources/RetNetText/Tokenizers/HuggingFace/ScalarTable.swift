@@ -1,7 +1,7 @@
 /// Facts about Unicode scalars, as sets of general categories and some properties.
 ///
-/// They come from Swift's standard library (Unicode 16 in Swift 6.3). The reference's regular expressions may know another
-/// version, so characters that are younger than either may be classified differently.
+/// They come from Swift's standard library (Unicode 17 in Swift 6.3). The reference knows earlier versions, so the
+/// few characters that these lack are classified differently there.
 struct ScalarClass: Sendable, Hashable {
     /// A bit for each general category, in the order of ``ScalarTable/categoryNames``.
     var categories: UInt32 = 0

@@ -137,7 +137,8 @@ extension AlignedText {
                 }
             }
         case .bertCleanup:
-            let others = ScalarTable.mask("C")
+            // As in the reference, numbers without a character stay.
+            let others = ScalarTable.mask("C") & ~ScalarTable.mask("Cn")
             func isSpace(_ value: UInt32) -> Bool { value == 0x09 || value == 0x0A || value == 0x0D }
             filter(tracks: tracks) { value in
                 isSpace(value) || value != 0 && value != 0xFFFD && !ScalarTable.isIn(others, value)

@@ -233,7 +233,9 @@ extension TokenizerCore {
     private func trim(_ source: UnsafeBufferPointer<UInt8>, _ output: inout EncodingState.Output) {
         for trimming in frame.trimmings {
             for index in output.tokens.indices {
-                let content = self.trimmedContent(output.tokens[index])
+                let content = trimmedContent(
+                    output.tokens[index], source,
+                    output.starts[index]..<max(output.starts[index], output.ends[index]))
                 guard content.leading > 0 || content.trailing > 0 else { continue }
                 var leading = content.leading
                 let isFirst = index == 0 || output.starts[index] == 0
@@ -246,9 +248,11 @@ extension TokenizerCore {
         }
     }
 
-    /// Returns the numbers of white space characters at the ends of a token's text.
-    private func trimmedContent(_ token: Int32) -> (leading: Int, trailing: Int) {
-        let bytes = added.token(token)?.content ?? Array(vocabulary.text(Int(token)))
+    /// Returns the numbers of white space characters at the ends of a token's text; an added token's is that of the source.
+    private func trimmedContent(
+        _ token: Int32, _ source: UnsafeBufferPointer<UInt8>, _ range: Range<Int>
+    ) -> (leading: Int, trailing: Int) {
+        let bytes = added.token(token) == nil ? Array(vocabulary.text(Int(token))) : Array(source[range])
         func isSpace(_ scalar: Unicode.Scalar) -> Bool {
             // The byte-level form of a space.
             scalar.value == 0x120 || scalar.properties.isWhitespace
