@@ -173,6 +173,28 @@ def mamba2():
     save("mamba2-biases", model, ids, VERSIONS, cache="cache_params")
 
 
+def mamba2_of_authors():
+    """The same model in the authors' words, which Transformers 4 had a script to read: names and a rounded vocabulary."""
+    config = transformers.Mamba2Config(
+        vocab_size=16, hidden_size=8, num_heads=4, head_dim=4, state_size=3, n_groups=1, expand=2, num_hidden_layers=2,
+        conv_kernel=4, chunk_size=8, layer_norm_epsilon=1e-5, tie_word_embeddings=True,
+    )
+    model, ids = prepare(transformers.Mamba2ForCausalLM(config), 52)
+
+    def fields(_):
+        return {
+            "d_model": 8, "d_intermediate": 0, "n_layer": 2, "vocab_size": VOCABULARY, "attn_layer_idx": [],
+            "attn_cfg": {}, "ssm_cfg": {"layer": "Mamba2", "headdim": 4, "d_state": 3}, "rms_norm": True,
+            "residual_in_fp32": True, "fused_add_norm": True, "pad_vocab_size_multiple": 16, "tie_embeddings": True,
+        }
+
+    def tensors(given):
+        table = given.pop("backbone.embeddings.weight")
+        return given | {"backbone.embedding.weight": table, "lm_head.weight": table.clone()}
+
+    save("mamba2-authors", model, ids, VERSIONS, cache="cache_params", fields=fields, tensors=tensors)
+
+
 if __name__ == "__main__":
     gpt2()
     llama()
@@ -181,3 +203,4 @@ if __name__ == "__main__":
     gpt_neox()
     rwkv4()
     mamba2()
+    mamba2_of_authors()

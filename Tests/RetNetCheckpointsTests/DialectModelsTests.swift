@@ -187,6 +187,10 @@ import Testing
         ("mamba2", ["expand": 3], "expand"),
         ("mamba2", ["n_groups": 3], "group_count"),
         ("mamba2", ["time_step_limit": [1.0, 0.5]], "time_step_limit"),
+        ("mamba2-authors", ["attn_layer_idx": [1]], "attn_layer_idx"),
+        ("mamba2-authors", ["d_intermediate": 32], "d_intermediate"),
+        ("mamba2-authors", ["ssm_cfg": ["layer": "Mamba2", "headdim": 5]], "headdim"),
+        ("mamba2-authors", ["ssm_cfg": ["layer": "Mamba2", "headdim": 4, "D_has_hdim": true]], "D_has_hdim"),
         ("gla", ["feature_map": "relu"], "feature_map"),
         ("gla", ["num_kv_heads": 1], "num_kv_heads"),
         ("gla", ["expand_k": 0.4], "expand_k"),
@@ -239,6 +243,15 @@ import Testing
         try SafetensorsWriter(tensors: changed).write(to: path + "/model.safetensors")
         let error = #expect(throws: CheckpointError.self) { try ModelFolder.load(path) }
         #expect(error?.problems == [.wrongConstant(name: "h.1.attn.bias")])
+    }
+
+    @Test func `The first Mamba is not the second`() throws {
+        for layer: SettingsTree in [[:], ["layer": "Mamba1"]] {
+            let error = #expect(throws: DialectError.self) {
+                try configuration("mamba2-authors", ["ssm_cfg": layer])
+            }
+            #expect(error?.description.contains("not 'Mamba1'") == true)
+        }
     }
 
     @Test func `An architecture that is not known is refused with its type`() throws {

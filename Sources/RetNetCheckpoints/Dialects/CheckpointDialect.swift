@@ -120,7 +120,7 @@ public enum Dialects {
     /// Models of Hugging Face Transformers, and RWKV-4 of its authors.
     private static let transformers: [any CheckpointDialect] =
         [TransformersGPT2()] + TransformersLlama.Kind.allCases.map { TransformersLlama(kind: $0) }
-        + [TransformersGPTNeoX(), TransformersRWKV4(), AuthorsRWKV4(), TransformersMamba2()]
+        + [TransformersGPTNeoX(), TransformersRWKV4(), AuthorsRWKV4(), TransformersMamba2(), AuthorsMamba2()]
 
     /// Models of fla-org/flash-linear-attention with other mixers.
     private static let matrixMixers: [any CheckpointDialect] = FLAMatrixMixers.Kind.allCases.flatMap { kind in

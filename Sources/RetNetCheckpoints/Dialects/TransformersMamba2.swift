@@ -37,7 +37,7 @@ struct TransformersMamba2: CheckpointDialect {
         fields.refuse(
             "rms_norm", unless: [true], "layers without the norm before the output are not known here")
         fields.refuse("norm_before_gate", unless: [false], "a norm before the gate is not known here")
-        (mixer.minimumStep, mixer.maximumStep) = stepLimits(fields)
+        (mixer.minimumStep, mixer.maximumStep) = Self.stepLimits(fields, "time_step_limit")
         model.mixer = .mamba2(mixer)
         model.norm = NormConfiguration(kind: .rms, epsilon: epsilon)
         model.tiedOutput = fields.bool("tie_word_embeddings", default: false)
@@ -45,16 +45,16 @@ struct TransformersMamba2: CheckpointDialect {
     }
 
     /// Reads the limits of steps; the upper one is usually infinite, in one of three spellings.
-    private func stepLimits(_ fields: SettingsReader) -> (Double, Double?) {
-        guard let given = fields.tree("time_step_limit") else { return (0, nil) }
+    static func stepLimits(_ fields: SettingsReader, _ key: String) -> (Double, Double?) {
+        guard let given = fields.tree(key) else { return (0, nil) }
         guard let pair = given.array, pair.count == 2, let low = pair[0].double, low >= 0, low.isFinite else {
-            fields.report("time_step_limit", allowed: "a list of two numbers from 0")
+            fields.report(key, allowed: "a list of two numbers from 0")
             return (0, nil)
         }
         let text = pair[1].object?["__float__"]?.string ?? pair[1].string
         if pair[1].double == .infinity || ["Infinity", "inf"].contains(text) { return (low, nil) }
         guard let high = pair[1].double, high >= low, high.isFinite else {
-            fields.report("time_step_limit", allowed: "a list of two numbers from 0, the smaller one first")
+            fields.report(key, allowed: "a list of two numbers from 0, the smaller one first")
             return (low, nil)
         }
         return (low, high)
@@ -92,12 +92,20 @@ struct TransformersMamba2: CheckpointDialect {
     }
 
     func declareTensors(of model: LanguageModelConfiguration, in table: inout TensorTable) throws {
+        // Some checkpoints keep the authors' name of the table.
+        let embedding = table.finds("backbone.embedding.weight") ? "embedding" : "embeddings"
+        let prefix = TransformersFields.prefix("backbone", telling: "\(embedding).weight", in: table)
+        Self.declare(model, embedding: embedding, prefix: prefix, in: &table)
+        table.output("lm_head", tiedTo: (prefix.isEmpty ? "" : prefix + ".") + "\(embedding).weight")
+    }
+
+    /// Declares everything but the output matrix.
+    static func declare(
+        _ model: LanguageModelConfiguration, embedding: String, prefix: String, in table: inout TensorTable
+    ) {
         guard case .mamba2(let mixer) = model.mixer else { return }
         let channels = mixer.innerSize + 2 * mixer.groupCount * mixer.stateSize
         let taps = mixer.convolutionWidth
-        // The authors' code calls the table `embedding`.
-        let embedding = table.finds("backbone.embedding.weight") ? "embedding" : "embeddings"
-        let prefix = TransformersFields.prefix("backbone", telling: "\(embedding).weight", in: table)
         table.scope("", prefix) { root in
             root.module("embedding", embedding)
             root.module("final_norm", "norm_f")
@@ -115,6 +123,5 @@ struct TransformersMamba2: CheckpointDialect {
                 layer.module("mixer.output", "mixer.out_proj")
             }
         }
-        table.output("lm_head", tiedTo: (prefix.isEmpty ? "" : prefix + ".") + "\(embedding).weight")
     }
 }
