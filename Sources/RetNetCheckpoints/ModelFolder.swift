@@ -104,18 +104,20 @@ extension ModelFolder {
     ///
     /// Parameters are kept in `elementType`: by default as stored, or in float32 if the file mixes types.
     /// Passes compute in `computeType`, by default the same. `verifies` reads all files and compares their
-    /// checksums with `checksums.json`; their sizes are always compared if that file is there. Throws
+    /// checksums with `checksums.json`; their sizes are always compared if that file is there. With `sharesFiles`,
+    /// parameters of the stored type use the pages of the files instead of copies, so that a model of any size is there at
+    /// once; the files must then not be changed in place. Throws
     /// ``CheckpointError`` with all problems of the weights, `SettingsError` with all of the configuration,
     /// `StorageError` and `TorchError`.
     public static func load(
         _ path: String, elementType: ElementType? = nil, device: Device = .cpu,
-        computeType: ElementType? = nil, verifies: Bool = false
+        computeType: ElementType? = nil, verifies: Bool = false, sharesFiles: Bool = false
     ) throws -> LoadedModel {
         try checkSizes(path, verifies: verifies)
-        let contents = try ModelContents(path: path)
+        let contents = try ModelContents(path: path, sharesFiles: sharesFiles)
         let configuration = contents.configuration
         let generationDefaults = try contents.generationDefaults()
-        let tokenizer = Result { try TokenizerLoader.load(folder: path) }
+        let tokenizer = Result { try TokenizerLoader.load(folder: CheckpointFiles.folder(of: path)) }
         let tensors = try contents.tensors
         try checkLayerCount(configuration, tensors, path: path)
         let type = elementType ?? commonType(tensors.entries)
@@ -195,21 +197,26 @@ private struct ModelContents {
     /// The checkpoint, if it is another project's.
     let foreign: ForeignCheckpoint?
 
+    private let sharesFiles: Bool
+
     /// Reads the configuration; throws `StorageError`, `SettingsError` with every problem, and ``DialectError``.
-    init(path: String) throws {
+    init(path: String, sharesFiles: Bool = false) throws {
         self.path = path
+        self.sharesFiles = sharesFiles
         if let own = try ConfigurationFile.own(folder: path) {
             configuration = own
             foreign = nil
         } else {
-            let foreign = try ForeignCheckpoint(path: path)
+            let foreign = try ForeignCheckpoint(path: path, dialect: nil, sharesFiles: sharesFiles)
             configuration = foreign.configuration
             self.foreign = foreign
         }
     }
 
     var tensors: any TensorSource {
-        get throws { try foreign?.files.tensors ?? SafetensorsTensors(folder: path) }
+        get throws {
+            try foreign?.files.tensors ?? SafetensorsTensors(folder: path, sharesFiles: sharesFiles)
+        }
     }
 
     func generationDefaults() throws -> GenerationDefaults {
@@ -237,9 +244,11 @@ enum ConfigurationFile {
     ///
     /// Throws `StorageError`, and `SettingsError` with every problem.
     static func own(folder: String) throws -> LanguageModelConfiguration? {
-        var isFolder: ObjCBool = false
-        // The file of another project's tensors.
-        if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), !isFolder.boolValue {
+        // A file, or tensors without a configuration, can only be another project's.
+        guard CheckpointFiles.folder(of: folder).isExactly(folder) else { return nil }
+        if CheckpointFiles.hasTensors(folder: folder),
+            !FileManager.default.fileExists(atPath: folder + "/" + fileName)
+        {
             return nil
         }
         let path = folder + "/" + fileName

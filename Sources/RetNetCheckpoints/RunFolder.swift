@@ -98,10 +98,17 @@ public struct RunFolder: Sendable, Equatable {
 
     /// Returns the folder of the model that a path means: a model folder, a checkpoint, or a run's newest checkpoint.
     ///
+    /// Another project's checkpoint may be a file, or a folder with tensors alone; it stands for itself.
     /// Throws ``ModelFolderError`` when there is no model; broken checkpoints are passed over.
     public static func modelPath(for path: String, warn: (String) -> Void = { _ in }) throws -> String {
         let files = FileManager.default
         if files.fileExists(atPath: path + "/config.json") { return path }
+        var isFolder: ObjCBool = false
+        if files.fileExists(atPath: path, isDirectory: &isFolder),
+            !isFolder.boolValue || CheckpointFiles.hasTensors(folder: path)
+        {
+            return path
+        }
         let run = RunFolder(path: path)
         guard let newest = try run.newestWholeCheckpoint(warn: warn) else {
             throw ModelFolderError.noModel(path: path)

@@ -3,8 +3,8 @@ import RetNetTorch
 
 /// The tensors of one or more safetensors files, read by name on demand.
 ///
-/// The files are mapped into memory, so only what is read costs memory, and each tensor returned has storage
-/// of its own.
+/// The files are mapped into memory, so only what is read costs memory. Each tensor returned has storage of its own, or, if
+/// asked for, the pages of the file: then it costs no copy, and writing it changes no file.
 public struct SafetensorsTensors {
     /// The path of the file or folder, as given.
     public let path: String
@@ -13,32 +13,32 @@ public struct SafetensorsTensors {
     /// The texts of `__metadata__`.
     public let metadata: [ExactString: String]
     private let entriesByName: [ExactString: SafetensorsEntry]
-    private let lend: (_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Tensor) throws -> Tensor
+    private let file: (_ name: String) -> SafetensorsFile?
+    private let sharesFiles: Bool
 
     /// Opens the tensors of a model folder, in one file or in shards; throws `StorageError`.
-    public init(folder path: String) throws {
-        let folder = try SafetensorsFolder(path: path)
-        self.init(path: path, entries: folder.entries, metadata: folder.metadata) { name, body in
-            try folder.withUnsafeBytes(of: name, body)
-        }
+    ///
+    /// With `sharesFiles`, tensors on the processor use the pages of the files, which must not be changed in place.
+    public init(folder path: String, sharesFiles: Bool = false) throws {
+        let folder = try SafetensorsFolder(path: path, copiesOnWrite: sharesFiles)
+        self.init(path: path, folder.entries, folder.metadata, sharesFiles) { folder.file(holding: $0) }
     }
 
     /// Opens the tensors of one file; throws `StorageError`.
-    public init(file path: String) throws {
-        let file = try SafetensorsFile(path: path)
-        self.init(path: path, entries: file.entries, metadata: file.metadata) { name, body in
-            try file.withUnsafeBytes(of: name, body)
-        }
+    public init(file path: String, sharesFiles: Bool = false) throws {
+        let file = try SafetensorsFile(path: path, copiesOnWrite: sharesFiles)
+        self.init(path: path, file.entries, file.metadata, sharesFiles) { _ in file }
     }
 
     private init(
-        path: String, entries: [SafetensorsEntry], metadata: [ExactString: String],
-        lend: @escaping (String, (UnsafeRawBufferPointer) throws -> Tensor) throws -> Tensor
+        path: String, _ entries: [SafetensorsEntry], _ metadata: [ExactString: String], _ sharesFiles: Bool,
+        file: @escaping (String) -> SafetensorsFile?
     ) {
         self.path = path
         self.entries = entries
         self.metadata = metadata
-        self.lend = lend
+        self.sharesFiles = sharesFiles
+        self.file = file
         entriesByName = Dictionary(entries.map { (ExactString($0.name), $0) }) { first, _ in first }
     }
 
@@ -60,7 +60,14 @@ public struct SafetensorsTensors {
             throw CheckpointError(
                 path: path, problems: [.unusableType(name: name, found: entry.elementType.rawValue)])
         }
-        return try lend(name) { try Tensor.from(bytes: $0, entry.shape, type, on: device) }
+        guard let file = file(name) else { throw StorageError.unknownTensor(name: name, path: path) }
+        return try file.withUnsafeBytes(of: name) { bytes in
+            if sharesFiles, file.copiesOnWrite, device == .cpu, !bytes.isEmpty {
+                let memory = UnsafeMutableRawBufferPointer(mutating: bytes)
+                if let tensor = try Tensor.sharing(memory, of: file, entry.shape, type) { return tensor }
+            }
+            return try Tensor.from(bytes: bytes, entry.shape, type, on: device)
+        }
     }
 }
 

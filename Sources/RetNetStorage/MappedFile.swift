@@ -7,21 +7,27 @@ import SystemPackage
 /// Pages are read on first access, so opening takes the same time for every size. The file must not be
 /// truncated while it is mapped; replacing it by renaming, as `AtomicFile` does, is safe.
 public final class MappedFile: @unchecked Sendable {
-    // Sendable: both stored values are constant and the pages are never written.
+    // Sendable: stored values are constant, and pages are written by nobody, or by the one who was lent them for it.
     /// Path as given.
     public let path: String
     /// True for a copy of what came from a pipe or device, which cannot be read again.
     public let isCopy: Bool
+    /// True if the bytes may be written without an effect on the file.
+    public let copiesOnWrite: Bool
     private let bytes: UnsafeRawBufferPointer
 
     /// Maps the regular file at `path`, which may be empty; throws `StorageError`.
-    public init(path: String) throws {
+    ///
+    /// With `copiesOnWrite`, whoever has the bytes may write them, which copies their pages and leaves the file as it is.
+    public init(path: String, copiesOnWrite: Bool = false) throws {
         let descriptor = try FileAccess.openForReading(path)
         defer { try? descriptor.close() }
         let byteCount = try FileAccess.regularFileByteCount(descriptor, path: path)
         self.path = path
         isCopy = false
-        bytes = try Self.map(descriptor, byteCount: byteCount, path: path)
+        self.copiesOnWrite = copiesOnWrite
+        bytes = try Self.map(
+            descriptor, byteCount: byteCount, path: path, copiesOnWrite: copiesOnWrite)
     }
 
     /// Maps the regular file at `path`, or the bytes of a pipe or device up to their end; throws `StorageError`.
@@ -36,15 +42,16 @@ public final class MappedFile: @unchecked Sendable {
         let byteCount = try FileAccess.regularFileByteCount(descriptor, path: path)
         self.path = path
         isCopy = source != nil
+        copiesOnWrite = false
         bytes = try Self.map(descriptor, byteCount: byteCount, path: path)
     }
 
-    private static func map(_ descriptor: FileDescriptor, byteCount: Int, path: String) throws
-        -> UnsafeRawBufferPointer
-    {
+    private static func map(
+        _ descriptor: FileDescriptor, byteCount: Int, path: String, copiesOnWrite: Bool = false
+    ) throws -> UnsafeRawBufferPointer {
         guard byteCount > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         return try FileAccess.typed("map", path) { () throws(Errno) in
-            try descriptor.map(byteCount: byteCount)
+            try descriptor.map(byteCount: byteCount, copiesOnWrite: copiesOnWrite)
         }
     }
 

@@ -8,8 +8,10 @@ public final class SafetensorsFile: Sendable {
     private let indices: [ExactString: Int]
 
     /// Opens the file at `path`; throws `StorageError`.
-    public init(path: String) throws {
-        let file = try MappedFile(path: path)
+    ///
+    /// With `copiesOnWrite`, the bytes of tensors may be written without an effect on the file.
+    public init(path: String, copiesOnWrite: Bool = false) throws {
+        let file = try MappedFile(path: path, copiesOnWrite: copiesOnWrite)
         let header = try file.withUnsafeBytes {
             try SafetensorsHeader.parse($0, fileByteCount: file.byteCount, path: path)
         }
@@ -36,7 +38,10 @@ public final class SafetensorsFile: Sendable {
         indices[ExactString(name)].map { header.entries[$0] }
     }
 
-    /// Calls `body` with the bytes of a tensor: little-endian, possibly unaligned, valid only during the call.
+    /// True if the bytes of tensors may be written without an effect on the file.
+    public var copiesOnWrite: Bool { file.copiesOnWrite }
+
+    /// Calls `body` with the bytes of a tensor: little-endian, possibly unaligned, valid while the file is.
     ///
     /// Throws `StorageError.unknownTensor` or the error of `body`.
     public func withUnsafeBytes<R>(

@@ -25,17 +25,19 @@ public struct SafetensorsFolder: Sendable {
 
     /// Opens the folder at `path` and checks the headers of all files against the index.
     ///
-    /// Throws `StorageError`.
-    public init(path: String) throws {
+    /// With `copiesOnWrite`, the bytes of tensors may be written without an effect on the files. Throws `StorageError`.
+    public init(path: String, copiesOnWrite: Bool = false) throws {
         guard let kind = try FileAccess.kind(of: path) else { throw StorageError.notFound(path: path) }
         guard kind == .folder else { throw StorageError.notFolder(path: path) }
         let indexPath = Self.join(path, Self.indexFileName)
         let singlePath = Self.join(path, Self.singleFileName)
         if try FileAccess.kind(of: indexPath) != nil {
-            let (files, index) = try Self.openShards(folder: path, indexPath: indexPath)
+            let (files, index) = try Self.openShards(
+                folder: path, indexPath: indexPath, copiesOnWrite: copiesOnWrite)
             self.init(path: path, files: files, indexMetadata: index.metadata)
         } else if try FileAccess.kind(of: singlePath) != nil {
-            self.init(path: path, files: [try SafetensorsFile(path: singlePath)], indexMetadata: [:])
+            let file = try SafetensorsFile(path: singlePath, copiesOnWrite: copiesOnWrite)
+            self.init(path: path, files: [file], indexMetadata: [:])
         } else {
             throw StorageError.noSafetensors(folder: path)
         }
@@ -80,7 +82,7 @@ public struct SafetensorsFolder: Sendable {
     }
 
     private static func openShards(
-        folder: String, indexPath: String
+        folder: String, indexPath: String, copiesOnWrite: Bool
     ) throws -> ([SafetensorsFile], SafetensorsIndex) {
         do {
             let index = try MappedFile(path: indexPath).withUnsafeBytes { try SafetensorsIndex.parse($0) }
@@ -90,7 +92,7 @@ public struct SafetensorsFolder: Sendable {
                 guard try FileAccess.kind(of: path) != nil else {
                     throw SafetensorsIndexFault.missingShard(shard: shard)
                 }
-                return try SafetensorsFile(path: path)
+                return try SafetensorsFile(path: path, copiesOnWrite: copiesOnWrite)
             }
             try check(index, against: zip(shards, files).map { (shard: $0, file: $1) })
             return (files, index)

@@ -50,9 +50,18 @@ extension FileDescriptor {
         return Int(size.ws_col)
     }
 
-    /// Maps the first bytes of the file into memory, read-only (`mmap`); release them with ``unmap(_:)``.
-    package func map(byteCount: Int) throws(Errno) -> UnsafeRawBufferPointer {
-        let address = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, rawValue, 0)
+    /// Maps the first bytes of the file into memory (`mmap`); release them with ``unmap(_:)``.
+    ///
+    /// They are read-only, or, if `copiesOnWrite`, writable without an effect on the file.
+    package func map(byteCount: Int, copiesOnWrite: Bool = false) throws(Errno) -> UnsafeRawBufferPointer {
+        let access = copiesOnWrite ? PROT_READ | PROT_WRITE : PROT_READ
+        #if os(Linux)
+            // Pages that are never written need no room in memory.
+            let flags = copiesOnWrite ? MAP_PRIVATE | MAP_NORESERVE : MAP_PRIVATE
+        #else
+            let flags = MAP_PRIVATE
+        #endif
+        let address = mmap(nil, byteCount, access, flags, rawValue, 0)
         guard let address, address != MAP_FAILED else { throw Errno(rawValue: errno) }
         return UnsafeRawBufferPointer(start: address, count: byteCount)
     }

@@ -70,6 +70,27 @@ extension Tensor {
         }
     }
 
+    /// Makes a tensor of memory that `owner` keeps, without copying it; nil if the memory is not aligned to its elements.
+    ///
+    /// The memory must be writable, in row-major order and of the size that fits shape and type. The tensor and its views
+    /// keep `owner` alive.
+    public static func sharing(
+        _ memory: UnsafeMutableRawBufferPointer, of owner: AnyObject, _ shape: [Int], _ type: ElementType
+    ) throws -> Tensor? {
+        Runtime.prepare()
+        guard let address = memory.baseAddress, UInt(bitPattern: address) % UInt(type.byteCount) == 0 else {
+            return nil
+        }
+        let context = Unmanaged.passRetained(owner).toOpaque()
+        return try withSizes(shape) { sizes, rank in
+            try make {
+                ct_from_memory(
+                    $0, address, Int64(memory.count), sizes, rank, type.code,
+                    { context in context.map { Unmanaged<AnyObject>.fromOpaque($0).release() } }, context)
+            }
+        }
+    }
+
     /// Returns the elements as Swift numbers in row-major order, converted to the number's type first.
     public func values<Element: TensorElement>(as type: Element.Type = Element.self) throws -> [Element] {
         let source = try to(Element.elementType)

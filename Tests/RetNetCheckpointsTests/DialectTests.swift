@@ -197,6 +197,7 @@ enum DialectFixture {
         try CheckpointConversion(path: plain.path).write(to: temporary.path("b"))
         #expect(
             try DialectFixture.bytes(temporary.path("a")) == DialectFixture.bytes(temporary.path("b")))
+        #expect(try RunFolder.modelPath(for: bag.path) == bag.path)
         let model = try ModelFolder.load(bag.path, elementType: .float64).model
         let peer = try DialectFixture.expected("torchscale-fairseq")
         let found = try withoutGradients {

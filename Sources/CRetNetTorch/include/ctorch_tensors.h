@@ -20,6 +20,10 @@ ct_status ct_arange(ct_tensor *out, double start, double end, double step, ct_dt
 // Copies `byte_count` bytes from host memory; the count must equal shape x element size.
 ct_status ct_from_bytes(ct_tensor *out, const void *bytes, int64_t byte_count, const int64_t *shape, int32_t rank,
                         ct_dtype dtype, ct_device_kind device, int32_t index);
+// Makes a tensor of host memory without copying it: `bytes` must be aligned to the elements and stay valid until
+// `release(context)` is called, which happens once, when the last tensor of the storage is gone; on failure before return.
+ct_status ct_from_memory(ct_tensor *out, void *bytes, int64_t byte_count, const int64_t *shape, int32_t rank,
+                         ct_dtype dtype, void (*release)(void *), void *context);
 // Copies the elements (made contiguous, on the host) into `bytes`.
 ct_status ct_to_bytes(ct_tensor t, void *bytes, int64_t byte_count);
 // Overwrites the elements of `t` with host bytes, keeping its storage.

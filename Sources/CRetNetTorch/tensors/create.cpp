@@ -7,6 +7,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/multinomial.h>
 #include <ATen/ops/stack.h>
@@ -76,6 +77,28 @@ ct_status ct_from_bytes(ct_tensor *out, const void *bytes, int64_t byte_count, c
       std::memcpy(host.mutable_data_ptr(), bytes, byte_count);
     *out = box(device == CT_CPU ? host : host.to(device_of(device, index)));
   });
+}
+
+ct_status ct_from_memory(ct_tensor *out, void *bytes, int64_t byte_count, const int64_t *shape, int32_t rank,
+                         ct_dtype dtype, void (*release)(void *), void *context) {
+  bool is_owned = false;
+  const auto status = guarded([&] {
+    const auto type = options(dtype, CT_CPU, 0);
+    const auto size = static_cast<int64_t>(type.dtype().itemsize());
+    int64_t needed = size;
+    for (int32_t axis = 0; axis < rank; ++axis)
+      needed *= shape[axis];
+    TORCH_CHECK_VALUE(byte_count == needed, "the shape needs ", needed, " bytes, but ", byte_count, " were given");
+    TORCH_CHECK_VALUE(reinterpret_cast<uintptr_t>(bytes) % static_cast<uintptr_t>(size) == 0,
+                      "the memory is not aligned to its elements");
+    auto tensor = at::from_blob(
+        bytes, dims(shape, rank), [release, context](void *) { release(context); }, type);
+    is_owned = true;
+    *out = box(std::move(tensor));
+  });
+  if (!is_owned)
+    release(context);
+  return status;
 }
 
 ct_status ct_to_bytes(ct_tensor t, void *bytes, int64_t byte_count) {

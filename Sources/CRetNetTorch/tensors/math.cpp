@@ -1,6 +1,7 @@
 // Element-wise mathematics, reductions, products, losses, in-place updates.
 #include "../library/aten.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/isfinite.h>
@@ -12,6 +13,7 @@
 #include <ATen/ops/rsub.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softplus.h>
+#include <atomic>
 
 using namespace ctorch;
 
@@ -157,8 +159,37 @@ ct_status ct_cross_entropy(ct_tensor *out, ct_tensor logits, ct_tensor targets, 
     *out = box(at::nll_loss(log_probabilities, targets->value, {}, reduction, -100));
   });
 }
+// True if no exponent has all bits set, as only those of infinities and NaN have; reads every element once.
+template <class Bits> static bool all_below(const void *values, int64_t count, Bits exponent) {
+  const auto *bits = static_cast<const Bits *>(values);
+  std::atomic<bool> found{false};
+  at::parallel_for(0, count, 1 << 20, [&](int64_t begin, int64_t end) {
+    Bits any = 0;
+    for (int64_t i = begin; i < end; ++i)
+      any |= static_cast<Bits>((bits[i] & exponent) == exponent);
+    if (any)
+      found.store(true, std::memory_order_relaxed);
+  });
+  return !found.load();
+}
+
 ct_status ct_all_finite(bool *out, ct_tensor t) {
-  return guarded([&] { *out = at::isfinite(t->value).all().item<bool>(); });
+  return guarded([&] {
+    const auto &x = t->value;
+    const auto type = x.scalar_type();
+    if (x.is_cpu() && x.is_contiguous()) {
+      const auto count = x.numel();
+      const void *values = x.const_data_ptr();
+      switch (type) {
+      case at::kBFloat16: *out = all_below<uint16_t>(values, count, 0x7f80); return;
+      case at::kHalf: *out = all_below<uint16_t>(values, count, 0x7c00); return;
+      case at::kFloat: *out = all_below<uint32_t>(values, count, 0x7f800000u); return;
+      case at::kDouble: *out = all_below<uint64_t>(values, count, 0x7ff0000000000000u); return;
+      default: break;
+      }
+    }
+    *out = at::isfinite(x).all().item<bool>();
+  });
 }
 ct_status ct_copy_in_place(ct_tensor destination, ct_tensor source) {
   return guarded([&] {

@@ -212,14 +212,7 @@ public struct CheckpointConversion {
 
     // MARK: Other files
 
-    /// The folder in which the other files are.
-    private var folder: String {
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue else {
-            return path
-        }
-        return URL(fileURLWithPath: path).deletingLastPathComponent().path
-    }
+    private var folder: String { CheckpointFiles.folder(of: path) }
 
     private func generationDefaults() throws -> GenerationDefaults {
         try foreign?.generationDefaults() ?? GenerationDefaults(folder: path)

@@ -12,18 +12,19 @@ struct CheckpointFiles {
 
     /// Opens a folder, or one file with tensors; throws `StorageError` or `SettingsError`.
     ///
-    /// A folder without tensors can be opened; ``tensors`` throws the reason then.
-    init(path: String) throws {
+    /// A folder without tensors can be opened; ``tensors`` throws the reason then. With `sharesFiles`, tensors use the pages
+    /// of the files where they can.
+    init(path: String, sharesFiles: Bool = false) throws {
         self.path = path
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
             throw StorageError.notFound(path: path)
         }
         if isFolder.boolValue {
-            tensorResult = Result { try Self.tensors(folder: path) }
+            tensorResult = Result { try Self.tensors(folder: path, sharesFiles) }
             fields = try Self.document(path + "/" + ConfigurationFile.fileName) ?? Self.bag(tensorResult)
         } else {
-            tensorResult = .success(try Self.tensors(file: path))
+            tensorResult = .success(try Self.tensors(file: path, sharesFiles))
             fields = try Self.document(beside: path) ?? Self.bag(tensorResult)
         }
     }
@@ -39,18 +40,37 @@ struct CheckpointFiles {
             fields: fields.tree, tensors: TensorNames((try? tensorResult.get())?.entries ?? []))
     }
 
-    /// Opens the tensors of a folder: safetensors, or else files of PyTorch; throws `StorageError`.
-    static func tensors(folder path: String) throws -> any TensorSource {
-        let hasSafetensors = [SafetensorsFolder.indexFileName, SafetensorsFolder.singleFileName].contains {
-            FileManager.default.fileExists(atPath: path + "/" + $0)
-        }
-        // Folders with both hold the same model twice.
-        return !hasSafetensors && PyTorchFolder.recognizes(path)
-            ? try PyTorchTensors(folder: path) : try SafetensorsTensors(folder: path)
+    /// Returns true if a folder holds tensors under the names that are usual in the field.
+    static func hasTensors(folder path: String) -> Bool {
+        hasSafetensors(folder: path) || PyTorchFolder.recognizes(path)
     }
 
-    private static func tensors(file path: String) throws -> any TensorSource {
-        try PyTorchFile.recognizes(path) ? PyTorchTensors(file: path) : SafetensorsTensors(file: path)
+    private static func hasSafetensors(folder path: String) -> Bool {
+        [SafetensorsFolder.indexFileName, SafetensorsFolder.singleFileName].contains {
+            FileManager.default.fileExists(atPath: path + "/" + $0)
+        }
+    }
+
+    /// The folder of other files: the checkpoint itself, or that of the file.
+    static func folder(of path: String) -> String {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue else {
+            return path
+        }
+        return URL(fileURLWithPath: path).deletingLastPathComponent().path
+    }
+
+    /// Opens the tensors of a folder: safetensors, or else files of PyTorch; throws `StorageError`.
+    static func tensors(folder path: String, _ sharesFiles: Bool = false) throws -> any TensorSource {
+        // Folders with both hold the same model twice.
+        !hasSafetensors(folder: path) && PyTorchFolder.recognizes(path)
+            ? try PyTorchTensors(folder: path)
+            : try SafetensorsTensors(folder: path, sharesFiles: sharesFiles)
+    }
+
+    private static func tensors(file path: String, _ sharesFiles: Bool) throws -> any TensorSource {
+        try PyTorchFile.recognizes(path)
+            ? PyTorchTensors(file: path) : SafetensorsTensors(file: path, sharesFiles: sharesFiles)
     }
 
     /// The arguments that a training program left beside the tensors: as they are, in `args`, or in `cfg.model`.

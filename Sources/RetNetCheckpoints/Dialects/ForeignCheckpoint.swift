@@ -27,7 +27,11 @@ public struct ForeignCheckpoint {
     /// Throws ``DialectError`` if the dialect is unknown or in doubt, `SettingsError` with all problems of their
     /// configuration, and `StorageError`.
     public init(path: String, dialect name: String? = nil) throws {
-        let files = try CheckpointFiles(path: path)
+        try self.init(path: path, dialect: name, sharesFiles: false)
+    }
+
+    init(path: String, dialect name: String?, sharesFiles: Bool) throws {
+        let files = try CheckpointFiles(path: path, sharesFiles: sharesFiles)
         let traits = files.traits
         if let name {
             dialect = try Dialects.named(name)
@@ -62,8 +66,9 @@ public struct ForeignCheckpoint {
 
     /// The sampling settings of the folder, or the special tokens of the configuration where it has none.
     func generationDefaults() throws -> GenerationDefaults {
-        if FileManager.default.fileExists(atPath: path + "/" + GenerationDefaults.fileName) {
-            return try GenerationDefaults(folder: path)
+        let folder = CheckpointFiles.folder(of: path)
+        if FileManager.default.fileExists(atPath: folder + "/" + GenerationDefaults.fileName) {
+            return try GenerationDefaults(folder: folder)
         }
         var defaults = GenerationDefaults()
         defaults.beginToken = configuration.tokens.begin.flatMap { Int32(exactly: $0) }

@@ -50,7 +50,12 @@ struct BenchOptions: ParsableArguments {
         let stored = forTraining && type == .bfloat16 ? ElementType.float32 : type
         if let path = source.model {
             let folder = try ModelOptions.modelPath(path)
-            return try ModelFolder.load(folder, elementType: stored, device: device, computeType: type).model
+            let start = ProcessInfo.processInfo.systemUptime
+            let loaded = try ModelFolder.load(
+                folder, elementType: stored, device: device, computeType: type, sharesFiles: !forTraining)
+            let seconds = ProcessInfo.processInfo.systemUptime - start
+            Console.note("weights loaded in \(Format.fixed(seconds, decimals: 2)) s")
+            return loaded.model
         }
         let configuration = try source.configuration()
         let parameters = ParameterStore(source: .random(seed: seed), elementType: stored, device: device)

@@ -76,7 +76,7 @@ struct ConvertCommand: ParsableCommand {
 
     func run() throws {
         if list { return try printList() }
-        let path = try ModelOptions.checkpointPath(source ?? "")
+        let path = try ModelOptions.modelPath(source ?? "")
         if T5Folder.recognizes(path) {
             throw CommandError(
                 "'\(path)' is a T5, whose folders are those of Transformers already: every `retnet t5` command takes it"

@@ -16,7 +16,8 @@ struct ModelOptions: ParsableArguments {
 
     /// Loads the model onto the device in one element type.
     func load(on device: Device, as type: ElementType) throws -> LoadedModel {
-        try ModelFolder.load(modelPath(), elementType: type, device: device, computeType: type)
+        try ModelFolder.load(
+            modelPath(), elementType: type, device: device, computeType: type, sharesFiles: true)
     }
 
     /// Returns the model folder of the option.
@@ -32,14 +33,7 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// Returns the checkpoint of a path: a file with tensors, a folder with them, or a run's newest intact checkpoint.
-    static func checkpointPath(_ path: String) throws -> String {
-        let path = try HubModels.folder(path)
-        let run = RunFolder(path: path)
-        return FileManager.default.fileExists(atPath: run.checkpointsPath) ? try modelPath(path) : path
-    }
-
-    /// Returns the model folder of a path: itself, the newest intact checkpoint of a run, or a model of the hub.
+    /// Returns the model of a path: the folder or file itself, the newest intact checkpoint of a run, or a model of the hub.
     static func modelPath(_ path: String, for purpose: HubPurpose = .model) throws -> String {
         let path = try HubModels.folder(path, for: purpose)
         guard FileManager.default.fileExists(atPath: path) else {
