@@ -183,16 +183,14 @@ public struct LogLikelihoodScorer {
         }
         // Growing states may be too large for all rows at once.
         let rowBytes = state.map { max(1, $0.byteCount / $0.batchSize) } ?? 1
-        let limit = max(1, min(rows.count, Self.stateBudget / rowBytes))
-        for start in stride(from: 0, to: rows.count, by: limit) {
-            let part = start..<min(start + limit, rows.count)
-            let isEmpty = rows[part].allSatisfy { $0.tokens.isEmpty }
-            guard !isEmpty else { continue }
-            let own = try state.map { state in
-                sources.count == state.batchSize && part.count == rows.count
-                    ? state : try state.selecting(rows: Array(sources[part]))
-            }
-            _ = try run(Array(rows[part]), from: own, keepsState: false, &sums, &cost)
+        let groups = ScoringPlan.groups(
+            of: rows.map(\.tokens.count), tokensPerPass: options.tokensPerPass,
+            rowLimit: max(1, Self.stateBudget / rowBytes))
+        for group in groups {
+            let part = group.filter { !rows[$0].tokens.isEmpty }
+            guard !part.isEmpty else { continue }
+            let own = try state?.selecting(rows: part.map { sources[$0] })
+            _ = try run(part.map { rows[$0] }, from: own, keepsState: false, &sums, &cost)
         }
     }
 

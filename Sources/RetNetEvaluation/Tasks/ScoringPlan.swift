@@ -122,27 +122,24 @@ struct ScoringPlan {
         _ questions: [Question], _ skipped: Int, _ tokensPerPass: Int, _ rowLimit: Int
     ) {
         var open = Batch(questions: [], prefixCount: 0)
-        var (rowCount, longest) = (0, 0)
+        var rowCount = 0
         let order = questions.sorted {
             ($0.sharedCount, $0.longestRest) < ($1.sharedCount, $1.longestRest)
         }
         for question in order {
-            let rest = question.longestRest + max(0, question.sharedCount - open.prefixCount)
-            let (rows, length) = (rowCount + question.rows.count, max(longest, rest))
             // What is longer than the shortest beginning is run once for each row.
             let surplus = question.sharedCount - open.prefixCount
             let fits =
-                rows <= rowLimit && rows * length <= tokensPerPass
+                rowCount + question.rows.count <= rowLimit
                 && (open.questions.count + 1) * (open.prefixCount - skipped) <= tokensPerPass
                 && surplus <= max(2, question.sharedCount / 16)
             if open.questions.isEmpty || !fits {
                 if !open.questions.isEmpty { batches.append(open) }
-                open = Batch(questions: [question], prefixCount: question.sharedCount)
-                (rowCount, longest) = (question.rows.count, question.longestRest)
-            } else {
-                open.questions.append(question)
-                (rowCount, longest) = (rows, length)
+                open = Batch(questions: [], prefixCount: question.sharedCount)
+                rowCount = 0
             }
+            open.questions.append(question)
+            rowCount += question.rows.count
         }
         if !open.questions.isEmpty { batches.append(open) }
     }
@@ -150,20 +147,29 @@ struct ScoringPlan {
     private mutating func addPlain(
         _ questions: [Question], _ skipped: Int, _ tokensPerPass: Int, _ rowLimit: Int
     ) {
-        var open = Batch(questions: [], prefixCount: skipped)
-        var longest = 0
-        for question in questions.sorted(by: { $0.longestRest > $1.longestRest }) {
-            let length = question.longestRest - skipped
-            let rows = open.questions.count + 1
-            let fits =
-                rows <= rowLimit && rows * longest <= tokensPerPass && longest - length <= max(4, longest / 8)
-            if !open.questions.isEmpty, !fits {
-                batches.append(open)
-                open.questions = []
-            }
-            if open.questions.isEmpty { longest = length }
-            open.questions.append(question)
+        let rests = questions.map { $0.longestRest - skipped }
+        for group in Self.groups(of: rests, tokensPerPass: tokensPerPass, rowLimit: rowLimit) {
+            batches.append(Batch(questions: group.map { questions[$0] }, prefixCount: skipped))
         }
-        if !open.questions.isEmpty { batches.append(open) }
+    }
+
+    /// Returns the indices of rows of about the same length, longest first, for passes with little padding.
+    static func groups(of lengths: [Int], tokensPerPass: Int, rowLimit: Int) -> [[Int]] {
+        var groups: [[Int]] = []
+        var open: [Int] = []
+        var longest = 0
+        for index in lengths.indices.sorted(by: { lengths[$0] > lengths[$1] }) {
+            let fits =
+                open.count < rowLimit && (open.count + 1) * longest <= tokensPerPass
+                && longest - lengths[index] <= max(4, longest / 8)
+            if !open.isEmpty, !fits {
+                groups.append(open)
+                open = []
+            }
+            if open.isEmpty { longest = lengths[index] }
+            open.append(index)
+        }
+        if !open.isEmpty { groups.append(open) }
+        return groups
     }
 }
