@@ -14,6 +14,8 @@ public struct PerplexityOptions: Sendable, Equatable {
     public var windowLength: Int
     /// Dependence of the windows on each other: with a carried state or independent.
     public var mode: EvaluationWindows.Mode
+    /// True to keep the losses by the number of tokens before each prediction.
+    public var measuresPositions = false
 
     /// Creates options; by default windows of 2,048 tokens that carry the state, in chunks of 256.
     public init(
@@ -45,6 +47,8 @@ public struct PerplexityResult: Sendable, Equatable {
     public var totalNats: Double
     /// Wall-clock time in seconds.
     public var seconds: Double
+    /// Losses by the number of tokens before each prediction, if they were asked for.
+    public var byPosition: PositionLosses?
 
     /// Creates a result of given sums.
     public init(tokenCount: Int = 0, byteCount: Int? = 0, totalNats: Double = 0, seconds: Double = 0) {
@@ -68,6 +72,8 @@ public struct PerplexityResult: Sendable, Equatable {
     ///
     /// The same figure as in lm-evaluation-harness: the text as it was read counts, not what the tokenizer makes of it.
     public var bitsPerByte: Double? { natsPerByte.map { $0 / log(2) } }
+    /// Perplexity per byte of the source text; nil like `natsPerByte`.
+    public var bytePerplexity: Double? { natsPerByte.map { exp($0) } }
     /// Predicted tokens per second.
     public var tokensPerSecond: Double { seconds > 0 ? Double(tokenCount) / seconds : 0 }
 }
@@ -108,10 +114,13 @@ public struct Perplexity {
         }
         let start = ContinuousClock.now
         var result = PerplexityResult()
+        if options.measuresPositions { result.byPosition = PositionLosses() }
         var state: LanguageModelState?
+        var readCount = 0
         while let batch = try windows.next() {
-            if batch.resets.contains(true) { state = nil }
-            let pass = try score(batch, state: state)
+            if batch.resets.contains(true) { (state, readCount) = (nil, 0) }
+            let pass = try score(batch, state: state, after: readCount, &result.byPosition)
+            readCount += batch.length
             state = options.mode.carriesState ? pass.state : nil
             result.totalNats += pass.nats
             result.tokenCount += batch.targetCount
@@ -122,15 +131,21 @@ public struct Perplexity {
         return result
     }
 
-    private func score(_ batch: Batch, state: LanguageModelState?) throws
-        -> (nats: Double, state: LanguageModelState)
-    {
+    private func score(
+        _ batch: Batch, state: LanguageModelState?, after readCount: Int, _ positions: inout PositionLosses?
+    ) throws -> (nats: Double, state: LanguageModelState) {
         try withoutGradients {
             let shape = [batch.rowCount, batch.length]
             let tokens = try Tensor.from(batch.tokens, shape).to(.int64, on: model.device)
             let targets = try Tensor.from(batch.targets, shape).to(.int64, on: model.device)
             let (losses, next) = try model.tokenLosses(
                 tokens, targets: targets, state: state, form: options.form)
+            if positions != nil {
+                for (index, loss) in try losses.to(.float64).doubles().enumerated()
+                where batch.targets[index] != Batch.ignoredTarget {
+                    positions?.add(loss, contextLength: readCount + index % batch.length + 1)
+                }
+            }
             return (try losses.to(.float64).sum().item(), next)
         }
     }

@@ -34,6 +34,28 @@ import Testing
         #expect(abs(other.totalNats / whole.totalNats - 1) < 1e-10)
     }
 
+    @Test func `Losses by position add up, and windows begin again`() throws {
+        let (model, stream) = (try Tiny.model(), try Tiny.stream())
+        for mode in [EvaluationWindows.Mode.carried, .independent(rowCount: 3, overlap: 4)] {
+            var options = PerplexityOptions(form: .chunkwise(16), windowLength: 24, mode: mode)
+            options.measuresPositions = true
+            let result = try Perplexity(model, options: options).measure(stream)
+            let buckets = try #require(result.byPosition).buckets
+            #expect(buckets.reduce(0) { $0 + $1.tokenCount } == result.tokenCount)
+            #expect(abs(buckets.reduce(0) { $0 + $1.totalNats } - result.totalNats) < 1e-8)
+            #expect(buckets.prefix(4).map(\.contextLengths) == [1...1, 2...2, 3...4, 5...8])
+            if mode == .carried {
+                #expect(buckets.prefix(4).map(\.tokenCount) == [1, 1, 2, 4])
+                #expect((buckets.last?.contextLengths.upperBound ?? 0) >= stream.tokenCount - 1)
+            } else {
+                // Only the first window predicts behind less than its overlap.
+                #expect(buckets[0].tokenCount == 1 && buckets[3].tokenCount > 4)
+                #expect(buckets.last?.contextLengths == 17...32)
+            }
+        }
+        #expect(try measure(model, stream, .parallel, window: 64).byPosition == nil)
+    }
+
     @Test func `The figures follow from the sums`() throws {
         let stream = try Tiny.stream()
         let result = try measure(try Tiny.model(), stream, .chunkwise(32), window: 128)

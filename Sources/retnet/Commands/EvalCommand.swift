@@ -65,6 +65,11 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
         help: "Clear the carried state at the beginning of each document.")
     var resetsAtDocuments = false
 
+    @Flag(
+        name: .customLong("by-position"),
+        help: "Add the loss by the number of tokens before each prediction, in buckets that double.")
+    var byPosition = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -109,6 +114,7 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
     private func options(context: Int?) -> PerplexityOptions {
         var options = context.map { PerplexityOptions.independent(context: $0) } ?? PerplexityOptions()
         if let form { options.form = form }
+        options.measuresPositions = byPosition
         if context == nil {
             options.windowLength = window
             options.mode = resetsAtDocuments ? .carriedWithinDocuments : .carried
@@ -129,6 +135,10 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
             table.append([
                 "bits per byte", result.bitsPerByte.map { Format.fixed($0, decimals: 4) } ?? "unknown",
             ])
+            table.append([
+                "perplexity per byte",
+                result.bytePerplexity.map { Format.fixed($0, decimals: 4) } ?? "unknown",
+            ])
             table.append(["perplexity per token", Format.fixed(result.perplexity, decimals: 4)])
             table.append(["nats per token", Format.fixed(result.natsPerToken, decimals: 6)])
             table.append(["tokens predicted", Format.grouped(result.tokenCount)])
@@ -137,10 +147,12 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
             table.append(["context", context.map { "\($0) tokens" } ?? "everything before"])
             table.append(["tokens per second", Format.count(result.tokensPerSecond)])
             Console.result(table.text())
+            if let positions = result.byPosition { Console.result("\n" + Self.text(positions)) }
             return
         }
-        try Console.json([
+        var tree: SettingsTree = [
             "bits_per_byte": result.bitsPerByte.map { .double($0) } ?? .null,
+            "byte_perplexity": result.bytePerplexity.map { .double($0) } ?? .null,
             "perplexity": .double(result.perplexity),
             "nats_per_token": .double(result.natsPerToken), "bits_per_token": .double(result.bitsPerToken),
             "total_nats": .double(result.totalNats), "tokens": .int(result.tokenCount),
@@ -148,7 +160,34 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
             "context": context.map { .int($0) } ?? .null, "seconds": .double(result.seconds),
             "tokens_per_second": .double(result.tokensPerSecond), "device": .string(device.description),
             "dtype": .string(type.rawValue), "complete": .bool(isComplete),
-        ])
+        ]
+        if let positions = result.byPosition {
+            tree = tree.merging(["by_position": .array(positions.buckets.map(Self.tree))])
+        }
+        try Console.json(tree)
+    }
+
+    private static func text(_ positions: PositionLosses) -> String {
+        var table = TextTable(
+            header: ["tokens before", "predictions", "nats per token", "perplexity"],
+            alignments: [.left, .right, .right, .right])
+        for bucket in positions.buckets {
+            let (from, to) = (bucket.contextLengths.lowerBound, bucket.contextLengths.upperBound)
+            table.append([
+                from == to ? Format.grouped(from) : "\(Format.grouped(from)) to \(Format.grouped(to))",
+                Format.grouped(bucket.tokenCount), Format.fixed(bucket.natsPerToken, decimals: 4),
+                Format.fixed(bucket.perplexity, decimals: 4),
+            ])
+        }
+        return table.text()
+    }
+
+    private static func tree(_ bucket: PositionLosses.Bucket) -> SettingsTree {
+        [
+            "from": .int(bucket.contextLengths.lowerBound), "to": .int(bucket.contextLengths.upperBound),
+            "tokens": .int(bucket.tokenCount), "nats_per_token": .double(bucket.natsPerToken),
+            "perplexity": .double(bucket.perplexity),
+        ]
     }
 }
 

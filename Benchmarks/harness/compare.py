@@ -1,0 +1,215 @@
+"""Runs lm-evaluation-harness and `retnet eval tasks` on the same checkpoint and documents, and prints both columns.
+
+    python compare.py --retnet ../../retnet --data DIR --tokenizer DIR [--model DIR] [--shots 0 2] [--limit 100]
+
+Without --model a small Llama (transformers) is made, trained for a minute on the contexts of the tasks so that its answers are
+not noise, and saved as a folder that both sides load. --tokenizer is a folder or file that transformers reads: tokenizer.model
+(SentencePiece) or tokenizer.json. The tasks of the harness are its own YAML files over the local documents (harness_tasks.py).
+
+Counts (acc, acc_norm) and their standard errors must be equal to the last digit, log-likelihoods to rounding. Every question in
+which the two sides choose differently is printed with its scores. Ends with 1 if a figure differs without being a tie.
+"""
+
+import argparse
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("DISABLE_MULTIPROC", "1")
+
+import torch  # noqa: E402
+from lm_eval.models.huggingface import HFLM  # noqa: E402
+
+import harness_tasks  # noqa: E402
+
+
+def hellaswag(d):
+    # This copy is cleaned already and keeps both parts of the context in one.
+    return d if "ctx_a" in d else {"activity_label": d["activity_label"], "ctx_a": d["ctx"], "ctx_b": "",
+                                   "endings": d["choices"], "label": str(d["label"])}
+
+
+def wsc273(d):
+    if "text" in d:
+        return d
+    place = d["sentence"].index("[MASK]")
+    return {"text": d["sentence"], "pronoun": "[MASK]", "pronoun_loc": place,
+            "options": [o[place:] for o in d["context_options"]], "label": d["gold"]}
+
+
+def lambada(d):
+    return d if "text" in d else {"text": d["context"] + " " + d["target"]}
+
+
+def boolq(d):
+    return {**d, "label": int(d["label"])}
+
+
+def winogrande(d):
+    return {**d, "answer": str(d["answer"])}
+
+
+# Per task: the file of each split in --data, and the mapping of its documents to the fields of the data set.
+SETS = {
+    "hellaswag": ({"validation": "hellaswag_val.jsonl.gz", "train": "hellaswag_train5.jsonl"}, hellaswag),
+    "boolq": ({"validation": "boolq_val.jsonl", "train": "boolq_train1000.jsonl"}, boolq),
+    "copa": ({"validation": "copa_test.jsonl", "train": "copa_dev.jsonl"}, dict),
+    "piqa": ({"validation": "piqa_valid.jsonl", "train": "piqa_train1000.jsonl"}, dict),
+    "wsc273": ({"test": "wsc273.jsonl"}, wsc273),
+    "winogrande": ({"validation": "winogrande_xl_dev.jsonl", "train": "winogrande_xl_train1000.jsonl"}, winogrande),
+    "lambada_openai": ({"test": "lambada_test.jsonl"}, lambada),
+}
+
+
+def make_model(tokenizer, texts, folder, steps):
+    """Saves a small Llama that has seen some of the texts."""
+    import transformers
+
+    torch.manual_seed(7)
+    tok = transformers.AutoTokenizer.from_pretrained(tokenizer)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tok), hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=False,
+        bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id, pad_token_id=None)
+    model = transformers.LlamaForCausalLM(config).float()
+    ids = []
+    for text in texts:
+        ids += tok(text).input_ids
+    ids = torch.tensor(ids)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for step in range(steps):
+        starts = torch.randint(0, len(ids) - 129, (8,))
+        rows = torch.stack([ids[s : s + 128] for s in starts])
+        loss = model(input_ids=rows, labels=rows).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % 50 == 0 or step == steps - 1:
+            print(f"training step {step}: loss {loss.item():.3f}", file=sys.stderr, flush=True)
+    model.save_pretrained(folder)
+    tok.save_pretrained(folder)
+    source = tokenizer if os.path.isdir(tokenizer) else os.path.dirname(tokenizer)
+    for name in ("tokenizer.model",):
+        if os.path.exists(os.path.join(source, name)):
+            shutil.copy(os.path.join(source, name), folder)
+
+
+def theirs(model, task, name, shots, limit, bootstrap, length):
+    import lm_eval
+
+    out = lm_eval.simple_evaluate(
+        model=model, tasks=[task], num_fewshot=shots, limit=limit, bootstrap_iters=bootstrap, log_samples=True,
+        task_manager=harness_tasks.manager())
+    return out["results"][name], out["samples"][name]
+
+
+def ours(command, model, name, files, shots, limit, bootstrap, length, extra, out):
+    shutil.rmtree(out, ignore_errors=True)
+    arguments = [command, "eval", "tasks", "--model", model, "--tasks", name, "--shots", str(shots), "--context", str(length),
+                 "--bootstrap", str(bootstrap), "--dtype", "float32", "--out", out, "--samples", *extra]
+    for split, path in files.items():
+        arguments += ["--data", f"{name}:{split}={path}"]
+    if limit:
+        arguments += ["--limit", str(limit)]
+    done = subprocess.run(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
+    results = json.load(open(glob.glob(out + "/*/results_*.json")[0], encoding="utf-8"))
+    samples = [json.loads(line) for line in open(glob.glob(out + "/*/samples_*.jsonl")[0], encoding="utf-8")]
+    return results["results"][name], samples, results["retnet"]["tasks"][name]
+
+
+def choose(scores, lengths=None):
+    values = [s / n for s, n in zip(scores, lengths)] if lengths else scores
+    return max(range(len(values)), key=lambda i: values[i]), values
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--retnet", default="../../retnet")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--tokenizer")
+    parser.add_argument("--model")
+    parser.add_argument("--tasks", default=",".join(SETS))
+    parser.add_argument("--shots", type=int, nargs="+", default=[0, 2])
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--bootstrap", type=int, default=1000)
+    parser.add_argument("--context", type=int, default=2048)
+    parser.add_argument("--train-steps", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--ours", default="", help="further options of `retnet eval tasks`")
+    options = parser.parse_args()
+    if not options.model and not options.tokenizer:
+        parser.error("give --model, or --tokenizer for the one that is made")
+    names = options.tasks.split(",")
+    work = tempfile.mkdtemp(prefix="harness-")
+    data = {}
+    for name in names:
+        files, convert = SETS[name]
+        paths = {split: os.path.join(options.data, file) for split, file in files.items()}
+        data[name] = paths, {split: [convert(d) for d in harness_tasks.read(path)] for split, path in paths.items()}
+    folder = options.model
+    if not folder:
+        folder = os.path.join(work, "model")
+        texts = [str(v) for _, documents in data.values() for rows in documents.values() for d in rows[:300]
+                 for v in d.values() if isinstance(v, str) and len(v) > 40]
+        make_model(options.tokenizer, texts, folder, options.train_steps)
+
+    model = HFLM(pretrained=folder, tokenizer=folder, dtype="float32", device="cpu", batch_size=options.batch,
+                 max_length=options.context)
+    print("| task | n-shot | documents | metric | lm-evaluation-harness | retnet | equal |\n| --- | --: | --: | --- | --: | --: | --- |")
+    worst, failures, notes = 0.0, 0, []
+    for name in names:
+        paths, documents = data[name]
+        for shots in options.shots:
+            task = harness_tasks.task(name, documents)
+            results, samples = theirs(model, task, name, shots, options.limit, options.bootstrap, options.context)
+            own, own_samples, origin = ours(options.retnet, folder, name, paths, shots, options.limit, options.bootstrap,
+                                            options.context, options.ours.split(), os.path.join(work, "out"))
+            ties = 0
+            for theirs_, ours_ in zip(sorted(samples, key=lambda s: s["doc_id"]), own_samples):
+                requests = [list(a) for a in theirs_["arguments"]]
+                own_requests = [[a[f"arg_{i}"] for i in range(len(a))] for a in ours_["arguments"].values()]
+                if requests != own_requests:
+                    raise SystemExit(f"{name}, document {theirs_['doc_id']}: requests differ\n{requests}\n{own_requests}")
+                a = [r[0][0] for r in theirs_["resps"]]
+                b = [float(r[0][0]) for r in ours_["resps"]]
+                worst = max(worst, max(abs(x - y) / max(1, abs(x)) for x, y in zip(a, b)))
+                # Only these tasks have metrics by length, and their choices are the continuations behind a space.
+                lengths = [len(r[1]) - 1 for r in requests] if "acc_norm,none" in results else None
+                for metric, divisor in [("acc", None), ("acc_norm", lengths)]:
+                    if len(a) < 2 or (metric == "acc_norm" and not divisor):
+                        continue
+                    (i, x), (j, y) = choose(a, divisor), choose(b, divisor)
+                    if i != j:
+                        gap = abs(x[i] - x[j])
+                        kind = "a tie to rounding" if gap < 1e-4 * max(1, abs(x[i])) else "NO TIE"
+                        ties += kind != "NO TIE"
+                        failures += kind == "NO TIE"
+                        notes.append(f"{name}, {shots} shots, document {theirs_['doc_id']}, {metric}: {i} and {j}, {kind}: {x} {y}")
+                greedy = [bool(r[0][1]) for r in theirs_["resps"]], [r[0][1] == "True" for r in ours_["resps"]]
+                if greedy[0] != greedy[1]:
+                    notes.append(f"{name}, {shots} shots, document {theirs_['doc_id']}: greedy {greedy}: {a} {b}")
+            for key in sorted(k for k in results if "," in k):
+                x, y = results[key], own.get(key)
+                exact = x == y
+                # Perplexity is made of log-likelihoods, so it is equal to rounding only.
+                near = isinstance(x, float) and isinstance(y, float) and abs(x - y) <= 1e-4 * abs(x)
+                label = "exactly" if exact else "to rounding" if near and "perplexity" in key else f"no ({ties} ties)"
+                if label.startswith("no") and not ties:
+                    failures += 1
+                print(f"| {name} | {shots} | {len(own_samples)} | {key.split(',')[0]} | {x} | {y} | {label} |", flush=True)
+            notes.append(f"{name}, {shots} shots: {origin['tokens']} tokens instead of {origin['tokens_from_scratch']}"
+                         f" ({origin['saving']:.2f}x), {origin['scoring_seconds']:.1f} s")
+    print(f"\nlargest relative difference of log-likelihoods: {worst:.2e}")
+    print("\n".join(notes))
+    sys.exit(1 if failures else 0)
+
+
+main()
