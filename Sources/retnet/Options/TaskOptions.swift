@@ -131,9 +131,14 @@ enum BeginTokenChoice: String, CaseIterable, ExpressibleByArgument {
         switch self {
         case .yes: true
         case .no: false
-        // Byte models are trained on streams with it, and Llama's tokenizers add it.
         case .auto:
-            tokenizer.beginToken != nil && (tokenizer is ByteTokenizer || tokenizer is SentencePieceTokenizer)
+            if let tokenizer = tokenizer as? HuggingFaceTokenizer {
+                tokenizer.beginToken.map { tokenizer.tokensAround.before == [$0] } ?? false
+            } else {
+                // Byte models are trained on streams with it, and Llama's tokenizers add it.
+                tokenizer.beginToken != nil
+                    && (tokenizer is ByteTokenizer || tokenizer is SentencePieceTokenizer)
+            }
         }
     }
 }
