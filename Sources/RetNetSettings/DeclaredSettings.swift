@@ -96,6 +96,20 @@ public struct Setting<Root> {
         return setting
     }
 
+    /// Returns the setting written only if it differs from the default.
+    ///
+    /// For settings added to a type of which there are files: those of values without them stay the same, byte for byte,
+    /// and so do fingerprints of them.
+    public func writtenIfChanged() -> Setting where Root: DeclaredSettings {
+        let standard = writeValue(Root.standard)
+        var setting = self
+        setting.writeValue = {
+            let value = writeValue($0)
+            return value == standard ? nil : value
+        }
+        return setting
+    }
+
     /// Returns the setting read only if another one is not given; both together are a contradiction.
     public func unlessGiven(_ other: String, otherwise refusal: String) -> Setting {
         var setting = self

@@ -69,7 +69,8 @@ extension GatedLinearAttentionConfiguration: DeclaredSettings {
                 "Smallest logarithm of the decay, to which smaller ones are raised; no limit by default."),
             .int(
                 "convolution_width", \.convolutionWidth, in: MixerSizes.taps,
-                "Taps of the convolutions over queries, keys and values, with swish behind; 1 for neither."),
+                "Taps of the convolutions over queries, keys and values, with swish behind; 1 for neither."
+            ).writtenIfChanged(),
             .headNorm(\.headNorm),
             .choice("gate", \.gate, "Activation of the gate on the output; none for a layer without one."),
         ]

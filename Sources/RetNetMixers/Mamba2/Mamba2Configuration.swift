@@ -69,11 +69,12 @@ extension Mamba2Configuration: DeclaredSettings {
                 "Taps of the convolution over x, B and C; 1 for none."),
             .double(
                 "epsilon", \.epsilon, in: SettingsRange.fraction, "Epsilon of the norm before the output."),
-            .bool("biases", \.biases, "Biases of the input and output matrices."),
-            .bool("convolution_biases", \.convolutionBiases, "Biases of the convolution."),
+            .bool("biases", \.biases, "Biases of the input and output matrices.").writtenIfChanged(),
+            .bool("convolution_biases", \.convolutionBiases, "Biases of the convolution.")
+                .writtenIfChanged(),
             .double(
                 "minimum_step", \.minimumStep, in: 0...1e6, "Smallest step, to which smaller ones are raised."
-            ),
+            ).writtenIfChanged(),
             .double(
                 "maximum_step", \.maximumStep, in: 0...1e6,
                 "Largest step, to which larger ones are lowered; no limit by default."),

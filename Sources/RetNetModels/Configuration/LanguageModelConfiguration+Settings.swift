@@ -49,7 +49,8 @@ extension LanguageModelConfiguration: DeclaredSettings {
             .bool("pre_norm", \.preNorm, "Norms before mixers and feed-forwards, not after residual sums."),
             .bool(
                 "parallel_residual", \.parallelResidual,
-                "Feed-forwards that read the input of their mixers, not the sum with their output."),
+                "Feed-forwards that read the input of their mixers, not the sum with their output."
+            ).writtenIfChanged(),
             .int(
                 "halving_period", \.halvingPeriod, in: 1...10_000,
                 "Number of blocks after each of which the residual stream is halved; never by default."),
@@ -62,7 +63,8 @@ extension LanguageModelConfiguration: DeclaredSettings {
                 "Number of positions with learned embeddings, beyond which the model cannot read."
             ).when("position_embedding: learned", { $0.positionEmbedding == .learned }),
             .bool("tied_output", \.tiedOutput, "Use of the embedding as output matrix."),
-            .bool("output_bias", \.outputBias, "Biases of the output matrix, added to the logits."),
+            .bool("output_bias", \.outputBias, "Biases of the output matrix, added to the logits.")
+                .writtenIfChanged(),
             .object("dropout", \.dropout),
             .bool("deep_norm", \.deepNorm, "DeepNorm: scaled residuals and initial values."),
             .object("initialization", \.initialization),

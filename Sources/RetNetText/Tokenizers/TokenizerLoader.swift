@@ -38,6 +38,7 @@ public enum TokenizerLoader {
     /// ``TextError/unsupportedTokenizer(folder:found:)``.
     public static func load(folder: String) throws -> any Tokenizer {
         let path = folder + "/" + fileName
+        guard hasFiles(in: folder) else { throw StorageError.notFound(path: path) }
         let model = SentencePieceTokenizer.modelPath(in: folder)
         let hasConfiguration = FileManager.default.fileExists(atPath: path)
         let files = HuggingFaceTokenizer.paths(in: folder)

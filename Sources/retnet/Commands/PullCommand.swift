@@ -47,7 +47,7 @@ struct PullCommand: ParsableCommand {
         help: ArgumentHelp("Folder of the cache, by default that of the hub's own client.", valueName: "dir"))
     var cache: String?
 
-    @Option(help: "Files that are fetched at the same time, 1 to 32.")
+    @Option(parsing: .unconditional, help: "Files that are fetched at the same time, 1 to 32.")
     var connections = 4
 
     @Flag(help: "Print one JSON object.")

@@ -26,6 +26,7 @@ struct TokenizeCommand: ParsableCommand {
     @OptionGroup var choice: TokenizerOptions
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Text that spells a special token, such as <|endoftext|>: text (encoded as any other) or recognized.",
             valueName: "choice"), transform: Self.choice)

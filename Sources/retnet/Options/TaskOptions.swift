@@ -6,7 +6,7 @@ import RetNetText
 /// The tasks of an evaluation, the files with their documents, and the choices of the harness.
 struct TaskOptions: ParsableArguments {
     @Option(
-        name: .customLong("tasks"),
+        name: .customLong("tasks"), parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
             "Tasks or groups of tasks, separated by commas (default: all whose data are there).",
             discussion: "`retnet eval tasks --list` prints them.", valueName: "names"))
