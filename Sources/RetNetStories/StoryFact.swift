@@ -2,7 +2,7 @@
 ///
 /// The letters: `p` a person, with `s` she or he, `S` the same at the start of a sentence, `h` her or his;
 /// `q` another person; `g` the whole group; `o` a thing or dish, `a` its article; `i` and `I`
-/// the preposition of the place `l`; `n` and `v` animals, `k` a pet's name; `c` the color of `y`; `j` a
+/// the preposition of the place `l`, `m` a place in one word; `n` and `v` animals, `k` a pet's name; `c` the color of `y`; `j` a
 /// trade; `w` the person who asks, `r` the helper, `t` the thief, `b` the birthday child; `d` the weather, `e` a feeling
 /// or meeting place, `f` food, `u` a number, `x` the look of something.
 struct StoryFact {

@@ -5,16 +5,22 @@ import RetNetText
 /// Each story states a few facts about several people, things or places, then something else, and then asks
 /// for some of the facts, so that a model predicts the answers well only if it keeps the facts in its state.
 public struct StoryGenerator: Codable, Hashable, Sendable {
+    /// How much the stories differ from each other.
+    public let level: StoryLevel
     private var generator: SeededGenerator
     private let fewestFillerSentences: Int
     private let mostFillerSentences: Int
 
     /// Creates a generator at its first story.
     ///
-    /// `fillerSentenceCount` is the number of sentences between facts and questions, which sets the distance
-    /// of recalls; a sentence has about 45 bytes. Negative numbers count as 0, and numbers above 100,000 as
-    /// 100,000.
-    public init(seed: UInt64, fillerSentenceCount: ClosedRange<Int> = 2...7) {
+    /// `fillerSentenceCount` is the number of sentences between facts and questions (before the last questions, where
+    /// there are several rounds), which sets the distance of recalls; a sentence has about 45 bytes. By default it is that
+    /// of the level. Negative numbers count as 0, and numbers above 100,000 as 100,000.
+    public init(
+        seed: UInt64, level: StoryLevel = .standard, fillerSentenceCount: ClosedRange<Int>? = nil
+    ) {
+        self.level = level
+        let fillerSentenceCount = fillerSentenceCount ?? level.fillerSentenceCount
         generator = SeededGenerator(seed: seed)
         fewestFillerSentences = min(max(fillerSentenceCount.lowerBound, 0), 100_000)
         mostFillerSentences = min(max(fillerSentenceCount.upperBound, 0), 100_000)
@@ -22,11 +28,13 @@ public struct StoryGenerator: Codable, Hashable, Sendable {
 
     /// Returns the next story.
     public mutating func story() -> Story {
-        let count = generator.integer(
-            in: fewestFillerSentences...max(fewestFillerSentences, mostFillerSentences))
+        let range = fewestFillerSentences...max(fewestFillerSentences, mostFillerSentences)
+        let count =
+            level.asksForEverything
+            ? level.fillerSentenceCount(in: range, generator.unitDouble()) : generator.integer(in: range)
         // A generator of its own, so that no story's length changes the next story.
         var teller = StoryTeller(generator: SeededGenerator(seed: generator.next()))
-        teller.tell(fillerSentenceCount: count)
+        teller.tell(level, fillerSentenceCount: count)
         return Story(text: String(decoding: teller.bytes, as: UTF8.self), recalls: teller.recalls)
     }
 

@@ -2,8 +2,13 @@
 struct StoryPlot {
     /// The kind of noun in the facts, in addition to a person and a place.
     enum Noun {
+        /// A thing with its color.
         case thing
+        /// A thing in one word.
+        case plainThing
         case dish
+        /// A dish in one word.
+        case plainDish
         case animal
         case trade
         case painted

@@ -23,14 +23,14 @@ struct StoryTeller {
     }
 
     /// Writes the story.
-    mutating func tell(fillerSentenceCount: Int) {
-        let plot = pick(StoryPlot.all)
-        cast = draw(pick(plot.castSizes), from: StoryVocabulary.people)
+    mutating func tell(_ level: StoryLevel, fillerSentenceCount: Int) {
+        let plot = pick(level.plots)
+        cast = draw(pick(plot.castSizes), from: level.few(StoryVocabulary.people))
         asker = pick(plot.askers)
         helper = pick(StoryPlot.helpers)
         thief = pick(StoryPlot.thieves)
         let factCount = plot.isAboutEachPerson ? cast.count : 2 + generator.integer(below: 3)
-        var facts = makeFacts(plot, count: factCount)
+        var facts = makeFacts(plot, level, count: factCount)
         var scene = plot.heroTakesPart ? groupFact() : groupFact(leavingOutFirst: true)
         if plot.usesOpenings { say(pick(StorySentences.openings), &scene) }
         say(pick(plot.beginnings), &scene)
@@ -40,12 +40,19 @@ struct StoryTeller {
             if generator.chance(0.3), let aside = asides.popLast() { say(aside, &facts[index]) }
         }
         say(pick(plot.factEndings), &scene)
-        tellFiller(count: fillerSentenceCount)
-        startParagraph()
-        say(pick(plot.returns), &scene)
-        generator.shuffle(&facts)
-        let questionCount = 1 + generator.integer(below: facts.count)
-        for index in 0..<questionCount { ask(plot, &facts[index]) }
+        let rounds = level.questionRounds
+        let last = rounds.count > 1 ? generator.integer(in: rounds) : rounds.lowerBound
+        for round in 1...last {
+            tellFiller(
+                count: round == last
+                    ? fillerSentenceCount : generator.integer(in: 0...min(2, fillerSentenceCount)))
+            startParagraph()
+            say(pick(plot.returns), &scene)
+            generator.shuffle(&facts)
+            let questionCount =
+                level.asksForEverything ? facts.count : 1 + generator.integer(below: facts.count)
+            for index in 0..<questionCount { ask(plot, &facts[index], toldShare: level.toldShare) }
+        }
         say(pick(plot.closings), &scene)
     }
 
@@ -84,12 +91,14 @@ struct StoryTeller {
             let kind = Self.kind(of: letter)
         {
             recalls.append(Recall(kind: kind, range: range, introduction: introduction))
+            // When it is asked for again, this answer is the nearest statement.
+            fact.introduce(at: index, range: range)
         }
     }
 
-    private mutating func ask(_ plot: StoryPlot, _ fact: inout StoryFact) {
+    private mutating func ask(_ plot: StoryPlot, _ fact: inout StoryFact, toldShare: Double) {
         let question = pick(plot.questions)
-        if generator.chance(0.7) {
+        if toldShare < 1, generator.chance(1 - toldShare) {
             say(question.spoken.question, &fact)
             say(question.spoken.answer, &fact)
         } else {
@@ -151,7 +160,7 @@ struct StoryTeller {
         switch letter {
         case UInt8(ascii: "p"): .person
         case UInt8(ascii: "o"): .thing
-        case UInt8(ascii: "l"): .place
+        case UInt8(ascii: "l"), UInt8(ascii: "m"): .place
         case UInt8(ascii: "c"): .color
         case UInt8(ascii: "n"): .animal
         case UInt8(ascii: "k"): .petName
@@ -165,18 +174,21 @@ struct StoryTeller {
 
 extension StoryTeller {
     /// Returns the facts of a plot, no two of which share a word that is asked for.
-    mutating func makeFacts(_ plot: StoryPlot, count: Int) -> [StoryFact] {
+    mutating func makeFacts(_ plot: StoryPlot, _ level: StoryLevel, count: Int) -> [StoryFact] {
         let owners = plot.heroTakesPart ? cast : Array(cast.dropFirst())
         let count = plot.isAboutEachPerson ? owners.count : count
         let places = StoryVocabulary.places.filter { !plot.needsOutdoors || $0.isOutdoors }
         let chosenPlaces = draw(count, from: places)
-        let colors = draw(count, from: StoryVocabulary.colors)
-        let nouns = draw(count, from: StoryVocabulary.nouns)
+        let colors = draw(count, from: level.few(StoryVocabulary.colors))
+        let nouns = draw(count, from: level.few(StoryVocabulary.nouns))
         let dishes = draw(count, from: StoryVocabulary.dishes)
-        let animals = draw(count, from: StoryVocabulary.animals)
-        let petNames = draw(count, from: StoryVocabulary.petNames)
-        let trades = draw(count, from: StoryVocabulary.trades)
-        let painted = draw(count, from: StoryVocabulary.paintedThings)
+        let animals = draw(count, from: level.few(StoryVocabulary.animals))
+        let petNames = draw(count, from: level.few(StoryVocabulary.petNames))
+        let trades = draw(count, from: level.few(StoryVocabulary.trades))
+        let painted = draw(count, from: level.few(StoryVocabulary.paintedThings))
+        let isPlain = plot.noun == .plainThing || plot.noun == .plainDish
+        let shortPlaces = isPlain ? draw(count, from: level.few(StoryVocabulary.shortPlaces)) : []
+        let shortDishes = isPlain ? draw(count, from: level.few(StoryVocabulary.shortDishes)) : []
         return (0..<count).map { index in
             var fact = StoryFact()
             let owner = owners[index % owners.count]
@@ -193,7 +205,11 @@ extension StoryTeller {
             fact["y"] = painted[index]
             switch plot.noun {
             case .thing: fact.set(colors[index] + " " + nouns[index], as: "o")
+            case .plainThing:
+                fact.set(nouns[index], as: "o")
+                fact["m"] = shortPlaces[index]
             case .dish: fact.set(dishes[index], as: "o")
+            case .plainDish: fact.set(shortDishes[index], as: "o")
             case .animal: fact.set(animals[index], as: "n")
             case .trade: fact.set(trades[index], as: "j")
             case .painted: break

@@ -40,6 +40,17 @@ enum StoryVocabulary {
         + list("sandy beach, high hill, flat roof", "on", isOutdoors: true)
         + list("window sill, top shelf", "on", isOutdoors: false)
 
+    /// Places in one word, all of which things can be in.
+    static let shortPlaces = words(
+        """
+        barn well cave shed cellar tower mill forest garden attic kitchen stable meadow harbor tent cabin tunnel castle
+        chapel barrel chest oven nest wagon
+        """)
+
+    /// Dishes in one word.
+    static let shortDishes = words(
+        "soup cake bread pie jam stew salad jelly pudding porridge tart omelet sauce butter cheese toast")
+
     static let animals = words(
         """
         fox hen goat duck cat pony owl hedgehog rabbit goose lamb frog mouse squirrel crow swan donkey turtle

@@ -5,8 +5,8 @@ import RetNetText
 import Testing
 
 @Suite struct StoryGeneratorTests {
-    private func stories(_ count: Int, seed: UInt64 = 1) -> [Story] {
-        var generator = StoryGenerator(seed: seed)
+    private func stories(_ count: Int, seed: UInt64 = 1, level: StoryLevel = .standard) -> [Story] {
+        var generator = StoryGenerator(seed: seed, level: level)
         return (0..<count).map { _ in generator.story() }
     }
 
@@ -28,9 +28,10 @@ import Testing
         #expect(Checksum.crc32(Data(text.utf8)) == 1_815_582_916)
     }
 
-    @Test func `every recall repeats exactly what the story told before`() {
+    @Test(arguments: StoryLevel.allCases)
+    func `every recall repeats exactly what the story told before`(level: StoryLevel) {
         var kinds: Set<Recall.Kind> = []
-        for story in stories(400) {
+        for story in stories(400, level: level) {
             let bytes = Array(story.text.utf8)
             #expect(!story.recalls.isEmpty)
             for recall in story.recalls {
@@ -38,18 +39,23 @@ import Testing
                 #expect(recall.range.upperBound < bytes.count)
                 #expect(!recall.range.isEmpty)
                 #expect(bytes[recall.range].elementsEqual(bytes[recall.introduction]))
-                #expect(recall.distance > 50)
+                #expect(recall.distance > (level == .standard ? 50 : 0))
                 kinds.insert(recall.kind)
             }
             #expect(story.recalls.map(\.range.lowerBound) == story.recalls.map(\.range.lowerBound).sorted())
         }
-        #expect(kinds == Set(Recall.Kind.allCases))
+        switch level {
+        case .simple: #expect(kinds == [.person, .place])
+        case .mixed: #expect(kinds == Set(Recall.Kind.allCases).subtracting([.animal]))
+        case .standard: #expect(kinds == Set(Recall.Kind.allCases))
+        }
     }
 
-    @Test func `stories are tidy English sentences`() throws {
+    @Test(arguments: StoryLevel.allCases) func `stories are tidy English sentences`(level: StoryLevel) throws
+    {
         let article = /\b[Aa] [aeiou]|\b[Aa]n [^aeiou]/
         let repeated = /\b(\w+) \1\b/
-        for story in stories(600) {
+        for story in stories(level == .standard ? 600 : 200, level: level) {
             let text = story.text
             #expect(text.utf8.allSatisfy { $0 == 0x0A || (0x20...0x7E).contains($0) })
             #expect(!text.contains("  ") && !text.contains("\n\n") && !text.contains(" ."))
@@ -67,6 +73,7 @@ import Testing
     @Test func `every pattern has the words that it names`() {
         // Missing words stop debug builds; many stories use every pattern.
         #expect(stories(1_500, seed: 77).allSatisfy { $0.text.utf8.count > 200 })
+        #expect(stories(500, seed: 77, level: .mixed).allSatisfy { $0.text.utf8.count > 200 })
     }
 
     @Test func `an answer could also be another one that the story names`() {
@@ -78,6 +85,18 @@ import Testing
             }
         }
         #expect(places.count > 30)
+    }
+
+    @Test(arguments: [StoryLevel.simple, .mixed])
+    func `easier stories ask for every fact several times`(level: StoryLevel) {
+        var repeated = 0
+        for story in stories(100, level: level) {
+            #expect(story.recalls.count >= 2 * 2)
+            // The same answer a second time is measured from the first one.
+            let starts = Set(story.recalls.map(\.range.lowerBound))
+            repeated += story.recalls.count { starts.contains($0.introduction.lowerBound) }
+        }
+        #expect(repeated > 200)
     }
 
     @Test func `the number of sentences in between sets the distance`() {

@@ -1,0 +1,58 @@
+/// How much stories differ from each other and how often they ask for a fact.
+public enum StoryLevel: String, Codable, CaseIterable, Hashable, Sendable {
+    /// One plot about hidden things, in short words; every fact is asked for several times.
+    case simple
+    /// Five plots, in short words; every fact is asked for several times.
+    case mixed
+    /// Eleven plots in many words; some of the facts are asked for, once, at the end.
+    case standard
+
+    /// The number of sentences between facts and questions by default; a sentence has about 45 bytes.
+    public var fillerSentenceCount: ClosedRange<Int> {
+        switch self {
+        case .simple, .mixed: 0...16
+        case .standard: 2...7
+        }
+    }
+
+    var plots: [StoryPlot] {
+        switch self {
+        case .simple: [.simpleHiding]
+        case .mixed:
+            [.simpleHiding, .simpleHiding, .simpleCooking, .simplePainting, .simplePets, .simpleDreams]
+        case .standard: StoryPlot.all
+        }
+    }
+
+    /// True if each round of questions is about all facts.
+    var asksForEverything: Bool { self != .standard }
+
+    /// Returns a number of filler sentences, given a random number from 0 to 1.
+    ///
+    /// Where every fact is asked for several times, most distances are short, so that a model meets near facts first.
+    func fillerSentenceCount(in range: ClosedRange<Int>, _ random: Double) -> Int {
+        range.lowerBound + Int(Double(range.upperBound - range.lowerBound) * random * random * random + 0.5)
+    }
+
+    /// The share of questions that the narrator asks and answers; the others are spoken by the people of the story.
+    var toldShare: Double {
+        switch self {
+        case .simple: 1
+        case .mixed, .standard: 0.3
+        }
+    }
+
+    /// Returns a part of a list of words: about twelve in simple stories, otherwise all.
+    func few<Word>(_ words: [Word]) -> [Word] {
+        guard self == .simple else { return words }
+        return stride(from: 0, to: words.count, by: max(1, words.count / 12)).map { words[$0] }
+    }
+
+    /// The number of times that somebody comes and asks.
+    var questionRounds: ClosedRange<Int> {
+        switch self {
+        case .simple, .mixed: 2...4
+        case .standard: 1...1
+        }
+    }
+}
