@@ -208,8 +208,13 @@ struct RecallCommand: ParsableCommand, ComputingCommand {
     @Option(parsing: .unconditional, help: "Seed for the stories.")
     var seed: UInt64 = 1_000_004
 
+    @Option(parsing: .unconditional, help: "Variety of the stories: simple, mixed or standard.")
+    var level: StoryLevel = .standard
+
     @Option(
-        parsing: .unconditional, help: "Sentences between a fact and its recall (default: 2 to 7).",
+        parsing: .unconditional,
+        help:
+            "Sentences between a fact and its recall (default: 2 to 7; 0 to 16 in simple and mixed stories).",
         transform: Arguments.nonNegative)
     var filler: Int?
 
@@ -230,9 +235,8 @@ struct RecallCommand: ParsableCommand, ComputingCommand {
         let (device, type) = try device.prepare(.exact)
         let loaded = try model.load(on: device, as: type)
         let interrupt = InterruptFlag.onSignals()
-        var generator =
-            filler.map { StoryGenerator(seed: seed, fillerSentenceCount: $0...$0) }
-            ?? StoryGenerator(seed: seed)
+        var generator = StoryGenerator(
+            seed: seed, level: level, fillerSentenceCount: filler.map { $0...$0 })
         let texts = (0..<stories).map { _ in generator.story() }
         let bar = ProgressBar(title: "recall", total: stories)
         let result = try RecallAccuracy(
@@ -296,3 +300,5 @@ enum RecallReport {
         kind == .petName ? "name of an animal" : kind.rawValue
     }
 }
+
+extension StoryLevel: ExpressibleByArgument {}

@@ -1,0 +1,105 @@
+import Foundation
+import RetNetLayers
+import RetNetMixers
+import RetNetModels
+import RetNetReporting
+import RetNetStories
+import RetNetText
+import RetNetTorch
+import RetNetTraining
+
+/// A size of the demo's models, which suits the speed of a machine.
+struct DemoPlan: Equatable {
+    let width: Int
+    let layerCount: Int
+    let headCount: Int
+    let peakLearningRate: Double
+
+    static let vocabularySize = 2048
+    static let length = 256
+    static let batchSize = 16
+    static let tokensPerStep = length * batchSize
+    /// Tokens of training per parameter below which the next smaller model is chosen.
+    private static let fewestTokensPerParameter = 0.5
+
+    /// The plans, the largest first.
+    static let all = [
+        DemoPlan(width: 320, layerCount: 5, headCount: 5, peakLearningRate: 2e-3),
+        DemoPlan(width: 256, layerCount: 4, headCount: 4, peakLearningRate: 3e-3),
+        DemoPlan(width: 192, layerCount: 4, headCount: 3, peakLearningRate: 3e-3),
+        DemoPlan(width: 128, layerCount: 3, headCount: 2, peakLearningRate: 4e-3),
+    ]
+
+    /// Tokens of training that this size needs.
+    var fewestTokenCount: Double {
+        get throws {
+            Double(try ModelAccounting(model(.retnet)).parameterCount) * Self.fewestTokensPerParameter
+        }
+    }
+
+    /// The sizes in words.
+    var description: String { "\(layerCount) layers of width \(width)" }
+
+    /// Returns a model of the comparisons of the paper, in which all architectures have the same number of parameters.
+    func model(_ architecture: ComparedArchitecture) -> LanguageModelConfiguration {
+        architecture.configuration(
+            width: width, layerCount: layerCount, vocabularySize: Self.vocabularySize,
+            trainingLength: Self.length,
+            sizes: ComparedSizes(retentionKeySize: width / headCount, headSize: width / headCount))
+    }
+
+    /// Returns the training run of a model.
+    func configuration(
+        _ architecture: ComparedArchitecture, stepCount: Int, paths: [String], tellsStories: Bool, seed: Int,
+        precision: TrainingConfiguration.Precision
+    ) -> RunConfiguration<LanguageModelTask> {
+        var configuration = RunConfiguration<LanguageModelTask>(task: .init(model: model(architecture)))
+        configuration.training.seed = UInt64(seed)
+        configuration.training.precision = precision
+        configuration.training.duration = .steps(stepCount)
+        configuration.training.optimizer.learningRate = peakLearningRate
+        configuration.training.optimizer.adamW.betas = [0.9, 0.98]
+        configuration.training.optimizer.clipNorm = 2
+        configuration.training.schedule.warmupStepCount = max(1, min(100, stepCount / 10))
+        configuration.task.data.paths = paths
+        configuration.task.data.tokenizer = "train:bpe:\(Self.vocabularySize)"
+        configuration.task.data.length = Self.length
+        configuration.task.data.batchSize = Self.batchSize
+        if tellsStories {
+            configuration.task.data.separator = .blankLines(1)
+        } else {
+            configuration.task.data.validationFraction = 0.05
+        }
+        let monitoring = \RunConfiguration<LanguageModelTask>.training.monitoring
+        configuration[keyPath: monitoring].logInterval = max(1, min(10, stepCount / 50))
+        configuration[keyPath: monitoring].evaluationInterval = max(1, stepCount / 6)
+        configuration[keyPath: monitoring].evaluationBatchCount = 16
+        configuration[keyPath: monitoring].sampleInterval = max(1, stepCount / 3)
+        configuration[keyPath: monitoring].sampleTokenCount = 60
+        configuration[keyPath: monitoring].checkpointInterval = max(1, stepCount / 2)
+        configuration[keyPath: monitoring].keptCheckpointCount = 1
+        return configuration
+    }
+
+    /// Returns the tokens that a machine trains on per second, estimated from a few updates.
+    func tokensPerSecond(on device: Device, _ elementType: ElementType) throws -> Double {
+        let parameters = ParameterStore(source: .random(seed: 0), device: device)
+        let model = try LanguageModel(model(.retnet), parameters: parameters, computeType: elementType)
+        var generator = StoryGenerator(seed: 0)
+        let corpus = generator.corpus(byteCount: Self.tokensPerStep * 4)
+        let source = try ShuffledWindows(
+            stream: TokenStream(texts: [corpus.text], tokenizer: ByteTokenizer()), rowCount: Self.batchSize,
+            length: Self.length, seed: 0)
+        let form = model.configuration.trainingForm
+        let trainer = try Trainer(LanguageModelTask(model, source: source, form: form))
+        for _ in 0..<2 { _ = try trainer.makeStep() }
+        var timings = Timings()
+        for _ in 0..<6 {
+            try timings.time {
+                _ = try trainer.makeStep()
+                try device.synchronize()
+            }
+        }
+        return Double(Self.tokensPerStep) / max(timings.median, 1e-6)
+    }
+}
