@@ -57,6 +57,8 @@ public struct Setting<Root> {
     /// False if the setting must be given, or its default depends on others.
     var hasFixedDefault = true
     var condition: Condition?
+    /// A value that is not written, for settings added to a type of which there are files.
+    var omittedValue: SettingsTree?
 
     struct Condition {
         let text: String
@@ -101,12 +103,8 @@ public struct Setting<Root> {
     /// For settings added to a type of which there are files: those of values without them stay the same, byte for byte,
     /// and so do fingerprints of them.
     public func writtenIfChanged() -> Setting where Root: DeclaredSettings {
-        let standard = writeValue(Root.standard)
         var setting = self
-        setting.writeValue = {
-            let value = writeValue($0)
-            return value == standard ? nil : value
-        }
+        setting.omittedValue = writeValue(Root.standard)
         return setting
     }
 
@@ -130,7 +128,8 @@ public struct Setting<Root> {
 
     func write(_ root: Root) -> SettingsTree? {
         if let condition, !condition.holds(root) { return nil }
-        return writeValue(root)
+        let value = writeValue(root)
+        return value == omittedValue ? nil : value
     }
 
     /// Returns the settings that apply to a value, as one object.

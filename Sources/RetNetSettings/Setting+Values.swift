@@ -251,6 +251,7 @@ extension Setting {
                 read: { inner.readValue($0, &$1[keyPath: path]) },
                 write: { inner.writeValue($0[keyPath: path]) })
             setting.hasFixedDefault = inner.hasFixedDefault
+            setting.omittedValue = inner.omittedValue
             if let condition = inner.condition {
                 setting = setting.when(
                     condition.text, { condition.holds($0[keyPath: path]) }, otherwise: condition.refusal)
