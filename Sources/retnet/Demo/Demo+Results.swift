@@ -99,10 +99,10 @@ extension Demo {
         }
     }
 
-    func showDecoding(_ models: [(architecture: ComparedArchitecture, model: LanguageModel)]) throws {
+    func showDecoding(_ models: [(title: String, model: LanguageModel)]) throws {
         let positions = [100, 1000, 10_000, 100_000]
         var table = TextTable(
-            header: ["position"] + models.flatMap { ["\($0.architecture.title), ms per token", "state"] },
+            header: ["position"] + models.flatMap { ["\($0.title), ms per token", "state"] },
             alignments: [.right] + models.flatMap { _ in [.right, .right] })
         let results = try models.map {
             try DecodeBench(model: $0.model, batch: 1).run(positions: positions, tokenCount: 60, warmup: 10)
@@ -124,7 +124,7 @@ extension Demo {
                 title: title, xAxis: ChartAxis("Position (tokens)", scale: .logarithmic), yAxis: axis,
                 series: zip(models, results).map { model, results in
                     LineChart.Series(
-                        name: model.architecture.title,
+                        name: model.title,
                         points: results.map { ChartPoint(Double($0.position), value($0)) }, showsMarkers: true
                     )
                 })

@@ -14,6 +14,8 @@ import RetNetTraining
 
 /// The steps of the demo in their order.
 struct Demo {
+    /// The models to choose from, the largest first.
+    let plans: [DemoPlan]
     /// The kind of stories, without text of the user.
     let level: StoryLevel
     /// Paths of the user's text; empty for stories.
@@ -56,7 +58,9 @@ struct Demo {
             train(
                 .transformer, plan, max(1, Int(Double(stepCount) * Self.peerShare)), paths,
                 in: folder.peerPath, interrupt))
-        try showDecoding([(.retnet, loaded.model), (.transformer, peer.model)])
+        try showDecoding([
+            (plan.title(.retnet), loaded.model), (plan.title(.transformer), peer.model),
+        ])
         showFiles(outcome)
     }
 
@@ -66,31 +70,40 @@ struct Demo {
 
     // MARK: The plan
 
-    /// Returns the first plan that learns what it has to in the given time, or the least, with its number of updates.
+    /// Returns the first plan that gets enough tokens in the given time, or the last, with its number of updates.
     private func choosePlan() throws -> (plan: DemoPlan, stepCount: Int) {
+        let chosen: (plan: DemoPlan, stepCount: Int)
+        if plans.count == 1, let steps {
+            // Nothing depends on the speed.
+            chosen = (plans[0], steps)
+        } else {
+            chosen = try planBySpeed()
+        }
+        Console.result(
+            "\(chosen.plan.description), \(elementType.rawValue) on \(device) with \(Runtime.threadCount) threads:"
+                + " \(Format.grouped(chosen.stepCount)) updates of \(Format.grouped(DemoPlan.tokensPerStep)) tokens"
+        )
+        return chosen
+    }
+
+    private func planBySpeed() throws -> (plan: DemoPlan, stepCount: Int) {
         let seconds = minutes * 60 / (1 + Self.peerShare)
         var table = TextTable(
             header: ["model", "tokens per second", "tokens in the time", "needed"],
             alignments: [.left, .right, .right, .right])
-        var chosen: (plan: DemoPlan, stepCount: Int)?
-        for plan in DemoPlan.all where chosen == nil {
+        for (index, plan) in plans.enumerated() {
             let speed = try plan.tokensPerSecond(on: device, elementType)
             let (tokens, needed) = (speed * seconds, try plan.fewestTokenCount)
             table.append([
                 plan.description, Format.count(speed), Format.count(tokens), Format.count(needed),
             ])
-            if tokens >= needed || plan == DemoPlan.all.last {
-                let count = steps ?? Int(min(tokens / Double(DemoPlan.tokensPerStep), 1e6))
-                chosen = (plan, max(20, count))
-            }
+            guard tokens >= needed || index == plans.count - 1 else { continue }
+            Console.result(table.text() + "\n")
+            // A run that short shows at least that it works.
+            let count = max(20, Int(min(tokens / Double(DemoPlan.tokensPerStep), 1e6)))
+            return (plan, steps ?? count)
         }
-        guard let chosen else { throw CommandError("the demo has no model to choose") }
-        Console.result(table.text())
-        Console.result(
-            "\n\(chosen.plan.description), \(elementType.rawValue) on \(device) with \(Runtime.threadCount) threads:"
-                + " \(Format.grouped(chosen.stepCount)) updates of \(Format.grouped(DemoPlan.tokensPerStep)) tokens"
-        )
-        return chosen
+        throw CommandError("the demo has no model to choose")
     }
 
     // MARK: Text and training
@@ -121,14 +134,15 @@ struct Demo {
             precision: elementType == .bfloat16 ? .bfloat16 : .float32)
         let run = try TrainingRun(configuration, folder: path, device: device) { Console.warn($0) }
         Console.result(
-            "\(architecture.title): \(Format.count(run.trainer.task.parameters.parameterCount)) parameters,"
+            "\(plan.title(architecture)): \(Format.count(run.trainer.task.parameters.parameterCount)) parameters,"
                 + " \(Format.grouped(stepCount)) updates")
         // Other load of the machine must not make the demo endless.
         let share = architecture == .retnet ? 1 : Self.peerShare
         let deadline = Deadline(
             seconds: steps == nil ? minutes * 60 * 1.25 * share : .infinity, interrupt: interrupt)
         let outcome = try run.run(
-            interrupt: deadline.flag, observers: [ProgressObserver(title: architecture.title), deadline])
+            interrupt: deadline.flag,
+            observers: [ProgressObserver(title: plan.title(architecture)), deadline])
         if outcome.reason == .interrupted, !interrupt.isRaised {
             Console.note("the machine has become slower: training ends here")
         }

@@ -13,8 +13,8 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
             "Train a small RetNet on generated stories, generate text, and show that the cost of decoding is constant.",
         discussion: """
             A seeded generator writes the stories, which need facts again that they stated earlier, so the recall of \
-            the model can be measured. The speed of the machine determines the size of the model. A small Transformer is trained as well, for its cost of decoding. --data trains on other text \
-            instead. Training takes about four minutes; --minutes changes that.
+            the model can be measured. The speed of the machine determines the size of the model. A Transformer is trained as well, for its \
+            cost of decoding. --data trains on other text instead. Training takes about four minutes; --minutes changes that.
             """)
 
     @Option(
@@ -35,6 +35,13 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
         transform: Arguments.positive)
     var steps: Int?
 
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Preset to train, with a vocabulary of byte pairs (default: a RetNet of the size that suits the machine).",
+            valueName: "name"))
+    var preset: String?
+
     @Option(parsing: .unconditional, help: "Variety of the stories: simple, mixed or standard.")
     var level: StoryLevel = .standard
 
@@ -51,6 +58,7 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
         if device.elementTypeName == "float64" {
             throw ValidationError("training computes in float32 or bfloat16, not float64")
         }
+        if let preset { _ = try ModelSource.preset(named: preset) }
     }
 
     func run() throws {
@@ -59,6 +67,7 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
         }
         let (device, type) = try device.prepare(.fast)
         let demo = Demo(
+            plans: try preset.map { [DemoPlan(preset: try ModelSource.preset(named: $0))] } ?? DemoPlan.all,
             level: level, text: data, folder: DemoFolder(path: out), minutes: minutes,
             steps: steps, device: device, elementType: type, seed: seed)
         try demo.run()

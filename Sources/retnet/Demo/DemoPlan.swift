@@ -9,11 +9,13 @@ import RetNetTorch
 import RetNetTraining
 
 /// A size of the demo's models, which suits the speed of a machine.
-struct DemoPlan: Equatable {
+struct DemoPlan {
     let width: Int
     let layerCount: Int
     let headCount: Int
     let peakLearningRate: Double
+    /// A preset in place of a RetNet of these sizes.
+    var preset: Preset?
 
     static let vocabularySize = 2048
     static let length = 256
@@ -30,6 +32,24 @@ struct DemoPlan: Equatable {
         DemoPlan(width: 128, layerCount: 3, headCount: 2, peakLearningRate: 4e-3),
     ]
 
+    /// Creates the plan of a preset, beside a Transformer of its width and depth.
+    init(preset: Preset) {
+        let model = preset.configuration
+        self.init(
+            width: model.hiddenSize, layerCount: model.layerCount, headCount: max(1, model.hiddenSize / 64),
+            peakLearningRate: preset.recipe.peakLearningRate, preset: preset)
+    }
+
+    private init(
+        width: Int, layerCount: Int, headCount: Int, peakLearningRate: Double, preset: Preset? = nil
+    ) {
+        self.width = width
+        self.layerCount = layerCount
+        self.headCount = headCount
+        self.peakLearningRate = peakLearningRate
+        self.preset = preset
+    }
+
     /// Tokens of training that this size needs.
     var fewestTokenCount: Double {
         get throws {
@@ -38,11 +58,20 @@ struct DemoPlan: Equatable {
     }
 
     /// The sizes in words.
-    var description: String { "\(layerCount) layers of width \(width)" }
+    var description: String { preset?.name ?? "\(layerCount) layers of width \(width)" }
+
+    /// Returns the name of a model in progress and results.
+    func title(_ architecture: ComparedArchitecture) -> String {
+        architecture == .retnet ? preset?.name ?? architecture.title : architecture.title
+    }
 
     /// Returns a model of the comparisons of the paper, in which all architectures have the same number of parameters.
     func model(_ architecture: ComparedArchitecture) -> LanguageModelConfiguration {
-        architecture.configuration(
+        if architecture == .retnet, var model = preset?.configuration {
+            model.vocabularySize = Self.vocabularySize
+            return model
+        }
+        return architecture.configuration(
             width: width, layerCount: layerCount, vocabularySize: Self.vocabularySize,
             trainingLength: Self.length,
             sizes: ComparedSizes(retentionKeySize: width / headCount, headSize: width / headCount))
