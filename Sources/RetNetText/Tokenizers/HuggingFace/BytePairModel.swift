@@ -49,7 +49,7 @@ struct BytePairModel: Sendable {
     struct Workspace {
         var symbols: [Symbol] = []
         fileprivate var ranks: [UInt32] = []
-        fileprivate var heap: [UInt64] = []
+        fileprivate var heap = PriorityHeap<UInt64>()
         fileprivate var text: [UInt8] = []
     }
 
@@ -187,7 +187,7 @@ struct BytePairModel: Sendable {
             for index in 0..<workspace.symbols.count - 1 {
                 offer(index, merges, &workspace)
             }
-            while let key = UInt64Heap.pop(&workspace.heap) {
+            while let key = workspace.heap.popFirst() {
                 let place = Int(truncatingIfNeeded: key & 0xFFFF_FFFF)
                 let left = workspace.symbols[place]
                 guard left.token >= 0, left.next >= 0 else { continue }
@@ -212,7 +212,7 @@ struct BytePairModel: Sendable {
         let left = workspace.symbols[place]
         guard left.next >= 0 else { return }
         let rank = merges.rank(left.token, workspace.symbols[Int(left.next)].token)
-        if rank != .max { UInt64Heap.push(UInt64(rank) << 32 | UInt64(place), to: &workspace.heap) }
+        if rank != .max { workspace.heap.insert(UInt64(rank) << 32 | UInt64(place)) }
     }
 }
 
@@ -299,34 +299,5 @@ struct MergeTable: Sendable {
 
     func withReader<R>(_ body: (Reader) throws -> R) rethrows -> R {
         try entries.withUnsafeBufferPointer { try body(Reader(entries: $0, mask: mask)) }
-    }
-}
-
-/// A heap whose smallest number comes first.
-enum UInt64Heap {
-    static func push(_ key: UInt64, to heap: inout [UInt64]) {
-        heap.append(key)
-        var index = heap.count - 1
-        while index > 0, key < heap[(index - 1) / 2] {
-            heap[index] = heap[(index - 1) / 2]
-            index = (index - 1) / 2
-        }
-        heap[index] = key
-    }
-
-    static func pop(_ heap: inout [UInt64]) -> UInt64? {
-        guard let last = heap.popLast() else { return nil }
-        guard let first = heap.first else { return last }
-        var index = 0
-        while true {
-            var child = 2 * index + 1
-            guard child < heap.count else { break }
-            if child + 1 < heap.count, heap[child + 1] < heap[child] { child += 1 }
-            guard heap[child] < last else { break }
-            heap[index] = heap[child]
-            index = child
-        }
-        heap[index] = last
-        return first
     }
 }

@@ -304,6 +304,12 @@ struct JSONNode {
         }
     }
 
+    /// Returns the `type` of a part of the pipeline.
+    func partType() throws -> String {
+        guard let type = try member("type")?.string() else { throw fault("lacks its 'type'") }
+        return type
+    }
+
     /// The elements of an array.
     func elements() throws -> [JSONNode] {
         guard kind == .array else { throw fault("is not a list") }

@@ -332,7 +332,7 @@ extension PreTokenizer {
     }
 
     private static func steps(_ node: JSONNode) throws -> [Step] {
-        guard let type = try node.member("type")?.string() else { throw node.fault("lacks its 'type'") }
+        let type = try node.partType()
         switch type {
         case "Sequence":
             let parts = try PartOptions(node, "pretokenizers").required("pretokenizers").elements()

@@ -15,7 +15,7 @@ struct TextFrame: Sendable {
     init(_ node: JSONNode) throws { try add(node) }
 
     private mutating func add(_ node: JSONNode) throws {
-        guard let type = try node.member("type")?.string() else { throw node.fault("lacks its 'type'") }
+        let type = try node.partType()
         switch type {
         case "Sequence":
             for part in try PartOptions(node, "processors").required("processors").elements() {

@@ -152,7 +152,7 @@ extension TokenDecoder {
     init(_ node: JSONNode) throws { steps = try Self.steps(node) }
 
     private static func steps(_ node: JSONNode) throws -> [Step] {
-        guard let type = try node.member("type")?.string() else { throw node.fault("lacks its 'type'") }
+        let type = try node.partType()
         switch type {
         case "Sequence":
             let parts = try PartOptions(node, "decoders").required("decoders").elements()

@@ -16,7 +16,7 @@ struct BytePairSegmenter: PieceSegmenter {
     }
 
     /// Two neighbors whose concatenation is a piece.
-    private struct Pair {
+    private struct Pair: Comparable {
         /// The score as a whole number in the same order, in which -0 is below 0.
         let rank: Int32
         let left: Int
@@ -31,15 +31,16 @@ struct BytePairSegmenter: PieceSegmenter {
             self.byteCount = byteCount
         }
 
-        @inline(__always) func precedes(_ other: Pair) -> Bool {
-            rank > other.rank || (rank == other.rank && left < other.left)
+        /// The best score comes first, of equal ones the leftmost pair.
+        @inline(__always) static func < (pair: Pair, other: Pair) -> Bool {
+            pair.rank > other.rank || (pair.rank == other.rank && pair.left < other.left)
         }
     }
 
     /// The buffers of one call, reused for each part of the text.
     private struct Workspace {
         var symbols: [Symbol] = []
-        var heap: [Pair] = []
+        var heap = PriorityHeap<Pair>()
         /// For each unused piece, the length of its left part.
         var leftLengths: [Int32: Int] = [:]
         /// Parts of an unused piece not yet passed on, and the divisions that led to each.
@@ -93,7 +94,7 @@ struct BytePairSegmenter: PieceSegmenter {
     ) {
         split(text, range, &workspace)
         for right in workspace.symbols.indices.dropFirst() { offer(right - 1, right, text, trie, &workspace) }
-        while let pair = Self.pop(&workspace.heap) {
+        while let pair = workspace.heap.popFirst() {
             let (left, right) = (workspace.symbols[pair.left], workspace.symbols[pair.right])
             // Either part may have been merged with another in the meantime.
             guard left.end > left.start, right.end > right.start,
@@ -142,10 +143,10 @@ struct BytePairSegmenter: PieceSegmenter {
         guard !first.isFrozen, !second.isFrozen else { return }
         let piece = trie.value(of: text, first.start..<second.end)
         guard piece >= 0 else { return }
-        Self.push(
+        workspace.heap.insert(
             Pair(
                 score: table.scores[Int(piece)], left: left, right: right,
-                byteCount: second.end - first.start), to: &workspace.heap)
+                byteCount: second.end - first.start))
         if table.kinds[Int(piece)] == .unused {
             workspace.leftLengths[piece] = first.end - first.start
         }
@@ -170,33 +171,5 @@ struct BytePairSegmenter: PieceSegmenter {
                 collector.append(table.unknown, text, range)
             }
         }
-    }
-
-    // MARK: Heap
-
-    private static func push(_ pair: Pair, to heap: inout [Pair]) {
-        heap.append(pair)
-        var index = heap.count - 1
-        while index > 0, pair.precedes(heap[(index - 1) / 2]) {
-            heap[index] = heap[(index - 1) / 2]
-            index = (index - 1) / 2
-        }
-        heap[index] = pair
-    }
-
-    private static func pop(_ heap: inout [Pair]) -> Pair? {
-        guard let last = heap.popLast() else { return nil }
-        guard let first = heap.first else { return last }
-        var index = 0
-        while true {
-            var child = 2 * index + 1
-            guard child < heap.count else { break }
-            if child + 1 < heap.count, heap[child + 1].precedes(heap[child]) { child += 1 }
-            guard heap[child].precedes(last) else { break }
-            heap[index] = heap[child]
-            index = child
-        }
-        heap[index] = last
-        return first
     }
 }

@@ -33,15 +33,15 @@ struct BytePairTrainer {
             }
             lengths.append(range.count)
         }
-        var queue = PairQueue()
-        for index in pairs.keys.indices { queue.insert(pairs.entry(index)) }
+        var queue = PriorityHeap<CountedPair>()
+        for index in pairs.keys.indices { queue.offer(pairs.entry(index)) }
         var merges: [Merge] = []
         var size = firstByte + bytePieces.count
         while size < vocabularySize, let top = queue.popFirst() {
             let current = pairs.entry(top.index)
             guard current.count == top.count else {
                 // Other merges have used some of the occurrences.
-                queue.insert(current)
+                queue.offer(current)
                 continue
             }
             guard top.count >= max(1, minimumFrequency) else { break }
@@ -60,7 +60,7 @@ struct BytePairTrainer {
                         &pairs)
                 }
             }
-            for index in newPairs..<pairs.keys.count { queue.insert(pairs.entry(index)) }
+            for index in newPairs..<pairs.keys.count { queue.offer(pairs.entry(index)) }
             size += 1
             progress(Double(merges.count) / Double(vocabularySize - firstByte - bytePieces.count))
         }
@@ -130,8 +130,8 @@ private struct PairCounts {
         counts[Int(index)] &-= count
     }
 
-    func entry(_ index: Int) -> PairQueue.Entry {
-        PairQueue.Entry(count: counts[index], key: keys[index], index: index)
+    func entry(_ index: Int) -> CountedPair {
+        CountedPair(count: counts[index], key: keys[index], index: index)
     }
 
     /// Returns the words of a pair, which are forgotten.
@@ -145,45 +145,20 @@ private struct PairCounts {
     }
 }
 
-/// Pairs by falling count; of equal ones the lowest pieces come first.
-private struct PairQueue {
-    struct Entry {
-        let count: Int
-        let key: UInt64
-        let index: Int
+/// A pair with its count: the highest count comes first, of equal ones the pair of the lowest pieces.
+private struct CountedPair: Comparable {
+    let count: Int
+    let key: UInt64
+    let index: Int
 
-        func precedes(_ other: Entry) -> Bool {
-            count != other.count ? count > other.count : key < other.key
-        }
+    static func < (pair: Self, other: Self) -> Bool {
+        pair.count != other.count ? pair.count > other.count : pair.key < other.key
     }
+}
 
-    /// A binary heap: an entry precedes those at twice its place plus 1 and 2.
-    private var entries: [Entry] = []
-
-    mutating func insert(_ entry: Entry) {
-        guard entry.count > 0 else { return }
-        var place = entries.count
-        entries.append(entry)
-        while place > 0, entry.precedes(entries[(place - 1) / 2]) {
-            entries[place] = entries[(place - 1) / 2]
-            place = (place - 1) / 2
-        }
-        entries[place] = entry
-    }
-
-    mutating func popFirst() -> Entry? {
-        guard let first = entries.first, let last = entries.popLast() else { return nil }
-        guard !entries.isEmpty else { return first }
-        var place = 0
-        while true {
-            var child = 2 * place + 1
-            guard child < entries.count else { break }
-            if child + 1 < entries.count, entries[child + 1].precedes(entries[child]) { child += 1 }
-            guard entries[child].precedes(last) else { break }
-            entries[place] = entries[child]
-            place = child
-        }
-        entries[place] = last
-        return first
+extension PriorityHeap<CountedPair> {
+    /// Adds a pair that occurs; one that no longer does is left out.
+    fileprivate mutating func offer(_ pair: CountedPair) {
+        if pair.count > 0 { insert(pair) }
     }
 }
