@@ -51,21 +51,12 @@ struct AuthorsRWKV4: CheckpointDialect {
             layerCount: 2 * layers, mixer: .rwkv(RWKVConfiguration(channelCount: width)), feedForward: .none,
             norm: NormConfiguration(kind: .layer, epsilon: 1e-5), embeddingNorm: true,
             trainingLength: fields.optionalInt("ctx_len", in: 1...Int.max))
-        model.pattern.append(
-            LayerConfiguration(
-                mixer: .rwkvChannelMix(RWKVChannelMixConfiguration(channelCount: width, innerSize: inner)),
-                feedForward: .none))
+        model.pattern = RWKV4Blocks.pattern(width: width, innerSize: inner)
         return model
     }
 
     func fields(for model: LanguageModelConfiguration) throws -> SettingsObject {
-        guard model.layerCount % 2 == 0, model.layerCount > 0,
-            case .rwkvChannelMix(let mix) = model.layer(1).mixer
-        else {
-            throw DialectError.inexpressible(
-                dialect: name,
-                reasons: ["its layers must be time mixing and channel mixing of RWKV-4 in turns"])
-        }
+        let mix = try RWKV4Blocks.channelMixing(of: model, dialect: name)
         return [
             "n_layer": .int(model.layerCount / 2), "n_embd": .int(model.hiddenSize),
             "dim_att": .int(model.hiddenSize), "dim_ffn": .int(mix.innerSize),
@@ -79,6 +70,33 @@ struct AuthorsRWKV4: CheckpointDialect {
             letters: ["key": "k", "value": "v", "receptance": "r"]
         ).declare(model, in: &table)
         table.output("head", tiedTo: "emb.weight")
+    }
+}
+
+/// Time mixing and channel mixing in turns: two blocks here for one layer there.
+enum RWKV4Blocks {
+    static func pattern(width: Int, innerSize: Int) -> [LayerConfiguration] {
+        [
+            LayerConfiguration(mixer: .rwkv(RWKVConfiguration(channelCount: width)), feedForward: .none),
+            LayerConfiguration(
+                mixer: .rwkvChannelMix(
+                    RWKVChannelMixConfiguration(channelCount: width, innerSize: innerSize)),
+                feedForward: .none),
+        ]
+    }
+
+    /// Returns the channel mixing of a model; throws ``DialectError`` for one of other blocks.
+    static func channelMixing(of model: LanguageModelConfiguration, dialect: String) throws
+        -> RWKVChannelMixConfiguration
+    {
+        guard model.layerCount % 2 == 0, model.layerCount > 0,
+            case .rwkvChannelMix(let mix) = model.layer(1).mixer
+        else {
+            throw DialectError.inexpressible(
+                dialect: dialect,
+                reasons: ["its layers must be time mixing and channel mixing of RWKV-4 in turns"])
+        }
+        return mix
     }
 }
 

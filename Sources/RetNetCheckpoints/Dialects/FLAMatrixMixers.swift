@@ -200,24 +200,12 @@ struct FLAMatrixMixers: CheckpointDialect {
     // MARK: Tensors
 
     func declareTensors(of model: LanguageModelConfiguration, in table: inout TensorTable) throws {
-        table.same("embedding.weight", "model.embeddings.weight")
-        table.same("final_norm.weight", "model.norm.weight")
-        table.output("lm_head", tiedTo: "model.embeddings.weight")
-        table.layers(model.layerCount, "model.layers") { layer, index in
-            layer.same("mixer_norm.weight", "attn_norm.weight")
+        FLATensors.declare(model, gateIsFused: gateIsFused, in: &table) { layer, index in
             for (ours, theirs) in [("query", "q"), ("key", "k"), ("value", "v")] {
                 layer.module("mixer.\(ours)", "attn.\(theirs)_proj")
             }
             declareMixer(model.layer(index).mixer, in: &layer)
             layer.module("mixer.output", "attn.o_proj")
-            layer.same("feed_forward_norm.weight", "mlp_norm.weight")
-            if gateIsFused {
-                layer.fused(["feed_forward.up.weight", "feed_forward.gate.weight"], "mlp.gate_proj.weight")
-            } else {
-                layer.same("feed_forward.up.weight", "mlp.gate_proj.weight")
-                layer.same("feed_forward.gate.weight", "mlp.up_proj.weight")
-            }
-            layer.same("feed_forward.down.weight", "mlp.down_proj.weight")
         }
     }
 

@@ -105,12 +105,8 @@ struct FLARetNet: CheckpointDialect {
     }
 
     func declareTensors(of model: LanguageModelConfiguration, in table: inout TensorTable) throws {
-        table.same("embedding.weight", "model.embeddings.weight")
-        table.same("final_norm.weight", "model.norm.weight")
-        table.output("lm_head", tiedTo: "model.embeddings.weight")
         let isGated = table.has("layers.0.mixer.gate.weight")
-        table.layers(model.layerCount, "model.layers") { layer, _ in
-            layer.same("mixer_norm.weight", "attn_norm.weight")
+        FLATensors.declare(model, gateIsFused: gateIsFused, in: &table) { layer, _ in
             layer.module("mixer.query", "attn.q_proj")
             layer.module("mixer.key", "attn.k_proj")
             layer.module("mixer.value", "attn.v_proj")
@@ -121,6 +117,23 @@ struct FLARetNet: CheckpointDialect {
                 "mixer.head_norm.weight",
                 layer.finds(ownNorm) || !isGated ? ownNorm : "attn.g_norm_swish_gate.weight")
             layer.same("mixer.output.weight", "attn.o_proj.weight")
+        }
+    }
+}
+
+/// Tensors that the models of fla-org/flash-linear-attention share.
+enum FLATensors {
+    /// Declares everything but the mixers, which `mixer` adds for a layer by its index.
+    static func declare(
+        _ model: LanguageModelConfiguration, gateIsFused: Bool, in table: inout TensorTable,
+        mixer: (inout TensorTable, Int) -> Void
+    ) {
+        table.same("embedding.weight", "model.embeddings.weight")
+        table.same("final_norm.weight", "model.norm.weight")
+        table.output("lm_head", tiedTo: "model.embeddings.weight")
+        table.layers(model.layerCount, "model.layers") { layer, index in
+            layer.same("mixer_norm.weight", "attn_norm.weight")
+            mixer(&layer, index)
             layer.same("feed_forward_norm.weight", "mlp_norm.weight")
             if gateIsFused {
                 layer.fused(["feed_forward.up.weight", "feed_forward.gate.weight"], "mlp.gate_proj.weight")

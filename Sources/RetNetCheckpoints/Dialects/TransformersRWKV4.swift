@@ -36,12 +36,7 @@ struct TransformersRWKV4: CheckpointDialect {
         let period = fields.int("rescale_every", default: 6)
         let hasPeriod = period > 0 && period <= model.layerCount
         model.layerCount *= 2
-        model.pattern = [
-            LayerConfiguration(mixer: .rwkv(RWKVConfiguration(channelCount: width)), feedForward: .none),
-            LayerConfiguration(
-                mixer: .rwkvChannelMix(RWKVChannelMixConfiguration(channelCount: width, innerSize: inner)),
-                feedForward: .none),
-        ]
+        model.pattern = RWKV4Blocks.pattern(width: width, innerSize: inner)
         model.norm = NormConfiguration(kind: .layer, epsilon: epsilon)
         model.embeddingNorm = true
         // A period beyond the last layer is none.
@@ -52,13 +47,7 @@ struct TransformersRWKV4: CheckpointDialect {
     }
 
     func fields(for model: LanguageModelConfiguration) throws -> SettingsObject {
-        guard model.layerCount % 2 == 0, model.layerCount > 0,
-            case .rwkvChannelMix(let mix) = model.layer(1).mixer
-        else {
-            throw DialectError.inexpressible(
-                dialect: name,
-                reasons: ["its layers must be time mixing and channel mixing of RWKV-4 in turns"])
-        }
+        let mix = try RWKV4Blocks.channelMixing(of: model, dialect: name)
         var fields: SettingsObject = [
             "architectures": ["RwkvForCausalLM"], "model_type": "rwkv",
             "attention_hidden_size": .int(model.hiddenSize), "intermediate_size": .int(mix.innerSize),
