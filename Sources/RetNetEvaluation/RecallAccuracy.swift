@@ -78,10 +78,12 @@ public struct RecallAccuracy {
 
     /// Returns for each token true if it is the most probable one after those before it.
     private func areRight(_ text: [Int32]) throws -> [Bool] {
-        let tokens = (tokenizer.beginToken.map { [$0] } ?? []) + text
-        // Nothing comes before the first token where there is no <bos>.
-        let unpredicted = tokens.count == text.count ? [false] : []
-        return unpredicted + zip(try predictions(tokens), tokens.dropFirst()).map { $0 == Int64($1) }
+        let start = tokenizer.textStart
+        let tokens = start + text
+        // Nothing comes before the first token where texts begin with none.
+        let unpredicted = start.isEmpty ? [false] : []
+        let predicted = zip(try predictions(tokens), tokens.dropFirst()).map { $0 == Int64($1) }
+        return unpredicted + predicted.dropFirst(start.count - 1 + unpredicted.count)
     }
 
     /// Returns the most probable token after each token but the last.

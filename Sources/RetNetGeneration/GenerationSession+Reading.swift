@@ -12,8 +12,9 @@ extension GenerationSession {
 
     /// Reads tokens into every row, also of different lengths; returns the logits [B, V] after them.
     ///
-    /// A new session gets its rows here, each with the begin token before it. A session of one row is forked
-    /// when several are given. A row may be empty if it has read something before. Throws ``GenerationError``.
+    /// A new session gets its rows here, each with the tokens before it that `beginToken` of the options asks for. A session
+    /// of one row is forked when several are given. A row may be empty if it has read something before, or if the tokenizer
+    /// has a begin token. Throws ``GenerationError``.
     @discardableResult
     public func prefill(_ rows: [[Int32]]) throws -> Tensor {
         try withoutGradients { try read(rows).logits }
@@ -78,11 +79,10 @@ extension GenerationSession {
     private func starting(_ rows: [[Int32]]) throws -> (start: GenerationSnapshot, tokens: [[Int32]]) {
         guard current.content != nil else {
             guard !rows.isEmpty else { throw GenerationError.wrongRowCount(expected: 1, found: 0) }
-            let begin = options.addsBeginToken ? tokenizer.beginToken : nil
-            let tokens = rows.map { row in
-                guard let begin, row.first != begin else { return row }
-                return [begin] + row
-            }
+            let start = options.beginToken.tokens(tokenizer)
+            let tokens = rows.map { row in row.starts(with: start) ? row : start + row }
+                // As in Transformers, a text from nothing needs a begin token even if prompts do without.
+                .map { $0.isEmpty && options.beginToken != .no ? BeginTokenChoice.yes.tokens(tokenizer) : $0 }
             if let empty = tokens.firstIndex(of: []) { throw GenerationError.emptyPrompt(row: empty) }
             return (GenerationSnapshot(rows: rows.map { _ in SessionRow() }), tokens)
         }

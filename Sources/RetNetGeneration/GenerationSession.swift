@@ -9,8 +9,8 @@ public struct GenerationOptions: Sendable, Equatable {
     public var prefillForm: MixerForm = .chunkwise(128)
     /// Tokens of a prompt per pass of the model; bounds the memory for prompts of any length.
     public var prefillPieceLength = 1024
-    /// True if new sequences that do not start with the tokenizer's begin token get it.
-    public var addsBeginToken = true
+    /// Whether new sequences begin with the tokenizer's begin token; those that do already get no second one.
+    public var beginToken = BeginTokenChoice.auto
     /// True if text held back at the last token is kept for the next call instead of being returned.
     ///
     /// Set it when the session's state will be saved and resumed: both texts together are then the same as the

@@ -99,6 +99,29 @@ import Testing
         #expect(relativeDifference(Array(logits[512...]), try wholeLogits(model, [9, 2])) < 1e-10)
     }
 
+    @Test("the tokens before new sequences are those of the tokenizer, unless told otherwise")
+    func textStart() throws {
+        let model = try tinyModel()
+        for (choice, counts) in [(BeginTokenChoice.auto, [2, 2, 1]), (.yes, [2, 1, 1]), (.no, [1, 1])] {
+            var options = GenerationOptions()
+            options.beginToken = choice
+            let tokenizer = PlainTokenizer(beginToken: 9, start: choice == .auto ? [8] : [])
+            let session = try GenerationSession(model: model, tokenizer: tokenizer, options: options)
+            if choice == .no {
+                #expect(throws: GenerationError.emptyPrompt(row: 1)) { try session.prefill([[1], []]) }
+            }
+            try session.prefill(choice == .no ? [[1], [9]] : [[1], [9], []])
+            #expect(session.tokenCounts == counts)
+        }
+        // GPT-2's prompts have nothing before them, but a text from nothing begins with the begin token.
+        let session = try GenerationSession(model: model, tokenizer: PlainTokenizer(beginToken: 9, start: []))
+        try session.prefill([[1], []])
+        #expect(session.tokenCounts == [1, 1])
+        #expect(
+            relativeDifference(
+                Array(try #require(session.logits).doubles()[256...]), try wholeLogits(model, [9])) < 1e-10)
+    }
+
     @Test("requests that cannot be honoured are refused and change nothing")
     func refusals() throws {
         let model = try tinyModel()

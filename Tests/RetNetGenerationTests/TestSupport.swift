@@ -28,6 +28,8 @@ struct PlainTokenizer: Tokenizer {
     var beginToken: Int32?
     var endToken: Int32?
     var paddingToken: Int32?
+    var start: [Int32]?
+    var textStart: [Int32] { start ?? beginToken.map { [$0] } ?? [] }
     var identity: String { "plain" }
     func encode(utf8 bytes: UnsafeRawBufferPointer) -> [Int32] { bytes.map { Int32($0) } }
     func bytes(of token: Int32) -> [UInt8] { UInt8(exactly: token).map { [$0] } ?? [] }

@@ -29,7 +29,8 @@ struct RequestEncoder {
         }
         self.tokenizer = tokenizer
         prefixToken = prefix
-        begin = addsBeginToken ? tokenizer.beginToken.map { [$0] } ?? [] : []
+        let start = tokenizer.textStart
+        begin = !addsBeginToken ? [] : start.isEmpty ? BeginTokenChoice.yes.tokens(tokenizer) : start
         self.maximumLength = maximumLength
     }
 

@@ -50,7 +50,7 @@ public struct ByteTokenizer: Tokenizer, Hashable {
 
     /// Writes `tokenizer_config.json` into a folder; throws `StorageError`.
     public func save(to folder: String) throws {
-        try TokenizerLoader.write(
+        try TokenizerCompanions().save(
             TokenizerConfiguration(
                 kind: Self.kind, identity: identity, vocabularySize: vocabularySize,
                 beginTokenID: beginToken, endTokenID: endToken, paddingTokenID: paddingToken),
@@ -110,7 +110,7 @@ public struct SentinelByteTokenizer: SentinelTokenizer, Hashable {
 
     /// Writes `tokenizer_config.json` into a folder; throws `StorageError`.
     public func save(to folder: String) throws {
-        try TokenizerLoader.write(
+        try TokenizerCompanions().save(
             TokenizerConfiguration(
                 kind: Self.kind, identity: identity, vocabularySize: vocabularySize, beginTokenID: nil,
                 endTokenID: endToken, paddingTokenID: paddingToken, beginToken: nil),

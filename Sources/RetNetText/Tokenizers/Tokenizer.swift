@@ -9,6 +9,25 @@ public enum SpecialTokensInText: String, Sendable, Hashable, CaseIterable {
     case text
 }
 
+/// Whether a text that a model reads from its beginning begins with the tokenizer's begin token.
+public enum BeginTokenChoice: String, Sendable, Hashable, CaseIterable {
+    /// As the texts from which the model learned; see ``Tokenizer/textStart``.
+    case auto
+    /// The begin token.
+    case yes
+    /// Nothing.
+    case no
+
+    /// Returns the tokens before a text; none where the tokenizer has no begin token.
+    public func tokens(_ tokenizer: any Tokenizer) -> [Int32] {
+        switch self {
+        case .auto: tokenizer.textStart
+        case .yes: tokenizer.beginToken.map { [$0] } ?? []
+        case .no: []
+        }
+    }
+}
+
 /// A conversion of text to tokens, numbered from 0, and back.
 ///
 /// Encoding never adds special tokens: streams, batches and prompts add them. Text that spells one is text, except for
@@ -57,6 +76,17 @@ public protocol Tokenizer: Sendable {
 
     /// The tokens that the tokenizer's files put before and after a single text where special tokens are asked for.
     var tokensAround: (before: [Int32], after: [Int32]) { get }
+
+    /// The tokens with which texts begin that the tokenizer's model reads.
+    ///
+    /// For tokenizers of other projects these are the tokens that their files put before a text, often none: GPT-2 has a
+    /// begin token and no prompt begins with it. Models that are trained here read the begin token before each document.
+    var textStart: [Int32] { get }
+
+    /// Returns the same tokenizer for a model whose texts begin with the begin token, as those of all that are trained here.
+    ///
+    /// Its folder remembers this. Tokenizers whose texts always do return themselves.
+    func beginningTexts() -> any Tokenizer
 
     /// Returns the bytes of a token: none for special tokens and numbers outside the vocabulary.
     ///
@@ -113,6 +143,12 @@ extension Tokenizer {
     public var specialTokensInText: SpecialTokensInText { .text }
     /// None.
     public var tokensAround: (before: [Int32], after: [Int32]) { ([], []) }
+
+    /// The begin token.
+    public var textStart: [Int32] { beginToken.map { [$0] } ?? [] }
+
+    /// Returns the tokenizer itself.
+    public func beginningTexts() -> any Tokenizer { self }
 
     /// Returns the tokenizer itself.
     public func with(_ choice: SpecialTokensInText) -> any Tokenizer { self }

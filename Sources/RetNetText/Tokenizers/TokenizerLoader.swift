@@ -46,7 +46,8 @@ public enum TokenizerLoader {
         if let files, !isOurs, model == nil || !isT5(folder) { return try HuggingFaceTokenizer(paths: files) }
         if let model, !hasConfiguration {
             return try SentencePieceTokenizer(
-                path: model, sentinelCount: isT5(folder) ? SentencePieceTokenizer.usualSentinelCount : 0)
+                path: model, sentinelCount: isT5(folder) ? SentencePieceTokenizer.usualSentinelCount : 0,
+                beginsTexts: !isT5(folder), companions: TokenizerCompanions(folder: folder))
         }
         let configuration = try hasConfiguration ? read(path, hasModel: model != nil) : nil
         if let configuration, configuration.kind == HuggingFaceTokenizer.kind {
@@ -76,7 +77,9 @@ public enum TokenizerLoader {
                         + "\(SentencePieceTokenizer.plainFileName), is missing")
             }
             tokenizer = try SentencePieceTokenizer(
-                path: model, sentinelCount: configuration.sentinelCount ?? 0)
+                path: model, sentinelCount: configuration.sentinelCount ?? 0,
+                beginsTexts: configuration.beginsTexts ?? true,
+                companions: TokenizerCompanions(folder: folder))
         default:
             throw TextError.unknownTokenizerKind(
                 path: path, kind: configuration.kind,
@@ -114,15 +117,6 @@ public enum TokenizerLoader {
         return try SentencePieceTokenizer(path: name, sentinelCount: sentinelCount)
     }
 
-    /// Writes a configuration into a folder, atomically.
-    static func write(_ configuration: TokenizerConfiguration, to folder: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        var data = try encoder.encode(configuration)
-        data.append(0x0A)
-        try AtomicFile.write(data, to: folder + "/" + fileName)
-    }
-
     private static func read(_ path: String, hasModel: Bool) throws -> TokenizerConfiguration {
         let (data, fields) = try object(path)
         guard fields["kind"] != nil else { return try foreign(fields, path: path, hasModel: hasModel) }
@@ -149,6 +143,9 @@ public enum TokenizerLoader {
         }
         var configuration = TokenizerConfiguration(kind: SentencePieceTokenizer.kind)
         let usual = name == "T5Tokenizer" || (name == nil && isT5(folder))
+        // Llama's tokenizers add it unless told otherwise, T5's never.
+        configuration.beginsTexts =
+            fields["add_bos_token"] as? Bool ?? !["T5Tokenizer", "MT5Tokenizer"].contains(name)
         configuration.sentinelCount =
             fields["extra_ids"] as? Int ?? (usual ? SentencePieceTokenizer.usualSentinelCount : 0)
         return configuration
@@ -199,38 +196,5 @@ public enum TokenizerLoader {
         guard faults.isEmpty else {
             throw TextError.invalidTokenizer(path: path, reason: faults.joined(separator: ", "))
         }
-    }
-}
-
-/// The contents of `tokenizer_config.json`.
-struct TokenizerConfiguration: Codable, Equatable {
-    var kind: String
-    var identity: String?
-    var vocabularySize: Int?
-    var beginTokenID: Int32?
-    var endTokenID: Int32?
-    var paddingTokenID: Int32?
-    // Names for Hugging Face Transformers.
-    var beginToken: String? = "<bos>"
-    var endToken: String? = "<eos>"
-    var paddingToken: String? = "<pad>"
-    var unknownToken: String?
-    var className: String?
-    /// The number of sentinels added to a SentencePiece model.
-    var sentinelCount: Int?
-
-    private enum CodingKeys: String, CodingKey {
-        case kind
-        case identity
-        case vocabularySize = "vocab_size"
-        case beginTokenID = "bos_token_id"
-        case endTokenID = "eos_token_id"
-        case paddingTokenID = "pad_token_id"
-        case beginToken = "bos_token"
-        case endToken = "eos_token"
-        case paddingToken = "pad_token"
-        case unknownToken = "unk_token"
-        case className = "tokenizer_class"
-        case sentinelCount = "extra_ids"
     }
 }

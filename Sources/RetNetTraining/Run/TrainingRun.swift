@@ -64,10 +64,11 @@ public final class TrainingRun<Task: TrainingTask> {
             resumedStep = nil
         }
         for remark in try Corpus.remarks(on: resolved.task.textPaths) { warn(remark) }
-        self.tokenizer =
+        let given =
             try tokenizer
             ?? resolved.task.tokenizer(
                 checkpoint: checkpoint, folder: folder, seed: resolved.training.seed, note: note)
+        self.tokenizer = resolved.task.specialTokens.begin == nil ? given : given.beginningTexts()
         let task = try Task(resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device)
         task.warnings.forEach(warn)
         trainer = try Trainer(task, resolved.training)

@@ -46,6 +46,13 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         transform: Arguments.form)
     var prefillForm: MixerForm = .chunkwise(128)
 
+    @Option(
+        name: .customLong("add-bos"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "The begin token before each prompt: auto, yes or no.",
+            discussion: "auto does what the tokenizer's own files say; models trained with retnet have it."))
+    var beginToken = BeginTokenChoice.auto
+
     @Option(help: ArgumentHelp("State file to resume from.", valueName: "file"))
     var stateIn: String?
 
@@ -106,8 +113,12 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
     private func session(_ loaded: LoadedModel) throws -> GenerationSession {
         var options = GenerationOptions()
         options.prefillForm = prefillForm
+        options.beginToken = beginToken
         options.keepsUnfinishedText = stateOut != nil
         let tokenizer = try loaded.tokenizer
+        if beginToken == .yes, tokenizer.beginToken == nil {
+            throw CommandError("the tokenizer has no begin token: leave --add-bos out")
+        }
         guard let stateIn else {
             return try GenerationSession(model: loaded.model, tokenizer: tokenizer, options: options)
         }
@@ -229,6 +240,7 @@ extension GenerateCommand {
     private func refuseForT5() throws {
         let given: [(String, Bool)] = [
             ("--state-in", stateIn != nil), ("--state-out", stateOut != nil),
+            ("--add-bos", beginToken != .auto),
             ("--temperature", sampling.temperature != nil), ("--top-k", sampling.topK != nil),
             ("--top-p", sampling.topP != nil), ("--min-p", sampling.minP != nil),
             ("--repetition-penalty", sampling.repetitionPenalty != nil), ("--stop", !sampling.stop.isEmpty),

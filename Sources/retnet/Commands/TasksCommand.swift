@@ -125,7 +125,7 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
         options.bootstrapIterations = tasks.bootstrap
         options.maximumLength =
             context ?? (configuration.stateGrows ? configuration.trainingLength ?? 2048 : nil)
-        options.addsBeginToken = tasks.beginToken.isAdded(tokenizer)
+        options.addsBeginToken = !tasks.beginToken.tokens(tokenizer).isEmpty
         options.addsByteAccuracy = tasks.addsByteAccuracy
         options.scoring = .init(form: form, tokensPerPass: window, sharesContexts: !fromScratch)
         return options

@@ -122,23 +122,4 @@ struct TaskOptions: ParsableArguments {
     }
 }
 
-/// Whether texts begin with the begin token.
-enum BeginTokenChoice: String, CaseIterable, ExpressibleByArgument {
-    case auto, yes, no
-
-    /// Returns the choice for a tokenizer.
-    func isAdded(_ tokenizer: any Tokenizer) -> Bool {
-        switch self {
-        case .yes: true
-        case .no: false
-        case .auto:
-            if let tokenizer = tokenizer as? HuggingFaceTokenizer {
-                tokenizer.beginToken.map { tokenizer.tokensAround.before == [$0] } ?? false
-            } else {
-                // Byte models are trained on streams with it, and Llama's tokenizers add it.
-                tokenizer.beginToken != nil
-                    && (tokenizer is ByteTokenizer || tokenizer is SentencePieceTokenizer)
-            }
-        }
-    }
-}
+extension BeginTokenChoice: ExpressibleByArgument {}

@@ -7,10 +7,6 @@ extension HuggingFaceTokenizer {
     /// The names of GPT-2's files, of which a folder has one of each.
     static let vocabularyNames = ["vocab.json", "encoder.json"]
     static let mergesNames = ["merges.txt", "vocab.bpe"]
-    /// Files beside the tokenizer that other programs read.
-    private static let otherNames = [
-        "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json",
-    ]
     private static let namesFiles = ["tokenizer_config.json", "special_tokens_map.json"]
 
     /// Returns the paths of the files of a folder from which a tokenizer can be made; `nil` without them.
@@ -46,18 +42,18 @@ extension HuggingFaceTokenizer {
         paths: [String], specialTokensInText: SpecialTokensInText = .recognized
     ) throws {
         let folder = (paths[0] as NSString).deletingLastPathComponent
+        let companions = try TokenizerCompanions(folder: folder)
         var reader = TokenizerReader(names: SpecialTokenNames())
         for name in Self.namesFiles {
-            let path = (folder.isEmpty ? "" : folder + "/") + name
-            guard let bytes = try Self.bytes(path, isOptional: true) else { continue }
+            guard let bytes = companions.file(name) else { continue }
             do {
                 try reader.add(bytes.withUnsafeBytes { try JSONTape($0) }.root)
             } catch let fault as TokenizerFault {
-                throw fault.error(path: path)
+                throw fault.error(path: (folder.isEmpty ? "" : folder + "/") + name)
             }
         }
         let files = try paths.map { path in
-            (name: (path as NSString).lastPathComponent, bytes: try Self.bytes(path) ?? [])
+            (name: (path as NSString).lastPathComponent, bytes: try Self.bytes(path))
         }
         let core: TokenizerCore
         do {
@@ -66,18 +62,16 @@ extension HuggingFaceTokenizer {
         } catch let fault as TokenizerFault {
             throw fault.error(path: fault.place == "the merges" ? paths[paths.count - 1] : paths[0])
         }
-        var others: [(name: String, bytes: [UInt8])] = []
-        for name in Self.otherNames where name != "generation_config.json" {
-            let path = (folder.isEmpty ? "" : folder + "/") + name
-            if let bytes = try Self.bytes(path, isOptional: true) { others.append((name, bytes)) }
-        }
         self.init(
-            core, roles: try reader.roles(core, path: paths[0]), files: files + others,
+            core, roles: try reader.roles(core, path: paths[0]), files: files, companions: companions,
+            beginsTexts: companions.configurationIsOurs
+                ? reader.addsBeginToken ?? true
+                    // As in Transformers, the option counts where the files do not say what is put around texts.
+                : files[0].name != Self.fileName && reader.addsBeginToken == true,
             identity: Self.identity(files.map(\.bytes)), specialTokensInText: specialTokensInText)
     }
 
-    private static func bytes(_ path: String, isOptional: Bool = false) throws -> [UInt8]? {
-        if isOptional, !FileManager.default.fileExists(atPath: path) { return nil }
+    private static func bytes(_ path: String) throws -> [UInt8] {
         let file = try MappedFile(path: path)
         guard file.byteCount <= maximumByteCount else {
             throw TextError.invalidTokenizer(
@@ -104,7 +98,8 @@ extension HuggingFaceTokenizer {
             endToken: text(endToken), paddingToken: text(paddingToken))
         configuration.unknownToken = text(unknownToken)
         configuration.className = files[0].name == Self.fileName ? "PreTrainedTokenizerFast" : "GPT2Tokenizer"
-        try TokenizerLoader.write(configuration, to: folder)
+        configuration.beginsTexts = beginsTexts
+        try companions.save(configuration, to: folder)
     }
 }
 
@@ -115,6 +110,7 @@ extension TokenizerReader {
             throw TokenizerFault(place: "", reason: "it is not a JSON object")
         }
         try names.add(object)
+        if let node = try object.member("add_bos_token") { addsBeginToken = try node.bool() }
         // Transformers adds these to the tokenizer too.
         guard let tokens = try object.member("added_tokens_decoder") else { return }
         for (key, node) in try tokens.members().sorted(by: { $0.key < $1.key }) {

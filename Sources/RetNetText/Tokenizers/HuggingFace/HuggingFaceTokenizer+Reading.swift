@@ -57,6 +57,8 @@ extension HuggingFaceTokenizer {
 /// A reader of the sections of a tokenizer's files.
 struct TokenizerReader {
     var names: SpecialTokenNames
+    /// The `add_bos_token` of other files.
+    var addsBeginToken: Bool?
     /// Tokens that other files add.
     var extraTokens: [AddedTokens.Token] = []
 

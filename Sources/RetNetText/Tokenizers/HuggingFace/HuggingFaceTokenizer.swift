@@ -26,17 +26,22 @@ public final class HuggingFaceTokenizer: SentinelTokenizer {
     private let roles: TokenizerRoles
     /// The files from which the tokenizer was made, by name.
     let files: [(name: String, bytes: [UInt8])]
+    let companions: TokenizerCompanions
+    /// True if the model's texts begin with the begin token, whatever the files say.
+    let beginsTexts: Bool
     private let excluded: Set<Int32>
     private let states = EncodingStates()
 
     init(
         _ core: TokenizerCore, roles: TokenizerRoles, files: [(name: String, bytes: [UInt8])],
-        identity: String,
+        companions: TokenizerCompanions = TokenizerCompanions(), beginsTexts: Bool = false, identity: String,
         specialTokensInText: SpecialTokensInText
     ) {
         self.core = core
         self.roles = roles
         self.files = files
+        self.companions = companions
+        self.beginsTexts = beginsTexts
         self.identity = identity
         self.specialTokensInText = specialTokensInText
         vocabularySize = core.endNumber
@@ -64,7 +69,23 @@ public final class HuggingFaceTokenizer: SentinelTokenizer {
     public func with(_ choice: SpecialTokensInText) -> any Tokenizer {
         guard choice != specialTokensInText else { return self }
         return HuggingFaceTokenizer(
-            core, roles: roles, files: files, identity: identity, specialTokensInText: choice)
+            core, roles: roles, files: files, companions: companions, beginsTexts: beginsTexts,
+            identity: identity, specialTokensInText: choice)
+    }
+
+    /// The tokens that the file puts before a single text; the begin token for models that are trained here.
+    public var textStart: [Int32] {
+        beginsTexts ? beginToken.map { [$0] } ?? core.frame.before : core.frame.before
+    }
+
+    /// Returns the same tokenizer for a model whose texts begin with the begin token.
+    public func beginningTexts() -> any Tokenizer {
+        guard !beginsTexts || companions.configurationIsTheirs else { return self }
+        var companions = companions
+        companions.configurationIsTheirs = false
+        return HuggingFaceTokenizer(
+            core, roles: roles, files: files, companions: companions, beginsTexts: true, identity: identity,
+            specialTokensInText: specialTokensInText)
     }
 
     /// Returns the number of a token by its text in the file, such as `Ġthe`.

@@ -29,6 +29,9 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
     /// The name of this tokenizer in files of tokens, with a checksum of the model file.
     public let identity: String
 
+    /// True if the model's texts begin with the begin token.
+    private let beginsTexts: Bool
+    private let companions: TokenizerCompanions
     private let file: [UInt8]
     private let model: SentencePieceModel
     private let table: PieceTable
@@ -43,17 +46,38 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
     /// (`<extra_id_0>` and so on). Throws `TextError.invalidTokenizer` for a malformed file, with the byte offset,
     /// `TextError.invalidArgument`, and `StorageError`.
     public convenience init(path: String, sentinelCount: Int = 0) throws {
+        try self.init(
+            path: path, sentinelCount: sentinelCount, beginsTexts: true, companions: TokenizerCompanions())
+    }
+
+    convenience init(
+        path: String, sentinelCount: Int, beginsTexts: Bool, companions: TokenizerCompanions
+    ) throws {
         let file = try MappedFile(path: path)
         guard file.byteCount <= Self.maximumByteCount else {
             throw TextError.invalidTokenizer(
                 path: path, reason: "it is larger than \(Self.maximumByteCount) bytes")
         }
         try self.init(
-            bytes: file.withUnsafeBytes { Array($0) }, sentinelCount: sentinelCount, sourceName: path)
+            bytes: file.withUnsafeBytes { Array($0) }, sentinelCount: sentinelCount, sourceName: path,
+            beginsTexts: beginsTexts, companions: companions)
     }
 
     /// Reads the bytes of a model file; `sourceName` is its name in errors.
-    public init(bytes: [UInt8], sentinelCount: Int = 0, sourceName: String = "SentencePiece model") throws {
+    public convenience init(
+        bytes: [UInt8], sentinelCount: Int = 0, sourceName: String = "SentencePiece model"
+    ) throws {
+        try self.init(
+            bytes: bytes, sentinelCount: sentinelCount, sourceName: sourceName, beginsTexts: true,
+            companions: TokenizerCompanions())
+    }
+
+    private init(
+        bytes: [UInt8], sentinelCount: Int, sourceName: String, beginsTexts: Bool,
+        companions: TokenizerCompanions
+    ) throws {
+        self.beginsTexts = beginsTexts
+        self.companions = companions
         guard (0...100_000).contains(sentinelCount) else {
             throw TextError.invalidArgument(
                 name: "sentinel count", reason: "\(sentinelCount) is out of range; use 0 to 100,000")
@@ -93,6 +117,29 @@ public final class SentencePieceTokenizer: SentinelTokenizer {
         identity =
             "sentencepiece-\(bytes.count)-\(Checksum.hexadecimal(checksum))"
             + (addedSentinelCount > 0 ? "+\(addedSentinelCount)" : "")
+    }
+
+    /// Creates the same tokenizer for a model whose texts begin with the begin token.
+    private init(beginningTextsOf other: SentencePieceTokenizer) {
+        (file, model, table, segmenter) = (other.file, other.model, other.table, other.segmenter)
+        (normalizer, denormalizer) = (other.normalizer, other.denormalizer)
+        (vocabularySize, identity) = (other.vocabularySize, other.identity)
+        (beginToken, endToken) = (other.beginToken, other.endToken)
+        (paddingToken, unknownToken) = (other.paddingToken, other.unknownToken)
+        (sentinels, addedSentinelCount) = (other.sentinels, other.addedSentinelCount)
+        beginsTexts = true
+        var companions = other.companions
+        companions.configurationIsTheirs = false
+        self.companions = companions
+    }
+
+    /// The begin token, unless a model of another project does without it.
+    public var textStart: [Int32] { beginsTexts ? beginToken.map { [$0] } ?? [] : [] }
+
+    /// Returns the same tokenizer for a model whose texts begin with the begin token.
+    public func beginningTexts() -> any Tokenizer {
+        beginsTexts && !companions.configurationIsTheirs
+            ? self : SentencePieceTokenizer(beginningTextsOf: self)
     }
 
     /// Returns the pieces of text after normalization; invalid bytes are encoded as U+FFFD.
@@ -243,7 +290,8 @@ extension SentencePieceTokenizer {
         configuration.sentinelCount = hasSentinels ? addedSentinelCount : nil
         // For an equal tokenizer in Hugging Face Transformers.
         configuration.className = hasSentinels ? "T5Tokenizer" : nil
-        try TokenizerLoader.write(configuration, to: folder)
+        configuration.beginsTexts = beginToken == nil ? nil : beginsTexts
+        try companions.save(configuration, to: folder)
     }
 
     // MARK: Facts

@@ -1,0 +1,107 @@
+"""Makes the fixture of the tests of tokenizers' folders by opening the folders with Hugging Face's `transformers`.
+
+Usage: python make_folder_fixtures.py ../../Tests/RetNetTextTests/Fixtures/tokenizer-folders.json
+
+Each case has the files of a folder, what `AutoTokenizer` makes of texts (`tokenizer(text).input_ids`, and the ids without
+special tokens), and its special tokens. Tokenizers are trained on a few sentences, so that the files stay small. Made with
+transformers 5.24.0 and tokenizers 0.23.3.
+"""
+
+import json
+import os
+import sys
+import tempfile
+
+import tokenizers
+import transformers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+TRAINING = [
+    "The quick brown fox jumps over the lazy dog. It's the fox's den, and they'll see what we've done!",
+    "Hello world, hello there; HELLO WORLD. How are you doing today? 12 34 567 8901 23456",
+    "Ça va très bien, naïve café déjà vu. 中文字符 日本語 أهلا Привет мир",
+]
+TEXTS = [
+    "", " ", "Hello world", "the quick brown fox", "It's the fox's den: they'll see!", "naïve café ÀÉ", "日本語 and 中文字符",
+    "a<|endoftext|>b", "<|im_start|>user hello", "one [NEW] two[NEW]", "[CLS] a [MASK]b", "<unusual> token", "İstanbul ΣΑΣ ﬁ",
+    "x\u0000y\ufffdz\u200b\u00ad w\tv\r\nu\u3000t", "hello##there unknown", "Hello\u0301 WORLD", "word" * 30,
+]
+
+
+def byte_pairs():
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(TRAINING * 3, trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<|endoftext|>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return tokenizer
+
+
+def two_files(tokenizer):
+    model = json.loads(tokenizer.to_str())["model"]
+    merges = "".join(f"{left} {right}\n" for left, right in model["merges"])
+    return {"vocab.json": json.dumps(model["vocab"], ensure_ascii=False), "merges.txt": "#version: 0.2\n" + merges}
+
+
+def whole(tokenizer):
+    return {"tokenizer.json": json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))}
+
+
+def with_config(files, **config):
+    return {**files, "tokenizer_config.json": json.dumps(config, ensure_ascii=False)}
+
+
+def framed(tokenizer):
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", pair="<|endoftext|> $A $B", special_tokens=[("<|endoftext|>", 0)])
+    return tokenizer
+
+
+def neox(tokenizer):
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    return tokenizer
+
+
+GPT2 = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
+
+
+def cases():
+    pairs = two_files(byte_pairs())
+    return {
+        "gpt2": with_config(pairs, tokenizer_class="GPT2Tokenizer", **GPT2, model_max_length=1024),
+        "gpt2-bos": with_config(pairs, tokenizer_class="GPT2Tokenizer", add_bos_token=True, **GPT2),
+        "gpt2-json": with_config(
+            whole(byte_pairs()), tokenizer_class="GPT2Tokenizer", add_bos_token=False,
+            chat_template="{{ messages }}", **GPT2),
+        "neox-json": with_config(whole(neox(byte_pairs())), tokenizer_class="GPTNeoXTokenizerFast", **GPT2),
+        "framed-json": with_config(
+            whole(framed(byte_pairs())), tokenizer_class="PreTrainedTokenizerFast", bos_token="<|endoftext|>"),
+    }
+
+
+def main():
+    made = {}
+    for name, files in cases().items():
+        with tempfile.TemporaryDirectory() as folder:
+            for file, text in files.items():
+                with open(os.path.join(folder, file), "w", encoding="utf-8", newline="") as stream:
+                    stream.write(text)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+            made[name] = {
+                "files": files,
+                "begin": tokenizer.bos_token_id, "end": tokenizer.eos_token_id, "padding": tokenizer.pad_token_id,
+                "size": len(tokenizer),
+                "vectors": [
+                    {"text": text, "inputs": tokenizer(text).input_ids,
+                     "ids": tokenizer(text, add_special_tokens=False).input_ids}
+                    for text in TEXTS],
+            }
+    with open(sys.argv[1], "w") as file:
+        json.dump({"transformers": transformers.__version__, "tokenizers": tokenizers.__version__, "folders": made},
+                  file, ensure_ascii=True, separators=(",", ":"))
+        file.write("\n")
+
+
+main()
