@@ -153,6 +153,7 @@ let package = Package(
             name: "RetNetStoriesTests", dependencies: ["RetNetStories", "RetNetText", "RetNetStorage"]),
         .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetTestSupport", "RetNetReporting"]),
         .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
+        .testTarget(name: "RetNetKernelsTests", dependencies: ["RetNetKernels"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTestSupport", "RetNetTorch"]),
         .testTarget(
             name: "RetNetLayersTests", dependencies: ["RetNetTestSupport", "RetNetLayers", "RetNetTorch"]),

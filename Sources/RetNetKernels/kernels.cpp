@@ -2,27 +2,57 @@
 // A new set (NEON, AMX, ...) is a file in cpu/ and a line here.
 #include "cpu/tables.h"
 
+#include <cstdlib>
+#include <cstring>
+
 namespace retnet {
 namespace {
 
-const KernelTable &choose() {
+// The sets that the processor has, the best one first.
+struct Sets {
+  const KernelTable *tables[8] = {};
+  int32_t count = 0;
+
+  Sets() {
 #if defined(__x86_64__)
-  bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (avx512 && __builtin_cpu_supports("avx512bf16"))
-    return avx512bf16::table();
-  if (avx512)
-    return avx512::table();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return avx2::table();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (avx512 && __builtin_cpu_supports("avx512bf16"))
+      add(avx512bf16::table());
+    if (avx512)
+      add(avx512::table());
+    if (avx2)
+      add(avx2::table());
 #endif
-  return baseline::table();
+    add(baseline::table());
+  }
+
+  void add(const KernelTable &table) { tables[count++] = &table; }
+};
+
+const Sets &sets() {
+  static const Sets sets;
+  return sets;
 }
 
 } // namespace
 
+const KernelTable *available_table(int32_t index) { return index < sets().count ? sets().tables[index] : nullptr; }
+
+const KernelTable *kernel_table(const char *name) {
+  for (int32_t i = 0; i < sets().count; i++)
+    if (std::strcmp(sets().tables[i]->instruction_set, name) == 0)
+      return sets().tables[i];
+  return nullptr;
+}
+
 const KernelTable &kernels() {
-  static const KernelTable &chosen = choose();
+  static const KernelTable &chosen = [] () -> const KernelTable & {
+    const char *name = std::getenv("RETNET_KERNELS");
+    const KernelTable *named = name ? kernel_table(name) : nullptr;
+    return named ? *named : *sets().tables[0];
+  }();
   return chosen;
 }
 

@@ -5,7 +5,8 @@
 #define KERNEL_SET avx512
 #define KERNEL_VECTOR_BYTES 64
 #define KERNEL_NATIVE_BF16 0
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#define KERNEL_NATIVE_F16 1
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
 #include "all.inc"
 #pragma clang attribute pop
 

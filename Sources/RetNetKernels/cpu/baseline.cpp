@@ -4,6 +4,11 @@
 #define KERNEL_SET baseline
 #define KERNEL_VECTOR_BYTES 16
 #define KERNEL_NATIVE_BF16 0
+#if defined(__aarch64__)
+#define KERNEL_NATIVE_F16 1
+#else
+#define KERNEL_NATIVE_F16 0
+#endif
 #include "all.inc"
 
 const retnet::KernelTable &retnet::baseline::table() {

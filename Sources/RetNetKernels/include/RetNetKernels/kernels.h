@@ -4,6 +4,7 @@
 
 #include "attention.h"
 #include "averages.h"
+#include "decoding.h"
 #include "matrix_states.h"
 #include "products.h"
 #include "rows.h"
@@ -32,6 +33,7 @@ struct KernelTable {
   ElementKernels<double> float64;
   ElementKernels<BF16> bfloat16;
   StreamRows<BF16, float> wide_stream_rows; // a float32 stream with bfloat16 branches
+  DecodingKernels decoding;
 
   template <class T> const ElementKernels<T> &of() const;
 };
@@ -40,8 +42,12 @@ template <> inline const ElementKernels<float> &KernelTable::of() const { return
 template <> inline const ElementKernels<double> &KernelTable::of() const { return float64; }
 template <> inline const ElementKernels<BF16> &KernelTable::of() const { return bfloat16; }
 
-// The kernels for the processor at hand.
+// The kernels for the processor at hand: the best set that it has, or the one that the variable RETNET_KERNELS of the
+// environment names, where it has that.
 const KernelTable &kernels();
+// The sets that the processor has, the best one first, then null; and the one of a name, or null.
+const KernelTable *available_table(int32_t index);
+const KernelTable *kernel_table(const char *name);
 
 template <class T> const RowKernels<T> &row_kernels() { return kernels().of<T>().rows; }
 template <class T> const StreamKernels<T> &stream_kernels() { return kernels().of<T>().streams; }

@@ -1,0 +1,2 @@
+// What Swift imports: the C interface, which C++ includes as text.
+#include "inference.h"

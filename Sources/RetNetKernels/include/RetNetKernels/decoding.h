@@ -1,0 +1,41 @@
+// Kernels of decoding: products of few rows with weights of all types. inference.h is their C interface.
+#pragma once
+
+#include "elements.h"
+#include "inference.h"
+
+namespace retnet {
+
+// Groups of columns that one vector of float32 lanes covers at most; quantized rows are padded to as many.
+constexpr int64_t kGroupLanes = 16;
+// Rows of weights that a part of a product is a multiple of.
+constexpr int64_t kRowUnit = 16;
+
+// Rows of x as products with one type of weights take them.
+struct PreparedRows {
+  // Rows as given, for float32 and 16-bit weights.
+  const float *x;
+  int64_t x_stride;
+  // Rows of int8 with the scales of their groups, the sums of the integers of their groups, and scale * sum.
+  // Columns are padded with zeros to `stride`, groups to stride / 32.
+  const int8_t *values;
+  const float *scales;
+  const int32_t *totals;
+  const float *sums;
+  int64_t stride;
+};
+
+struct DecodingKernels {
+  // Rounds a row of `columns` elements (a multiple of 32) to int8; see PreparedRows.
+  void (*quantize_row)(const float *x, int64_t columns, int64_t stride, int8_t *values, float *scales,
+                       int32_t *totals, float *sums);
+  // Rows [begin, end) of one product. `panel` is scratch of the thread, of panel_bytes(columns).
+  void (*multiply)(const rn_product &product, const PreparedRows &x, int64_t batch, int64_t begin, int64_t end,
+                   void *panel);
+  int64_t (*panel_bytes)(int64_t columns);
+  void (*widen_row)(const rn_weights &weights, int64_t row, float *out);
+  // Adds up the words, to measure how fast memory is read.
+  uint64_t (*read)(const uint64_t *words, int64_t count);
+};
+
+} // namespace retnet
