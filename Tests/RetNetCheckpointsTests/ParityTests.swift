@@ -23,7 +23,7 @@ import Testing
     static let models = [
         "llama", "gpt-neox", "mamba2", "rwkv4", "retnet", "syncdoth-retnet", "hyena-2", "hyena-3", "hyena-4",
         "h3", "s4d", "gla",
-        "gated-retention", "deltanet", "gated-deltanet", "linear-transformer",
+        "gated-retention", "yoco", "deltanet", "gated-deltanet", "linear-transformer",
     ]
 
     private func expected(_ name: String) throws -> SafetensorsTensors {
@@ -58,6 +58,20 @@ import Testing
             let second = try model(tokens.sliced(1, 9..<21), state: first.state, form: .chunkwise(7))
             let all = try Tensor.concatenated([first.logits, second.logits], axis: 1)
             #expect(try relativeError(all, logits) < Self.bound)
+        }
+    }
+
+    @Test(arguments: [MixerForm.parallel, .chunkwise(8), .recurrent])
+    func `The state after YOCO's own steps is that of every form`(form: MixerForm) throws {
+        let model = try ModelFolder.load("\(Self.folder)/yoco", elementType: .float64).model
+        let peer = try expected("yoco")
+        let state = try withoutGradients {
+            try model(peer.tensor(named: "tokens"), form: form).state
+        }
+        for (index, layer) in state.layers.enumerated() {
+            let memory = try #require(layer.tensors.first { $0.name == "memory" })
+            let error = try relativeError(memory.tensor, peer.tensor(named: "state.\(index).memory"))
+            #expect(error < Self.bound, "layer \(index): \(error)")
         }
     }
 
