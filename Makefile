@@ -8,13 +8,14 @@ SHELL := bash
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SOURCES := Sources Tests Examples Package.swift
 
-.PHONY: help setup build demo test check-device format lint docs clean distclean
+.PHONY: help setup build demo test check-device check-checkpoints format lint docs clean distclean
 
 help:
 	@echo 'make demo [DATA=path]  train a small RetNet, generate text, show that decoding cost stays flat'
 	@echo 'make build             build the release binary and link it as ./retnet'
 	@echo 'make test              run all tests and build the example package'
 	@echo 'make check-device      compare a CUDA device with the CPU (skips where there is none)'
+	@echo 'make check-checkpoints convert the checkpoints of other projects, compare, generate, convert back'
 	@echo 'make setup             only fetch LibTorch into .libtorch/ (the others do this when needed)'
 	@echo 'make format | lint     rewrite | check the source format'
 	@echo 'make docs              build the documentation, warnings as errors'
@@ -36,6 +37,9 @@ test: setup
 
 check-device: build
 	@scripts/check-device
+
+check-checkpoints: build
+	@python3 Benchmarks/checkpoints/walk.py ./retnet
 
 format:
 	@swift format format --in-place --recursive $(SOURCES)

@@ -29,8 +29,10 @@ enum Main {
         } else if code == .validationFailure {
             Console.note(Self.lowercased(RetNetCommand.fullMessage(for: error)))
         } else if !(error is ExitCode) {
-            let hint = Self.hint(for: error).map { "; \($0)" } ?? ""
-            Console.note("error: \(Self.describe(error))\(hint)")
+            let text = Self.describe(error)
+            // Below a list, a hint has a line of its own.
+            let separator = text.contains("\n") ? "\n" : "; "
+            Console.note("error: \(text)\(Self.hint(for: error).map { separator + $0 } ?? "")")
         }
         exit(code == .success || code == .validationFailure ? code.rawValue : 1)
     }
@@ -53,6 +55,8 @@ enum Main {
         case DeviceError.unavailable: "use --device cpu, or run `retnet doctor`"
         case DialectError.unrecognized(_, let reasons, _, _) where reasons.isEmpty:
             "`retnet convert --list` names the forms that are known"
+        case DialectError.unrecognized(_, _, true, _):
+            "`retnet convert --from FORM` reads it as one of them and writes a model folder"
         case HubError.nothingSelected: "choose them with `retnet pull --include`"
         case HubError.noSpace, HubError.cache: "or with `retnet pull --cache`"
         case HubError.offline: "`retnet pull` fetches it"

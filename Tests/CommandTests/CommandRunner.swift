@@ -38,10 +38,17 @@ final class RunningCommand {
     private let folder: TemporaryFolder
 
     /// Starts the command; its outputs go to files, so that no pipe can fill up.
-    init(_ arguments: [String], input: String? = nil, environment: [String: String] = [:]) throws {
+    ///
+    /// With `limits`, a shell carries them out first, such as `ulimit -f 8`.
+    init(
+        _ arguments: [String], input: String? = nil, environment: [String: String] = [:],
+        limits: String? = nil
+    ) throws {
         folder = try TemporaryFolder()
-        process.executableURL = try Self.binary()
-        process.arguments = arguments
+        let binary = try Self.binary()
+        process.executableURL = limits == nil ? binary : URL(fileURLWithPath: "/bin/sh")
+        process.arguments =
+            (limits.map { ["-c", $0 + "; exec \"$0\" \"$@\"", binary.path] } ?? []) + arguments
         // Two tests may run at once on two cores.
         var variables = ProcessInfo.processInfo.environment
         variables["OMP_NUM_THREADS"] = "1"

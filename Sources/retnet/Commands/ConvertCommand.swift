@@ -82,7 +82,10 @@ struct ConvertCommand: ParsableCommand {
                 "'\(path)' is a T5, whose folders are those of Transformers already: every `retnet t5` command takes it"
                     + " as it is, and `retnet t5 convert` checks it and writes a copy")
         }
-        if let out { try Arguments.checkOutput(out, replaceable: false) }
+        if let out {
+            try Arguments.checkOutput(out, replaceable: false)
+            try Self.checkOutside(out, of: path)
+        }
         let conversion = try CheckpointConversion(path: path, from: from == "auto" ? nil : from)
         if !json { Console.result(description(conversion)) }
         if let out {
@@ -96,6 +99,16 @@ struct ConvertCommand: ParsableCommand {
             "\(count) in \(Format.grouped(conversion.tensorCount)) tensors are all there, of the right shapes and finite"
         )
         if let out { Console.note("written as '\(to)' to '\(out)'") }
+    }
+
+    /// Throws for an output in the folder that is read, whose files belong to the program that wrote it.
+    private static func checkOutside(_ output: String, of source: String) throws {
+        func resolved(_ path: String) -> String {
+            URL(fileURLWithPath: path).standardizedFileURL.resolvingSymlinksInPath().path
+        }
+        let parent = resolved(URL(fileURLWithPath: output).deletingLastPathComponent().path)
+        guard (parent + "/").hasPrefix(resolved(source) + "/") else { return }
+        throw CommandError("the output '\(output)' lies in the folder that is read: choose a place beside it")
     }
 
     private func description(_ conversion: CheckpointConversion) -> String {

@@ -77,7 +77,10 @@ enum Arguments {
             throw CommandError(
                 "the output '\(path)' must be a file, because it is read again after it is written")
         }
-        if files.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue || !replaceable {
+        let exists = files.fileExists(atPath: path, isDirectory: &isFolder)
+        // A link to nothing is there too, and would be replaced.
+        let isLink = !exists && (try? files.destinationOfSymbolicLink(atPath: path)) != nil
+        if exists && isFolder.boolValue || !replaceable && (exists || isLink) {
             throw CommandError("the output '\(path)' exists already: choose another name or remove it first")
         }
         if !replaceable, try AtomicFile.isBeingWritten(path) {
