@@ -19,8 +19,16 @@ let torchCompilerFlags: [CXXSetting] = [
         "-Wno-unused-parameter",
     ])
 ]
+// SwiftPM refuses unsafe flags in packages that are used by version. Those that only make this package's own builds quicker
+// are left out there: SwiftPM and Xcode keep such packages in a folder named `checkouts`, registries below `registry`.
+let isDependency: Bool = {
+    let folders = Context.packageDirectory.split { $0 == "/" || $0 == "\\" }.dropLast()
+    return folders.last == "checkouts" || folders.contains("registry")
+}()
+
 // The kernels need neither LibTorch nor flags, but would be useless without optimization in debug builds and tests.
-let kernelCompilerFlags: [CXXSetting] = [.unsafeFlags(["-O2"], .when(configuration: .debug))]
+let kernelCompilerFlags: [CXXSetting] =
+    isDependency ? [] : [.unsafeFlags(["-O2"], .when(configuration: .debug))]
 let torchLinkerFlags: [LinkerSetting] = [
     .unsafeFlags(["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]),
     .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
@@ -29,7 +37,8 @@ let torchLinkerFlags: [LinkerSetting] = [
 let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
 // Commands, settings, reports and experiments wait for files and models, not for their own code: optimizing it would
 // cost a fifth of the build's time and give nothing.
-let unoptimized: [SwiftSetting] = strict + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
+let unoptimized: [SwiftSetting] =
+    strict + (isDependency ? [] : [.unsafeFlags(["-Onone"], .when(configuration: .release))])
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
@@ -41,7 +50,8 @@ let package = Package(
         .library(
             name: "RetNet",
             targets: [
-                "RetNetModels", "RetNetText", "RetNetStories", "RetNetCheckpoints", "RetNetTraining",
+                "RetNetArchitecture", "RetNetModels", "RetNetText", "RetNetStories", "RetNetCheckpoints",
+                "RetNetTraining",
                 "RetNetGeneration",
                 "RetNetEvaluation",
             ]),
@@ -70,6 +80,9 @@ let package = Package(
         .target(
             name: "RetNetPlots", dependencies: ["RetNetReporting", "RetNetStorage"], swiftSettings: strict),
 
+        // The sizes and choices of models: what config.json declares.
+        .target(name: "RetNetArchitecture", dependencies: ["RetNetSettings"], swiftSettings: unoptimized),
+
         // Tensors, layers, models.
         .target(name: "RetNetKernels", cxxSettings: kernelCompilerFlags),
         .target(
@@ -80,11 +93,13 @@ let package = Package(
         .target(name: "RetNetTorch", dependencies: ["CRetNetTorch"], swiftSettings: strict),
         .target(name: "RetNetLayers", dependencies: ["RetNetTorch"], swiftSettings: strict),
         .target(
-            name: "RetNetMixers", dependencies: ["RetNetLayers", "RetNetTorch", "RetNetSettings"],
+            name: "RetNetMixers", dependencies: ["RetNetArchitecture", "RetNetLayers", "RetNetTorch"],
             swiftSettings: strict),
         .target(
             name: "RetNetModels",
-            dependencies: ["RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings"],
+            dependencies: [
+                "RetNetArchitecture", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings",
+            ],
             swiftSettings: strict),
 
         // What is done with models.

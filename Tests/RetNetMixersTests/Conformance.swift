@@ -25,7 +25,7 @@ struct Subject: CustomTestStringConvertible, Sendable {
     }
 
     var testDescription: String { name }
-    var architecture: any MixerSpecification { configuration.architecture }
+    var architecture: any MixerBuilding { configuration.builder }
 
     /// All architectures with their variants; a new one adds its line here.
     static let all: [Subject] =

@@ -355,7 +355,7 @@ import Testing
 
     @Test func `Shapes of large layers cost nothing`() throws {
         let clock = ContinuousClock()
-        let architectures: [any MixerSpecification] = [
+        let architectures: [any MixerBuilding] = [
             RetentionConfiguration(headCount: 32, keySize: 256, valueSize: 512),
             HyenaConfiguration(channelCount: 8192, maximumLength: 1 << 24),
             RWKVConfiguration(channelCount: 8192), H3Configuration(headCount: 1024),

@@ -8,7 +8,7 @@ import Testing
 
 /// The layers over matrix recurrences: sizes, initial values and their particularities.
 @Suite struct MatrixMixerTests {
-    private func parameterCount(_ architecture: any MixerSpecification, without prefix: String = "\u{0}")
+    private func parameterCount(_ architecture: any MixerBuilding, without prefix: String = "\u{0}")
         throws -> Int
     {
         try architecture.parameterShapes(hiddenSize: 1024).filter { !$0.name.hasPrefix(prefix) }
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test func `States have the published sizes`() {
-        func count(_ architecture: any MixerSpecification) -> Int {
+        func count(_ architecture: any MixerBuilding) -> Int {
             architecture.stateElementCount(tokenCount: 1000)
         }
         #expect(count(GatedRetentionConfiguration(width: 1024, headCount: 4)) == 4 * 256 * 256)
@@ -38,7 +38,7 @@ import Testing
         #expect(count(GatedDeltaNetConfiguration(width: 1024, headCount: 4)) == 4 * 192 * 384 + 3 * 3072)
     }
 
-    private static let architectures: [any MixerSpecification] = [
+    private static let architectures: [any MixerBuilding] = [
         Mamba2Configuration(width: 512), GatedDeltaNetConfiguration(width: 512, headCount: 4),
     ]
 
@@ -62,7 +62,7 @@ import Testing
 
     /// A mixer with given parameters, random where none are given.
     private func make(
-        _ architecture: any MixerSpecification, hiddenSize: Int, _ values: [String: Double], seed: UInt64 = 3
+        _ architecture: any MixerBuilding, hiddenSize: Int, _ values: [String: Double], seed: UInt64 = 3
     ) throws -> any TokenMixer {
         let generator = try Generator(seed: seed)
         let store = ParameterStore(

@@ -25,7 +25,7 @@ func expectedParameters(_ c: LanguageModelConfiguration) throws -> [(name: Strin
             own += [("short_convolution.weight", [c.hiddenSize, width])]
             own += [("short_convolution.bias", [c.hiddenSize])]
         }
-        own += try kind.mixer.architecture.parameterShapes(hiddenSize: c.hiddenSize).map {
+        own += try kind.mixer.builder.parameterShapes(hiddenSize: c.hiddenSize).map {
             ("mixer.\($0.name)", $0.shape)
         }
         own += c.altUp.map { expectedParameters($0, layer, of: c.layerCount, c.hiddenSize) } ?? []

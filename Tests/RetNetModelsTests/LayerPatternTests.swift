@@ -57,7 +57,7 @@ import Testing
                 })
             return try #require(model.parameters["layers.\(name)"]).doubles()
         }
-        func expected(_ mixer: any MixerSpecification, _ layer: Int, _ count: Int, _ name: String) throws
+        func expected(_ mixer: any MixerBuilding, _ layer: Int, _ count: Int, _ name: String) throws
             -> [Double]
         {
             let store = ParameterStore(source: .random(seed: 5), elementType: .float64)

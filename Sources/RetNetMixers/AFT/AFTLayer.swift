@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -332,5 +333,12 @@ extension AFTLayer {
         guard let own, let before = own.offset else { return state }
         let more = try Tensor.from(offsets.map(Double.init), [offsets.count, 1])
         return own.with(offset: try before + more.to(before.elementType, on: before.device))
+    }
+}
+
+extension AFTConfiguration: MixerBuilding {
+    /// Returns an AFT layer: 4 d² parameters at width d, and 2 · maximum length · rank more for factorized biases.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try AFTLayer(scope, self, context)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetTorch
 
 /// Causal softmax attention in its equal forms, for queries and keys that are already rotated.

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetTorch
 
 /// Rotary embedding and, optionally, xPos of queries and keys, as factors of the cosines and sines.

@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -207,5 +208,12 @@ extension SelfAttention {
         }
         guard shape[0] == batch else { throw MixerError.wrongBatch(expected: batch, found: shape[0]) }
         return state
+    }
+}
+
+extension AttentionConfiguration: MixerBuilding {
+    /// Returns causal self-attention: 4 d² parameters where the heads fill the width.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try SelfAttention(scope, self, context)
     }
 }

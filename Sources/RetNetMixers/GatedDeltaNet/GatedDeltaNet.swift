@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -124,5 +125,12 @@ public struct GatedDeltaNet: TokenMixer {
     /// Returns a state of the tensors `memory` and the rings of the convolutions.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         try layout.state(from: tensors)
+    }
+}
+
+extension GatedDeltaNetConfiguration: MixerBuilding {
+    /// Returns a layer with the delta rule of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try GatedDeltaNet(scope, self, context)
     }
 }

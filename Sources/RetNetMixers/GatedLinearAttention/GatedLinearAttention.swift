@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -94,5 +95,12 @@ public struct GatedLinearAttention: TokenMixer {
     /// Returns a state of the tensor `memory` and the rings of the convolutions.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         try layout.state(from: tensors)
+    }
+}
+
+extension GatedLinearAttentionConfiguration: MixerBuilding {
+    /// Returns gated linear attention of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try GatedLinearAttention(scope, self, context)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -87,5 +88,12 @@ public struct GatedRetention: TokenMixer {
             return state
         }
         return MatrixState(matrix: try rotation.rebased(state.matrix, by: offsets))
+    }
+}
+
+extension GatedRetentionConfiguration: MixerBuilding {
+    /// Returns gated retention of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try GatedRetention(scope, self, context)
     }
 }

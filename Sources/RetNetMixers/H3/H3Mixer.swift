@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -182,5 +183,12 @@ extension H3Mixer {
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         let parts = try StateTensors.ordered(tensors, stateShapes)
         return H3State(modes: parts[0], keys: parts[1])
+    }
+}
+
+extension H3Configuration: MixerBuilding {
+    /// Returns an H3 layer of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try H3Mixer(scope, self, context)
     }
 }

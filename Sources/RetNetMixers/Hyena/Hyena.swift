@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 

@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -168,5 +169,12 @@ extension HyenaMixer {
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         let parts = try StateTensors.ordered(tensors, stateShapes)
         return HyenaState(ring: parts[0], histories: parts.dropFirst().map { GrowingTensor($0, axis: 1) })
+    }
+}
+
+extension HyenaConfiguration: MixerBuilding {
+    /// Returns a Hyena layer of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try HyenaMixer(scope, self, context)
     }
 }

@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetTorch
 
 /// Causal linear attention of features q, k with values v.
@@ -84,5 +85,16 @@ public enum LinearAttention {
             x.query, x.key, x.value, state: matrix,
             logGammas: [Double](repeating: 0, count: x.query.size(1)), form: form,
             overwritesState: overwritesState)
+    }
+}
+
+extension FeatureMap {
+    /// Returns φ(x), in the type of x.
+    public func callAsFunction(_ x: Tensor) throws -> Tensor {
+        switch self {
+        case .elu: try x.relu() + x.clamped(-.infinity, 0).exp()
+        case .relu: try x.relu()
+        case .identity: x
+        }
     }
 }

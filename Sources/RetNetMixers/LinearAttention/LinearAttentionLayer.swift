@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -135,5 +136,12 @@ extension LinearAttentionLayer {
         guard let own, !rotation.isIdentity else { return state }
         return LinearAttentionState(
             matrix: try rotation.rebased(own.matrix, by: offsets), keySum: own.keySum)
+    }
+}
+
+extension LinearAttentionConfiguration: MixerBuilding {
+    /// Returns linear attention: 4 d² parameters at width d.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try LinearAttentionLayer(scope, self, context)
     }
 }

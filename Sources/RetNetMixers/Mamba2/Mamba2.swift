@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -118,5 +119,12 @@ public struct Mamba2: TokenMixer {
     /// Returns a state of the tensors `memory` and `ring`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         try layout.state(from: tensors)
+    }
+}
+
+extension Mamba2Configuration: MixerBuilding {
+    /// Returns a Mamba-2 layer of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try Mamba2(scope, self, context)
     }
 }

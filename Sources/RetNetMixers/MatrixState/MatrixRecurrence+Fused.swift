@@ -1,10 +1,11 @@
+import RetNetArchitecture
 import RetNetTorch
 
 extension MatrixRecurrence {
     /// The longest chunk with gates per key channel: products of gates are formed step by step within it.
-    public static let channelChunkLength = 16
+    public static let channelChunkLength = MixerCosts.channelChunkLength
     /// The longest chunk with β: the system to be solved grows with the square of it.
-    public static let deltaChunkLength = 64
+    public static let deltaChunkLength = MixerCosts.deltaChunkLength
 
     /// Computes the same results by the native kernels: what models run.
     ///

@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetTorch
 
 /// The state of a mixer with a matrix per head, and the rings of its short convolutions.
@@ -23,18 +24,7 @@ public struct MatrixState: MixerState {
     }
 }
 
-/// The shapes of the states of one mixer.
-struct MatrixStateLayout {
-    let mixer: String
-    /// H, K, V.
-    let matrix: [Int]
-    /// W-1 and C of every ring.
-    var rings: [(name: String, shape: [Int])] = []
-
-    var elementCount: Int {
-        matrix.reduce(1, *) + rings.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    }
-
+extension MatrixStateLayout {
     func initial(batch: Int, elementType: ElementType, device: Device) throws -> MatrixState {
         let type = elementType.accumulator
         return MatrixState(

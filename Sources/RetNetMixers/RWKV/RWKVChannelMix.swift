@@ -1,68 +1,6 @@
+import RetNetArchitecture
 import RetNetLayers
-import RetNetSettings
 import RetNetTorch
-
-/// Sizes and choices of the channel mixing of RWKV-4 (arXiv 2305.13048), RWKV's own feed-forward.
-///
-/// It reads the previous token too and so has a state, which feed-forwards do not have here: it is a mixer. A whole
-/// RWKV-4 is a pattern of two kinds of layer without feed-forwards, time mixing and channel mixing in turns.
-public struct RWKVChannelMixConfiguration: Sendable, Equatable {
-    /// d, the number of channels, which is the width of the model.
-    public var channelCount: Int
-    /// The width between the two large matrices; 4 d in RWKV-4.
-    public var innerSize: Int
-    /// The initial values of the three matrices.
-    public var initialization: RWKVInitialization
-
-    /// Channel mixing as in RWKV-4, with an inner width of 4 d by default.
-    public init(channelCount: Int, innerSize: Int? = nil, initialization: RWKVInitialization = .rwkv) {
-        self.channelCount = channelCount
-        self.innerSize = innerSize ?? Self.defaultInnerSize(channelCount)
-        self.initialization = initialization
-    }
-
-    private static func defaultInnerSize(_ channelCount: Int) -> Int {
-        channelCount.multipliedReportingOverflow(by: 4).partialValue
-    }
-}
-
-extension RWKVChannelMixConfiguration: DeclaredSettings {
-    /// One channel; the number must be given.
-    public static let standard = RWKVChannelMixConfiguration(channelCount: 1)
-
-    /// All settings.
-    public static var declarations: [Setting<Self>] {
-        [
-            .int(
-                "channel_count", \.channelCount, in: MixerSizes.channels, isRequired: true,
-                "Number of channels, which is the width of the model."),
-            .int(
-                "inner_size", \.innerSize, in: 1...1 << 22,
-                default: { defaultInnerSize($0.channelCount) },
-                "Width between the two large matrices; 4 times the number of channels by default."),
-            .choice("initialization", \.initialization, "Initial values of the three matrices."),
-        ]
-    }
-}
-
-extension RWKVChannelMixConfiguration: MixerSpecification {
-    /// ``MixerConfiguration/rwkvChannelMix(_:)``.
-    public var configuration: MixerConfiguration { .rwkvChannelMix(self) }
-
-    /// Returns RWKV-4 channel mixing: 9 d² + 2 d parameters at an inner width of 4 d; throws for another model width.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try RWKVChannelMix(scope, self, context)
-    }
-
-    /// The parallel form: pieces save nothing.
-    public var trainingForm: MixerForm { .parallel }
-
-    /// The previous input: d.
-    public func stateElementCount(tokenCount: Int) -> Int { channelCount }
-
-    /// 6 per channel for two token shifts, 2 for the gate, and 2 per inner channel for the squared ReLU.
-    public func recurrentFLOPs(position: Int) -> Int { 8 * channelCount + 2 * innerSize }
-}
 
 /// The channel mixing of RWKV-4 (arXiv 2305.13048, section 3.1): a gated feed-forward over two neighboring tokens.
 ///
@@ -162,5 +100,12 @@ extension RWKVChannelMix {
     /// Returns a state of `previous_input`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         TokenShiftState(previousInput: try StateTensors.ordered(tensors, stateShapes)[0])
+    }
+}
+
+extension RWKVChannelMixConfiguration: MixerBuilding {
+    /// Returns RWKV-4 channel mixing: 9 d² + 2 d parameters at an inner width of 4 d; throws for another model width.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try RWKVChannelMix(scope, self, context)
     }
 }

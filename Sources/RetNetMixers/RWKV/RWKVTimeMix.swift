@@ -1,65 +1,7 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
-import RetNetSettings
 import RetNetTorch
-
-/// The origin of the initial values of RWKV's matrices.
-public enum RWKVInitialization: String, Sendable, CaseIterable {
-    /// RWKV's own: keys, receptances and outputs zero, values orthogonal.
-    case rwkv
-    /// Those of attention: Xavier-uniform with gain 2^-½, 1 for outputs.
-    case model
-}
-
-/// Sizes and choices of the time mixing of RWKV-4 (arXiv 2305.13048).
-public struct RWKVConfiguration: Sendable, Equatable {
-    /// d, the number of channels, which is the width of the model.
-    public var channelCount: Int
-    /// The initial values of the four matrices.
-    public var initialization: RWKVInitialization
-
-    /// Time mixing as in RWKV-4 by default.
-    public init(channelCount: Int, initialization: RWKVInitialization = .rwkv) {
-        self.channelCount = channelCount
-        self.initialization = initialization
-    }
-}
-
-extension RWKVConfiguration: DeclaredSettings {
-    /// One channel; the number must be given.
-    public static let standard = RWKVConfiguration(channelCount: 1)
-
-    /// All settings.
-    public static var declarations: [Setting<Self>] {
-        [
-            .int(
-                "channel_count", \.channelCount, in: MixerSizes.channels, isRequired: true,
-                "Number of channels, which is the width of the model."),
-            .choice("initialization", \.initialization, "Initial values of the four matrices."),
-        ]
-    }
-}
-
-extension RWKVConfiguration: MixerSpecification {
-    /// ``MixerConfiguration/rwkv(_:)``.
-    public var configuration: MixerConfiguration { .rwkv(self) }
-
-    /// Returns RWKV-4 time mixing: 4 d² + 5 d parameters; throws if the model has another width.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try RWKVTimeMix(scope, self, context)
-    }
-
-    /// The parallel form: pieces save nothing, because the kernel's work is linear in the length.
-    public var trainingForm: MixerForm { .parallel }
-
-    /// Numerator, denominator, exponent and the previous input: 4 d.
-    public func stateElementCount(tokenCount: Int) -> Int { 4 * channelCount }
-
-    /// 27 per channel: 9 for the three token shifts, 16 for reading and writing the sums, 2 for the gate.
-    ///
-    /// An exponential counts as one.
-    public func recurrentFLOPs(position: Int) -> Int { 27 * channelCount }
-}
 
 /// The time mixing of RWKV-4 (arXiv 2305.13048, section 3.1).
 ///
@@ -242,5 +184,12 @@ extension RWKVTimeMix {
         return RWKVState(
             sums: ExponentialSums(numerator: parts[0], denominator: parts[1], exponent: parts[2]),
             previousInput: parts[3])
+    }
+}
+
+extension RWKVConfiguration: MixerBuilding {
+    /// Returns RWKV-4 time mixing: 4 d² + 5 d parameters; throws if the model has another width.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try RWKVTimeMix(scope, self, context)
     }
 }

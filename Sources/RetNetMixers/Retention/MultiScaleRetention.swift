@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -241,5 +242,12 @@ extension MultiScaleRetention {
             throw MixerError.wrongBatch(expected: batch, found: state.matrix.size(0))
         }
         return state
+    }
+}
+
+extension RetentionConfiguration: MixerBuilding {
+    /// Returns gated multi-scale retention of these sizes.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try MultiScaleRetention(scope, self, context)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetTorch
 
 /// The retention operator in its equal forms, for queries, keys and values that are already scaled and rotated.

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetTorch
 
 /// xPos's damping of retention: pair j of a query and a key that are n positions apart counts ζⱼ^(n/base) times.

@@ -1,22 +1,5 @@
-import Foundation
+import RetNetArchitecture
 import RetNetTorch
-
-/// The number by which the scores of one position and head are divided before the head norm.
-///
-/// w is the sum of the decays of all positions seen, and R the scores with decay, divided by the root of w.
-public enum ScoreNormalization: String, Sendable, CaseIterable {
-    /// 1, as in fla.
-    case none
-    /// √w.
-    case decay
-    /// √w · max(|Σ R|, 1): the arXiv paper. It keeps one vector of the key size per head in the state.
-    case decayAbsSum = "decay_abs_sum"
-    /// √w · max(Σ |R|, 1): torchscale's parallel form. It needs every past key.
-    case decaySumAbs = "decay_sum_abs"
-
-    /// True if a state of fixed size suffices, so that all three forms exist.
-    public var streams: Bool { self != .decaySumAbs }
-}
 
 extension ScoreNormalization {
     /// Returns eps · (wₙ cₙ²): the head norm's epsilon for raw numerators that equals dividing scores by √wₙ cₙ.
@@ -36,11 +19,6 @@ extension ScoreNormalization {
             let factor = try (sums() / w.sqrt()).clamped(1, 5e4)
             return try w * factor.power(2) * epsilon
         }
-    }
-
-    /// wₙ = Σ_{j≤n} γʲ = (1 - γ^(n+1)) / (1 - γ), and n + 1 for γ = 1. (Paper section 2.4, factor 2.)
-    static func decaySum(logGamma: Double, index: Int) -> Double {
-        logGamma == 0 ? Double(index + 1) : expm1(Double(index + 1) * logGamma) / expm1(logGamma)
     }
 
     /// Returns wₙ for every row and head, [B or 1, H, T]; `counts` are the tokens absorbed before the pass.

@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 

@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetTorch
 
 /// A discrete diagonal state space for each of C channels, M complex modes per channel, conjugates folded.

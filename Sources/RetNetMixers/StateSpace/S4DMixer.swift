@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetLayers
 import RetNetTorch
 
@@ -119,5 +120,12 @@ extension S4DMixer {
     /// Returns a state of `modes`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         S4DState(modes: try StateTensors.ordered(tensors, stateShapes)[0])
+    }
+}
+
+extension S4DConfiguration: MixerBuilding {
+    /// Returns diagonal state spaces; throws if the model has another width than the block `glu` needs.
+    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
+        try S4DMixer(scope, self, context)
     }
 }

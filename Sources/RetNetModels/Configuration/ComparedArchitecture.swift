@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetMixers
 
 /// The architectures of comparisons, each built to the same budget of parameters.
@@ -133,7 +134,7 @@ public enum ComparedArchitecture: String, Sendable, CaseIterable {
 
     /// Returns the feed-forward that completes a block to 12 d², in steps of a quarter of the width.
     static func feedForward(with mixer: MixerConfiguration, width d: Int) -> FeedForwardConfiguration {
-        let shapes = (try? mixer.architecture.parameterShapes(hiddenSize: d)) ?? []
+        let shapes = (try? mixer.builder.parameterShapes(hiddenSize: d)) ?? []
         let used = shapes.reduce(0) { $0 + $1.shape.reduce(1, *) }
         let step = max(1, d / 4)
         let quarters = (Double(12 * d * d - used) / Double(2 * d * step)).rounded()

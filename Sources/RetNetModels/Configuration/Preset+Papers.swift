@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetMixers
 
 extension Preset {

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetMixers
 import RetNetSettings
 

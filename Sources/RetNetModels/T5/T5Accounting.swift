@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetLayers
 
 /// Sizes and costs of a T5, computed from its configuration; a multiply-add counts as two FLOPs.

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetArchitecture
 import RetNetTorch
 
 /// Sources and targets of a training step, padded or packed into rows.

@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetSettings
 
 /// A named T5 configuration: a public model, or a small one of this package.

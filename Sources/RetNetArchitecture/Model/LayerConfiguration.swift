@@ -1,5 +1,3 @@
-import RetNetLayers
-import RetNetMixers
 import RetNetSettings
 
 /// One kind of block: its mixer and its feed-forward.
@@ -20,19 +18,8 @@ public struct LayerConfiguration: Sendable, Equatable {
         self.shortConvolution = shortConvolution
     }
 
-    /// Returns the mixer, preceded by the convolution if there is one, with parameters declared in the block's scope.
-    func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        guard let width = shortConvolution else {
-            return try mixer.architecture.makeMixer(scope.scope("mixer"), context)
-        }
-        let convolution = try ShortConvolution(
-            scope.scope("short_convolution"), channels: context.hiddenSize, width: width, bias: true)
-        return ConvolvedMixer(
-            convolution: convolution, mixer: try mixer.architecture.makeMixer(scope.scope("mixer"), context))
-    }
-
     /// Returns the number of values in the state of one sequence after `tokenCount` tokens.
-    func stateElementCount(hiddenSize: Int, tokenCount: Int) -> Int {
+    package func stateElementCount(hiddenSize: Int, tokenCount: Int) -> Int {
         mixer.architecture.stateElementCount(tokenCount: tokenCount)
             + hiddenSize * ((shortConvolution ?? 1) - 1)
     }

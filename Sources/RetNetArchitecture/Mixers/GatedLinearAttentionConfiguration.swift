@@ -1,4 +1,3 @@
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of one layer of gated linear attention: a gate for every key channel and position.
@@ -87,17 +86,12 @@ extension GatedLinearAttentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/gatedLinearAttention(_:)``.
     public var configuration: MixerConfiguration { .gatedLinearAttention(self) }
 
-    /// Returns gated linear attention of these sizes.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try GatedLinearAttention(scope, self, context)
-    }
-
     /// The projections with convolutions: their names and widths.
-    var convolved: [(name: String, size: Int)] {
+    package var convolved: [(name: String, size: Int)] {
         [("query", headCount * keySize), ("key", headCount * keySize), ("value", headCount * valueSize)]
     }
 
-    var layout: MatrixStateLayout {
+    package var layout: MatrixStateLayout {
         MatrixStateLayout(
             mixer: "gated_linear_attention", matrix: [headCount, keySize, valueSize],
             rings: convolutionWidth > 1
@@ -116,17 +110,17 @@ extension GatedLinearAttentionConfiguration: MixerSpecification {
         4 * headCount * keySize * valueSize + convolutionFLOPs
     }
 
-    /// 2C(K+V)H + 4KVH with chunks of at most ``MatrixRecurrence/channelChunkLength``, and the convolutions.
+    /// 2C(K+V)H + 4KVH with chunks of at most `MatrixRecurrence.channelChunkLength`, and the convolutions.
     public func forwardFLOPsPerToken(chunkLength: Int) -> Int {
         MixerCosts.chunkwise(
-            min(chunkLength, MatrixRecurrence.channelChunkLength), headCount: headCount, keySize: keySize,
+            min(chunkLength, MixerCosts.channelChunkLength), headCount: headCount, keySize: keySize,
             valueSize: valueSize) + convolutionFLOPs
     }
 
-    /// 2C(3K+2V)H + 8KVH with chunks of at most ``MatrixRecurrence/channelChunkLength``.
+    /// 2C(3K+2V)H + 8KVH with chunks of at most `MatrixRecurrence.channelChunkLength`.
     public func backwardFLOPsPerToken(chunkLength: Int, recomputesStates: Bool) -> Int {
         MixerCosts.backward(
-            min(chunkLength, MatrixRecurrence.channelChunkLength), headCount: headCount, keySize: keySize,
+            min(chunkLength, MixerCosts.channelChunkLength), headCount: headCount, keySize: keySize,
             valueSize: valueSize, recomputesStates: recomputesStates) + 2 * convolutionFLOPs
     }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import RetNetMixers
 import RetNetSettings
 
 /// The complete description of a language model, which is the content of `config.json`.
@@ -134,7 +133,7 @@ extension LanguageModelConfiguration {
     ///
     /// Channel mixing right after a block without a feed-forward takes the place of that feed-forward, so the two
     /// blocks are halves of one layer, as RWKV's initial values count them.
-    var wholeLayers: (index: [Int], count: Int) {
+    package var wholeLayers: (index: [Int], count: Int) {
         var index: [Int] = []
         index.reserveCapacity(layerCount)
         var isOpen = false
@@ -148,12 +147,12 @@ extension LanguageModelConfiguration {
     }
 
     /// Returns the distance between two tokens that a layer sees.
-    func sequenceStride(layer: Int) -> Int {
+    package func sequenceStride(layer: Int) -> Int {
         altUp?.sequence?.stride(layer: layer, layerCount: layerCount) ?? 1
     }
 
     /// Returns the distance between two tokens that a layer sees in the layer's own unit of positions.
-    func positionStride(layer: Int) -> Int {
+    package func positionStride(layer: Int) -> Int {
         altUp?.sequence?.positions == .tokens ? sequenceStride(layer: layer) : 1
     }
 

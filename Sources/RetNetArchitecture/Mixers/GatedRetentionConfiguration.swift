@@ -1,4 +1,3 @@
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of one gated retention layer: retention with data-dependent decay.
@@ -73,11 +72,6 @@ extension GatedRetentionConfiguration: DeclaredSettings {
 extension GatedRetentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/gatedRetention(_:)``.
     public var configuration: MixerConfiguration { .gatedRetention(self) }
-
-    /// Returns gated retention of these sizes.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try GatedRetention(scope, self, context)
-    }
 
     /// H · K · V, for any number of tokens.
     public func stateElementCount(tokenCount: Int) -> Int { headCount * keySize * valueSize }

@@ -1,5 +1,4 @@
 import Foundation
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of a Hyena layer (arXiv 2302.10866).
@@ -89,11 +88,6 @@ extension HyenaConfiguration: DeclaredSettings {
 extension HyenaConfiguration: MixerSpecification {
     /// ``MixerConfiguration/hyena(_:)``.
     public var configuration: MixerConfiguration { .hyena(self) }
-
-    /// Returns a Hyena layer of these sizes.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try HyenaMixer(scope, self, context)
-    }
 
     /// The inputs of every long filter, n d each, and the last inputs of the short convolution.
     public func stateElementCount(tokenCount: Int) -> Int {

@@ -1,4 +1,3 @@
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes of one Mamba-2 layer, H heads of width P with N numbers of state per channel.
@@ -50,7 +49,7 @@ public struct Mamba2Configuration: Sendable, Equatable {
     /// H · P, the width inside.
     public var innerSize: Int { headCount * headSize }
     /// The channels of the convolution: x, B and C.
-    var convolvedSize: Int { innerSize + 2 * groupCount * stateSize }
+    package var convolvedSize: Int { innerSize + 2 * groupCount * stateSize }
 }
 
 extension Mamba2Configuration: DeclaredSettings {
@@ -100,12 +99,7 @@ extension Mamba2Configuration: MixerSpecification {
     /// ``MixerConfiguration/mamba2(_:)``.
     public var configuration: MixerConfiguration { .mamba2(self) }
 
-    /// Returns a Mamba-2 layer of these sizes.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try Mamba2(scope, self, context)
-    }
-
-    var layout: MatrixStateLayout {
+    package var layout: MatrixStateLayout {
         MatrixStateLayout(
             mixer: "mamba2", matrix: [headCount, stateSize, headSize],
             rings: convolutionWidth > 1 ? [("ring", [convolutionWidth - 1, convolvedSize])] : [])

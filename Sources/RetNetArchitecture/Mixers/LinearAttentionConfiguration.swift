@@ -1,6 +1,4 @@
-import RetNetLayers
 import RetNetSettings
-import RetNetTorch
 
 /// Sizes and choices of a linear attention layer; the Linear Transformer's by default.
 public struct LinearAttentionConfiguration: Sendable, Equatable {
@@ -46,15 +44,6 @@ public enum FeatureMap: String, Sendable, CaseIterable {
     case relu
     /// x itself.
     case identity
-
-    /// Returns φ(x), in the type of x.
-    public func callAsFunction(_ x: Tensor) throws -> Tensor {
-        switch self {
-        case .elu: try x.relu() + x.clamped(-.infinity, 0).exp()
-        case .relu: try x.relu()
-        case .identity: x
-        }
-    }
 }
 
 /// The normalization of linear attention's outputs.
@@ -103,11 +92,6 @@ extension LinearAttentionConfiguration: DeclaredSettings {
 extension LinearAttentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/linearAttention(_:)``.
     public var configuration: MixerConfiguration { .linearAttention(self) }
-
-    /// Returns linear attention: 4 d² parameters at width d.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try LinearAttentionLayer(scope, self, context)
-    }
 
     /// S and, with the normalizer `sum`, z: h · a² + h · a.
     public func stateElementCount(tokenCount: Int) -> Int {

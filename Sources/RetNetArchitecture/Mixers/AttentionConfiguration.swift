@@ -1,5 +1,4 @@
 import Foundation
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of one causal self-attention layer.
@@ -49,10 +48,10 @@ public struct AttentionConfiguration: Sendable, Equatable {
     }
 
     /// G, the number of key and value heads.
-    var groupCount: Int { keyValueHeadCount ?? headCount }
+    package var groupCount: Int { keyValueHeadCount ?? headCount }
 
     /// The angles in radians per position of the rotated pairs.
-    var angles: [Double] {
+    package var angles: [Double] {
         let plain = rotation.angles(headSize: rotarySize ?? headSize, base: rotaryBase)
         return rotaryScaling.map { plain.map($0.scaled) } ?? plain
     }
@@ -210,11 +209,6 @@ extension AttentionConfiguration: DeclaredSettings {
 extension AttentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/attention(_:)``.
     public var configuration: MixerConfiguration { .attention(self) }
-
-    /// Returns causal self-attention: 4 d² parameters where the heads fill the width.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try SelfAttention(scope, self, context)
-    }
 
     /// True: rotations are those of the positions between.
     public var honorsPositionStride: Bool { true }

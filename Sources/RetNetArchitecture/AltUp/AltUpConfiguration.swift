@@ -175,7 +175,7 @@ extension AltUpConfiguration {
     }
 
     /// Returns the number of state values that a layer adds to the dense layer's: its last anchor and its update.
-    func extraStateElementCount(layer: Int, layerCount: Int, hiddenSize: Int) -> Int {
+    package func extraStateElementCount(layer: Int, layerCount: Int, hiddenSize: Int) -> Int {
         guard let sequence, sequence.mode == .altup,
             sequence.layers(of: layerCount)?.contains(layer) == true
         else { return 0 }

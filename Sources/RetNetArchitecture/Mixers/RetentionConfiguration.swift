@@ -1,5 +1,4 @@
 import Foundation
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of one gated multi-scale retention layer.
@@ -103,11 +102,6 @@ extension RetentionConfiguration: DeclaredSettings {
 extension RetentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/retention(_:)``.
     public var configuration: MixerConfiguration { .retention(self) }
-
-    /// Returns gated multi-scale retention of these sizes.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try MultiScaleRetention(scope, self, context)
-    }
 
     /// True: decays and rotations are those of the positions between.
     public var honorsPositionStride: Bool { true }

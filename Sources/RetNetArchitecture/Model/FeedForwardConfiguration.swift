@@ -1,5 +1,4 @@
 import RetNetSettings
-import RetNetTorch
 
 /// The position-wise feed-forward of a block.
 public struct FeedForwardConfiguration: Sendable, Equatable {
@@ -78,17 +77,5 @@ extension FeedForwardConfiguration: DeclaredSettings {
     public func reportContradictions(to reader: SettingsReader) {
         guard let experts, subNorm, experts.routing != .partial else { return }
         reader.reportContradiction("sub_norm", "experts have no norms: leave out one of the two")
-    }
-}
-
-extension FeedForwardConfiguration.Activation {
-    /// The same activation under the name of the fused operators.
-    var fused: FusedOperators.Activation {
-        switch self {
-        case .gelu: .gelu
-        case .geluTanh: .geluTanh
-        case .swish: .swish
-        case .relu: .relu
-        }
     }
 }

@@ -1,4 +1,3 @@
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of an attention-free transformer layer (AFT, arXiv 2105.14103).
@@ -165,11 +164,6 @@ extension AFTVariant {
 extension AFTConfiguration: MixerSpecification {
     /// ``MixerConfiguration/aft(_:)``.
     public var configuration: MixerConfiguration { .aft(self) }
-
-    /// Returns an AFT layer: 4 d² parameters at width d, and 2 · maximum length · rank more for factorized biases.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try AFTLayer(scope, self, context)
-    }
 
     /// The parallel form: pieces save nothing, because the kernel carries its sums along the length.
     public var trainingForm: MixerForm { .parallel }

@@ -1,15 +1,11 @@
-import RetNetLayers
 import RetNetSettings
 
-/// The configuration of a token mixer: its settings, its costs, and the mixer itself.
+/// The configuration of a token mixer: its settings and its costs.
 ///
-/// Everything is arithmetic, immediate for any size: ``makeMixer(_:_:)`` allocates only what its scope's store does.
+/// Everything is arithmetic, immediate for any size.
 public protocol MixerSpecification: Sendable, Equatable, DeclaredSettings {
     /// The case of ``MixerConfiguration`` with this specification.
     var configuration: MixerConfiguration { get }
-
-    /// Returns the mixer with its parameters declared in a scope.
-    func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer
 
     /// Returns the reason why mixers of this configuration cannot run in a form, or nil if they can.
     func unsupportedReason(for form: MixerForm) -> String?
@@ -19,7 +15,7 @@ public protocol MixerSpecification: Sendable, Equatable, DeclaredSettings {
 
     /// True if mixers measure distances in positions of the sequence even where they see only some of them.
     ///
-    /// See ``LayerContext/positionStride``.
+    /// Layers of Sequence-AltUp see every k-th token.
     var honorsPositionStride: Bool { get }
 
     /// Returns the number of values in the state of one sequence after so many tokens.
@@ -36,13 +32,6 @@ public protocol MixerSpecification: Sendable, Equatable, DeclaredSettings {
 }
 
 extension MixerSpecification {
-    /// Returns the parameters of the layer with their names in it, in the order of declaration; matrices are [out, in].
-    ///
-    /// Throws ``MixerError/wrongWidth(mixer:expected:found:)`` if the mixer does not fit a model of that width.
-    public func parameterShapes(hiddenSize: Int) throws -> [(name: String, shape: [Int])] {
-        try ParameterStore.shapes { _ = try makeMixer($0, LayerContext(hiddenSize: hiddenSize)) }
-    }
-
     /// Nil: every form is supported.
     public func unsupportedReason(for form: MixerForm) -> String? { nil }
 
@@ -68,62 +57,13 @@ extension MixerSpecification {
     public var stateGrows: Bool { stateElementCount(tokenCount: 4096) > stateElementCount(tokenCount: 2048) }
 }
 
-/// The layer of a model for which a mixer is made, and the rules for its initial values.
-public struct LayerContext: Sendable {
-    /// D, the width of the residual stream.
-    public var hiddenSize: Int
-    /// The index of the layer, from 0; two blocks that are halves of one layer have the same.
-    public var layer: Int
-    /// The number of layers.
-    public var layerCount: Int
-    /// The model's scheme of initial values.
-    public var initialization: MixerInitialization
-    /// The number of positions of the sequence from one that the mixer sees to the next: 1 unless the layer skips some.
-    ///
-    /// Mixers that honor it decay and rotate by positions of the sequence.
-    public var positionStride: Int
-
-    /// A layer; the only one of a model by default.
-    public init(
-        hiddenSize: Int, layer: Int = 0, layerCount: Int = 1, initialization: MixerInitialization = .init(),
-        positionStride: Int = 1
-    ) {
-        self.hiddenSize = hiddenSize
-        self.layer = layer
-        self.layerCount = layerCount
-        self.initialization = initialization
-        self.positionStride = positionStride
-    }
-}
-
-/// The part of a model's initialization scheme that concerns mixers, which otherwise follow their own rules.
-public struct MixerInitialization: Sendable {
-    /// The initializer of every matrix; nil for the mixers' own.
-    public var override: Initializer?
-    /// The factor of matrices that write to the residual stream: values and outputs.
-    public var depthFactor: Double
-    /// Gains of Xavier-uniform output matrices, by mixer; each mixer's own where none is given.
-    public var outputGains: [MixerConfiguration.Kind: Double]
-
-    /// The mixers' own rules by default.
-    public init(
-        override: Initializer? = nil, depthFactor: Double = 1,
-        outputGains: [MixerConfiguration.Kind: Double] = [:]
-    ) {
-        self.override = override
-        self.depthFactor = depthFactor
-        self.outputGains = outputGains
-    }
-
-    /// Returns the initializer of a matrix, given the mixer's own.
-    public func matrix(_ own: Initializer) -> Initializer { override ?? own }
-
-    /// Returns the initializer of a matrix that writes to the residual stream, given the mixer's own.
-    public func deepMatrix(_ own: Initializer) -> Initializer { override ?? own.scaled(by: depthFactor) }
-}
-
 /// FLOPs of mixers whose state is a matrix per head, without projections; a multiply-add is two.
-enum MixerCosts {
+package enum MixerCosts {
+    /// The longest chunk with gates per key channel: products of gates are formed step by step within it.
+    package static let channelChunkLength = 16
+    /// The longest chunk with β: the system to be solved grows with the square of it.
+    package static let deltaChunkLength = 64
+
     /// Returns the chunk length, at least 1 and at most 2^20 so that products of it do not overflow.
     static func bounded(_ chunkLength: Int) -> Int { min(max(1, chunkLength), 1 << 20) }
 
@@ -138,5 +78,24 @@ enum MixerCosts {
     ) -> Int {
         2 * bounded(chunkLength) * (3 * keySize + 2 * valueSize) * headCount
             + (recomputesStates ? 10 : 8) * headCount * keySize * valueSize
+    }
+}
+
+/// The shapes of the states of one mixer.
+package struct MatrixStateLayout {
+    package let mixer: String
+    /// H, K, V.
+    package let matrix: [Int]
+    /// W-1 and C of every ring.
+    package var rings: [(name: String, shape: [Int])] = []
+
+    package init(mixer: String, matrix: [Int], rings: [(name: String, shape: [Int])] = []) {
+        self.mixer = mixer
+        self.matrix = matrix
+        self.rings = rings
+    }
+
+    package var elementCount: Int {
+        matrix.reduce(1, *) + rings.reduce(0) { $0 + $1.shape.reduce(1, *) }
     }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of a diagonal state space layer (S4D, arXiv 2206.11893).
@@ -89,11 +88,6 @@ extension S4DConfiguration: DeclaredSettings {
 extension S4DConfiguration: MixerSpecification {
     /// ``MixerConfiguration/s4d(_:)``.
     public var configuration: MixerConfiguration { .s4d(self) }
-
-    /// Returns diagonal state spaces; throws if the model has another width than the block `glu` needs.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try S4DMixer(scope, self, context)
-    }
 
     /// d · N, for any number of tokens.
     public func stateElementCount(tokenCount: Int) -> Int { channelCount * stateSize }

@@ -1,4 +1,3 @@
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of one layer with the delta rule: DeltaNet, and with decay and output gate Gated DeltaNet.
@@ -89,17 +88,12 @@ extension GatedDeltaNetConfiguration: MixerSpecification {
     /// ``MixerConfiguration/gatedDeltaNet(_:)``.
     public var configuration: MixerConfiguration { .gatedDeltaNet(self) }
 
-    /// Returns a layer with the delta rule of these sizes.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try GatedDeltaNet(scope, self, context)
-    }
-
     /// The projections with convolutions: their names and widths.
-    var convolved: [(name: String, size: Int)] {
+    package var convolved: [(name: String, size: Int)] {
         [("query", headCount * keySize), ("key", headCount * keySize), ("value", headCount * valueSize)]
     }
 
-    var layout: MatrixStateLayout {
+    package var layout: MatrixStateLayout {
         MatrixStateLayout(
             mixer: "gated_delta_net", matrix: [headCount, keySize, valueSize],
             rings: convolutionWidth > 1
@@ -107,7 +101,7 @@ extension GatedDeltaNetConfiguration: MixerSpecification {
     }
 
     /// Chunks of 64, best for the system to be solved.
-    public var trainingForm: MixerForm { .chunkwise(MatrixRecurrence.deltaChunkLength) }
+    public var trainingForm: MixerForm { .chunkwise(MixerCosts.deltaChunkLength) }
 
     private var matrixSize: Int { headCount * keySize * valueSize }
     private var convolutionFLOPs: Int {
@@ -122,13 +116,13 @@ extension GatedDeltaNetConfiguration: MixerSpecification {
 
     /// 2C(2K+1.5V)H + 6KVH: scores of keys and queries, half a square to solve, and the written values.
     public func forwardFLOPsPerToken(chunkLength: Int) -> Int {
-        let chunk = min(MixerCosts.bounded(chunkLength), MatrixRecurrence.deltaChunkLength)
+        let chunk = min(MixerCosts.bounded(chunkLength), MixerCosts.deltaChunkLength)
         return chunk * headCount * (4 * keySize + 3 * valueSize) + 6 * matrixSize + convolutionFLOPs
     }
 
     /// 2C(7K+3.5V)H + 14KVH: twice the forward pass, and its scores again.
     public func backwardFLOPsPerToken(chunkLength: Int, recomputesStates: Bool) -> Int {
-        let chunk = min(MixerCosts.bounded(chunkLength), MatrixRecurrence.deltaChunkLength)
+        let chunk = min(MixerCosts.bounded(chunkLength), MixerCosts.deltaChunkLength)
         return chunk * headCount * (14 * keySize + 7 * valueSize)
             + (recomputesStates ? 16 : 14) * matrixSize + 2 * convolutionFLOPs
     }

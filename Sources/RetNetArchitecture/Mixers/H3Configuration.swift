@@ -1,4 +1,3 @@
-import RetNetLayers
 import RetNetSettings
 
 /// Sizes and choices of a layer of H3 (Hungry Hungry Hippos, arXiv 2212.14052).
@@ -67,11 +66,6 @@ extension H3Configuration: DeclaredSettings {
 extension H3Configuration: MixerSpecification {
     /// ``MixerConfiguration/h3(_:)``.
     public var configuration: MixerConfiguration { .h3(self) }
-
-    /// Returns an H3 layer of these sizes.
-    public func makeMixer(_ scope: ParameterScope, _ context: LayerContext) throws -> any TokenMixer {
-        try H3Mixer(scope, self, context)
-    }
 
     /// Numbers in the modes of one sequence: H P² N.
     public var modeElementCount: Int { channelCount * headSize * stateSize }

@@ -1,6 +1,4 @@
-import RetNetLayers
 import RetNetSettings
-import RetNetTorch
 
 /// The norms before (or after) mixers and feed-forwards and at the end of a model.
 public struct NormConfiguration: Sendable, Equatable {
@@ -40,23 +38,5 @@ extension NormConfiguration: DeclaredSettings {
                 "Constant added to the mean square or the variance."),
             .bool("affine", \.affine, "Weights and, for layer norms, biases."),
         ]
-    }
-}
-
-extension Norm {
-    init(_ scope: ParameterScope, size: Int, _ configuration: NormConfiguration) throws {
-        try self.init(
-            scope, size: size, kind: configuration.kind.fused, epsilon: configuration.epsilon,
-            affine: configuration.affine)
-    }
-}
-
-extension NormConfiguration.Kind {
-    /// The same kind under the name of the fused operators.
-    var fused: FusedOperators.NormKind {
-        switch self {
-        case .rms: .rms
-        case .layer: .layer
-        }
     }
 }

@@ -1,6 +1,4 @@
-import RetNetLayers
 import RetNetSettings
-import RetNetTorch
 
 /// A sparse mixture of experts in place of a feed-forward.
 public struct ExpertsConfiguration: Sendable, Equatable {
@@ -64,47 +62,27 @@ public struct ExpertsConfiguration: Sendable, Equatable {
     }
 
     /// Fraction of all experts that one token passes on average.
-    var activeShare: Double {
+    package var activeShare: Double {
         let perToken = routing == .expertChoice ? min(capacityFactor ?? 1, Double(count)) : Double(choices)
         return perToken / Double(count)
     }
 
     /// True if the whole feed-forward is kept in addition to the experts.
-    var keepsFeedForward: Bool { routing == .partial }
+    package var keepsFeedForward: Bool { routing == .partial }
 
     /// Returns the inner width of one expert.
-    func expertInnerSize(_ feedForward: Int) -> Int { routing == .partial ? innerSize ?? 16 : feedForward }
-}
-
-extension ExpertsConfiguration {
-    /// Returns the options of the layer, given those of the feed-forward that it replaces or extends.
-    func options(for feedForward: FeedForward.Options) -> MixtureOfExperts.Options {
-        var expert = feedForward
-        expert.innerSize = expertInnerSize(feedForward.innerSize)
-        expert.subNorm = nil
-        if routing == .partial { expert.isGated = false }
-        return MixtureOfExperts.Options(
-            expert: expert, expertCount: count, choices: choices, order: routing.order,
-            capacityFactor: capacityFactor, sequenceCapacity: sequenceCapacity,
-            normalizesGates: routing == .top2, balanceLoss: balanceLoss, zLoss: zLoss, jitter: jitter)
+    package func expertInnerSize(_ feedForward: Int) -> Int {
+        routing == .partial ? innerSize ?? 16 : feedForward
     }
 }
 
 extension ExpertsConfiguration.Routing {
     /// Experts per token where the routing determines them.
-    var choices: Int? {
+    package var choices: Int? {
         switch self {
         case .switch, .partial, .expertChoice: 1
         case .top2: 2
         case .prioritized: nil
-        }
-    }
-
-    var order: FusedOperators.RoutingOrder {
-        switch self {
-        case .switch, .top2, .partial: .byPosition
-        case .prioritized: .byPriority
-        case .expertChoice: .byExpert
         }
     }
 }
