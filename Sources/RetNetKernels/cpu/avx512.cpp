@@ -5,6 +5,7 @@
 #define KERNEL_SET avx512
 #define KERNEL_VECTOR_BYTES 64
 #define KERNEL_NATIVE_BF16 0
+#define KERNEL_INTEGERS KERNEL_PLAIN_INTEGERS
 #define KERNEL_NATIVE_F16 1
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
 #include "all.inc"

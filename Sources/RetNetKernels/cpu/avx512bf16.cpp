@@ -1,5 +1,5 @@
 // Kernels for processors with AVX-512 and its dot products of bfloat16: only attention uses them, so all other kernels
-// are those for AVX-512.
+// are those for AVX-512 with dot products of bytes, which these processors have too.
 #include "tables.h"
 
 #if defined(__x86_64__)
@@ -17,7 +17,7 @@ namespace retnet::avx512bf16 {
 
 const retnet::KernelTable &retnet::avx512bf16::table() {
   static const KernelTable table = [] {
-    KernelTable table = avx512::table();
+    KernelTable table = avx512vnni::table();
     table.instruction_set = "avx512bf16";
     table.bfloat16.attention = make_attention_kernels<BF16>();
     return table;

@@ -4,6 +4,7 @@
 #define KERNEL_SET baseline
 #define KERNEL_VECTOR_BYTES 16
 #define KERNEL_NATIVE_BF16 0
+#define KERNEL_INTEGERS KERNEL_PLAIN_INTEGERS
 #if defined(__aarch64__)
 #define KERNEL_NATIVE_F16 1
 #else

@@ -1,2 +1,3 @@
 // What Swift imports: the C interface, which C++ includes as text.
 #include "inference.h"
+#include "steps.h"

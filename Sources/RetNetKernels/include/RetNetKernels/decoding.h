@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elements.h"
-#include "inference.h"
+#include "steps.h"
 
 namespace retnet {
 
@@ -34,6 +34,25 @@ struct DecodingKernels {
                    void *panel);
   int64_t (*panel_bytes)(int64_t columns);
   void (*widen_row)(const rn_weights &weights, int64_t row, float *out);
+
+  // The operations of steps.h, of one row or of one head of a sequence and columns [begin, end) of it.
+  void (*narrow)(const float *x, rn_weight_type type, void *out, int64_t count);
+  void (*widen)(const void *x, rn_weight_type type, float *out, int64_t count);
+  void (*apply)(rn_function function, const float *x, const float *factor, float *y, int64_t count);
+  void (*weighted_sum)(const float *const *inputs, const float *weights, int64_t input_count, float *y, int64_t count);
+  void (*interpolate)(const float *past, const float *x, const float *weight, float *y, int64_t count);
+  void (*normalize)(const rn_norm &norm, int64_t row);
+  void (*rotate)(const rn_rotation &rotation, const float *x, float *y, int64_t row);
+  void (*recur)(const rn_recurrence &recurrence, const rn_sequence &sequence, int64_t head, int64_t begin, int64_t end);
+  void (*average)(const rn_wkv &wkv, const rn_sequence &sequence, int64_t begin, int64_t end);
+  void (*convolve)(const rn_convolution &convolution, const rn_sequence &sequence, int64_t begin, int64_t end);
+  // The heads [begin, end), which share one of the cache, of a token of the cache; elements of scratch, and the kernel.
+  int64_t (*attend_scratch)(const rn_attention &attention);
+  void (*attend)(const rn_attention &attention, const rn_cache &cache, int64_t token, int64_t begin, int64_t end,
+                 float *scratch);
+  int64_t (*largest)(const float *x, int64_t count);
+  float (*log_sum)(const float *x, int64_t count);
+
   // Adds up the words, to measure how fast memory is read.
   uint64_t (*read)(const uint64_t *words, int64_t count);
 };
