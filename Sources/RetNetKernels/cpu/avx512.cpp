@@ -12,7 +12,13 @@
 #pragma clang attribute pop
 
 const retnet::KernelTable &retnet::avx512::table() {
-  static const KernelTable table = make_table("avx512");
+  static const KernelTable table = [] {
+    KernelTable table = make_table("avx512");
+    // Without dot products of bytes, longer vectors only help the products of floats, which wait for memory.
+    table.decoding.multiply = avx2::table().decoding.multiply;
+    table.decoding.panel_bytes = avx2::table().decoding.panel_bytes;
+    return table;
+  }();
   return table;
 }
 #endif
