@@ -85,6 +85,11 @@ let package = Package(
 
         // Tensors, layers, models.
         .target(name: "RetNetKernels", cxxSettings: kernelCompilerFlags),
+        // Inference without LibTorch.
+        .target(
+            name: "RetNetRuntime",
+            dependencies: ["RetNetArchitecture", "RetNetKernels", "RetNetStorage", "RetNetSettings"],
+            swiftSettings: strict),
         .target(
             name: "CRetNetTorch", dependencies: ["RetNetKernels"],
             // One translation unit per folder, since LibTorch's headers cost more time than the code.
@@ -182,6 +187,12 @@ let package = Package(
             dependencies: [
                 "RetNetTestSupport", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
                 "RetNetSettings",
+            ]),
+        .testTarget(
+            name: "RetNetRuntimeTests",
+            dependencies: [
+                "RetNetTestSupport", "RetNetRuntime", "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
+                "RetNetLayers", "RetNetTorch", "RetNetArchitecture", "RetNetStorage",
             ]),
         .testTarget(
             name: "RetNetCheckpointsTests",

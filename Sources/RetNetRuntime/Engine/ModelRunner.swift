@@ -1,0 +1,273 @@
+import Foundation
+import RetNetArchitecture
+import RetNetKernels
+
+/// Logits of some tokens, in memory that the next call of the runner uses again.
+public struct Logits {
+    /// Number of tokens.
+    public let count: Int
+    /// V.
+    public let vocabularySize: Int
+    private let data: UnsafeMutablePointer<Float>
+
+    init(_ rows: Rows) {
+        count = rows.count
+        vocabularySize = rows.width
+        data = rows.data
+    }
+
+    /// The logits of one token; valid until the next call of the runner.
+    public subscript(row: Int) -> UnsafeBufferPointer<Float> {
+        precondition(row >= 0 && row < count, "the row is one of the logits")
+        return UnsafeBufferPointer(start: data + row * vocabularySize, count: vocabularySize)
+    }
+}
+
+/// The tokens of a call whose logits are wanted.
+public enum WantedLogits: Sendable {
+    /// None: the states are all that is wanted.
+    case none
+    /// The last one of every sequence, in the order of the sequences.
+    case last
+    /// All, one sequence's after another's.
+    case all
+}
+
+/// Runs a model over batches of sequences: worker threads and memory for intermediate values.
+///
+/// A call takes the next tokens of some sequences, as many of each as there are, and moves their states on. What a
+/// sequence gets does not depend on the others of a call, bit for bit. One runner serves one thread at a time; after the
+/// first calls nothing is allocated but the caches of attention as they grow.
+public final class ModelRunner {
+    /// The model.
+    public let model: RuntimeModel
+    private let pool: OpaquePointer
+    private let workspace = Workspace()
+    private let pass: Pass
+    private var tokens: [Int32] = []
+
+    /// The longest piece of one sequence that a pass takes.
+    ///
+    /// Sequences are cut at multiples of it, whatever else is read.
+    public static let pieceLength = 256
+    /// The largest number of tokens of a pass that takes a second sequence.
+    private static let rowLimit = 512
+
+    /// A runner with worker threads, by default one per processor core, the calling one included.
+    ///
+    /// `instructionSet` is for tests; by default the best one that the processor has. Throws ``RuntimeError/noThreads(reason:)``.
+    public init(
+        _ model: RuntimeModel, threads: Int = ModelRunner.defaultThreadCount, instructionSet: String? = nil
+    )
+        throws
+    {
+        guard let pool = rn_pool_create(Int32(clamping: max(1, threads)), instructionSet) else {
+            throw RuntimeError.noThreads(
+                reason: instructionSet.map { "this processor has no '\($0)'" } ?? "the system gives none")
+        }
+        self.model = model
+        self.pool = pool
+        pass = Pass(pool: pool, workspace: workspace)
+    }
+
+    deinit { rn_pool_destroy(pool) }
+
+    /// The number of threads, the calling one included.
+    public var threadCount: Int { Int(rn_pool_thread_count(pool)) }
+
+    /// The instruction set of the kernels.
+    public var instructionSet: String { String(cString: rn_pool_instruction_set(pool)) }
+
+    /// Bytes of memory for intermediate values.
+    public var workByteCount: Int { workspace.byteCount }
+
+    /// Returns the bytes per second at which all threads together read fresh memory, the best of three times.
+    public func readBandwidth(byteCount: Int = 1 << 28) -> Double {
+        rn_read_bandwidth(pool, Int64(byteCount), 3)
+    }
+
+    /// Reads the next tokens of every sequence and moves its state on; returns the logits that are wanted.
+    ///
+    /// With ``WantedLogits/all`` the logits of all tokens are in memory at once. Throws ``RuntimeError``, and then leaves
+    /// the states of sequences that were read already behind their tokens.
+    @discardableResult
+    public func read(
+        _ sequences: [[Int32]], _ states: inout [SequenceState], logits wanted: WantedLogits = .last
+    ) throws -> Logits? {
+        try check(sequences, states)
+        guard
+            wanted == .all || sequences.contains(where: { $0.count > Self.pieceLength })
+                || sequences.reduce(0, { $0 + $1.count }) > Self.rowLimit
+        else {
+            return try run(
+                sequences.indices.map { ($0, 0..<sequences[$0].count) }, sequences, &states, wanted)
+        }
+        return try readInPasses(sequences, &states, wanted)
+    }
+
+    /// Reads one more token of every sequence; the logits are those of the tokens in their order.
+    public func step(_ next: [Int32], _ states: inout [SequenceState]) throws -> Logits {
+        guard next.count == states.count else {
+            throw RuntimeError.wrongState(reason: "\(next.count) tokens but \(states.count) states")
+        }
+        for token in next { try check(token) }
+        prepare()
+        for index in next.indices { try add(index, &states, length: 1) }
+        tokens.append(contentsOf: next)
+        let logits = try model.logits(hidden(), pass)
+        for index in states.indices { states[index].place = states[index].place.advanced(by: 1) }
+        return Logits(logits)
+    }
+
+    // MARK: Passes
+
+    /// Reads sequences in as many passes as they need; every pass takes the next piece of as many as fit.
+    private func readInPasses(
+        _ sequences: [[Int32]], _ states: inout [SequenceState], _ wanted: WantedLogits
+    ) throws -> Logits? {
+        let size = model.configuration.vocabularySize
+        let rowCount =
+            switch wanted {
+            case .none: 0
+            case .last: sequences.count
+            case .all: sequences.reduce(0) { $0 + $1.count }
+            }
+        kept.reserve(rowCount * size)
+        var starts: [Int] = []
+        var total = 0
+        for sequence in sequences {
+            starts.append(total)
+            total += sequence.count
+        }
+        var done = [Int](repeating: 0, count: sequences.count)
+        while let first = done.indices.first(where: { done[$0] < sequences[$0].count }) {
+            var pieces: [(index: Int, range: Range<Int>)] = []
+            var rows = 0
+            for index in first..<sequences.count where done[index] < sequences[index].count {
+                let end = min(done[index] + Self.pieceLength, sequences[index].count)
+                guard pieces.isEmpty || rows + end - done[index] <= Self.rowLimit else { continue }
+                pieces.append((index, done[index]..<end))
+                rows += end - done[index]
+            }
+            let ends = pieces.contains { $0.range.upperBound == sequences[$0.index].count }
+            let wantedHere: WantedLogits = wanted == .last && !ends ? .none : wanted
+            if let logits = try run(pieces, sequences, &states, wantedHere) {
+                var row = 0
+                for piece in pieces {
+                    let count = wanted == .all ? piece.range.count : 1
+                    let place = wanted == .all ? starts[piece.index] + piece.range.lowerBound : piece.index
+                    kept.write(logits, rows: row..<row + count, to: place)
+                    row += count
+                }
+            }
+            for piece in pieces { done[piece.index] = piece.range.upperBound }
+        }
+        return wanted == .none ? nil : Logits(kept.rows(rowCount, width: size))
+    }
+
+    /// Runs one pass over pieces of sequences; the logits are one row per piece, or all.
+    private func run(
+        _ pieces: [(index: Int, range: Range<Int>)], _ sequences: [[Int32]], _ states: inout [SequenceState],
+        _ wanted: WantedLogits
+    ) throws -> Logits? {
+        prepare()
+        for piece in pieces {
+            try add(piece.index, &states, length: piece.range.count)
+            tokens.append(contentsOf: sequences[piece.index][piece.range])
+        }
+        let hidden = try hidden()
+        for piece in pieces {
+            states[piece.index].place = states[piece.index].place.advanced(by: piece.range.count)
+        }
+        switch wanted {
+        case .none: return nil
+        case .all: return Logits(model.logits(hidden, pass))
+        case .last:
+            let last = pass.rows(hidden.width, count: pieces.count)
+            for segment in pieces.indices {
+                let row = pass.segments[segment].upperBound - 1
+                (last.data + segment * last.width).update(
+                    from: hidden.data + row * hidden.stride, count: hidden.width)
+            }
+            return Logits(model.logits(last, pass))
+        }
+    }
+
+    private func prepare() {
+        pass.clear()
+        workspace.reset()
+        tokens.removeAll(keepingCapacity: true)
+    }
+
+    private func add(_ index: Int, _ states: inout [SequenceState], length: Int) throws {
+        guard states[index].storage.layout.floatCount == model.layout.floatCount,
+            states[index].storage.layout.caches.count == model.layout.caches.count
+        else {
+            throw RuntimeError.wrongState(
+                reason:
+                    "it has \(states[index].storage.layout.floatCount) numbers, not \(model.layout.floatCount)"
+            )
+        }
+        if model.configuration.positionEmbedding == .learned {
+            let (end, limit) = (states[index].place.position + length, model.configuration.positionCount)
+            guard end <= limit else { throw RuntimeError.tooLong(length: end, limit: limit) }
+        }
+        states[index].makeUnique()
+        pass.add(states[index].storage, at: states[index].place, length: length)
+    }
+
+    private func hidden() throws -> Rows {
+        try tokens.withUnsafeBufferPointer { tokens in
+            guard let start = tokens.baseAddress else { throw RuntimeError.emptySequence }
+            return try model.hidden(start, pass)
+        }
+    }
+
+    private func check(_ sequences: [[Int32]], _ states: [SequenceState]) throws {
+        guard sequences.count == states.count else {
+            throw RuntimeError.wrongState(reason: "\(sequences.count) sequences but \(states.count) states")
+        }
+        guard !sequences.isEmpty, !sequences.contains(where: \.isEmpty) else {
+            throw RuntimeError.emptySequence
+        }
+        for sequence in sequences { for token in sequence { try check(token) } }
+    }
+
+    private func check(_ token: Int32) throws {
+        let size = model.configuration.vocabularySize
+        guard token >= 0, Int(token) < size else {
+            throw RuntimeError.unknownToken(Int(token), vocabularySize: size)
+        }
+    }
+
+    /// Logits of several passes.
+    private let kept = KeptLogits()
+
+    private final class KeptLogits {
+        private var memory = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+        deinit { memory.deallocate() }
+
+        func reserve(_ count: Int) {
+            guard count > memory.count else { return }
+            memory.deallocate()
+            memory = .allocate(capacity: count)
+        }
+
+        func write(_ logits: Logits, rows: Range<Int>, to place: Int) {
+            for (offset, row) in rows.enumerated() {
+                let start = (place + offset) * logits.vocabularySize
+                _ = memory[start..<start + logits.vocabularySize].update(fromContentsOf: logits[row])
+            }
+        }
+
+        func rows(_ count: Int, width: Int) -> Rows {
+            // Never empty: the caller wants at least one row.
+            Rows(memory.baseAddress ?? .allocate(capacity: 1), count: count, width: width)
+        }
+    }
+}
+
+extension ModelRunner {
+    /// The number of processor cores that are available.
+    public static var defaultThreadCount: Int { ProcessInfo.processInfo.activeProcessorCount }
+}

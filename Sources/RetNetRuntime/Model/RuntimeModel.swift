@@ -1,0 +1,211 @@
+import Foundation
+import RetNetArchitecture
+import RetNetKernels
+import RetNetSettings
+import RetNetStorage
+
+/// A decoder-only language model whose weights lie in mapped files, for inference without LibTorch.
+///
+///     X⁰ = Embedding(tokens)        Xˡ = Blockˡ(Xˡ⁻¹), l = 1 … L        logits = Norm(Xᴸ) W_outᵀ
+///
+/// A model is constant: any number of ``ModelRunner``s on any threads may use it at once. Sums and states are float32
+/// whatever the element type of the weights.
+public final class RuntimeModel: @unchecked Sendable {
+    // Sendable: nothing changes after the initializer, and the mapped pages are never written.
+    /// The architecture.
+    public let configuration: LanguageModelConfiguration
+    /// The folder.
+    public let path: String
+    private let weights: ModelWeights
+    private let embedding: rn_weights
+    private let positionTable: rn_weights?
+    private let embeddingNorm: Norm?
+    private let blocks: [RuntimeBlock]
+    private let streams: Streams?
+    private let finalNorm: Norm?
+    private let output: Matrix
+    /// The factor of hidden states before the output matrix.
+    private let outputFactor: Double
+    private let rotations: [Rotary]
+    let layout: StateLayout
+
+    /// The largest `config.json` in bytes.
+    private static let maximumConfigurationByteCount = 1 << 24
+
+    /// Opens a folder of `retnet train` or `retnet convert`: its weights are mapped, not read.
+    ///
+    /// Every tensor of the model must be there with its shape, without extras. Throws ``RuntimeError``, `SettingsError` for
+    /// the configuration, and `StorageError`.
+    public convenience init(path: String) throws {
+        let file = path + "/config.json"
+        let text = try MappedFile(path: file).withUnsafeBytes { bytes in
+            guard bytes.count <= Self.maximumConfigurationByteCount else {
+                throw RuntimeError.weights(
+                    path: file, problem: "it has \(bytes.count) bytes, which no configuration has")
+            }
+            guard let text = String(validating: bytes, as: UTF8.self) else {
+                throw RuntimeError.weights(path: file, problem: "it is not UTF-8 text")
+            }
+            return text
+        }
+        try self.init(
+            LanguageModelConfiguration(json: text, sourceName: file), weights: ModelWeights(path: path),
+            path: path)
+    }
+
+    private init(_ c: LanguageModelConfiguration, weights: ModelWeights, path: String) throws {
+        configuration = c
+        self.path = path
+        self.weights = weights
+        guard c.layerCount <= weights.tensorCount else {
+            throw RuntimeError.weights(
+                path: path,
+                problem:
+                    "config.json has \(c.layerCount) layers, but there are only \(weights.tensorCount) tensors"
+            )
+        }
+        var builder = ModelBuilder(weights)
+        embedding = try builder.linear("embedding", from: c.embeddingWidth, to: c.vocabularySize).weights
+        positionTable =
+            c.positionEmbedding == .learned
+            ? try builder.linear("position_embedding", from: c.hiddenSize, to: c.positionCount).weights : nil
+        embeddingNorm =
+            c.embeddingNorm ? try Norm(&builder, "embedding_norm", size: c.embeddingWidth, c.norm) : nil
+        blocks = try (0..<c.layerCount).map { layer in
+            builder.state.layer = layer
+            return try builder.scope("layers.\(layer)") { try RuntimeBlock(&$0, c, layer: layer) }
+        }
+        streams = try c.altUp.map {
+            try Streams(&builder, $0, hiddenSize: c.hiddenSize, layerCount: c.layerCount)
+        }
+        finalNorm = c.finalNorm ? try Norm(&builder, "final_norm", size: c.outputWidth, c.norm) : nil
+        output =
+            c.tiedOutput
+            ? Matrix(weights: embedding, bias: nil)
+            : try builder.linear("output", from: c.outputWidth, to: c.vocabularySize, bias: c.outputBias)
+        // Logits from a tied table of width K d are K times as large as from one of width d.
+        let ratio = Double(c.outputWidth) / Double(c.hiddenSize)
+        outputFactor = c.tiedOutput ? 1 / ratio.squareRoot() : 1
+        rotations = builder.rotations
+        layout = builder.state
+        try weights.checkLeftOver(copies: c.tiedOutput ? ["output.weight"] : [])
+    }
+
+    /// Bytes of the weights that the model computes with.
+    public var weightByteCount: Int { weights.byteCount }
+
+    /// Number of parameters.
+    public var parameterCount: Int { weights.parameterCount }
+
+    /// Bytes of the weights that one token reads: all but the rows of the embedding that are not its own.
+    public var weightByteCountPerToken: Int {
+        let table = Int(rn_weight_bytes(embedding.type, embedding.rows, embedding.columns))
+        return configuration.tiedOutput ? weights.byteCount : weights.byteCount - table
+    }
+
+    /// The element types of matrices by their share of values, the most frequent first.
+    public var elementTypes: [String] {
+        weights.elementCounts.sorted { ($0.value, $1.key.rawValue) > ($1.value, $0.key.rawValue) }
+            .map { $0.key == .uint8 ? "I4" : $0.key.rawValue }
+    }
+
+    /// Returns the state before the first token.
+    public func initialState() -> SequenceState { SequenceState(layout) }
+
+    /// Bytes of the state of one sequence, without keys and values of attention.
+    public var stateByteCount: Int { 4 * layout.floatCount }
+
+    // MARK: Passes
+
+    /// Returns hidden states [rows, outputWidth] of the tokens of a pass, behind the final norm.
+    func hidden(_ tokens: UnsafePointer<Int32>, _ pass: Pass) throws -> Rows {
+        pass.prepare(rotations)
+        let x = embed(tokens, pass)
+        guard let streams else {
+            var y = x
+            for block in blocks { y = try step(y, pass) { try block($0, pass) } }
+            return finalNorm?(y, pass) ?? y
+        }
+        var parts = streams.expand(x, pass)
+        for (layer, block) in blocks.enumerated() {
+            let mark = pass.workspace.mark
+            let kept = parts.map(\.data)
+            try streams.mix(layer: layer, &parts, pass) { try block($0, pass) }
+            // What a block returned lies behind the mark; the streams keep their places.
+            for (index, place) in kept.enumerated() where parts[index].data != place {
+                place.update(from: parts[index].data, count: parts[index].count * parts[index].width)
+                parts[index] = Rows(place, count: parts[index].count, width: parts[index].width)
+            }
+            pass.workspace.release(to: mark)
+        }
+        let y = streams.collapse(parts, pass)
+        return finalNorm?(y, pass) ?? y
+    }
+
+    /// Runs a block, keeps its rows in the place of x, and gives back the rest of the work space.
+    private func step(_ x: Rows, _ pass: Pass, _ block: (Rows) throws -> Rows) throws -> Rows {
+        let mark = pass.workspace.mark
+        let y = try block(x)
+        if y.data != x.data { x.data.update(from: y.data, count: x.count * x.width) }
+        pass.workspace.release(to: mark)
+        return x
+    }
+
+    /// Returns logits [rows, vocabulary] of hidden states.
+    func logits(_ hidden: Rows, _ pass: Pass) -> Rows {
+        if outputFactor != 1 { pass.add(hidden, times: 0, to: hidden, times: outputFactor) }
+        return pass.multiply(hidden, output)
+    }
+
+    private func embed(_ tokens: UnsafePointer<Int32>, _ pass: Pass) -> Rows {
+        let c = configuration
+        let x = pass.rows(c.embeddingWidth)
+        withUnsafePointer(to: embedding) { table in
+            for row in 0..<x.count { rn_weight_row(table, Int64(tokens[row]), x.data + row * x.width) }
+        }
+        let scale = c.embeddingScale.factor(hiddenSize: c.hiddenSize)
+        if scale != 1 { pass.add(x, times: 0, to: x, times: scale) }
+        addPositions(to: x, pass)
+        return embeddingNorm?(x, pass) ?? x
+    }
+
+    /// Adds the vectors of positions, the same to every stream.
+    private func addPositions(to x: Rows, _ pass: Pass) {
+        guard configuration.positionEmbedding != .none else { return }
+        let d = configuration.hiddenSize
+        let mark = pass.workspace.mark
+        let vector = pass.rows(d, count: 1)
+        for row in 0..<x.count {
+            if let positionTable {
+                withUnsafePointer(to: positionTable) { rn_weight_row($0, pass.positions[row], vector.data) }
+            } else {
+                let half = d / 2
+                for j in 0..<half {
+                    let angle = Double(pass.positions[row]) * pow(10_000, -Double(j) / Double(half))
+                    vector.data[j] = Float(sin(angle))
+                    vector.data[half + j] = Float(cos(angle))
+                }
+            }
+            for stream in 0..<x.width / d {
+                pass.add(vector, to: Rows(x.data + row * x.width + stream * d, count: 1, width: d))
+            }
+        }
+        pass.workspace.release(to: mark)
+    }
+}
+
+/// A block that sees all rows, or every k-th token of each sequence.
+struct RuntimeBlock {
+    private let block: MixerBlock
+    private let reduction: SequenceReduction?
+
+    init(_ builder: inout ModelBuilder, _ c: LanguageModelConfiguration, layer: Int) throws {
+        reduction = try SequenceReduction(&builder, c, layer: layer)
+        block = try MixerBlock(&builder, c, layer: layer)
+    }
+
+    func callAsFunction(_ x: Rows, _ pass: Pass) throws -> Rows {
+        guard let reduction else { return try block(x, pass) }
+        return try reduction(x, pass) { try block($0, $1) }
+    }
+}
