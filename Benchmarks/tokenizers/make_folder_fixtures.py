@@ -64,13 +64,29 @@ def neox(tokenizer):
     return tokenizer
 
 
+def pieces(lower=True):
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(TRAINING * 3, trainers.WordPieceTrainer(
+        vocab_size=200, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    vocabulary = tokenizer.get_vocab()
+    return [token for token, _ in sorted(vocabulary.items(), key=lambda item: item[1])]
+
+
+def lines(pieces):
+    return {"vocab.txt": "".join(piece + "\n" for piece in pieces)}
+
+
 GPT2 = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
 
 
 def cases():
     pairs = two_files(byte_pairs())
+    words = pieces()
     return {
         "gpt2": with_config(pairs, tokenizer_class="GPT2Tokenizer", **GPT2, model_max_length=1024),
+        "gpt2-class": with_config(pairs, tokenizer_class="GPT2Tokenizer"),
         "gpt2-bos": with_config(pairs, tokenizer_class="GPT2Tokenizer", add_bos_token=True, **GPT2),
         "gpt2-json": with_config(
             whole(byte_pairs()), tokenizer_class="GPT2Tokenizer", add_bos_token=False,
@@ -78,6 +94,32 @@ def cases():
         "neox-json": with_config(whole(neox(byte_pairs())), tokenizer_class="GPTNeoXTokenizerFast", **GPT2),
         "framed-json": with_config(
             whole(framed(byte_pairs())), tokenizer_class="PreTrainedTokenizerFast", bos_token="<|endoftext|>"),
+        # Files of early versions, which say what is added by numbers alone.
+        "gpt2-added": {
+            **with_config(pairs, tokenizer_class="GPT2Tokenizer", **GPT2, additional_special_tokens=["<|im_start|>"]),
+            "added_tokens.json": json.dumps({"<|im_start|>": 300, "[NEW]": 301}),
+            "special_tokens_map.json": json.dumps({"additional_special_tokens": ["<|im_start|>"]}),
+        },
+        "json-added": {
+            **with_config(whole(byte_pairs()), tokenizer_class="PreTrainedTokenizerFast", eos_token="<|endoftext|>"),
+            "added_tokens.json": json.dumps({"[NEW]": 300}),
+        },
+        "bert": with_config(lines(words), tokenizer_class="BertTokenizer", model_max_length=512),
+        "bert-cased": with_config(lines(pieces(False)), tokenizer_class="BertTokenizer", do_lower_case=False),
+        "bert-accents": with_config(
+            lines(words), tokenizer_class="BertTokenizerFast", do_lower_case=True, strip_accents=False,
+            tokenize_chinese_chars=False),
+        "bert-names": with_config(
+            lines(["<pad>" if piece == "[PAD]" else "<unk>" if piece == "[UNK]" else piece for piece in words]),
+            tokenizer_class="DistilBertTokenizer", unk_token="<unk>", pad_token="<pad>"),
+        # Lines of Windows, one without a piece, one twice, and white space at an end.
+        "bert-lines": with_config(
+            {"vocab.txt": "\r\n".join(words[:60] + ["", "hello \u3000", "hello"] + words[60:] + ["the"]) + "\r\n"},
+            tokenizer_class="BertTokenizer"),
+        "bert-added": {
+            **with_config(lines(words), tokenizer_class="BertTokenizer"),
+            "added_tokens.json": json.dumps({"[NEW]": 200, "unusual": 201}),
+        },
     }
 
 

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetModels
 import RetNetSettings
 import RetNetStorage
 
@@ -69,6 +70,16 @@ public struct GenerationDefaults: Sendable, Equatable {
         beamCount = reader.integer("num_beams", "a whole number from 1", from: 1)
         lengthPenalty = reader.number("length_penalty", "a number") { _ in true }
         guard reader.problems.isEmpty else { throw SettingsError(reader.problems, sourceName: sourceName) }
+    }
+
+    /// Returns the settings with the special tokens of a configuration in the place of those that are missing.
+    func filled(from tokens: SpecialTokens) -> GenerationDefaults {
+        var result = self
+        func number(_ token: Int?) -> Int32? { token.flatMap { Int32(exactly: $0) } }
+        result.beginToken = beginToken ?? number(tokens.begin)
+        result.endTokens = endTokens ?? number(tokens.end).map { [$0] }
+        result.paddingToken = paddingToken ?? number(tokens.padding)
+        return result
     }
 
     /// Returns the text of the file; throws `SettingsError` for numbers that JSON cannot express.
@@ -143,7 +154,8 @@ private struct FieldReader {
     }
 
     mutating func token(_ key: String) -> Int32? {
-        guard let value = value(key) else { return nil }
+        // Early folders of Llama have -1 for a token that is not there.
+        guard let value = value(key), value.int != -1 else { return nil }
         if let result = value.int.flatMap(Int32.init(exactly:)), result >= 0 { return result }
         refuse(key, value, "a token number")
         return nil

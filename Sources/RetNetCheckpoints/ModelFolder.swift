@@ -133,7 +133,8 @@ extension ModelFolder {
             + CheckpointProblem.tokens(of: try? tokenizer.get(), generationDefaults, for: configuration)
         guard problems.isEmpty else { throw CheckpointError(path: path, problems: problems) }
         return LoadedModel(
-            model: model, generationDefaults: generationDefaults, tokenizerResult: tokenizer)
+            model: model, generationDefaults: generationDefaults,
+            defaultsName: contents.generationDefaultsName, tokenizerResult: tokenizer)
     }
 
     /// Reads the architecture alone, without weights; throws `StorageError`, `SettingsError` or ``DialectError``.
@@ -177,7 +178,14 @@ public struct LoadedModel {
     public let model: LanguageModel
     /// The sampling settings of the folder; empty if it has none.
     public let generationDefaults: GenerationDefaults
+    /// The file with the special tokens of the sampling settings.
+    let defaultsName: String
     let tokenizerResult: Result<any Tokenizer, any Error>
+
+    /// A sentence for each special token in which the folder and its tokenizer differ, saying which one counts.
+    public var specialTokenRemarks: [String] {
+        (try? tokenizer).map { generationDefaults.remarks(on: $0, sourceName: defaultsName) } ?? []
+    }
 
     /// The architecture.
     public var configuration: LanguageModelConfiguration { model.configuration }
@@ -220,7 +228,14 @@ private struct ModelContents {
     }
 
     func generationDefaults() throws -> GenerationDefaults {
-        try foreign?.generationDefaults() ?? GenerationDefaults(folder: path)
+        try foreign?.generationDefaults()
+            ?? GenerationDefaults(folder: path).filled(from: configuration.tokens)
+    }
+
+    var generationDefaultsName: String {
+        let path = CheckpointFiles.folder(of: path) + "/" + GenerationDefaults.fileName
+        return FileManager.default.fileExists(atPath: path)
+            ? GenerationDefaults.fileName : ConfigurationFile.fileName
     }
 
     func provide(_ name: String, _ shape: [Int], _ reader: WeightReader) throws -> Tensor {

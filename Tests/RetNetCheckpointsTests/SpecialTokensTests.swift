@@ -126,11 +126,8 @@ import Testing
             let nothing = try problems("{}")
             #expect(nothing.isEmpty)
             #expect(
-                try problems(#"{"eos_token_id": 10, "bos_token_id": 1, "pad_token_id": 0}"#) == [
-                    .specialToken(.otherDefault(.end, found: [10], expected: 254)),
-                    .specialToken(.otherDefault(.begin, found: [1], expected: 255)),
-                    .specialToken(.otherDefault(.padding, found: [0], expected: 253)),
-                ])
+                try problems(#"{"eos_token_id": 10, "bos_token_id": 1, "pad_token_id": -1}"#).isEmpty,
+                "the folder's choice, as in Transformers")
             #expect(
                 try problems(#"{"eos_token_id": [254, 999]}"#)
                     == [.specialToken(.outside(.end, found: 999, vocabularySize: 256))])
@@ -138,7 +135,48 @@ import Testing
     }
 
     @Test
-    func `A decoder-only model is not written with a tokenizer that is too large or ends texts elsewhere`()
+    func `What a folder says of ends and beginnings counts, and is told where the tokenizer says another`()
+        throws
+    {
+        try withTemporaryFolder { parent in
+            func remarks(_ json: String?, tokens: SpecialTokens = SpecialTokens()) throws -> (
+                ends: [Int32]?, remarks: [String]
+            ) {
+                let folder = parent + "/\(UUID().uuidString)"
+                var model = try tinyModel().configuration
+                model.tokens = tokens
+                let store = ParameterStore(source: .random(seed: 1))
+                try ModelFolder.save(
+                    LanguageModel(model, parameters: store, computeType: .float32), tokenizer: plain(),
+                    to: folder)
+                try FileManager.default.removeItem(atPath: folder + "/checksums.json")
+                try FileManager.default.removeItem(atPath: folder + "/generation_config.json")
+                if let json {
+                    try Data(json.utf8).write(to: URL(fileURLWithPath: folder + "/generation_config.json"))
+                }
+                let loaded = try ModelFolder.load(folder)
+                return (loaded.generationDefaults.endTokens, loaded.specialTokenRemarks)
+            }
+            let agreeing = try remarks(#"{"eos_token_id": [7, 2], "bos_token_id": 1}"#)
+            #expect(agreeing == ([7, 2], []))
+            #expect(try remarks(nil) == (nil, []))
+            let other = try remarks(#"{"eos_token_id": [0, 4], "bos_token_id": 2}"#)
+            #expect(other.ends == [0, 4] && other.remarks.count == 2)
+            #expect(
+                other.remarks.first
+                    == "texts end at token 0 ('<unk>') or 4 (' the'), as generation_config.json says; the tokenizer's end "
+                    + "token 2 ('</s>') does not end them")
+            #expect(other.remarks.last?.contains("begin token 1 ('<s>'), not with 2 ('</s>')") == true)
+            let own = try remarks(nil, tokens: SpecialTokens(end: 5))
+            #expect(own.ends == [5] && own.remarks.first?.contains("as config.json says") == true)
+            // The other file wins even so.
+            #expect(try remarks(#"{"eos_token_id": 2}"#, tokens: SpecialTokens(end: 5)) == ([2], []))
+        }
+    }
+
+    @Test
+    func
+        `A decoder-only model is not written with a tokenizer that is too large or ends texts outside of it`()
         throws
     {
         try withTemporaryFolder { parent in
@@ -147,16 +185,13 @@ import Testing
             }
             #expect(error.problems == [.vocabularyTooSmall(modelSize: 256, tokenizerSize: 384)])
             var defaults = GenerationDefaults()
-            defaults.endTokens = [0]
+            defaults.endTokens = [1, 256]
             let other = try #require(throws: CheckpointError.self) {
                 try ModelFolder.save(
                     tinyModel(), tokenizer: plain(), to: parent + "/model", generationDefaults: defaults)
             }
             #expect(
-                other.problems == [
-                    .specialToken(.otherDefault(.end, found: [0], expected: 2)),
-                    .specialToken(.taken(.end, model: 0, by: "the unknown token")),
-                ])
+                other.problems == [.specialToken(.outside(.end, found: 256, vocabularySize: 256))])
             #expect(try FileManager.default.contentsOfDirectory(atPath: parent).isEmpty)
         }
     }

@@ -36,7 +36,11 @@ struct TokenizerFolderTests {
         return data.flatMap { try? JSONDecoder().decode(Fixture.self, from: $0) }
     }()
 
-    private static let names = ["gpt2", "gpt2-bos", "gpt2-json", "neox-json", "framed-json"]
+    private static let names = [
+        "gpt2", "gpt2-class", "gpt2-bos", "gpt2-json", "neox-json", "framed-json", "gpt2-added", "json-added",
+        "bert", "bert-cased",
+        "bert-accents", "bert-names", "bert-lines", "bert-added",
+    ]
 
     private func folder(_ name: String) throws -> Fixture.Folder {
         try #require(Self.fixture?.folders[name])
@@ -69,7 +73,7 @@ struct TokenizerFolderTests {
         try withTemporaryFolder { path in
             try folder.write(to: path)
             try put("{{ bos_token }}", at: path + "/chat_template.jinja")
-            try put(#"{"sep_token": "x"}"#, at: path + "/special_tokens_map.json")
+            try put(#"{"additional_special_tokens": ["x"]}"#, at: path + "/special_tokens_map.json")
             try save(TokenizerLoader.load(folder: path), to: path + "/copy")
             for name in try FileManager.default.contentsOfDirectory(atPath: path) where name != "copy" {
                 let copy = FileManager.default.contents(atPath: path + "/copy/" + name)
@@ -93,11 +97,11 @@ struct TokenizerFolderTests {
             #expect(tokenizer.textStart == [begin])
             #expect(tokenizer.with(.text).textStart == [begin])
             try save(tokenizer, to: path + "/trained")
+            let file = try #require(
+                ["tokenizer.json", "vocab.json", "vocab.txt"].first { folder.files.keys.contains($0) })
             for loaded in [
                 try TokenizerLoader.load(folder: path + "/trained"),
-                try TokenizerLoader.load(
-                    named: path + "/trained/"
-                        + (folder.files.keys.contains("tokenizer.json") ? "tokenizer.json" : "vocab.json")),
+                try TokenizerLoader.load(named: path + "/trained/" + file),
             ] {
                 #expect(loaded.textStart == [begin] && loaded.identity == tokenizer.identity)
                 try save(loaded, to: path + "/again")
@@ -160,5 +164,70 @@ struct TokenizerFolderTests {
             #expect(BeginTokenChoice.no.tokens(tokenizer.beginningTexts()) == [])
             #expect(BeginTokenChoice.yes.tokens(SentinelByteTokenizer()) == [])
         }
+    }
+
+    @Test func `Lists of word pieces of other classes, and damaged ones, are refused by name`() throws {
+        try withTemporaryFolder { path in
+            try put("[UNK]\n[CLS]\n[SEP]\na\n", at: path + "/vocab.txt")
+            #expect(try TokenizerLoader.load(folder: path).encode("A b") == [3, 0])
+            #expect(try TokenizerLoader.load(named: path + "/vocab.txt").vocabularySize == 4)
+            try put(#"{"tokenizer_class": "BertJapaneseTokenizer"}"#, at: path + "/tokenizer_config.json")
+            expectTextError("class BertJapaneseTokenizer, vocab.txt") {
+                _ = try TokenizerLoader.load(folder: path)
+            }
+            try put(
+                #"{"tokenizer_class": "BertTokenizer", "do_basic_tokenize": false}"#,
+                at: path + "/tokenizer_config.json")
+            expectTextError("do_basic_tokenize") { _ = try TokenizerLoader.load(folder: path) }
+            try put(#"{"do_lower_case": "yes"}"#, at: path + "/tokenizer_config.json")
+            expectTextError("do_lower_case", "neither true nor false") {
+                _ = try TokenizerLoader.load(folder: path)
+            }
+            try FileManager.default.removeItem(atPath: path + "/tokenizer_config.json")
+            try put("[UNK]\n[CLS]\na\n", at: path + "/vocab.txt")
+            expectTextError("vocab.txt", "'[SEP]'") { _ = try TokenizerLoader.load(folder: path) }
+            try put(Data([0x61, 0x0A, 0xFF]), at: path + "/vocab.txt")
+            expectTextError("vocab.txt", "not UTF-8 text (at byte 2)") {
+                _ = try TokenizerLoader.load(folder: path)
+            }
+        }
+    }
+
+    @Test func `Numbers of added tokens that contradict the vocabulary or each other are refused`() throws {
+        let folder = try folder("gpt2")
+        try withTemporaryFolder { path in
+            try folder.write(to: path)
+            for (json, reason) in [
+                (#"{"new": 5}"#, "contradicts the file beside it, which gives 'new' the id 5"),
+                (#"{"new": 300, "other": 300}"#, "is the id 300 of 'new' too"),
+                (#"{"new": -1}"#, "new is -1, but ids are 0 to"),
+                (#"{"new": "300"}"#, "new is not an integer"),
+                (#"["new"]"#, "is not an object"),
+                (#"{"new": 99999999999}"#, "new is 99999999999, but ids are"),
+            ] {
+                try put(json, at: path + "/added_tokens.json")
+                expectTextError(reason) { _ = try TokenizerLoader.load(folder: path) }
+            }
+            // Where the configuration lists the tokens, the older file says nothing.
+            try put(
+                #"{"added_tokens_decoder": {"300": {"content": "[NEW]"}}}"#,
+                at: path + "/tokenizer_config.json")
+            #expect(try TokenizerLoader.load(folder: path).encode("[NEW]") == [300])
+        }
+    }
+
+    @Test func `Rules for BERT and punctuation have the characters of Unicode 8`() {
+        let (marks, punctuation) = (ScalarTable.mask("Mn"), ScalarSet.punctuation)
+        // A mark of Unicode 8, of 10, two that were none or are none any more, and letters.
+        let found = [0x0301, 0x0AFD, 0x1885, 0x1734, 0x61, 0xE9].map { ScalarTable.wasIn(marks, $0) }
+        #expect(found == [true, false, false, true, false, false])
+        // ASCII, an old mark, one of Unicode 14, and one that is a symbol now.
+        #expect(
+            [0x24, 0x2014, 0x2E53, 0x166D, 0x20AC].map(punctuation.contains) == [
+                true, true, false, true, false,
+            ])
+        #expect(
+            ScalarTable.wasIn(ScalarTable.mask("Cn"), 0x2E53)
+                && !ScalarTable.wasIn(ScalarTable.mask("Cn"), 0x61))
     }
 }

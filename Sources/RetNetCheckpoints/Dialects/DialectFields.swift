@@ -34,13 +34,18 @@ extension SettingsReader {
 
     /// Reads the special tokens of a Hugging Face configuration; ids outside the vocabulary have no effect there.
     public func specialTokens(vocabularySize: Int) -> SpecialTokens {
-        func token(_ key: String) -> Int? {
-            guard let given = tree(key) else { return nil }
-            let id = given.array?.first?.int ?? given.int
-            return id.flatMap { (0..<vocabularySize).contains($0) ? $0 : nil }
-        }
-        return SpecialTokens(
-            begin: token("bos_token_id"), end: token("eos_token_id"), padding: token("pad_token_id"))
+        SpecialTokens(
+            begin: tokens("bos_token_id", vocabularySize).first,
+            end: endTokens(vocabularySize: vocabularySize).first,
+            padding: tokens("pad_token_id", vocabularySize).first)
+    }
+
+    /// Reads all tokens that end a text in a Hugging Face configuration: one id or a list of them.
+    public func endTokens(vocabularySize: Int) -> [Int] { tokens("eos_token_id", vocabularySize) }
+
+    private func tokens(_ key: String, _ vocabularySize: Int) -> [Int] {
+        guard let given = tree(key) else { return [] }
+        return (given.array ?? [given]).compactMap(\.int).filter { (0..<vocabularySize).contains($0) }
     }
 }
 

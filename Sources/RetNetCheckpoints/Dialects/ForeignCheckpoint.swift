@@ -64,16 +64,13 @@ public struct ForeignCheckpoint {
     /// The number of values in all parameters.
     public var parameterCount: Int { plan.ours.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 
-    /// The sampling settings of the folder, or the special tokens of the configuration where it has none.
+    /// The sampling settings of the folder, with the special tokens of the configuration where those say nothing.
     func generationDefaults() throws -> GenerationDefaults {
-        let folder = CheckpointFiles.folder(of: path)
-        if FileManager.default.fileExists(atPath: folder + "/" + GenerationDefaults.fileName) {
-            return try GenerationDefaults(folder: folder)
+        var defaults = try GenerationDefaults(folder: CheckpointFiles.folder(of: path))
+        if defaults.endTokens == nil {
+            let ends = files.fields.reader.endTokens(vocabularySize: configuration.vocabularySize)
+            if ends.count > 1 { defaults.endTokens = ends.compactMap { Int32(exactly: $0) } }
         }
-        var defaults = GenerationDefaults()
-        defaults.beginToken = configuration.tokens.begin.flatMap { Int32(exactly: $0) }
-        defaults.endTokens = configuration.tokens.end.flatMap { Int32(exactly: $0) }.map { [$0] }
-        defaults.paddingToken = configuration.tokens.padding.flatMap { Int32(exactly: $0) }
-        return defaults
+        return defaults.filled(from: configuration.tokens)
     }
 }

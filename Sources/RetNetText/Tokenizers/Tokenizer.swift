@@ -88,6 +88,9 @@ public protocol Tokenizer: Sendable {
     /// Its folder remembers this. Tokenizers whose texts always do return themselves.
     func beginningTexts() -> any Tokenizer
 
+    /// Returns the name of a special token in the tokenizer's files, such as `</s>`; nil for other tokens.
+    func specialName(of token: Int32) -> String?
+
     /// Returns the bytes of a token: none for special tokens and numbers outside the vocabulary.
     ///
     /// A token may contain a part of a character; `UTF8StreamDecoder` decodes streams of tokens.
@@ -143,6 +146,9 @@ extension Tokenizer {
     public var specialTokensInText: SpecialTokensInText { .text }
     /// None.
     public var tokensAround: (before: [Int32], after: [Int32]) { ([], []) }
+
+    /// None.
+    public func specialName(of token: Int32) -> String? { nil }
 
     /// The begin token.
     public var textStart: [Int32] { beginToken.map { [$0] } ?? [] }

@@ -11,11 +11,18 @@ public enum TokenizerLoader {
         "T5Tokenizer", "MT5Tokenizer", "LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer",
     ]
 
+    /// Classes of Hugging Face Transformers that read a list of word pieces in the same way.
+    private static let pieceClasses = [
+        "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer",
+        "SqueezeBertTokenizer",
+        "ConvBertTokenizer", "LayoutLMTokenizer", "LxmertTokenizer",
+    ]
+
     /// Files of tokenizers of other kinds, the most telling first.
     private static let foreignFileNames =
         [HuggingFaceTokenizer.fileName] + HuggingFaceTokenizer.vocabularyNames
         + HuggingFaceTokenizer.mergesNames
-        + ["vocab.txt"]
+        + [HuggingFaceTokenizer.piecesName]
 
     /// Names of all files that describe a tokenizer in model folders, of this package and of other projects.
     public static let fileNames: [String] =
@@ -32,8 +39,8 @@ public enum TokenizerLoader {
     /// Returns the tokenizer of a model folder; throws `TextError` or `StorageError`.
     ///
     /// The folder may be one of this package or of other projects. There `tokenizer.json` comes first, as in Transformers:
-    /// tokens added to a model are only in it. Then come GPT-2's vocabulary with its merges, and a SentencePiece model
-    /// (`spiece.model` or `tokenizer.model`). Of T5 the SentencePiece model comes first, which is what these models were
+    /// tokens added to a model are only in it. Then come GPT-2's vocabulary with its merges, a SentencePiece model
+    /// (`spiece.model` or `tokenizer.model`), and BERT's list of word pieces (`vocab.txt`). Of T5 the SentencePiece model comes first, which is what these models were
     /// trained with, and sentinels are added if it has none. A folder whose tokenizer has another form is refused with
     /// ``TextError/unsupportedTokenizer(folder:found:)``.
     public static func load(folder: String) throws -> any Tokenizer {
@@ -41,9 +48,14 @@ public enum TokenizerLoader {
         guard hasFiles(in: folder) else { throw StorageError.notFound(path: path) }
         let model = SentencePieceTokenizer.modelPath(in: folder)
         let hasConfiguration = FileManager.default.fileExists(atPath: path)
-        let files = HuggingFaceTokenizer.paths(in: folder)
+        var files = HuggingFaceTokenizer.paths(in: folder)
+        // No T5 was trained with word pieces.
+        if files == [folder + "/" + HuggingFaceTokenizer.piecesName], isT5(folder) { files = nil }
         let isOurs = try hasConfiguration && object(path).fields["kind"] != nil
-        if let files, !isOurs, model == nil || !isT5(folder) { return try HuggingFaceTokenizer(paths: files) }
+        if let files, !isOurs, model == nil || !isT5(folder) {
+            try checkClass(folder, hasConfiguration: hasConfiguration, files: files)
+            return try HuggingFaceTokenizer(paths: files)
+        }
         if let model, !hasConfiguration {
             return try SentencePieceTokenizer(
                 path: model, sentinelCount: isT5(folder) ? SentencePieceTokenizer.usualSentinelCount : 0,
@@ -55,7 +67,7 @@ public enum TokenizerLoader {
                 throw TextError.invalidTokenizer(
                     path: path,
                     reason:
-                        "its files, \(HuggingFaceTokenizer.fileName) or vocab.json and merges.txt, are missing"
+                        "its files, \(HuggingFaceTokenizer.fileName), vocab.json and merges.txt, or vocab.txt, are missing"
                 )
             }
             let tokenizer = try HuggingFaceTokenizer(paths: files)
@@ -93,7 +105,7 @@ public enum TokenizerLoader {
     }
 
     /// Returns the tokenizer of a name: `byte`, `byte-sentinel`, a `tokenizer.json`, one of GPT-2's files beside the other
-    /// (`vocab.json` or `encoder.json` and `merges.txt` or `vocab.bpe`), a SentencePiece model file, or a model folder.
+    /// (`vocab.json` or `encoder.json` and `merges.txt` or `vocab.bpe`), BERT's `vocab.txt`, a SentencePiece model file, or a model folder.
     ///
     /// `sentinelCount` sentinels are added to a model file that has none. Throws `TextError` or `StorageError`.
     public static func load(named name: String, sentinelCount: Int = 0) throws -> any Tokenizer {
@@ -149,6 +161,18 @@ public enum TokenizerLoader {
         configuration.sentinelCount =
             fields["extra_ids"] as? Int ?? (usual ? SentencePieceTokenizer.usualSentinelCount : 0)
         return configuration
+    }
+
+    /// Refuses lists of word pieces of classes that read them in their own way, by name.
+    private static func checkClass(_ folder: String, hasConfiguration: Bool, files: [String]) throws {
+        guard hasConfiguration, files == [folder + "/" + HuggingFaceTokenizer.piecesName] else { return }
+        let fields = try object(folder + "/" + fileName).fields
+        guard let name = fields["tokenizer_class"] as? String else { return }
+        let plain = name.hasSuffix("Fast") ? String(name.dropLast(4)) : name
+        guard pieceClasses.contains(plain) else {
+            throw TextError.unsupportedTokenizer(
+                folder: folder, found: "class \(name), \(HuggingFaceTokenizer.piecesName)")
+        }
     }
 
     /// Returns the name of a file with a tokenizer of another kind.

@@ -40,13 +40,11 @@ public struct TokenizerSummary: Sendable, Equatable {
         vocabularySize = tokenizer.vocabularySize
         let sentinels = (tokenizer as? any SentinelTokenizer)?.sentinels ?? []
         sentinelCount = sentinels.count
-        var names: (Int32) -> String? = { _ in nil }
         var others: [Int32] = []
         switch tokenizer {
         case let tokenizer as SentencePieceTokenizer:
             kind = SentencePieceTokenizer.kind
             (model, others) = (tokenizer.algorithmName, tokenizer.controlTokens)
-            names = { tokenizer.text(of: $0) }
             steps =
                 tokenizer.normalizationParts.isEmpty
                 ? [] : [Step(name: "normalizer", parts: tokenizer.normalizationParts)]
@@ -54,8 +52,9 @@ public struct TokenizerSummary: Sendable, Equatable {
             kind = HuggingFaceTokenizer.kind
             let added = tokenizer.core.added
             others = added.tokens.filter(\.isSpecial).map(\.number)
-            names = { token in added.token(token).map { String(decoding: $0.content, as: UTF8.self) } }
-            let file = tokenizer.files.first { $0.name == "tokenizer.json" }
+            let file =
+                tokenizer.files.count > 1 || tokenizer.files[0].name.hasSuffix(".txt")
+                ? nil : tokenizer.files.first
             let root = file.flatMap { file in
                 try? file.bytes.withUnsafeBytes { try JSONTape($0) }.root
             }
@@ -68,11 +67,21 @@ public struct TokenizerSummary: Sendable, Equatable {
                     return Step(name: name, parts: Self.parts(node))
                 }
             } else {
-                // GPT-2's two files.
-                model = "BPE"
-                let merges = tokenizer.files.first { $0.name.hasSuffix(".txt") }?.bytes ?? []
-                mergeCount = merges.split(separator: 0x0A).count { !$0.starts(with: "#version".utf8) }
-                steps = ["pre_tokenizer", "decoder"].map { Step(name: $0, parts: ["ByteLevel"]) }
+                // Files without a description of the steps.
+                if tokenizer.files.count > 1 {
+                    model = "BPE"
+                    mergeCount = tokenizer.files[1].bytes.split(separator: 0x0A)
+                        .count { !$0.starts(with: "#version".utf8) }
+                    steps = ["pre_tokenizer", "decoder"].map { Step(name: $0, parts: ["ByteLevel"]) }
+                } else {
+                    model = "WordPiece"
+                    steps = [
+                        Step(name: "normalizer", parts: ["BertNormalizer"]),
+                        Step(name: "pre_tokenizer", parts: ["BertPreTokenizer"]),
+                        Step(name: "post_processor", parts: ["TemplateProcessing"]),
+                        Step(name: "decoder", parts: ["WordPiece"]),
+                    ]
+                }
             }
         default:
             kind = tokenizer is ByteTokenizer ? ByteTokenizer.kind : SentinelByteTokenizer.kind
@@ -83,11 +92,11 @@ public struct TokenizerSummary: Sendable, Equatable {
             ("unknown", tokenizer.unknownToken),
         ]
         var specials = roles.compactMap { role, token in
-            token.map { Special(role: role, token: $0, name: names($0)) }
+            token.map { Special(role: role, token: $0, name: tokenizer.specialName(of: $0)) }
         }
         let known = Set(specials.map(\.token)).union(sentinels)
         specials += Set(others).subtracting(known).sorted().map {
-            Special(role: "other", token: $0, name: names($0))
+            Special(role: "other", token: $0, name: tokenizer.specialName(of: $0))
         }
         specialTokens = specials
     }

@@ -31,8 +31,9 @@ struct BenchTokenizerCommand: ParsableCommand {
         let loading = try Self.seconds(repetitions) { _ = try choice.load() }
         let tokenizer = try choice.load()
         var (tokens, lineTokenCount): ([Int32], Int) = ([], 0)
-        // The first run fills the word cache.
-        let whole = Self.seconds(repetitions + 1) {
+        // Fills the word cache.
+        _ = text.withUnsafeBytes { tokenizer.encode(utf8: $0) }
+        let whole = Self.seconds(repetitions) {
             tokens = text.withUnsafeBytes { tokenizer.encode(utf8: $0) }
         }
         let lines = Self.seconds(repetitions) {
@@ -62,17 +63,18 @@ struct BenchTokenizerCommand: ParsableCommand {
             ]))
     }
 
-    /// Returns the seconds of the fastest of several runs.
+    /// Returns the median of the seconds of several runs.
     private static func seconds(_ repetitions: Int, _ body: () throws -> Void) rethrows -> Double {
         let clock = ContinuousClock()
-        var fastest = Double.infinity
+        var times: [Double] = []
         for _ in 0..<repetitions {
             let start = clock.now
             try body()
-            let time = (clock.now - start).components
-            fastest = min(fastest, Double(time.seconds) + Double(time.attoseconds) / 1e18)
+            times.append((clock.now - start) / .seconds(1))
         }
-        return fastest
+        times.sort()
+        let middle = times.count / 2
+        return times.count % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2
     }
 
     private static func encodeLines(_ text: [UInt8], _ tokenizer: any Tokenizer) -> Int {

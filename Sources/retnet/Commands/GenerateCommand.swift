@@ -89,6 +89,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         let (device, type) = try device.prepare(.fast)
         let loaded = try model.load(on: device, as: type)
         let session = try session(loaded)
+        for remark in loaded.specialTokenRemarks { Console.note(remark) }
         let parameters = sampling.parameters(SamplingParameters(defaults: loaded.generationDefaults))
         let interrupt = InterruptFlag.onSignals()
         let rows = prompts.isEmpty ? [String](repeating: "", count: max(1, session.rowCount)) : prompts

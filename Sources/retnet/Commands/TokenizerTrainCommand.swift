@@ -79,6 +79,7 @@ struct TokenizerTrainCommand: ParsableCommand {
             TokenizerRecipe(kind: kind, vocabularySize: vocabulary), specialTokens: layout,
             minimumFrequency: minimumFrequency)
         let corpus = try data.corpus()
+        let start = ContinuousClock.now
         let reading = ProgressBar(title: "reading", total: nil)
         try trainer.read(corpus) { progress in
             guard case .reading(let byteCount) = progress else { return }
@@ -91,28 +92,30 @@ struct TokenizerTrainCommand: ParsableCommand {
             learning.update(step: Int(fraction * 100))
         }
         learning.finish()
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
         if tokenizer.vocabularySize < vocabulary {
             Console.warn(
                 "the text gives only \(tokenizer.vocabularySize) of \(vocabulary) tokens: use more text, fewer tokens"
                     + (kind == .bytePairs ? " or --minimum-frequency 1" : ""))
         }
         try AtomicFolder.create(at: out) { try tokenizer.save(to: $0) }
-        try report(trainer, tokenizer)
+        try report(trainer, tokenizer, seconds: seconds)
     }
 
-    private func report(_ trainer: TokenizerTrainer, _ tokenizer: any Tokenizer) throws {
+    private func report(_ trainer: TokenizerTrainer, _ tokenizer: any Tokenizer, seconds: Double) throws {
         let count = trainer.tokenCount(with: tokenizer)
         let rate = Double(trainer.byteCount) / Double(max(1, count))
         guard json else {
             return Console.result(
                 "\(Format.grouped(tokenizer.vocabularySize)) tokens, \(Format.fixed(rate, decimals: 3)) bytes per token on"
-                    + " the \(Format.grouped(trainer.byteCount)) bytes of text, written to '\(out)'")
+                    + " the \(Format.grouped(trainer.byteCount)) bytes of text, written to '\(out)'; read and trained in "
+                    + Format.duration(seconds: seconds))
         }
         try Console.json([
             "output": .string(out), "kind": .string(kind.rawValue),
             "vocabulary_size": .int(tokenizer.vocabularySize), "tokenizer": .string(tokenizer.identity),
             "text_bytes": .int(trainer.byteCount), "text_tokens": .int(count),
-            "bytes_per_token": .double(rate),
+            "bytes_per_token": .double(rate), "seconds": .double(seconds),
         ])
     }
 }

@@ -7,6 +7,8 @@ extension HuggingFaceTokenizer {
     /// The names of GPT-2's files, of which a folder has one of each.
     static let vocabularyNames = ["vocab.json", "encoder.json"]
     static let mergesNames = ["merges.txt", "vocab.bpe"]
+    /// BERT's list of word pieces.
+    static let piecesName = "vocab.txt"
     private static let namesFiles = ["tokenizer_config.json", "special_tokens_map.json"]
 
     /// Returns the paths of the files of a folder from which a tokenizer can be made; `nil` without them.
@@ -15,11 +17,16 @@ extension HuggingFaceTokenizer {
             names.map { folder + "/" + $0 }.first { FileManager.default.fileExists(atPath: $0) }
         }
         if let file = path([fileName]) { return [file] }
-        guard let vocabulary = path(vocabularyNames), let merges = path(mergesNames) else { return nil }
-        return [vocabulary, merges]
+        if let vocabulary = path(vocabularyNames), let merges = path(mergesNames) {
+            return [vocabulary, merges]
+        }
+        // Beside a SentencePiece model, a list is one of its pieces for other programs.
+        guard SentencePieceTokenizer.modelPath(in: folder) == nil else { return nil }
+        return path([piecesName]).map { [$0] }
     }
 
-    /// Returns the paths of the files that belong to a named one: `tokenizer.json`, or a vocabulary and its merges.
+    /// Returns the paths of the files that belong to a named one: `tokenizer.json`, a vocabulary and its merges, or a list of
+    /// word pieces.
     static func paths(of file: String) throws -> [String]? {
         let name = (file as NSString).lastPathComponent
         let folder = (file as NSString).deletingLastPathComponent
@@ -34,7 +41,7 @@ extension HuggingFaceTokenizer {
         }
         if vocabularyNames.contains(name) { return [file, try other(mergesNames)] }
         if mergesNames.contains(name) { return [try other(vocabularyNames), file] }
-        return name.hasSuffix(".json") ? [file] : nil
+        return name.hasSuffix(".json") || name == piecesName ? [file] : nil
     }
 
     /// Reads the tokenizer of files, with the special tokens that the files beside them name.
@@ -52,13 +59,24 @@ extension HuggingFaceTokenizer {
                 throw fault.error(path: (folder.isEmpty ? "" : folder + "/") + name)
             }
         }
+        if let bytes = companions.file("added_tokens.json") {
+            do {
+                try reader.add(numbers: bytes.withUnsafeBytes { try JSONTape($0) }.root)
+            } catch let fault as TokenizerFault {
+                throw fault.error(path: (folder.isEmpty ? "" : folder + "/") + "added_tokens.json")
+            }
+        }
         let files = try paths.map { path in
             (name: (path as NSString).lastPathComponent, bytes: try Self.bytes(path))
         }
         let core: TokenizerCore
         do {
-            let tape = try files[0].bytes.withUnsafeBytes { try JSONTape($0) }
-            core = try files.count == 1 ? reader.core(tape) : reader.core(tape, merges: files[1].bytes)
+            if files[0].name == Self.piecesName {
+                core = try reader.core(wordPieces: files[0].bytes)
+            } else {
+                let tape = try files[0].bytes.withUnsafeBytes { try JSONTape($0) }
+                core = try files.count == 1 ? reader.core(tape) : reader.core(tape, merges: files[1].bytes)
+            }
         } catch let fault as TokenizerFault {
             throw fault.error(path: fault.place == "the merges" ? paths[paths.count - 1] : paths[0])
         }
@@ -97,28 +115,13 @@ extension HuggingFaceTokenizer {
             endTokenID: endToken, paddingTokenID: paddingToken, beginToken: text(beginToken),
             endToken: text(endToken), paddingToken: text(paddingToken))
         configuration.unknownToken = text(unknownToken)
-        configuration.className = files[0].name == Self.fileName ? "PreTrainedTokenizerFast" : "GPT2Tokenizer"
+        configuration.className =
+            switch files[0].name {
+            case Self.fileName: "PreTrainedTokenizerFast"
+            case Self.piecesName: "BertTokenizer"
+            default: "GPT2Tokenizer"
+            }
         configuration.beginsTexts = beginsTexts
         try companions.save(configuration, to: folder)
-    }
-}
-
-extension TokenizerReader {
-    /// Takes the names of special tokens of a configuration.
-    mutating func add(_ object: JSONNode) throws {
-        guard object.kind == .object else {
-            throw TokenizerFault(place: "", reason: "it is not a JSON object")
-        }
-        try names.add(object)
-        if let node = try object.member("add_bos_token") { addsBeginToken = try node.bool() }
-        // Transformers adds these to the tokenizer too.
-        guard let tokens = try object.member("added_tokens_decoder") else { return }
-        for (key, node) in try tokens.members().sorted(by: { $0.key < $1.key }) {
-            guard let number = Int(key) else { throw node.fault("is no number of a token") }
-            let options = try PartOptions(
-                node, "content", "single_word", "lstrip", "rstrip", "normalized", "special", "__type")
-            let token = try Self.addedToken(options, number: number)
-            if !token.content.isEmpty { extraTokens.append(token) }
-        }
     }
 }

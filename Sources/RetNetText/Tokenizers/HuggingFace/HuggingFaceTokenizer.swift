@@ -88,6 +88,13 @@ public final class HuggingFaceTokenizer: SentinelTokenizer {
             specialTokensInText: specialTokensInText)
     }
 
+    /// Returns the text of a special token, or of one with a role, in the files.
+    public func specialName(of token: Int32) -> String? {
+        if let added = core.added.token(token) { return String(decoding: added.content, as: UTF8.self) }
+        guard [beginToken, endToken, paddingToken, unknownToken].contains(token) else { return nil }
+        return String(decoding: core.vocabulary.text(Int(token)), as: UTF8.self)
+    }
+
     /// Returns the number of a token by its text in the file, such as `Ġthe`.
     public func token(named name: String) -> Int32? { core.number(name) }
 

@@ -1,3 +1,5 @@
+import RetNetStorage
+
 /// A fault of a tokenizer's files with its place in them.
 struct TokenizerFault: Error {
     /// The place, such as `normalizer.normalizers[2]`; empty for the whole file.
@@ -205,44 +207,9 @@ final class JSONTape: Sendable {
         }
 
         mutating func escape() throws {
-            guard offset < bytes.count else { throw fault("an escape is incomplete") }
-            let byte = bytes[offset]
-            offset += 1
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): texts.append(byte)
-            case UInt8(ascii: "b"): texts.append(0x08)
-            case UInt8(ascii: "f"): texts.append(0x0C)
-            case UInt8(ascii: "n"): texts.append(0x0A)
-            case UInt8(ascii: "r"): texts.append(0x0D)
-            case UInt8(ascii: "t"): texts.append(0x09)
-            case UInt8(ascii: "u"):
-                var code = try hexadecimal()
-                if (0xD800..<0xDC00).contains(code), offset + 1 < bytes.count, bytes[offset] == 0x5C,
-                    bytes[offset + 1] == UInt8(ascii: "u")
-                {
-                    offset += 2
-                    let low = try hexadecimal()
-                    guard (0xDC00..<0xE000).contains(low) else { throw fault("half of a surrogate pair") }
-                    code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
-                }
-                guard let scalar = Unicode.Scalar(code) else { throw fault("half of a surrogate pair") }
-                texts.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
-            default:
-                offset -= 1
-                throw fault("an unknown escape")
+            if let reason = JSONEscape.read(UnsafeRawBufferPointer(bytes), at: &offset, into: &texts) {
+                throw fault(reason)
             }
-        }
-
-        mutating func hexadecimal() throws -> UInt32 {
-            var value: UInt32 = 0
-            for _ in 0..<4 {
-                guard offset < bytes.count, bytes[offset] < 0x80,
-                    let digit = Character(Unicode.Scalar(bytes[offset])).hexDigitValue
-                else { throw fault("an escape without four hexadecimal digits") }
-                value = value << 4 | UInt32(digit)
-                offset += 1
-            }
-            return value
         }
     }
 }

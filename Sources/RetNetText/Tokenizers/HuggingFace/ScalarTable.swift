@@ -1,7 +1,7 @@
 /// Facts about Unicode scalars, as sets of general categories and some properties.
 ///
 /// They come from Swift's standard library (Unicode 17 in Swift 6.3). The reference knows earlier versions, so the
-/// few characters that these lack are classified differently there.
+/// few characters that these lack are classified differently there; BERT's rules have Unicode 8 in both.
 struct ScalarClass: Sendable, Hashable {
     /// A bit for each general category, in the order of ``ScalarTable/categoryNames``.
     var categories: UInt32 = 0
@@ -67,6 +67,28 @@ enum ScalarTable {
     /// Returns true if a scalar is in one of the categories of a mask.
     @inline(__always) static func isIn(_ mask: UInt32, _ value: UInt32) -> Bool {
         mask >> UInt32(facts(value) & categoryBits) & 1 != 0
+    }
+
+    /// Returns true if a scalar was in one of the categories of a mask in Unicode 8, which the reference's rules for BERT and
+    /// for punctuation know (its crate `unicode_categories`).
+    static func wasIn(_ mask: UInt32, _ value: UInt32) -> Bool {
+        let category: UInt16
+        switch value {
+        case ..<0x80: return isIn(mask, value)
+        // Characters that changed their category since.
+        case 0x166D, 0x111C9: category = index(of: .otherPunctuation)
+        case 0x1734, 0x1171E: category = index(of: .nonspacingMark)
+        case 0x1885, 0x1886: category = index(of: .otherLetter)
+        case 0xA9BD: category = index(of: .spacingMark)
+        default:
+            guard isIn(mask, value) || mask & ScalarTable.mask("Cn") != 0 else { return false }
+            guard let age = Unicode.Scalar(value)?.properties.age, age.major <= 8 else {
+                category = index(of: .unassigned)
+                break
+            }
+            return isIn(mask, value)
+        }
+        return mask >> UInt32(category) & 1 != 0
     }
 
     @inline(__always) static func isWhitespace(_ value: UInt32) -> Bool { facts(value) & whitespaceBit != 0 }

@@ -275,3 +275,70 @@ extension TextExpression {
         }
     }
 }
+
+/// A finder of matches in text.
+enum TextMatcher: Sendable {
+    /// A known expression, which also covers all of a text, and its general form.
+    case scanner(WordScanner, TextExpression)
+    case expression(TextExpression)
+    case literal([UInt8])
+    /// Each character of a set.
+    case characters(ScalarSet)
+
+    /// Reads `{"String": …}` or `{"Regex": …}`.
+    init(_ node: JSONNode) throws {
+        let options = try PartOptions(node, "String", "Regex")
+        if let text = options.optional("String") {
+            guard options.optional("Regex") == nil else {
+                throw node.fault("has both a text and an expression")
+            }
+            self = .literal(Array(try text.string().utf8))
+            return
+        }
+        let source = try options.required("Regex").string()
+        do {
+            let expression = try TextExpression(source)
+            self = WordScanner.known[source].map { .scanner($0, expression) } ?? .expression(expression)
+        } catch let refusal as TextExpression.Refusal {
+            throw node.unsupported(
+                "has the regular expression '\(source)', which \(refusal.reason)")
+        }
+    }
+
+    /// Calls `body` with the bounds of each match in a part of a text, from left to right.
+    func forEachMatch(
+        _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, isBytes: Bool,
+        _ workspace: inout TextExpression.Workspace, _ body: (_ start: Int, _ end: Int) -> Void
+    ) {
+        switch self {
+        case .scanner(let scanner, let expression):
+            if isBytes {
+                expression.forEachMatch(text, range, isBytes: true, &workspace, body)
+            } else {
+                scanner.forEachWord(text, range, body)
+            }
+        case .expression(let expression):
+            expression.forEachMatch(text, range, isBytes: isBytes, &workspace, body)
+        case .literal(let literal):
+            let literal = isBytes ? ByteAlphabet.decode(literal) ?? [] : literal
+            guard let first = literal.first else { return }
+            var index = range.lowerBound
+            while index + literal.count <= range.upperBound {
+                if text[index] == first, text[index..<index + literal.count].elementsEqual(literal) {
+                    body(index, index + literal.count)
+                    index += literal.count
+                } else {
+                    index += 1
+                }
+            }
+        case .characters(let set):
+            var index = range.lowerBound
+            while index < range.upperBound {
+                let (value, length) =
+                    isBytes ? (ByteAlphabet.scalars[Int(text[index])], 1) : UTF8Reader.scalar(text, index)
+                if set.contains(value) { body(index, index + length) }
+                index += length
+            }
+        }
+    }
+}

@@ -6,11 +6,14 @@ struct ScalarSet: Sendable, Hashable {
         var categories: UInt32 = 0
         var hasWhitespace = false
         var hasWord = false
+        /// True if the categories are those of Unicode 8.
+        var isOld = false
         var isNegated = false
 
         func contains(_ value: UInt32) -> Bool {
             for range in ranges where range.contains(value) { return !isNegated }
             if categories | (hasWhitespace ? 1 : 0) | (hasWord ? 1 : 0) == 0 { return isNegated }
+            if isOld { return ScalarTable.wasIn(categories, value) != isNegated }
             let facts = ScalarTable.facts(value)
             let isIn =
                 categories >> UInt32(facts & ScalarTable.categoryBits) & 1 != 0
@@ -40,7 +43,9 @@ struct ScalarSet: Sendable, Hashable {
     static let number = ScalarSet([Part(categories: ScalarTable.mask("N"))])
     /// ASCII punctuation and the categories of punctuation.
     static let punctuation = ScalarSet([
-        Part(ranges: [0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E], categories: ScalarTable.mask("P"))
+        Part(
+            ranges: [0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E], categories: ScalarTable.mask("P"),
+            isOld: true)
     ])
 
     @inline(__always) func contains(_ value: UInt32) -> Bool {

@@ -110,7 +110,9 @@ extension AlignedText {
             }
         case .stripAccents(let onlyNonspacing):
             let mask = ScalarTable.mask(onlyNonspacing ? "Mn" : "M")
-            filter(tracks: tracks) { !ScalarTable.isIn(mask, $0) }
+            filter(tracks: tracks) {
+                !(onlyNonspacing ? ScalarTable.wasIn(mask, $0) : ScalarTable.isIn(mask, $0))
+            }
         case .strip(let left, let right):
             strip(left: left && !continues, right: right, tracks: tracks, &omitsSpace)
         case .replace(let matcher, let content):
@@ -141,7 +143,7 @@ extension AlignedText {
             let others = ScalarTable.mask("C") & ~ScalarTable.mask("Cn")
             func isSpace(_ value: UInt32) -> Bool { value == 0x09 || value == 0x0A || value == 0x0D }
             filter(tracks: tracks) { value in
-                isSpace(value) || value != 0 && value != 0xFFFD && !ScalarTable.isIn(others, value)
+                isSpace(value) || value != 0 && value != 0xFFFD && !ScalarTable.wasIn(others, value)
             }
             map(tracks: tracks) { transform, value, length in
                 if isSpace(value) || ScalarTable.isWhitespace(value) {
@@ -274,6 +276,16 @@ extension TextNormalizer {
     /// Reads the section of a file; throws ``TokenizerFault`` for unknown parts.
     init(_ node: JSONNode) throws { steps = try Self.steps(node) }
 
+    /// BERT's clean-up, with the choices that its models differ in.
+    static func bert(lowercases: Bool, splitsChinese: Bool, stripsAccents: Bool) -> TextNormalizer {
+        var normalizer = TextNormalizer()
+        normalizer.steps = [.bertCleanup]
+        if splitsChinese { normalizer.steps.append(.bertChinese) }
+        if stripsAccents { normalizer.steps += [.form(.nfd), .stripAccents(onlyNonspacing: true)] }
+        if lowercases { normalizer.steps.append(.lowercase) }
+        return normalizer
+    }
+
     private static func steps(_ node: JSONNode) throws -> [Step] {
         let type = try node.partType()
         switch type {
@@ -310,14 +322,11 @@ extension TextNormalizer {
         case "Bert", "BertNormalizer":
             let options = try PartOptions(
                 node, "clean_text", "handle_chinese_chars", "strip_accents", "lowercase")
-            let lowercase = try options.bool("lowercase")
-            var steps: [Step] = []
-            if try options.bool("clean_text") { steps.append(.bertCleanup) }
-            if try options.bool("handle_chinese_chars") { steps.append(.bertChinese) }
-            if try options.bool("strip_accents", lowercase) {
-                steps += [.form(.nfd), .stripAccents(onlyNonspacing: true)]
-            }
-            return lowercase ? steps + [.lowercase] : steps
+            let lowercases = try options.bool("lowercase")
+            let bert = TextNormalizer.bert(
+                lowercases: lowercases, splitsChinese: try options.bool("handle_chinese_chars"),
+                stripsAccents: try options.bool("strip_accents", lowercases))
+            return try options.bool("clean_text") ? bert.steps : Array(bert.steps.dropFirst())
         case "Precompiled":
             let map = try PartOptions(node, "precompiled_charsmap").optional("precompiled_charsmap")
             guard let map else { return [] }

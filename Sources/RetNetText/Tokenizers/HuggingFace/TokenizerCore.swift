@@ -167,7 +167,10 @@ extension TokenizerCore {
         let key = WordCache.key(word)
         guard let found = state.cache.find(key, word) else {
             encodeNewWord(word, start, text, isBytes: isBytes, request, &state)
-            state.cache.insert(key, word, state.model.pairs.symbols.lazy.map { ($0.token, $0.end) })
+            // The cache has no ranges that tokens share.
+            if state.model.groups.isEmpty {
+                state.cache.insert(key, word, state.model.pairs.symbols.lazy.map { ($0.token, $0.end) })
+            }
             return
         }
         if state.output.tracks {
@@ -193,6 +196,7 @@ extension TokenizerCore {
             model.encode(word, isBytes: isBytes, vocabulary, request.excluded, &state.model)
         }
         var begin = start
+        let first = state.output.tokens.count
         for symbol in state.model.pairs.symbols {
             if state.output.tracks {
                 let end = start + Int(symbol.end)
@@ -201,6 +205,12 @@ extension TokenizerCore {
             } else {
                 state.output.tokens.append(symbol.token)
             }
+        }
+        guard state.output.tracks else { return }
+        for group in state.model.groups {
+            let range = start + group.bytes.lowerBound..<start + group.bytes.upperBound
+            state.output.share(
+                range, text, first + group.symbols.lowerBound..<first + group.symbols.upperBound)
         }
     }
 
@@ -215,14 +225,16 @@ extension TokenizerCore {
             model.encode($0, isBytes: false, vocabulary, request.excluded, &state.model)
         }
         // Each character is a byte: the ends of tokens are counts of characters.
-        var (index, count): (Int, Int32) = (0, 0)
+        var counts: [Int32] = [0]
+        counts.reserveCapacity(spelled.count + 1)
+        for byte in spelled { counts.append(counts[counts.count - 1] + (byte & 0xC0 != 0x80 ? 1 : 0)) }
         for place in state.model.pairs.symbols.indices {
             let end = Int(state.model.pairs.symbols[place].end)
-            while index < end {
-                if spelled[index] & 0xC0 != 0x80 { count += 1 }
-                index += 1
-            }
-            state.model.pairs.symbols[place].end = count
+            state.model.pairs.symbols[place].end = counts[end]
+        }
+        for place in state.model.groups.indices {
+            let bytes = state.model.groups[place].bytes
+            state.model.groups[place].bytes = Int(counts[bytes.lowerBound])..<Int(counts[bytes.upperBound])
         }
         state.spelled = spelled
     }
@@ -275,6 +287,14 @@ extension TokenizerCore {
 }
 
 extension EncodingState.Output {
+    /// Gives tokens the same range of a text.
+    mutating func share(_ range: Range<Int>, _ text: AlignedText, _ indices: Range<Int>) {
+        guard !range.isEmpty else { return }
+        let start = text.sourceRange(range.lowerBound).start
+        let end = text.sourceRange(range.upperBound - 1).end
+        for index in indices { (starts[index], ends[index]) = (start, end) }
+    }
+
     /// Appends a token that stands for a range of a text.
     @inline(__always) mutating func append(_ token: Int32, _ text: AlignedText, _ range: Range<Int>) {
         tokens.append(token)

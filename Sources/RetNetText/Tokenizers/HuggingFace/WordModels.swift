@@ -17,6 +17,8 @@ enum WordModel: Sendable {
     /// `symbols` are the tokens of the last word, with their ends in it.
     struct Workspace {
         var pairs = BytePairModel.Workspace()
+        /// Groups of symbols that share a range of the word: the bytes of unknown text.
+        var groups: [(symbols: Range<Int>, bytes: Range<Int>)] = []
         fileprivate var steps: [UnigramWords.Step] = []
         fileprivate var text: [UInt8] = []
     }
@@ -29,6 +31,7 @@ enum WordModel: Sendable {
         _ excluded: Set<Int32>,
         _ workspace: inout Workspace
     ) {
+        workspace.groups.removeAll(keepingCapacity: true)
         switch self {
         case .bytePairs(let model):
             model.encode(word, isBytes: isBytes, vocabulary, excluded, &workspace.pairs)
@@ -208,7 +211,9 @@ struct UnigramWords: Sendable {
         let number = vocabulary.number(UnsafeBufferPointer(rebasing: word[range]))
         if number >= 0, !excluded.contains(number) { return workspace.add(number, range.upperBound) }
         if let byteTokens, word[range].allSatisfy({ byteTokens[Int($0)] >= 0 }) {
+            let first = workspace.pairs.symbols.count
             for index in range { workspace.add(byteTokens[Int(word[index])], index + 1) }
+            workspace.groups.append((first..<workspace.pairs.symbols.count, range))
         } else if unknown >= 0 {
             workspace.add(unknown, range.upperBound)
         }

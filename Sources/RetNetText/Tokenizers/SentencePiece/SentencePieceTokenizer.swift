@@ -296,6 +296,14 @@ extension SentencePieceTokenizer {
 
     // MARK: Facts
 
+    /// Returns the text of a control symbol or of the unknown piece in the file.
+    public func specialName(of token: Int32) -> String? {
+        guard model.pieces.indices.contains(Int(token)),
+            [.control, .unknown].contains(model.pieces[Int(token)].kind)
+        else { return nil }
+        return text(of: token)
+    }
+
     /// The algorithm that cuts text into pieces.
     var algorithm: SentencePieceModel.Algorithm { model.algorithm }
 
