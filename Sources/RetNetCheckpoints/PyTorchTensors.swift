@@ -5,7 +5,8 @@ import RetNetTorch
 /// The tensors of one or more files of PyTorch (`.pt`, `.pth`, `.bin`, `.ckpt`), read by name on demand.
 ///
 /// The files are mapped into memory and their pickles are never run. Each tensor returned has storage of its own, in
-/// row-major order, whatever the strides in the file.
+/// row-major order, whatever the strides in the file, or, if asked for, the pages of the file where it lies there in this
+/// order, uncompressed and apart from others: then it costs no copy, and writing it changes no file.
 public struct PyTorchTensors {
     /// The path of the file or folder, as given.
     public let path: String
@@ -20,15 +21,17 @@ public struct PyTorchTensors {
 
     /// Opens one file; throws `StorageError`.
     ///
-    /// `stateDictionary` names the key of the tensors where a file holds several dictionaries of them.
-    public init(file path: String, stateDictionary: String? = nil) throws {
-        let file = try PyTorchFile(path: path, stateDictionary: stateDictionary)
+    /// `stateDictionary` names the key of the tensors where a file holds several dictionaries of them. With `sharesFiles`,
+    /// tensors on the processor use the pages of the file where they can; it must not be changed in place then.
+    public init(file path: String, stateDictionary: String? = nil, sharesFiles: Bool = false) throws {
+        let file = try PyTorchFile(
+            path: path, stateDictionary: stateDictionary, copiesOnWrite: sharesFiles)
         self.init(path: path, files: [file])
     }
 
     /// Opens `pytorch_model.bin` of a folder, or the shards of `pytorch_model.bin.index.json`; throws `StorageError`.
-    public init(folder path: String) throws {
-        self.init(path: path, files: try PyTorchFolder(path: path).files)
+    public init(folder path: String, sharesFiles: Bool = false) throws {
+        self.init(path: path, files: try PyTorchFolder(path: path, copiesOnWrite: sharesFiles).files)
     }
 
     private init(path: String, files: [PyTorchFile]) {
@@ -78,8 +81,13 @@ public struct PyTorchTensors {
             throw CheckpointError(
                 path: path, problems: [.unusableType(name: name, found: entry.elementType.rawValue)])
         }
-        return try files[place.file].withUnsafeBytes(of: name) {
-            try Tensor.from(bytes: $0, entry.shape, type, on: device)
+        let file = files[place.file]
+        return try file.withUnsafeBytes(of: name) { bytes in
+            if file.copiesOnWrite, device == .cpu, file.isInPlace(name) {
+                let memory = UnsafeMutableRawBufferPointer(mutating: bytes)
+                if let tensor = try Tensor.sharing(memory, of: file, entry.shape, type) { return tensor }
+            }
+            return try Tensor.from(bytes: bytes, entry.shape, type, on: device)
         }
     }
 }

@@ -87,19 +87,20 @@ extension T5Folder {
     /// checkpoint that holds an output matrix although its configuration ties it without scaling, as newer
     /// versions of Transformers write v1.1, is read with that matrix. Parameters are kept in `elementType`: by
     /// default as stored, or in float32 if the file mixes types; passes compute in `computeType`, by default the
-    /// same. `dropout` replaces the folder's. `stacks` replaces the stacks of the configuration. Throws
+    /// same. `dropout` replaces the folder's. `stacks` replaces the stacks of the configuration. With `sharesFiles`,
+    /// parameters of the stored type use the pages of the files, which must then not be changed in place. Throws
     /// ``CheckpointError`` with all problems of the weights, `SettingsError`, `StorageError` and `TorchError`.
     public static func load(
         _ path: String, elementType: ElementType? = nil, device: Device = .cpu,
         computeType: ElementType? = nil, dropout: Double? = nil, verifies: Bool = false,
-        stacks: T5Stacks? = nil
+        stacks: T5Stacks? = nil, sharesFiles: Bool = false
     ) throws -> LoadedT5 {
         try ModelFolder.checkSizes(path, verifies: verifies)
         var configuration = try configuration(of: path)
         if let dropout { configuration.dropout = dropout }
         let defaults = try GenerationDefaults(folder: path)
         let tokenizer = Result { try TokenizerLoader.load(folder: path) }
-        let tensors = try CheckpointFiles.tensors(folder: path)
+        let tensors = try CheckpointFiles.tensors(folder: path, sharesFiles)
         // Also keeps a damaged configuration from declaring layers without end.
         let layerCount = configuration.encoderLayerCount + configuration.decoderLayerCount
         guard layerCount <= tensors.entries.count else {

@@ -25,6 +25,27 @@ import Testing
         #expect(throws: StorageError.self) { try tensors.tensor(named: "none") }
     }
 
+    @Test(arguments: ["state.pt", "legacy.pt", "deflated.pt"])
+    func tensorsOfTheFileItselfAreTheSameAsCopies(name: String) throws {
+        let path = Self.folder + "/" + name
+        let (shared, copied) = (
+            try PyTorchTensors(file: path, sharesFiles: true), try PyTorchTensors(file: path)
+        )
+        try withoutGradients {
+            for entry in copied.entries where entry.elementType == .float32 || entry.elementType == .bfloat16
+            {
+                let (a, b) = (try shared.tensor(named: entry.name), try copied.tensor(named: entry.name))
+                #expect(try a.doubles() == b.doubles() && a.shape == b.shape, "\(entry.name)")
+                // Writing to one changes neither the file nor a tensor that shares bytes with it there.
+                if a.elementCount > 0 { try a.scale(by: 2) }
+            }
+            for entry in copied.entries where entry.elementType == .float32 {
+                let again = try PyTorchTensors(file: path, sharesFiles: true).tensor(named: entry.name)
+                #expect(try again.doubles() == copied.tensor(named: entry.name).doubles(), "\(entry.name)")
+            }
+        }
+    }
+
     @Test func valuesAreATreeOfSettings() throws {
         let tensors = try PyTorchTensors(file: Self.folder + "/fairseq.pt")
         #expect(tensors.stateDictionaryPath == ["model"])

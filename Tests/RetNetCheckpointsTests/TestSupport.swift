@@ -34,6 +34,8 @@ func readBytes(_ path: String) throws -> [UInt8] {
     [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
 }
 
+/// Writes a new file in the place of an old one: file systems write a file that is emptied first to the disk at once.
 func writeBytes(_ bytes: [UInt8], to path: String) throws {
+    try? FileManager.default.removeItem(atPath: path)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
 }

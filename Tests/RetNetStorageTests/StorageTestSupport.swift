@@ -17,7 +17,10 @@ func contents(_ path: String) throws -> Data {
 }
 
 /// Writes a file by Foundation, not atomically.
+///
+/// An old one is removed: file systems write a file that is emptied first to the disk at once, which takes milliseconds.
 func put(_ data: Data, at path: String) throws {
+    try? FileManager.default.removeItem(atPath: path)
     try data.write(to: URL(fileURLWithPath: path))
 }
 

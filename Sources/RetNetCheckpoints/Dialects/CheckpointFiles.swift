@@ -64,13 +64,14 @@ struct CheckpointFiles {
     static func tensors(folder path: String, _ sharesFiles: Bool = false) throws -> any TensorSource {
         // Folders with both hold the same model twice.
         !hasSafetensors(folder: path) && PyTorchFolder.recognizes(path)
-            ? try PyTorchTensors(folder: path)
+            ? try PyTorchTensors(folder: path, sharesFiles: sharesFiles)
             : try SafetensorsTensors(folder: path, sharesFiles: sharesFiles)
     }
 
     private static func tensors(file path: String, _ sharesFiles: Bool) throws -> any TensorSource {
         try PyTorchFile.recognizes(path)
-            ? PyTorchTensors(file: path) : SafetensorsTensors(file: path, sharesFiles: sharesFiles)
+            ? PyTorchTensors(file: path, sharesFiles: sharesFiles)
+            : SafetensorsTensors(file: path, sharesFiles: sharesFiles)
     }
 
     /// The arguments that a training program left beside the tensors: as they are, in `args`, or in `cfg.model`.

@@ -60,6 +60,65 @@ extension PickleMachine {
         }
     }
 
+    // MARK: Names, objects and storages
+
+    /// Returns a function or class by its name, the same for the same one.
+    mutating func global(_ module: String, _ name: String) throws -> PickleValue {
+        let full = ExactString(PickleText.currentName(module: module, name: name))
+        if let index = globalIndices[full] { return .global(index) }
+        try charge(4 + full.text.utf8.count / 16)
+        graph.globals.append(full.text)
+        globalIndices[full] = graph.globals.count - 1
+        return .global(graph.globals.count - 1)
+    }
+
+    /// Sets the attributes of the object on top of the stack.
+    mutating func build(_ object: PickleValue, _ state: PickleValue) throws {
+        guard case .node(let index) = object else {
+            throw fault("something that is no object gets attributes")
+        }
+        switch graph.nodes[index].kind {
+        // Attributes beside the items, such as the versions of modules in a state dictionary.
+        case .dictionary, .tensor: break
+        case .object: graph.nodes[index].state = state
+        default: throw fault("something that is no object gets attributes")
+        }
+    }
+
+    /// Returns the storage that a persistent identifier describes, the same for the same key.
+    mutating func persistent(_ identifier: PickleValue) throws -> PickleValue {
+        let storage: PickleStorage
+        guard let parts = graph.tuple(identifier), let kind = parts.first.flatMap(graph.string) else {
+            throw fault("it refers to something outside of the file")
+        }
+        guard kind == "storage", parts.count >= 5 else {
+            throw PyTorchFault.call(name: kind == "module" ? "the code of a whole module" : kind)
+        }
+        guard let type = graph.name(parts[1]),
+            let key = graph.string(parts[2]) ?? graph.int(parts[2]).map(String.init),
+            let count = graph.int(parts[4]), count >= 0
+        else { throw damaged() }
+        storage = PickleStorage(key: key, elementType: try PickleTypes.storageElement(type), count: count)
+        guard storage.byteCount != nil else { throw fault("a storage has more bytes than 64 bits can count") }
+        let index: Int
+        if let known = storageIndices[ExactString(key)] {
+            index = known
+            guard graph.storages[index] == storage else {
+                throw fault("the storage '\(key)' occurs with two types or sizes")
+            }
+        } else {
+            index = graph.storages.count
+            graph.storages.append(storage)
+            storageIndices[ExactString(key)] = index
+        }
+        // The form before 1.6 may name a part of the storage.
+        guard parts.count > 5, let view = graph.tuple(parts[5]) else { return try made(.storage(index)) }
+        guard view.count == 3, let start = graph.int(view[1]), let length = graph.int(view[2]), start >= 0,
+            length >= 0, start <= count, length <= count - start
+        else { throw fault("a part of the storage '\(key)' lies outside of it") }
+        return try made(.storage(index), [.int(start), .int(length)])
+    }
+
     // MARK: Tensors
 
     private mutating func tensor(_ function: String, _ arguments: [PickleValue]) throws -> PickleValue {

@@ -17,7 +17,7 @@ struct PickleMachine {
 
     private static let maximumDigitCount = 4096
 
-    private(set) var graph = PickleGraph()
+    var graph = PickleGraph()
     /// Position of the next byte.
     private(set) var offset: Int
     private let bytes: UnsafeRawBufferPointer
@@ -27,8 +27,9 @@ struct PickleMachine {
     private var stack: [PickleValue] = []
     private var marks: [Int] = []
     private var memo: [Int: PickleValue] = [:]
-    private var globalIndices: [ExactString: Int] = [:]
-    private var storageIndices: [ExactString: Int] = [:]
+    // Names and storages that are made once: see PickleMachine+Calls.swift.
+    var globalIndices: [ExactString: Int] = [:]
+    var storageIndices: [ExactString: Int] = [:]
     private var unitCount = 0
 
     /// Starts at an offset of the bytes, which must outlive the machine.
@@ -373,61 +374,5 @@ struct PickleMachine {
         }
         try charge(items.count)
         graph.nodes[index].items += items
-    }
-
-    private mutating func global(_ module: String, _ name: String) throws -> PickleValue {
-        let full = ExactString(PickleText.currentName(module: module, name: name))
-        if let index = globalIndices[full] { return .global(index) }
-        try charge(4 + full.text.utf8.count / 16)
-        graph.globals.append(full.text)
-        globalIndices[full] = graph.globals.count - 1
-        return .global(graph.globals.count - 1)
-    }
-
-    /// Sets the attributes of the object on top of the stack.
-    private mutating func build(_ object: PickleValue, _ state: PickleValue) throws {
-        guard case .node(let index) = object else {
-            throw fault("something that is no object gets attributes")
-        }
-        switch graph.nodes[index].kind {
-        // Attributes beside the items, such as the versions of modules in a state dictionary.
-        case .dictionary, .tensor: break
-        case .object: graph.nodes[index].state = state
-        default: throw fault("something that is no object gets attributes")
-        }
-    }
-
-    /// Returns the storage that a persistent identifier describes, the same for the same key.
-    private mutating func persistent(_ identifier: PickleValue) throws -> PickleValue {
-        let storage: PickleStorage
-        guard let parts = graph.tuple(identifier), let kind = parts.first.flatMap(graph.string) else {
-            throw fault("it refers to something outside of the file")
-        }
-        guard kind == "storage", parts.count >= 5 else {
-            throw PyTorchFault.call(name: kind == "module" ? "the code of a whole module" : kind)
-        }
-        guard let type = graph.name(parts[1]),
-            let key = graph.string(parts[2]) ?? graph.int(parts[2]).map(String.init),
-            let count = graph.int(parts[4]), count >= 0
-        else { throw damaged() }
-        storage = PickleStorage(key: key, elementType: try PickleTypes.storageElement(type), count: count)
-        guard storage.byteCount != nil else { throw fault("a storage has more bytes than 64 bits can count") }
-        let index: Int
-        if let known = storageIndices[ExactString(key)] {
-            index = known
-            guard graph.storages[index] == storage else {
-                throw fault("the storage '\(key)' occurs with two types or sizes")
-            }
-        } else {
-            index = graph.storages.count
-            graph.storages.append(storage)
-            storageIndices[ExactString(key)] = index
-        }
-        // The form before 1.6 may name a part of the storage.
-        guard parts.count > 5, let view = graph.tuple(parts[5]) else { return try made(.storage(index)) }
-        guard view.count == 3, let start = graph.int(view[1]), let length = graph.int(view[2]), start >= 0,
-            length >= 0, start <= count, length <= count - start
-        else { throw fault("a part of the storage '\(key)' lies outside of it") }
-        return try made(.storage(index), [.int(start), .int(length)])
     }
 }

@@ -190,14 +190,17 @@ struct PyTorchContainer {
 
 extension PyTorchContainer.Record {
     /// Calls `body` with the contents, expanded if they are compressed, after checking their checksum.
+    ///
+    /// What is stored as it is and was checked before, `isChecked`, is not checked again.
     func withContents<R>(
-        _ bytes: UnsafeRawBufferPointer, path: String, _ body: (UnsafeRawBufferPointer) throws -> R
+        _ bytes: UnsafeRawBufferPointer, path: String, isChecked: Bool = false,
+        _ body: (UnsafeRawBufferPointer) throws -> R
     ) throws
         -> R
     {
         let stored = UnsafeRawBufferPointer(rebasing: bytes[range])
         guard isDeflated else {
-            try check(stored, path: path)
+            if !isChecked { try check(stored, path: path) }
             return try body(stored)
         }
         // The archive's directory was checked: a byte of the file cannot expand to more than 1,032.

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A file written by PyTorch's `torch.save`: its named tensors, read on demand, and the plain values beside them.
 ///
 /// The forms since PyTorch 1.6 (a zip archive) and before it (pickles followed by the numbers) are read, as `.pt`,
@@ -5,7 +7,8 @@
 ///
 /// The tensors are those of one dictionary: the file itself, or what it holds under `model`, `state_dict`, `module` or
 /// `model_state_dict`, also one inside of the other.
-public final class PyTorchFile: Sendable {
+public final class PyTorchFile: @unchecked Sendable {
+    // Sendable: what changes is guarded by the lock.
     /// Keys under which programs keep the weights beside their other values.
     public static let stateDictionaryKeys = ["model", "state_dict", "module", "model_state_dict"]
 
@@ -20,12 +23,16 @@ public final class PyTorchFile: Sendable {
     private let file: MappedFile
     private let records: [PyTorchContainer.Record]
     private let indices: [ExactString: Int]
+    private let ownIndices: Set<Int>
+    private let lock = NSLock()
+    private var checkedRecords: Set<Int> = []
 
     /// Opens the file at `path`; throws `StorageError`.
     ///
-    /// `stateDictionary` names the key of the tensors where there are several dictionaries of them.
-    public init(path: String, stateDictionary: String? = nil) throws {
-        let file = try MappedFile(path: path)
+    /// `stateDictionary` names the key of the tensors where there are several dictionaries of them. With `copiesOnWrite`,
+    /// the bytes of tensors that are in place may be written without an effect on the file.
+    public init(path: String, stateDictionary: String? = nil, copiesOnWrite: Bool = false) throws {
+        let file = try MappedFile(path: path, copiesOnWrite: copiesOnWrite)
         do {
             let container = try file.withUnsafeBytes { try PyTorchContainer($0, path: path) }
             let finder = StateDictionaryFinder(container.graph)
@@ -41,6 +48,7 @@ public final class PyTorchFile: Sendable {
             self.path = path
             self.file = file
             self.indices = indices
+            ownIndices = Self.ownIndices(found.tensors, container.records)
             tensors = found.tensors
             stateDictionaryPath = found.path
             records = container.records
@@ -64,6 +72,16 @@ public final class PyTorchFile: Sendable {
         indices[ExactString(name)].map { tensors[$0] }
     }
 
+    /// True if the bytes of tensors that are in place may be written without an effect on the file.
+    public var copiesOnWrite: Bool { file.copiesOnWrite }
+
+    /// Returns true if a tensor lies in the file uncompressed, in the order of its shape, and shares no byte with another.
+    ///
+    /// The bytes that ``withUnsafeBytes(of:_:)`` gives of it are those of the file and valid while the file is.
+    public func isInPlace(_ name: String) -> Bool {
+        indices[ExactString(name)].map(ownIndices.contains) ?? false
+    }
+
     /// Calls `body` with the elements of a tensor: little-endian, in the order of the shape, possibly unaligned.
     ///
     /// The bytes are those of the file where the tensor lies there in this order, otherwise a copy. Throws
@@ -73,11 +91,41 @@ public final class PyTorchFile: Sendable {
         guard let tensor = tensor(named: name) else {
             throw StorageError.unknownTensor(name: name, path: path)
         }
+        let index = tensor.view.storage
+        let isChecked = lock.withLock { checkedRecords.contains(index) }
         return try file.withUnsafeBytes { bytes in
-            try records[tensor.view.storage].withContents(bytes, path: path) { storage in
-                try tensor.withElements(of: storage, body)
+            try records[index].withContents(bytes, path: path, isChecked: isChecked) { storage in
+                if !isChecked { lock.withLock { _ = checkedRecords.insert(index) } }
+                return try tensor.withElements(of: storage, body)
             }
         }
+    }
+
+    /// Returns the tensors of which every byte lies in the file in their order and belongs to them alone.
+    private static func ownIndices(_ tensors: [PyTorchTensor], _ records: [PyTorchContainer.Record]) -> Set<
+        Int
+    > {
+        let extents = tensors.indices.filter { tensors[$0].byteCount > 0 }
+            .map { (index: $0, storage: tensors[$0].view.storage, bytes: tensors[$0].byteRange) }
+            .sorted { ($0.storage, $0.bytes.lowerBound) < ($1.storage, $1.bytes.lowerBound) }
+        var result: Set<Int> = []
+        var place = 0
+        while place < extents.count {
+            let first = extents[place]
+            // All that follow and overlap with what came before them.
+            var (end, next) = (first.bytes.upperBound, place + 1)
+            while next < extents.count, extents[next].storage == first.storage,
+                extents[next].bytes.lowerBound < end
+            {
+                end = max(end, extents[next].bytes.upperBound)
+                next += 1
+            }
+            if next == place + 1, tensors[first.index].isContiguous, !records[first.storage].isDeflated {
+                result.insert(first.index)
+            }
+            place = next
+        }
+        return result
     }
 
     /// Checks that the numbers of a tensor are in the file and that reading them takes no absurd amount of memory.
@@ -126,6 +174,14 @@ public struct PyTorchTensor: Equatable, Sendable {
 
     /// Returns true if both are the same elements of the file, as tied weights are.
     public func isSame(as other: PyTorchTensor) -> Bool { view == other.view }
+
+    /// The bytes of its storage from the first element to the last; it has at least one element.
+    var byteRange: Range<Int> {
+        // Cannot overflow: the place of the last element was checked to lie in the storage.
+        let last = zip(view.shape, view.strides).reduce(view.offset) { $0 + ($1.0 - 1) * $1.1 }
+        let width = elementType.bitCount / 8
+        return view.offset * width..<(last + 1) * width
+    }
 
     private static func isContiguous(_ view: PickleTensor) -> Bool {
         guard !view.shape.contains(0) else { return true }

@@ -21,15 +21,18 @@ public struct PyTorchFolder: Sendable {
     }
 
     /// Opens the folder at `path` and checks all files against the index; throws `StorageError`.
-    public init(path: String) throws {
+    ///
+    /// With `copiesOnWrite`, the bytes of tensors that are in place may be written without an effect on the files.
+    public init(path: String, copiesOnWrite: Bool = false) throws {
         guard let kind = try FileAccess.kind(of: path) else { throw StorageError.notFound(path: path) }
         guard kind == .folder else { throw StorageError.notFolder(path: path) }
         let indexPath = SafetensorsFolder.join(path, Self.indexFileName)
         if try FileAccess.kind(of: indexPath) != nil {
-            try self.init(path: path, files: Self.openShards(folder: path, indexPath: indexPath))
+            try self.init(
+                path: path, files: Self.openShards(folder: path, indexPath: indexPath, copiesOnWrite))
         } else {
             let singlePath = SafetensorsFolder.join(path, Self.singleFileName)
-            try self.init(path: path, files: [PyTorchFile(path: singlePath)])
+            try self.init(path: path, files: [PyTorchFile(path: singlePath, copiesOnWrite: copiesOnWrite)])
         }
     }
 
@@ -56,7 +59,9 @@ public struct PyTorchFolder: Sendable {
         return try file.withUnsafeBytes(of: name, body)
     }
 
-    private static func openShards(folder: String, indexPath: String) throws -> [PyTorchFile] {
+    private static func openShards(folder: String, indexPath: String, _ copiesOnWrite: Bool) throws
+        -> [PyTorchFile]
+    {
         do {
             let index = try MappedFile(path: indexPath).withUnsafeBytes { try SafetensorsIndex.parse($0) }
             let shards = Set(index.shards.values.map { ExactString($0) }).sorted().map(\.text)
@@ -66,7 +71,7 @@ public struct PyTorchFolder: Sendable {
                 guard try FileAccess.kind(of: path) != nil else {
                     throw SafetensorsIndexFault.missingShard(shard: shard)
                 }
-                let file = try PyTorchFile(path: path)
+                let file = try PyTorchFile(path: path, copiesOnWrite: copiesOnWrite)
                 for tensor in file.tensors {
                     guard let listed = index.shards[ExactString(tensor.name)] else {
                         throw SafetensorsIndexFault.unlistedTensor(name: tensor.name, shard: shard)

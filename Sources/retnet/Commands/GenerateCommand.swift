@@ -194,7 +194,8 @@ extension GenerateCommand {
     func generateFromT5(_ path: String, prompts: [String]) throws {
         try refuseForT5()
         let (device, type) = try device.prepare(.fast)
-        let loaded = try T5Folder.load(path, elementType: type, device: device, computeType: type)
+        let loaded = try T5Folder.load(
+            path, elementType: type, device: device, computeType: type, sharesFiles: true)
         let tokenizer = try loaded.tokenizer
         let parameters = search.parameters(loaded.generationDefaults, maxTokens: sampling.maxTokens)
         let end = Int32(clamping: loaded.configuration.endToken)

@@ -126,7 +126,7 @@ struct T5ConvertCommand: ParsableCommand, ComputingCommand {
         let (_, type) = try device.prepare(.exact)
         let stored = device.elementTypeName == "auto" ? nil : type
         let path = try ModelOptions.modelPath(model)
-        let loaded = try T5Folder.load(path, elementType: stored)
+        let loaded = try T5Folder.load(path, elementType: stored, sharesFiles: true)
         for name in loaded.ignoredTensors {
             Console.note("the tensor '\(name)' is not used by T5 and is not copied")
         }
@@ -159,7 +159,8 @@ struct T5GenerateCommand: ParsableCommand, ComputingCommand {
     func run() throws {
         let (device, type) = try device.prepare(.exact)
         let loaded = try T5Folder.load(
-            ModelOptions.modelPath(model), elementType: type, device: device, computeType: type)
+            ModelOptions.modelPath(model), elementType: type, device: device, computeType: type,
+            sharesFiles: true)
         var parameters = search.parameters(loaded.generationDefaults, maxTokens: maxTokens)
         if ignoreEnd { parameters.endTokens = [] }
         let interrupt = InterruptFlag.onSignals()
@@ -214,7 +215,8 @@ struct T5LogitsCommand: ParsableCommand, ComputingCommand {
         try Arguments.checkOutput(output, replaceable: true)
         let (device, type) = try device.prepare(.exact)
         let model = try T5Folder.load(
-            ModelOptions.modelPath(model), elementType: type, device: device, computeType: type
+            ModelOptions.modelPath(model), elementType: type, device: device, computeType: type,
+            sharesFiles: true
         ).model
         let batch = try T5Batch(
             sources: RaggedRows(path: sources).rows, targets: RaggedRows(path: targets).rows,

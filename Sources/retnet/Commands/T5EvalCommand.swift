@@ -71,7 +71,8 @@ struct T5EvalCommand: ParsableCommand, ComputingCommand {
             return (task.task, limit.map { Array(all.prefix($0)) } ?? all)
         }
         let path = try model.modelPath()
-        let loaded = try T5Folder.load(path, elementType: type, device: device, computeType: type)
+        let loaded = try T5Folder.load(
+            path, elementType: type, device: device, computeType: type, sharesFiles: true)
         let evaluator = TaskEvaluator(
             loaded.model, tokenizer: try loaded.tokenizer, inputLength: inputLength,
             targetLength: targetLength, batchSize: batchSize)
