@@ -150,7 +150,7 @@ let package = Package(
             dependencies: [
                 "RetNetExperiments", "RetNetTraining", "RetNetGeneration", "RetNetEvaluation",
                 "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
-                "RetNetLayers", "RetNetTorch",
+                "RetNetLayers", "RetNetTorch", "RetNetKernels",
                 "RetNetText", "RetNetStories",
                 "RetNetReporting", "RetNetPlots", "RetNetHub", "RetNetStorage", "RetNetSettings",
                 "RetNetSystem", system,

@@ -89,6 +89,26 @@ import Testing
         #expect(text == results[1]["text"] as? String)
     }
 
+    @Test("The speed of generation stands beside the bound by the memory's speed")
+    func bench() throws {
+        let arguments = [
+            "bench", "decode", "--preset", "retnet-1m", "--positions", "16,64", "--max-tokens", "2",
+            "--repetitions", "1", "--device", "cpu", "--dtype", "float32", "--threads", "1",
+        ]
+        let object = try succeed(arguments + ["--json"]).json()
+        let weights = try #require(object["weight_bytes_per_step"] as? Int)
+        let rate = try #require(object["memory_bytes_per_second"] as? Double)
+        let parameters = try #require(object["parameters"] as? Int)
+        #expect(weights > 0 && weights <= 4 * parameters && rate > 0)
+        for result in try #require(object["results"] as? [[String: Any]]) {
+            let bound = try #require(result["bound_seconds"] as? Double)
+            let state = try #require(result["state_bytes"] as? Int)
+            #expect(abs(bound * rate - Double(weights + state)) < 1)
+        }
+        let text = try succeed(arguments).output
+        #expect(text.contains("bound in ms") && text.contains("GB/s as read here by 1 thread"))
+    }
+
     @Test("Logits have the promised shape, and agree between forms and across a saved state")
     func logits() throws {
         let folder = try TemporaryFolder()

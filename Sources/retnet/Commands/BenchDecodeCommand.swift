@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RetNetKernels
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
@@ -18,6 +19,9 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
             measured without reading all text before them: the cost of a step does not depend on the origin of the \
             state. States that grow with the text, such as caches of keys and values, are repeated up to their size at \
             the position. Positions take turns, token by token.
+
+            On a processor, generation with few rows waits for memory: the bound is the time in which the weights and \
+            the state of a step are read at the rate that is measured before.
             """)
 
     @OptionGroup var options: BenchOptions
@@ -47,10 +51,12 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
         )
         let accounting = try ModelAccounting(model.configuration)
         let peak = ProcessMemory.peakByteCount
+        let bound = model.device == .cpu ? MemoryBound(accounting, model) : nil
         guard options.json else {
-            Console.result(
-                "\(options.headline("generation", model))\n\n\(DecodeBench.table(results))\n"
-                    + "Peak memory of the process: \(Format.bytes(peak)).")
+            var lines = [options.headline("generation", model), "", DecodeBench.table(results, bound)]
+            if let bound { lines.append(bound.summary) }
+            lines.append("Peak memory of the process: \(Format.bytes(peak)).")
+            Console.result(lines.joined(separator: "\n"))
             return
         }
         let entries: [SettingsTree] = results.map { result in
@@ -58,13 +64,16 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
             return .ordered(
                 [("position", .int(result.position))]
                     + result.timings.figures(tokenCount: options.batch, flopsPerToken: flops)
-                    + [("state_bytes", .int(result.stateByteCount))])
+                    + [("state_bytes", .int(result.stateByteCount))]
+                    + (bound.map { [("bound_seconds", .double($0.seconds(for: result)))] } ?? []))
         }
         try Console.json(
             .ordered(
                 options.header("decode", model) + [
                     ("tokens", .int(tokens * options.repetitions)), ("results", .array(entries)),
                     ("peak_bytes", .int(peak)),
+                    ("weight_bytes_per_step", bound.map { .int($0.weightByteCount) } ?? .null),
+                    ("memory_bytes_per_second", bound.map { .double($0.bytesPerSecond) } ?? .null),
                 ]))
     }
 
@@ -134,19 +143,56 @@ struct DecodeBench {
     }
 
     /// Returns the results as a table.
-    static func table(_ results: [Result]) -> String {
-        var table = TextTable(
-            header: ["position", "ms per token", "fastest to slowest", "state"],
-            alignments: [.right, .right, .right, .right])
+    static func table(_ results: [Result], _ bound: MemoryBound?) -> String {
+        let header =
+            ["position", "ms per step", "fastest to slowest", "state"]
+            + (bound == nil ? [] : ["bound in ms", "reached"])
+        var table = TextTable(header: header, alignments: header.map { _ in .right })
         for result in results {
             let times = result.timings
-            table.append([
+            var row = [
                 Format.grouped(result.position), Format.fixed(times.median * 1000, decimals: 3),
                 "\(Format.fixed(times.minimum * 1000, decimals: 3)) to"
                     + " \(Format.fixed(times.maximum * 1000, decimals: 3))",
                 Format.bytes(result.stateByteCount),
-            ])
+            ]
+            if let bound {
+                let seconds = bound.seconds(for: result)
+                row.append(Format.fixed(seconds * 1000, decimals: 3))
+                row.append(Format.percent(seconds / times.median, decimals: 0))
+            }
+            table.append(row)
         }
         return table.text()
+    }
+}
+
+/// The least time of a step of generation by the rate at which this machine reads memory.
+struct MemoryBound {
+    /// Bytes of the weights that a step reads: all matrices but the embedding, of which it takes some rows.
+    let weightByteCount: Int
+    /// The rate of all threads together.
+    let bytesPerSecond: Double
+
+    /// Measures the rate with as many threads as operations use; nil where there is no memory for that.
+    init?(_ accounting: ModelAccounting, _ model: LanguageModel) {
+        weightByteCount =
+            accounting.activeMatrixParameterCount * model.parameters.elementType.byteCount
+        let pool = rn_pool_create(Int32(clamping: Runtime.threadCount), nil)
+        defer { rn_pool_destroy(pool) }
+        // Larger than any cache of a processor.
+        bytesPerSecond = rn_read_bandwidth(pool, 1 << 29, 5)
+        guard bytesPerSecond > 0 else { return nil }
+    }
+
+    /// The time of reading the weights and the state once.
+    func seconds(for result: DecodeBench.Result) -> Double {
+        Double(weightByteCount + result.stateByteCount) / bytesPerSecond
+    }
+
+    var summary: String {
+        "Bound: a step reads \(Format.bytes(weightByteCount)) of weights and the state once, at"
+            + " \(Format.fixed(bytesPerSecond / 1e9, decimals: 1)) GB/s as read here by"
+            + " \(Runtime.threadCount) \(Runtime.threadCount == 1 ? "thread" : "threads")."
     }
 }
