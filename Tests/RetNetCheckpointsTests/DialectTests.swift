@@ -274,6 +274,35 @@ enum DialectFixture {
         #expect(error?.description.contains("its model_type is 'retnet'") == true)
     }
 
+    /// Choices of syncdoth/RetNet-XATL, with those that mean the plain form.
+    static let xatl: [String: SettingsTree] = [
+        "use_bias": false, "parallel_residual": false, "shared_attention_norm": false, "lm_head_bias": false,
+        "groupnorm_affine": false, "use_rms_norm": true, "rotary_percentage": 1.0, "retnet_bottleneck": .null,
+        "hybrid_attention_layers": .null, "retnet_stability_update": true,
+    ]
+
+    @Test func `RetNet-XATL is read where it is the plain form, and refused by the names of its choices`()
+        throws
+    {
+        let folder = try TemporaryFolder()
+        let name = "syncdoth-retnet"
+        let plain = try DialectFixture.changed(name, Self.xatl.mapValues { $0 }, in: folder)
+        #expect(
+            try ModelFolder.configuration(of: plain)
+                == ModelFolder.configuration(of: DialectFixture.path(name)))
+        let choices: [String: SettingsTree] = [
+            "use_bias": true, "parallel_residual": true, "shared_attention_norm": true, "lm_head_bias": true,
+            "groupnorm_affine": true, "use_rms_norm": false, "rotary_percentage": 0.25,
+            "retnet_bottleneck": 8,
+            "hybrid_attention_layers": [1], "retnet_stability_update": false, "use_lm_decay": true,
+        ]
+        let other = try TemporaryFolder()
+        let path = try DialectFixture.changed(name, choices.mapValues { $0 }, in: other)
+        let error = #expect(throws: SettingsError.self) { try ModelFolder.configuration(of: path) }
+        #expect(Set(error?.problems.map(\.path) ?? []) == Set(choices.keys))
+        #expect(error?.description.contains("syncdoth/RetNet-XATL") == true)
+    }
+
     @Test func `What another form cannot say is the reason of a refusal`() throws {
         let folder = try TemporaryFolder()
         try ModelFolder.save(tinyModel(), tokenizer: nil, to: folder.path("own"))

@@ -211,14 +211,8 @@ struct FLAMatrixMixers: CheckpointDialect {
 
     /// Declares what is no projection that attention has too.
     private func declareMixer(_ mixer: MixerConfiguration, in layer: inout TensorTable) {
-        let sizes: [(name: String, size: Int)]
-        let taps: Int
         switch mixer {
         case .gatedLinearAttention(let c):
-            let keys = c.headCount * c.keySize
-            (sizes, taps) = (
-                [("query", keys), ("key", keys), ("value", c.headCount * c.valueSize)], c.convolutionWidth
-            )
             layer.same("mixer.decay_down.weight", "attn.gk_proj.0.weight")
             layer.module("mixer.decay_up", "attn.gk_proj.1")
             // With `fuse_norm` false, and without a gate, the norm has a module of its own.
@@ -226,20 +220,24 @@ struct FLAMatrixMixers: CheckpointDialect {
             layer.same(
                 "mixer.head_norm.weight",
                 layer.finds(ownNorm) || c.gate == .none ? ownNorm : "attn.g_norm_swish_gate.weight")
+            declareConvolutions(c.convolved, taps: c.convolutionWidth, in: &layer)
         case .gatedDeltaNet(let c):
-            let keys = c.headCount * c.keySize
-            (sizes, taps) = (
-                [("query", keys), ("key", keys), ("value", c.headCount * c.valueSize)], c.convolutionWidth
-            )
             layer.same("mixer.strength.weight", "attn.b_proj.weight")
             layer.same("mixer.decay.weight", "attn.a_proj.weight")
             layer.same("mixer.step_bias", "attn.dt_bias")
             layer.same("mixer.decay_log", "attn.A_log")
             layer.same("mixer.head_norm.weight", "attn.o_norm.weight")
+            declareConvolutions(c.convolved, taps: c.convolutionWidth, in: &layer)
         default: return
         }
         layer.same("mixer.gate.weight", "attn.g_proj.weight")
-        for (name, size) in sizes {
+    }
+
+    /// Declares the convolutions of queries, keys and values, of one channel each.
+    private func declareConvolutions(
+        _ convolved: [(name: String, size: Int)], taps: Int, in layer: inout TensorTable
+    ) {
+        for (name, size) in convolved {
             layer.same(
                 "mixer.\(name)_convolution.weight", "attn.\(name.prefix(1))_conv1d.weight",
                 .reshaped(from: [size, 1, taps], to: [size, taps]))

@@ -128,15 +128,42 @@ struct SyncdothRetNet: CheckpointDialect {
         guard checkpoint.tensors.isEmpty || checkpoint.tensors.contains(telling) else {
             return .refused(because: "\(fields), but there is no tensor '\(telling)'")
         }
-        guard !checkpoint.tensors.contains("model.layers.0.retention.q_proj.bias") else {
+        guard Self.isXATL(checkpoint) || !checkpoint.tensors.contains("model.layers.0.retention.q_proj.bias")
+        else {
             return .refused(because: "\(fields), but projections have biases, which none of its versions has")
         }
         return .yes(because: fields)
     }
 
+    /// Whether the configuration is that of syncdoth/RetNet-XATL (a96412f), which is this one with further choices.
+    private static func isXATL(_ checkpoint: CheckpointTraits) -> Bool {
+        checkpoint.has("retnet_stability_update") || checkpoint.has("parallel_residual")
+    }
+
+    /// Reports the choices of RetNet-XATL that change what a model computes.
+    private static func refuseXATL(_ fields: SettingsReader) {
+        let what = "of syncdoth/RetNet-XATL are not known here"
+        fields.refuse("use_bias", unless: [false], "retention and norms with biases \(what)")
+        fields.refuse("parallel_residual", unless: [false], "parallel residual branches \(what)")
+        fields.refuse("shared_attention_norm", unless: [false], "blocks with one norm \(what)")
+        fields.refuse("lm_head_bias", unless: [false], "biases of the output matrix \(what)")
+        fields.refuse("groupnorm_affine", unless: [false], "head norms with weights \(what)")
+        fields.refuse("use_rms_norm", unless: [true], "layer norms \(what)")
+        fields.refuse("rotary_percentage", unless: [1, 1.0], "heads that are rotated in part \(what)")
+        fields.refuse("retnet_bottleneck", unless: [.null], "narrow gates \(what)")
+        fields.refuse("hybrid_attention_layers", unless: [.null, []], "layers of attention \(what)")
+        fields.refuse("use_lm_decay", unless: [false], "decays of another schedule \(what)")
+        // Absent, it is false.
+        if fields.tree("retnet_stability_update") != true {
+            fields.reportContradiction(
+                "retnet_stability_update", "scores that are not divided by their decays \(what)")
+        }
+    }
+
     func configuration(reading fields: SettingsReader, _ checkpoint: CheckpointTraits)
         -> LanguageModelConfiguration
     {
+        if Self.isXATL(checkpoint) { Self.refuseXATL(fields) }
         var decoder = DecoderFields(fields, isOfJuly2023: false)
         let deepNorm = fields.bool("deepnorm", default: false)
         let hasSubNorm = fields.bool("subln", default: true) && !deepNorm
