@@ -5,6 +5,7 @@
 #include "cpu/tables.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -93,6 +94,26 @@ int64_t rn_weight_bytes(rn_weight_type type, int64_t rows, int64_t columns) {
   case RN_I4: return elements / 2 + groups * 4;
   }
   return 0;
+}
+
+int64_t rn_quantize(rn_pool *pool, const float *x, int64_t rows, int64_t columns, rn_weight_type type, void *data,
+                    uint16_t *scales, uint16_t *minima) {
+  auto quantize = decoding(pool).quantize_weights;
+  int64_t groups = columns / RN_GROUP, bytes = type == RN_I8 ? columns : columns / 2;
+  std::atomic<int64_t> bad{INT64_MAX};
+  run_parts(pool, rows, 1, 1, [&](int64_t begin, int64_t end, int32_t) {
+    for (int64_t r = begin; r < end; r++) {
+      int64_t found = quantize(x + r * columns, columns, type, static_cast<char *>(data) + r * bytes, scales + r * groups,
+                               minima ? minima + r * groups : nullptr);
+      if (found < 0)
+        continue;
+      found += r * columns;
+      for (int64_t first = bad; found < first && !bad.compare_exchange_weak(first, found);)
+        ;
+      return;
+    }
+  });
+  return bad == INT64_MAX ? -1 : bad.load();
 }
 
 void rn_weight_row(const rn_weights *weights, int64_t row, float *out) { kernels().decoding.widen_row(*weights, row, out); }

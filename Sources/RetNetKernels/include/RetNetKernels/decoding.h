@@ -33,6 +33,10 @@ struct DecodingKernels {
   void (*multiply)(const rn_product &product, const PreparedRows &x, int64_t batch, int64_t begin, int64_t end,
                    void *panel);
   int64_t (*panel_bytes)(int64_t columns);
+  // Rounds a row of weights to 8 or 4 bits. Returns -1, or the index of the first element, or that of the first one of
+  // the first group, that is not finite or too large.
+  int64_t (*quantize_weights)(const float *x, int64_t columns, rn_weight_type type, void *data, uint16_t *scales,
+                              uint16_t *minima);
   void (*widen_row)(const rn_weights &weights, int64_t row, float *out);
 
   // The operations of steps.h, of one row or of one head of a sequence and columns [begin, end) of it.

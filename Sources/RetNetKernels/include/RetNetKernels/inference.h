@@ -66,6 +66,12 @@ typedef struct rn_weights {
 // Bytes of the data, scales and minima of a matrix.
 int64_t rn_weight_bytes(rn_weight_type type, int64_t rows, int64_t columns);
 
+// Rounds x [rows, columns] to the memory of weights of 8 or 4 bits: int8 with the largest magnitude of a group as 127,
+// int4 with the scale and minimum that a search for the least squared error finds. Returns -1, or the index of the first
+// element (or of a group's first one) that is not finite or too large for a float16 scale.
+int64_t rn_quantize(rn_pool *pool, const float *x, int64_t rows, int64_t columns, rn_weight_type type, void *data,
+                    uint16_t *scales, uint16_t *minima);
+
 // out[c] = weights[row, c]: the row of an embedding.
 void rn_weight_row(const rn_weights *weights, int64_t row, float *out);
 
