@@ -149,7 +149,7 @@ let package = Package(
             name: "retnet",
             dependencies: [
                 "RetNetExperiments", "RetNetTraining", "RetNetGeneration", "RetNetEvaluation",
-                "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
+                "RetNetRuntime", "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch", "RetNetKernels",
                 "RetNetText", "RetNetStories",
                 "RetNetReporting", "RetNetPlots", "RetNetHub", "RetNetStorage", "RetNetSettings",
@@ -173,7 +173,7 @@ let package = Package(
             name: "RetNetStoriesTests", dependencies: ["RetNetStories", "RetNetText", "RetNetStorage"]),
         .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetTestSupport", "RetNetReporting"]),
         .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
-        .testTarget(name: "RetNetKernelsTests", dependencies: ["RetNetKernels"]),
+        .testTarget(name: "RetNetKernelsTests", dependencies: ["RetNetKernels"], exclude: ["Arm"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTestSupport", "RetNetTorch"]),
         .testTarget(
             name: "RetNetLayersTests", dependencies: ["RetNetTestSupport", "RetNetLayers", "RetNetTorch"]),

@@ -17,6 +17,9 @@ namespace {
 
 const DecodingKernels &decoding(const rn_pool *pool) { return (pool ? pool->table : kernels()).decoding; }
 
+// Bytes of weights that take about a microsecond.
+constexpr int64_t kPartBytes = 1 << 14;
+
 bool is_integer(rn_weight_type type) { return type == RN_I8 || type == RN_I4; }
 
 int64_t padded_columns(int64_t columns) {
@@ -150,8 +153,9 @@ void rn_multiply(rn_pool *pool, const rn_product *products, int64_t count, const
   }
   int64_t panel_bytes = table.panel_bytes(columns);
   char *panels = parts.take<char>(panel_bytes * rn_pool_thread_count(pool));
-  // A range of units may cover the end of one matrix and the beginning of the next.
-  run_parts(pool, units, 1, 1, [&](int64_t begin, int64_t end, int32_t worker) {
+  // A part is worth the time of handing it over; a range of units may end in another matrix than it begins in.
+  int64_t unit_bytes = rn_weight_bytes(products[0].weights.type, kRowUnit, columns) * batch;
+  run_parts(pool, units, 1, (kPartBytes + unit_bytes - 1) / std::max<int64_t>(unit_bytes, 1), [&](int64_t begin, int64_t end, int32_t worker) {
     for (int64_t i = 0, first = 0; i < count && first < end; i++) {
       int64_t size = products[i].weights.rows, last = first + (size + kRowUnit - 1) / kRowUnit;
       if (last > begin) {

@@ -16,7 +16,7 @@ struct RetNetCommand: ParsableCommand {
         subcommands: [
             DemoCommand.self, TrainCommand.self, GenerateCommand.self, LogitsCommand.self, EvalCommand.self,
             BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, ConvertCommand.self,
-            AltUpCommand.self,
+            QuantizeCommand.self, AltUpCommand.self,
             PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, TokenizerCommand.self,
             DoctorCommand.self, PullCommand.self,
         ])

@@ -33,6 +33,16 @@ final class ModelWeights: @unchecked Sendable {
     init(path: String) throws {
         self.path = path
         folder = try SafetensorsFolder(path: path)
+        if let scheme = metadata(QuantizationScheme.metadataKey), QuantizationScheme(rawValue: scheme) == nil
+        {
+            throw problem(
+                "its metadata names the quantization '\(scheme)', but only int8 and int4 are known: "
+                    + "use a newer version, or quantize the model again")
+        }
+        if let group = metadata(QuantizationScheme.groupKey), group != String(RN_GROUP) {
+            throw problem(
+                "its metadata names groups of '\(group)' columns, but only groups of \(RN_GROUP) are read")
+        }
     }
 
     deinit { for copy in copies { copy.deallocate() } }
