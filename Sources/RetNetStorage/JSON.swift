@@ -61,7 +61,9 @@ package enum JSONEscape {
             guard (0xDC00..<0xE000).contains(low) else { return "half of a surrogate pair" }
             code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
         }
-        guard let scalar = Unicode.Scalar(code) else { return "half of a surrogate pair" }
+        guard let scalar = Unicode.Scalar(code) else {
+            return "half of a surrogate pair; \\ud800 to \\udfff come in pairs"
+        }
         text.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
         return nil
     }

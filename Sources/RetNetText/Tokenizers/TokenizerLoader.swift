@@ -126,7 +126,22 @@ public enum TokenizerLoader {
         if let files = try HuggingFaceTokenizer.paths(of: name) {
             return try HuggingFaceTokenizer(paths: files)
         }
-        return try SentencePieceTokenizer(path: name, sentinelCount: sentinelCount)
+        do {
+            return try SentencePieceTokenizer(path: name, sentinelCount: sentinelCount)
+        } catch let error as TextError {
+            guard case .invalidTokenizer = error, isText(name) else { throw error }
+            throw TextError.invalidTokenizer(
+                path: name,
+                reason:
+                    "it is text without the name of a tokenizer's file (tokenizer.json, vocab.json with merges.txt, vocab.txt), and "
+                    + "SentencePiece models are binary")
+        }
+    }
+
+    /// Returns true for a file of UTF-8 text without zero bytes.
+    private static func isText(_ path: String) -> Bool {
+        guard let file = try? MappedFile(path: path), file.byteCount <= maximumByteCount else { return false }
+        return file.withUnsafeBytes { !$0.contains(0) && UTF8Validator.firstInvalidOffset(in: $0) == nil }
     }
 
     private static func read(_ path: String, hasModel: Bool) throws -> TokenizerConfiguration {

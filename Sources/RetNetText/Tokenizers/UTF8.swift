@@ -41,7 +41,7 @@ public struct UTF8StreamDecoder: Sendable {
 }
 
 /// A check of UTF-8 text that comes in pieces (Unicode, table 3-7).
-struct UTF8Validator {
+package struct UTF8Validator {
     private var byteOffset = 0
     private var sequenceStart = 0
     private var missingByteCount = 0
@@ -49,7 +49,7 @@ struct UTF8Validator {
     private var upperBound: UInt8 = 0xBF
 
     /// Returns the offset of the first invalid sequence in a whole text, or `nil`.
-    static func firstInvalidOffset(in bytes: UnsafeRawBufferPointer) -> Int? {
+    package static func firstInvalidOffset(in bytes: UnsafeRawBufferPointer) -> Int? {
         var validator = UTF8Validator()
         return validator.feed(bytes) ?? validator.finish()
     }

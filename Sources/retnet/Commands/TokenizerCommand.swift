@@ -27,7 +27,12 @@ struct TokenizerCommand: ParsableCommand {
         guard exists, isFolder.boolValue, !TokenizerLoader.hasFiles(in: name) else {
             return try TokenizerLoader.load(named: name)
         }
-        return try TokenizerLoader.load(folder: ModelOptions.modelPath(name))
+        guard let path = try? ModelOptions.modelPath(name), TokenizerLoader.hasFiles(in: path) else {
+            throw CommandError(
+                "'\(name)' holds no tokenizer: give a folder with tokenizer.json, with vocab.json and merges.txt, with vocab.txt "
+                    + "or with a SentencePiece model, or the folder of a run")
+        }
+        return try TokenizerLoader.load(folder: path)
     }
 }
 

@@ -86,7 +86,10 @@ enum TextInput {
     static func text(_ path: String) throws -> String {
         let data = try data(path)
         guard let text = String(validatingUTF8Data: data) else {
-            throw CommandError("\(path == "-" ? "standard input" : "'\(path)'") is not UTF-8 text")
+            let offset = data.withUnsafeBytes { UTF8Validator.firstInvalidOffset(in: $0) } ?? 0
+            throw CommandError(
+                "\(path == "-" ? "standard input" : "'\(path)'") is not UTF-8 text: the first invalid sequence starts at "
+                    + "byte \(offset); convert it to UTF-8")
         }
         return text
     }

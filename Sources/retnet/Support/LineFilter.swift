@@ -61,7 +61,9 @@ struct LineFilter {
                     try scanner.finish()
                     guard let value else {
                         throw error(
-                            isThere ? "'\(name)' is not \(kind)" : "the object has no '\(name)', \(kind)")
+                            isThere
+                                ? "'\(name)' is not \(kind)"
+                                : "the object has no '\(name)', which should be \(kind)")
                     }
                     return value
                 }

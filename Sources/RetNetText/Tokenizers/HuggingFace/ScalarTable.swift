@@ -91,6 +91,11 @@ enum ScalarTable {
         return mask >> UInt32(category) & 1 != 0
     }
 
+    /// Returns true if Unicode 9, whose normalization the reference has, knows a scalar.
+    static func isNormalized(_ value: UInt32) -> Bool {
+        value < 0x80 || (Unicode.Scalar(value)?.properties.age.map { $0.major <= 9 } ?? false)
+    }
+
     @inline(__always) static func isWhitespace(_ value: UInt32) -> Bool { facts(value) & whitespaceBit != 0 }
     @inline(__always) static func isWord(_ value: UInt32) -> Bool { facts(value) & wordBit != 0 }
 

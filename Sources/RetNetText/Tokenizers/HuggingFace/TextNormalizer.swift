@@ -111,7 +111,11 @@ extension AlignedText {
         case .stripAccents(let onlyNonspacing):
             let mask = ScalarTable.mask(onlyNonspacing ? "Mn" : "M")
             filter(tracks: tracks) {
-                !(onlyNonspacing ? ScalarTable.wasIn(mask, $0) : ScalarTable.isIn(mask, $0))
+                // The two rules of the reference know Unicode 8 and 9.
+                !(onlyNonspacing
+                    ? ScalarTable.wasIn(mask, $0)
+                    : $0 == 0x1CF2 || $0 == 0x1CF3
+                        || ScalarTable.isIn(mask, $0) && $0 != 0x111C9 && ScalarTable.isNormalized($0))
             }
         case .strip(let left, let right):
             strip(left: left && !continues, right: right, tracks: tracks, &omitsSpace)

@@ -93,7 +93,8 @@ enum UnicodeForm: String, Sendable {
 
     private func add(_ value: UInt32, _ workspace: inout Workspace, _ transform: inout TextTransform) {
         for (index, part) in decomposition(value, &workspace).enumerated() {
-            let combiningClass = Unicode.Scalar(part)?.properties.canonicalCombiningClass.rawValue ?? 0
+            var combiningClass = Unicode.Scalar(part)?.properties.canonicalCombiningClass.rawValue ?? 0
+            if combiningClass != 0, !ScalarTable.isNormalized(part) { combiningClass = 0 }
             if combiningClass == 0 { passPending(&workspace, &transform) }
             workspace.pending.append(
                 Character(value: part, change: index > 0 ? 1 : 0, combiningClass: combiningClass))
@@ -108,7 +109,7 @@ enum UnicodeForm: String, Sendable {
             return [0x1100 + index / 588, 0x1161 + index % 588 / 28] + (final > 0 ? [0x11A7 + final] : [])
         }
         if let known = workspace.decompositions[value] { return known }
-        guard let scalar = Unicode.Scalar(value) else { return [value] }
+        guard let scalar = Unicode.Scalar(value), ScalarTable.isNormalized(value) else { return [value] }
         let text = String(scalar)
         let result =
             isCompatible
@@ -197,7 +198,9 @@ enum UnicodeForm: String, Sendable {
         text.unicodeScalars.append(a)
         text.unicodeScalars.append(b)
         let composed = text.precomposedStringWithCanonicalMapping.unicodeScalars
-        let result = composed.count == 1 ? composed.first?.value : nil
+        let result =
+            composed.count == 1
+            ? composed.first.flatMap { ScalarTable.isNormalized($0.value) ? $0.value : nil } : nil
         workspace.compositions[key] = result ?? 0
         return result
     }

@@ -48,6 +48,10 @@ public final class TokenizerTrainer {
             throw TextError.invalidArgument(
                 name: "minimum frequency", reason: "\(minimumFrequency) is negative; use 0 or more")
         }
+        if specialTokens.names.contains("") {
+            throw TextError.invalidArgument(
+                name: "special token", reason: "its name is empty; use a name such as '<special>'")
+        }
         for name in specialTokens.names where WordScanner.gpt2.isOneWord(name) {
             throw TextError.invalidArgument(
                 name: "special token",
