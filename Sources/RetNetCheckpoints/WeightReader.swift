@@ -87,19 +87,19 @@ final class WeightReader {
     func checkLeftOver(of plan: TensorPlan) throws {
         for constant in plan.table.constants {
             requested.insert(ExactString(constant.name))
-            let expected = try constant.values()
             guard let entry = tensors.entry(named: constant.name) else {
                 if !constant.isOptional {
-                    problems.append(.missing(name: constant.name, shape: expected.shape))
+                    let shape = try constant.shape ?? constant.values().shape
+                    problems.append(.missing(name: constant.name, shape: shape))
                 }
                 continue
             }
-            guard entry.shape == expected.shape else {
-                problems.append(
-                    .wrongShape(name: constant.name, expected: expected.shape, found: entry.shape))
+            let shape = try constant.shape ?? constant.values().shape
+            guard entry.shape == shape else {
+                problems.append(.wrongShape(name: constant.name, expected: shape, found: entry.shape))
                 continue
             }
-            if try !isClose(tensors.tensor(named: constant.name, on: .cpu), expected) {
+            if try !isClose(tensors.tensor(named: constant.name, on: .cpu), constant.values()) {
                 problems.append(.wrongConstant(name: constant.name))
             }
         }

@@ -245,6 +245,17 @@ import Testing
         #expect(error?.problems == [.wrongConstant(name: "h.1.attn.bias")])
     }
 
+    @Test func `A mask of a size that only the configuration claims is never made`() throws {
+        let folder = try TemporaryFolder()
+        let large: [String: SettingsTree?] = ["max_position_embeddings": .int(1 << 40)]
+        _ = try ModelFolder.load(DialectFixture.changed("gpt-neox", large, in: folder))
+        let path = try DialectFixture.changed("gpt-neox-sequential", large, in: folder)
+        let error = #expect(throws: CheckpointError.self) { try ModelFolder.load(path) }
+        #expect(
+            error?.description.contains("attention.bias' has the shape [1, 1, ") == true,
+            "\(error?.description ?? "")")
+    }
+
     @Test func `The first Mamba is not the second`() throws {
         for layer: SettingsTree in [[:], ["layer": "Mamba1"]] {
             let error = #expect(throws: DialectError.self) {

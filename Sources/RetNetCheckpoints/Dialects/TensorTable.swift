@@ -13,6 +13,8 @@ public struct TensorTable {
     struct Constant {
         let name: String
         let isOptional: Bool
+        /// Its shape; nil where the values are so few that they tell.
+        let shape: [Int]?
         let values: () throws -> Tensor
     }
 
@@ -111,11 +113,14 @@ public struct TensorTable {
 
     /// A tensor whose values follow from the configuration: checked where it is read, made where it is written.
     ///
-    /// An optional one may be absent, and is not written.
+    /// An optional one may be absent, and is not written. With a shape, values are only made for a tensor that has it: a
+    /// configuration may claim any size.
     public mutating func constant(
-        _ theirs: String, isOptional: Bool = false, _ values: @escaping () throws -> Tensor
+        _ theirs: String, isOptional: Bool = false, shape: [Int]? = nil,
+        _ values: @escaping () throws -> Tensor
     ) {
-        constants.append(Constant(name: theirPrefix + theirs, isOptional: isOptional, values: values))
+        constants.append(
+            Constant(name: theirPrefix + theirs, isOptional: isOptional, shape: shape, values: values))
     }
 
     /// A tensor that has no effect: a whole name in the present scope, or, after "*", the end of names anywhere.

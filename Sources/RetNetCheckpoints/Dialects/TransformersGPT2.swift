@@ -84,7 +84,9 @@ struct TransformersGPT2: CheckpointDialect {
                 }
                 layer.module("feed_forward_norm", "ln_2")
                 // Buffers of early versions.
-                layer.constant("attn.bias", isOptional: true) { try CausalMask.tensor(positions) }
+                layer.constant("attn.bias", isOptional: true, shape: [1, 1, positions, positions]) {
+                    try CausalMask.tensor(positions)
+                }
                 layer.ignore("attn.masked_bias")
             }
         }

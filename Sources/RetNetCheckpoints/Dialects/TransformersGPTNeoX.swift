@@ -80,7 +80,9 @@ struct TransformersGPTNeoX: CheckpointDialect {
                 layer.module("feed_forward.up", "mlp.dense_h_to_4h")
                 layer.module("feed_forward.down", "mlp.dense_4h_to_h")
                 // Buffers of early versions.
-                layer.constant("attention.bias", isOptional: true) { try CausalMask.tensor(positions) }
+                layer.constant(
+                    "attention.bias", isOptional: true, shape: [1, 1, positions, positions]
+                ) { try CausalMask.tensor(positions) }
                 layer.ignore("attention.masked_bias")
                 layer.ignore("attention.rotary_emb.inv_freq")
             }
