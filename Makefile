@@ -8,11 +8,12 @@ SHELL := bash
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SOURCES := Sources Tests Examples Package.swift
 
-.PHONY: help setup build demo test check-device check-checkpoints format lint docs clean distclean
+.PHONY: help setup build lite demo test check-device check-checkpoints format lint docs clean distclean
 
 help:
 	@echo 'make demo [DATA=path]  train a small RetNet, generate text, show that decoding cost stays flat'
 	@echo 'make build             build the release binary and link it as ./retnet'
+	@echo 'make lite              build ./retnet-lite, which runs models without LibTorch (nothing is fetched)'
 	@echo 'make test              run all tests and build the example package'
 	@echo 'make check-device      compare a CUDA device with the CPU (skips where there is none)'
 	@echo 'make check-checkpoints convert the checkpoints of other projects, compare, generate, convert back'
@@ -28,6 +29,9 @@ setup:
 
 build: setup
 	@JOBS=$(JOBS) scripts/build
+
+lite:
+	@JOBS=$(JOBS) scripts/build retnet-lite
 
 demo: build
 	@./retnet demo $(if $(DATA),--data '$(DATA)')
@@ -51,7 +55,7 @@ docs: setup
 	@scripts/build-docs
 
 clean:
-	@rm -rf .build retnet
+	@rm -rf .build retnet retnet-lite
 
 distclean: clean
 	@rm -rf .libtorch

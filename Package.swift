@@ -47,6 +47,9 @@ let package = Package(
     platforms: [.macOS(.v14)],
     products: [
         .executable(name: "retnet", targets: ["retnet"]),
+        // Without LibTorch.
+        .executable(name: "retnet-lite", targets: ["retnet-lite"]),
+        .library(name: "RetNetRuntime", targets: ["RetNetRuntime"]),
         .library(
             name: "RetNet",
             targets: [
@@ -70,6 +73,10 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "RetNetSettings", dependencies: ["RetNetStorage", "Yams"], swiftSettings: unoptimized),
         .target(name: "RetNetText", dependencies: ["RetNetStorage", "CRetNetZlib"], swiftSettings: strict),
+        .target(
+            name: "RetNetSampling",
+            dependencies: ["RetNetArchitecture", "RetNetText", "RetNetSettings", "RetNetStorage"],
+            swiftSettings: strict),
         .target(name: "RetNetStories", dependencies: ["RetNetText"], swiftSettings: strict),
         .target(
             name: "RetNetReporting", dependencies: ["RetNetStorage", "RetNetSystem", system],
@@ -88,8 +95,24 @@ let package = Package(
         // Inference without LibTorch.
         .target(
             name: "RetNetRuntime",
-            dependencies: ["RetNetArchitecture", "RetNetKernels", "RetNetStorage", "RetNetSettings"],
+            dependencies: [
+                "RetNetArchitecture", "RetNetKernels", "RetNetSampling", "RetNetText", "RetNetStorage",
+                "RetNetSettings",
+            ],
             swiftSettings: strict),
+        // Options and output that both commands have.
+        .target(
+            name: "RetNetCommandLine",
+            dependencies: [
+                "RetNetArchitecture", "RetNetSampling", "RetNetText", "RetNetStorage", "RetNetSettings",
+                "RetNetSystem", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: unoptimized),
+        .executableTarget(
+            name: "retnet-lite",
+            dependencies: [
+                "RetNetCommandLine", "RetNetRuntime", "RetNetSampling", "RetNetText", "RetNetStorage",
+                "RetNetSettings", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: unoptimized),
         .target(
             name: "CRetNetTorch", dependencies: ["RetNetKernels"],
             // One translation unit per folder, since LibTorch's headers cost more time than the code.
@@ -111,14 +134,16 @@ let package = Package(
         .target(
             name: "RetNetCheckpoints",
             dependencies: [
-                "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetText", "RetNetStorage",
+                "RetNetSampling", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetText",
+                "RetNetStorage",
                 "RetNetSettings",
             ],
             swiftSettings: strict),
         .target(
             name: "RetNetGeneration",
             dependencies: [
-                "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetSampling", "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers",
+                "RetNetTorch",
                 "RetNetText",
             ],
             swiftSettings: strict),
@@ -148,7 +173,8 @@ let package = Package(
         .executableTarget(
             name: "retnet",
             dependencies: [
-                "RetNetExperiments", "RetNetTraining", "RetNetGeneration", "RetNetEvaluation",
+                "RetNetCommandLine", "RetNetSampling", "RetNetExperiments", "RetNetTraining",
+                "RetNetGeneration", "RetNetEvaluation",
                 "RetNetRuntime", "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch", "RetNetKernels",
                 "RetNetText", "RetNetStories",
@@ -191,8 +217,9 @@ let package = Package(
         .testTarget(
             name: "RetNetRuntimeTests",
             dependencies: [
-                "RetNetTestSupport", "RetNetRuntime", "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
-                "RetNetLayers", "RetNetTorch", "RetNetArchitecture", "RetNetStorage",
+                "RetNetTestSupport", "RetNetRuntime", "RetNetGeneration", "RetNetCheckpoints", "RetNetModels",
+                "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetArchitecture", "RetNetSampling",
+                "RetNetText", "RetNetStorage",
             ]),
         .testTarget(
             name: "RetNetCheckpointsTests",

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetLayers
 import RetNetModels
+@_exported import RetNetSampling
 import RetNetSettings
 import RetNetStorage
 import RetNetText
@@ -273,24 +274,5 @@ enum ConfigurationFile {
                 SettingsDocument(pythonJSON: text, sourceName: path).tree)
         else { return nil }
         return try LanguageModelConfiguration(json: text, sourceName: path)
-    }
-}
-
-/// Small text files that hold JSON.
-enum JSONFile {
-    /// Reads the text of a file; throws `StorageError`, and `SettingsError` if it is too large or not UTF-8.
-    static func text(_ path: String, maximumByteCount: Int) throws -> String {
-        let file = try MappedFile(path: path)
-        guard file.byteCount <= maximumByteCount else {
-            throw refusal(path, "it has \(file.byteCount) bytes; at most \(maximumByteCount) are read")
-        }
-        guard let text = file.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
-            throw refusal(path, "it is not UTF-8 text")
-        }
-        return text
-    }
-
-    private static func refusal(_ path: String, _ reason: String) -> SettingsError {
-        SettingsError([SettingsProblem(kind: .syntax, path: "", allowed: reason)], sourceName: path)
     }
 }

@@ -1,4 +1,5 @@
 import RetNetModels
+import RetNetSampling
 import RetNetText
 
 /// A special token on which a model and its tokenizer disagree.

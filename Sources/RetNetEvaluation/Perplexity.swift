@@ -150,12 +150,3 @@ public struct Perplexity {
         }
     }
 }
-
-extension EvaluationWindows.Mode {
-    fileprivate var carriesState: Bool {
-        switch self {
-        case .carried, .carriedWithinDocuments: true
-        case .independent: false
-        }
-    }
-}

@@ -1,51 +1,8 @@
 import RetNetLayers
 import RetNetModels
+import RetNetSampling
 import RetNetText
 import RetNetTorch
-
-/// The reason why a row's text ended.
-public enum FinishReason: String, Sendable, Codable {
-    /// A stop string was generated.
-    case stop
-    /// The largest number of tokens was generated.
-    case length
-    /// An end token was generated.
-    case endToken = "end_token"
-    /// The caller cancelled.
-    case cancelled
-}
-
-/// The text generated for one row.
-public struct GenerationResult: Sendable, Equatable {
-    /// The text, without the stop string that ended it.
-    public var text = ""
-    /// The tokens, those of the stop string and the end token included.
-    public var tokens: [Int32] = []
-    /// The log-probability of each token in nats under the model itself, if recorded.
-    public var logProbabilities: [Double]?
-    /// The reason why the text ended.
-    public var finishReason: FinishReason
-    /// The stop string that ended the text.
-    public var stopString: String?
-    /// Number of tokens read before the first was generated, the begin token included.
-    public var promptTokenCount = 0
-    /// Seed of the row, with which it can be generated again alone.
-    public var seed: UInt64 = 0
-    /// Seconds for reading the prompts of all rows.
-    public var prefillSeconds = 0.0
-    /// Seconds from the end of reading to the end of this row.
-    public var decodeSeconds = 0.0
-
-    /// Tokens of this row's prompt read per second; 0 if no time was measured.
-    public var prefillTokensPerSecond: Double {
-        prefillSeconds > 0 ? Double(promptTokenCount) / prefillSeconds : 0
-    }
-
-    /// Tokens of this row generated per second; 0 if no time was measured.
-    public var decodeTokensPerSecond: Double {
-        decodeSeconds > 0 ? Double(tokens.count) / decodeSeconds : 0
-    }
-}
 
 extension GenerationSession {
     /// Reads a prompt into every row and generates text after it.
@@ -56,7 +13,7 @@ extension GenerationSession {
     /// prompts are read, the session stays as it was before. A row that ended leaves the batch, and the state after
     /// its end is kept. The state has read a stop string that ended a text, because states cannot be rewound.
     ///
-    /// Throws ``GenerationError`` for values out of range, empty first prompts and logits that are not finite,
+    /// Throws `GenerationError` for values out of range, empty first prompts and logits that are not finite,
     /// and what `onText` throws; the session is then as it was after reading the prompts.
     public func generate(
         _ prompts: [String], _ parameters: SamplingParameters = .init(),
@@ -183,79 +140,6 @@ extension GenerationSession {
 
     private func emit(_ text: String, _ row: Int, _ onText: (Int, String) throws -> Void) throws {
         if !text.isEmpty { try onText(row, text) }
-    }
-}
-
-/// One row while it is generating.
-private struct GeneratingRow {
-    var result: GenerationResult
-    var row: SessionRow
-    private var sampler: Sampler
-    private var stream: StreamingText
-    private let endTokens: Set<Int32>
-    private let maxTokens: Int
-    private let keepsUnfinishedText: Bool
-    /// True once the row has ended.
-    private(set) var isFinished = false
-
-    init(
-        _ row: SessionRow, _ parameters: SamplingParameters, seed: UInt64, endTokens: Set<Int32>,
-        promptTokenCount: Int, keepsUnfinishedText: Bool
-    ) {
-        self.row = row
-        self.endTokens = endTokens
-        self.keepsUnfinishedText = keepsUnfinishedText
-        maxTokens = parameters.maxTokens
-        // The same seed continues the saved generator, so that two calls equal one.
-        let saved = row.seed == seed ? row.generator : nil
-        sampler = Sampler(parameters, generator: saved ?? SeededGenerator(seed: seed))
-        stream = StreamingText(stopStrings: parameters.stopStrings)
-        result = GenerationResult(finishReason: .length)
-        result.logProbabilities = parameters.recordsLogProbabilities ? [] : nil
-        result.promptTokenCount = promptTokenCount
-        result.seed = seed
-        self.row.seed = seed
-        self.row.heldBytes = []
-    }
-
-    /// Takes over the text that an earlier call held back; ends at once if no token may be generated.
-    mutating func begin(heldBytes: [UInt8]) -> String {
-        let text = stream.append(heldBytes)
-        result.text += text
-        return maxTokens == 0 ? text + finish(.length) : text
-    }
-
-    /// Chooses the next token from logits and returns the text that is now certain; nil if they are not finite.
-    mutating func advance(_ logits: some Collection<Double>, tokenizer: any Tokenizer) -> String? {
-        guard let choice = sampler.choose(logits, recent: row.recentTokens[...]) else { return nil }
-        result.tokens.append(choice.token)
-        if let logProbability = choice.logProbability { result.logProbabilities?.append(logProbability) }
-        row.pendingTokens = [choice.token]
-        row.remember(CollectionOfOne(choice.token))
-        var place = row.place ?? .inside
-        let bytes = tokenizer.bytes(of: choice.token, at: &place)
-        let isEnd = endTokens.contains(choice.token)
-        row.place = isEnd ? .beginning : place
-        if isEnd { return finish(.endToken) }
-        let text = stream.append(bytes)
-        result.text += text
-        if stream.stopString != nil { return text + finish(.stop) }
-        return result.tokens.count >= maxTokens ? text + finish(.length) : text
-    }
-
-    /// Ends the row; returns the text that was held back, unless it is kept for the next call.
-    mutating func finish(_ reason: FinishReason) -> String {
-        isFinished = true
-        result.finishReason = reason
-        result.stopString = stream.stopString
-        row.generator = sampler.generator
-        if keepsUnfinishedText, reason == .length || reason == .cancelled {
-            row.heldBytes = stream.heldBytes
-            return ""
-        }
-        let text = stream.finish()
-        result.text += text
-        return text
     }
 }
 

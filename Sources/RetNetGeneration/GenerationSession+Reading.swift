@@ -1,5 +1,6 @@
 import RetNetMixers
 import RetNetModels
+import RetNetSampling
 import RetNetText
 import RetNetTorch
 
@@ -14,7 +15,7 @@ extension GenerationSession {
     ///
     /// A new session gets its rows here, each with the tokens before it that `beginToken` of the options asks for. A session
     /// of one row is forked when several are given. A row may be empty if it has read something before, or if the tokenizer
-    /// has a begin token. Throws ``GenerationError``.
+    /// has a begin token. Throws `GenerationError`.
     @discardableResult
     public func prefill(_ rows: [[Int32]]) throws -> Tensor {
         try withoutGradients { try read(rows).logits }

@@ -1,5 +1,6 @@
 import RetNetMixers
 import RetNetModels
+@_exported import RetNetSampling
 import RetNetText
 import RetNetTorch
 
@@ -20,7 +21,7 @@ public struct GenerationOptions: Sendable, Equatable {
     /// Creates the default options.
     public init() {}
 
-    /// Throws ``GenerationError/invalidParameters(_:)`` that lists every value out of range.
+    /// Throws `GenerationError.invalidParameters(_:)` that lists every value out of range.
     public func validate() throws {
         var problems: [String] = []
         if prefillPieceLength < 1 {
@@ -50,7 +51,7 @@ public final class GenerationSession {
 
     /// Creates a session without rows.
     ///
-    /// Throws ``GenerationError`` if options are out of range or the model cannot generate.
+    /// Throws `GenerationError` if options are out of range or the model cannot generate.
     public init(model: LanguageModel, tokenizer: any Tokenizer, options: GenerationOptions = .init()) throws {
         try options.validate()
         for form in [.recurrent, options.prefillForm] {
@@ -98,7 +99,7 @@ public final class GenerationSession {
 
     /// Keeps the given rows, in that order; a row that is given twice continues as two.
     ///
-    /// Further copies of a row draw other random numbers. Throws ``GenerationError/noSuchRow(_:rowCount:)``,
+    /// Further copies of a row draw other random numbers. Throws `GenerationError.noSuchRow(_:rowCount:)`,
     /// and leaves the session as it was if no rows are given.
     public func select(rows: [Int]) throws {
         if let bad = rows.first(where: { $0 < 0 || $0 >= rowCount }) {

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetCheckpoints
 import RetNetModels
+import RetNetSampling
 import RetNetText
 import RetNetTorch
 
@@ -57,44 +58,6 @@ struct BatchState {
     }
 }
 
-/// One row of a session without its part of the model's state.
-public struct SessionRow: Sendable, Equatable, Codable {
-    /// Seed of the row's generator, once one is in use.
-    public var seed: UInt64?
-    /// The random number generator after the last token drawn.
-    public var generator: SeededGenerator?
-    /// The last tokens of prompt and text, for the repetition penalty.
-    public var recentTokens: [Int32] = []
-    /// Bytes of the text that were held back.
-    public var heldBytes: [UInt8] = []
-    /// The place in the text behind all tokens, pending ones included; nil in states of earlier versions.
-    public var place: TextPlace? = .beginning
-    /// Tokens that were chosen but not read yet; state files hold them separately.
-    public var pendingTokens: [Int32] = []
-
-    private enum CodingKeys: String, CodingKey {
-        case seed, generator, recentTokens, heldBytes, place
-    }
-
-    /// Creates a row that has read nothing.
-    public init() {}
-
-    /// Appends recent tokens, of which a bounded number is kept.
-    mutating func remember(_ tokens: some Collection<Int32>) {
-        recentTokens.append(contentsOf: tokens)
-        let limit = SamplingParameters.maximumRepetitionWindow
-        // Twice the limit before anything moves, so that the cost per token does not grow with the text.
-        if recentTokens.count > 2 * limit { recentTokens.removeFirst(recentTokens.count - limit) }
-    }
-
-    /// Returns the same row with another stream of random numbers, for a fork.
-    func forked(stream: UInt64) -> SessionRow {
-        var copy = self
-        if let seed { copy.generator = SeededGenerator(seed: seed, stream: stream) }
-        return copy
-    }
-}
-
 // MARK: Saving
 
 extension GenerationSession {
@@ -133,7 +96,7 @@ extension GenerationSession {
     /// Creates a session that resumes a saved one.
     ///
     /// A saved state without logits must have pending tokens or be given a prompt in every row. Throws
-    /// ``GenerationError/invalidSavedState(reason:)``.
+    /// `GenerationError.invalidSavedState(reason:)`.
     public convenience init(
         model: LanguageModel, tokenizer: any Tokenizer, resuming saved: SavedState,
         options: GenerationOptions = .init()

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCheckpoints
+import RetNetCommandLine
 import RetNetHub
 import RetNetStorage
 import RetNetSystem
@@ -27,26 +28,14 @@ enum Main {
         if code == .success {
             Console.result(RetNetCommand.fullMessage(for: error))
         } else if code == .validationFailure {
-            Console.note(Self.lowercased(RetNetCommand.fullMessage(for: error)))
+            Console.note(Console.lowercased(RetNetCommand.fullMessage(for: error)))
         } else if !(error is ExitCode) {
-            let text = Self.describe(error)
+            let text = Console.describe(error)
             // Below a list, a hint has a line of its own.
             let separator = text.contains("\n") ? "\n" : "; "
             Console.note("error: \(text)\(Self.hint(for: error).map { separator + $0 } ?? "")")
         }
         exit(code == .success || code == .validationFailure ? code.rawValue : 1)
-    }
-
-    /// Returns the message with the same prefix as all other errors.
-    private static func lowercased(_ message: String) -> String {
-        message.hasPrefix("Error: ") ? "error: " + message.dropFirst("Error: ".count) : message
-    }
-
-    private static func describe(_ error: any Error) -> String {
-        if let error = error as? any CustomStringConvertible & LocalizedError { return error.description }
-        // Errors of Foundation have a readable description only in this property.
-        if type(of: error) is NSError.Type || error is CocoaError { return error.localizedDescription }
-        return "\(error)"
     }
 
     /// Returns the options of the command line that help with an error of a library; nil if there are none.

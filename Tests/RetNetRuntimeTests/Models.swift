@@ -77,3 +77,12 @@ func relativeError(_ found: [Float], _ expected: [Float]) -> Double {
     let size = expected.reduce(0.0) { $0 + pow(Double($1), 2) }
     return (difference / size).squareRoot()
 }
+
+/// A 16-bit type of weights, with the error that its rounding may cause.
+enum ElementKind {
+    case bfloat16
+    case float16
+
+    var element: ElementType { self == .bfloat16 ? .bfloat16 : .float16 }
+    var bound: Double { self == .bfloat16 ? 3e-2 : 4e-3 }
+}

@@ -2,6 +2,7 @@ import Foundation
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
+import RetNetSampling
 import RetNetSettings
 import RetNetStorage
 import RetNetText

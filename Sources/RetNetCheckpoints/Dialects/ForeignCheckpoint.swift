@@ -1,6 +1,7 @@
 import Foundation
 import RetNetLayers
 import RetNetModels
+import RetNetSampling
 import RetNetSettings
 import RetNetStorage
 import RetNetTorch

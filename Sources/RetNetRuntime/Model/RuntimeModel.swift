@@ -2,7 +2,6 @@ import Foundation
 import RetNetArchitecture
 import RetNetKernels
 import RetNetSettings
-import RetNetStorage
 
 /// A decoder-only language model whose weights lie in mapped files, for inference without LibTorch.
 ///
@@ -38,16 +37,7 @@ public final class RuntimeModel: @unchecked Sendable {
     /// the configuration, and `StorageError`.
     public convenience init(path: String) throws {
         let file = path + "/config.json"
-        let text = try MappedFile(path: file).withUnsafeBytes { bytes in
-            guard bytes.count <= Self.maximumConfigurationByteCount else {
-                throw RuntimeError.weights(
-                    path: file, problem: "it has \(bytes.count) bytes, which no configuration has")
-            }
-            guard let text = String(validating: bytes, as: UTF8.self) else {
-                throw RuntimeError.weights(path: file, problem: "it is not UTF-8 text")
-            }
-            return text
-        }
+        let text = try JSONFile.text(file, maximumByteCount: Self.maximumConfigurationByteCount)
         try self.init(
             LanguageModelConfiguration(json: text, sourceName: file), weights: ModelWeights(path: path),
             path: path)

@@ -15,6 +15,14 @@ public struct EvaluationWindows: Sendable {
         /// Every window but the first begins with `overlap` tokens of context, whose targets are ignored
         /// because they belong to the window before.
         case independent(rowCount: Int, overlap: Int)
+
+        /// True if the state goes on from window to window.
+        public var carriesState: Bool {
+            switch self {
+            case .carried, .carriedWithinDocuments: true
+            case .independent: false
+            }
+        }
     }
 
     /// The tokens to read.

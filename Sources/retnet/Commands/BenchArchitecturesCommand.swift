@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RetNetCommandLine
 import RetNetLayers
 import RetNetMixers
 import RetNetModels

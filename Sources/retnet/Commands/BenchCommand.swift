@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCheckpoints
+import RetNetCommandLine
 import RetNetLayers
 import RetNetMixers
 import RetNetModels

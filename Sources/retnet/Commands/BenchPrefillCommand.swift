@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RetNetCommandLine
 import RetNetMixers
 import RetNetModels
 import RetNetReporting

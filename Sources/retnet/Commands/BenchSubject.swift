@@ -1,3 +1,4 @@
+import RetNetCommandLine
 import RetNetLayers
 import RetNetMixers
 import RetNetModels

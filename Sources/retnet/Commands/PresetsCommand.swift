@@ -1,4 +1,5 @@
 import ArgumentParser
+import RetNetCommandLine
 import RetNetModels
 import RetNetReporting
 import RetNetSettings

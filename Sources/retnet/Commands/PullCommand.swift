@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RetNetCommandLine
 import RetNetHub
 import RetNetReporting
 import RetNetSettings

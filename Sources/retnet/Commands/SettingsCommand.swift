@@ -1,4 +1,5 @@
 import ArgumentParser
+import RetNetCommandLine
 import RetNetReporting
 import RetNetSettings
 import RetNetTraining

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RetNetCommandLine
 import RetNetReporting
 import RetNetSettings
 import RetNetStorage

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetCheckpoints
+import RetNetCommandLine
 import RetNetEvaluation
 import RetNetGeneration
 import RetNetLayers

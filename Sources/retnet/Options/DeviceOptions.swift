@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RetNetCommandLine
 import RetNetTorch
 
 /// The element type of computation when `--dtype` is `auto`.

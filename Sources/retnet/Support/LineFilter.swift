@@ -1,4 +1,5 @@
 import Foundation
+import RetNetCommandLine
 import RetNetStorage
 import RetNetText
 import SystemPackage

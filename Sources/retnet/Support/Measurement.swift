@@ -1,4 +1,5 @@
 import Foundation
+import RetNetCommandLine
 import RetNetStorage
 
 /// Times of repeated runs, in seconds.

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetCommandLine
 import RetNetStorage
 
 /// Rows of token ids of equal length from a JSON file.

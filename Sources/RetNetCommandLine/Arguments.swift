@@ -1,11 +1,11 @@
 import ArgumentParser
 import Foundation
-import RetNetMixers
+import RetNetArchitecture
 import RetNetStorage
 import SystemPackage
 
 /// Parsers of option values that several commands share.
-enum Arguments {
+package enum Arguments {
     /// Options of any text, which may be `--` too.
     private static let textOptions = ["--prompt", "--stop"]
 
@@ -13,7 +13,7 @@ enum Arguments {
     ///
     /// Before it knows what is an option and what a value, the parser refuses `---` and `-=` at the beginning and takes
     /// `--` for the end of the options.
-    static func joiningDashes(_ arguments: [String]) -> [String] {
+    package static func joiningDashes(_ arguments: [String]) -> [String] {
         var result: [String] = []
         for argument in arguments {
             let isNoOption = ["---", "-=", "--="].contains(where: argument.hasPrefix)
@@ -29,7 +29,7 @@ enum Arguments {
     }
 
     /// Parses a form of computation.
-    static func form(_ text: String) throws -> MixerForm {
+    package static func form(_ text: String) throws -> MixerForm {
         guard let form = MixerForm(parsing: text) else {
             throw ValidationError("unknown form '\(text)': use parallel, chunkwise:N or recurrent")
         }
@@ -37,7 +37,7 @@ enum Arguments {
     }
 
     /// Parses a number from 1 to a billion, so that products of two cannot overflow.
-    static func positive(_ text: String) throws -> Int {
+    package static func positive(_ text: String) throws -> Int {
         guard let value = Int(text), (1...1_000_000_000).contains(value) else {
             throw ValidationError("'\(text)' is not a whole number from 1 to 1,000,000,000")
         }
@@ -45,7 +45,7 @@ enum Arguments {
     }
 
     /// Parses a number from 0 to a billion.
-    static func nonNegative(_ text: String) throws -> Int {
+    package static func nonNegative(_ text: String) throws -> Int {
         guard let value = Int(text), (0...1_000_000_000).contains(value) else {
             throw ValidationError("'\(text)' is not a whole number from 0 to 1,000,000,000")
         }
@@ -53,7 +53,7 @@ enum Arguments {
     }
 
     /// Parses a seed in the range of configuration files.
-    static func seed(_ text: String) throws -> Int {
+    package static func seed(_ text: String) throws -> Int {
         guard let value = Int(text), value >= 0 else {
             throw ValidationError("'\(text)' is not a whole number from 0 to \(Int.max)")
         }
@@ -61,7 +61,7 @@ enum Arguments {
     }
 
     /// Throws for a pipe or device, which cannot be read more than once; others are left to what reads them.
-    static func checkRereadable(_ path: String, because reason: String) throws {
+    package static func checkRereadable(_ path: String, because reason: String) throws {
         guard let type = (try? Stat(path))?.type, type != .regular, type != .directory else { return }
         throw CommandError(
             "'\(path)' can be read only once, but \(reason): write it to a file and give that")
@@ -70,7 +70,7 @@ enum Arguments {
     /// Throws before any work if the output exists or is being written, or if its folder does not exist.
     ///
     /// Writing it checks again: only what is `replaceable` replaces what has appeared meanwhile.
-    static func checkOutput(_ path: String, replaceable: Bool = false) throws {
+    package static func checkOutput(_ path: String, replaceable: Bool = false) throws {
         let files = FileManager.default
         var isFolder: ObjCBool = false
         if !replaceable, let type = (try? Stat(path))?.type, type != .regular, type != .directory {
@@ -95,15 +95,15 @@ enum Arguments {
 }
 
 /// An error found by a command itself.
-struct CommandError: Error, CustomStringConvertible, LocalizedError {
-    let description: String
-    var errorDescription: String? { description }
+package struct CommandError: Error, CustomStringConvertible, LocalizedError {
+    package let description: String
+    package var errorDescription: String? { description }
 
-    init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 }
 
 /// Exit codes other than success and usage errors.
-enum ExitCodes {
+package enum ExitCodes {
     /// A clean end after a signal.
-    static let interrupted = ExitCode(1)
+    package static let interrupted = ExitCode(1)
 }

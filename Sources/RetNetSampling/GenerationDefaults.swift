@@ -1,5 +1,5 @@
 import Foundation
-import RetNetModels
+import RetNetArchitecture
 import RetNetSettings
 import RetNetStorage
 
@@ -73,7 +73,7 @@ public struct GenerationDefaults: Sendable, Equatable {
     }
 
     /// Returns the settings with the special tokens of a configuration in the place of those that are missing.
-    func filled(from tokens: SpecialTokens) -> GenerationDefaults {
+    package func filled(from tokens: SpecialTokens) -> GenerationDefaults {
         var result = self
         func number(_ token: Int?) -> Int32? { token.flatMap { Int32(exactly: $0) } }
         result.beginToken = beginToken ?? number(tokens.begin)

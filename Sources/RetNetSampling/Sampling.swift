@@ -48,6 +48,19 @@ public struct Sampler: Sendable {
         return Choice(token: token, logProbability: original?.logProbability(of: token))
     }
 
+    /// Chooses a token from float32 logits, as from their values; nil if they are not finite.
+    public mutating func choose(_ logits: UnsafeBufferPointer<Float>, recent: ArraySlice<Int32>) -> Choice? {
+        guard isGreedy, repetitionPenalty.penalty == 1, !recordsLogProbabilities else {
+            return choose(logits.map(Double.init), recent: recent)
+        }
+        var best = -1
+        for index in logits.indices {
+            guard logits[index] < .infinity else { return nil }
+            if logits[index] > (best < 0 ? -.infinity : logits[best]) { best = index }
+        }
+        return best < 0 ? nil : Choice(token: Int32(best), logProbability: nil)
+    }
+
     private mutating func draw(_ candidates: TokenCandidates) -> Int32 {
         let number = generator.unitDouble()
         var mass = 0.0

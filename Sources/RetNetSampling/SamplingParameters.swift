@@ -1,5 +1,3 @@
-import RetNetCheckpoints
-
 /// The choice of tokens and the end of a text.
 ///
 /// The steps are applied in one fixed order: repetition penalty, temperature, top-k, top-p, min-p. Each filter

@@ -1,0 +1,129 @@
+import ArgumentParser
+import RetNetCommandLine
+import RetNetRuntime
+import RetNetSettings
+import RetNetStorage
+
+/// `retnet-lite bench`: speed of decoding and of reading prompts.
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure the speed of a model.",
+        subcommands: [DecodeCommand.self, PrefillCommand.self])
+}
+
+/// `retnet-lite bench decode`: time per token, beside the time that reading the weights takes.
+struct DecodeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "decode", abstract: "Measure the time of decoding steps.")
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(parsing: .unconditional, help: "Sequences at once.", transform: Arguments.positive)
+    var batch = 1
+
+    @Option(
+        parsing: .unconditional, help: "Tokens read before the measurement.", transform: Arguments.nonNegative
+    )
+    var context = 64
+
+    @Option(parsing: .unconditional, help: "Steps that are measured.", transform: Arguments.positive)
+    var steps = 64
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let model = try RuntimeModel(path: model.model)
+        let runner = try self.model.runner(model)
+        let size = Int32(clamping: model.configuration.vocabularySize)
+        var states = (0..<batch).map { _ in model.initialState() }
+        if context > 0 {
+            let tokens = (0..<batch).map { row in
+                (0..<context).map { Int32(($0 * 31 + row * 7) % Int(size)) }
+            }
+            try runner.read(tokens, &states, logits: .none)
+        }
+        var timings: [Double] = []
+        // Two steps first, which touch all pages and wake the threads.
+        for step in 0..<steps + 2 {
+            let next = (0..<batch).map { Int32((step * 17 + $0) % Int(size)) }
+            let start = ContinuousClock.now
+            _ = try runner.step(next, &states)
+            if step >= 2 { timings.append((ContinuousClock.now - start) / .seconds(1)) }
+        }
+        timings.sort()
+        let median = timings[timings.count / 2]
+        let stateBytes = states.reduce(0) { $0 + $1.byteCount }
+        let bytes = model.weightByteCountPerToken + 2 * stateBytes
+        let bandwidth = runner.readBandwidth()
+        let share = Double(bytes) / median / bandwidth
+        if json {
+            return try Console.json([
+                "milliseconds_per_step": .double(median * 1000),
+                "milliseconds_fastest": .double((timings.first ?? median) * 1000),
+                "milliseconds_slowest": .double((timings.last ?? median) * 1000),
+                "tokens_per_second": .double(Double(batch) / median), "batch": .int(batch),
+                "context": .int(context), "steps": .int(steps), "bytes_per_step": .int(bytes),
+                "bytes_per_second": .double(Double(bytes) / median),
+                "read_bandwidth": .double(bandwidth), "share_of_bandwidth": .double(share),
+                "threads": .int(runner.threadCount), "instruction_set": .string(runner.instructionSet),
+                "element_types": .array(model.elementTypes.map { .string($0) }),
+                "peak_bytes": .int(ProcessMemory.peakByteCount),
+            ])
+        }
+        Console.result(
+            "\(thousandths(median * 1000)) ms per step (\(thousandths((timings.first ?? median) * 1000)) to"
+                + " \(thousandths((timings.last ?? median) * 1000))), \(thousandths(Double(batch) / median)) tokens/s"
+        )
+        Console.result(
+            "\(bytes) bytes of weights and states per step: \(thousandths(Double(bytes) / median / 1e9)) GB/s,"
+                + " \(Int((100 * share).rounded())) % of the \(thousandths(bandwidth / 1e9)) GB/s at which memory is read"
+        )
+    }
+}
+
+/// `retnet-lite bench prefill`: tokens of a prompt per second.
+struct PrefillCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prefill", abstract: "Measure the speed of reading prompts.")
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(parsing: .unconditional, help: "Tokens of the prompt.", transform: Arguments.positive)
+    var length = 2048
+
+    @Option(parsing: .unconditional, help: "Repetitions.", transform: Arguments.positive)
+    var repetitions = 3
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let model = try RuntimeModel(path: model.model)
+        let runner = try self.model.runner(model)
+        let tokens = (0..<length).map { Int32(($0 * 31) % model.configuration.vocabularySize) }
+        var timings: [Double] = []
+        for _ in 0..<repetitions + 1 {
+            var states = [model.initialState()]
+            let start = ContinuousClock.now
+            _ = try runner.read([tokens], &states, logits: .last)
+            timings.append((ContinuousClock.now - start) / .seconds(1))
+        }
+        // The first repetition touches all pages.
+        timings.removeFirst()
+        timings.sort()
+        let median = timings[timings.count / 2]
+        if json {
+            return try Console.json([
+                "seconds": .double(median), "seconds_fastest": .double(timings.first ?? median),
+                "tokens_per_second": .double(Double(length) / median), "length": .int(length),
+                "threads": .int(runner.threadCount), "instruction_set": .string(runner.instructionSet),
+                "peak_bytes": .int(ProcessMemory.peakByteCount),
+            ])
+        }
+        Console.result(
+            "\(length) tokens in \(thousandths(median)) s: \(thousandths(Double(length) / median)) tokens/s")
+    }
+}
+
+private func thousandths(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }

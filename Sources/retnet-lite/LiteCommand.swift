@@ -1,0 +1,14 @@
+import ArgumentParser
+
+/// The root command.
+struct LiteCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retnet-lite",
+        abstract: "Run retentive networks without LibTorch.",
+        discussion: """
+            Model folders are those of `retnet train` and `retnet convert`; their weights are mapped into memory. Results \
+            are written to standard output, messages to standard error. The exit code is 0 on success, 64 for usage \
+            errors and 1 for any other failure.
+            """,
+        subcommands: [GenerateCommand.self, InfoCommand.self, EvalCommand.self, BenchCommand.self])
+}
