@@ -8,10 +8,15 @@ public struct Linear {
     public let bias: Tensor?
 
     /// Declares `weight` and, optionally, `bias` (initially zeros).
+    ///
+    /// `isHiddenMap` is false for the output matrix of a model, which has a row per token.
     public init(
-        _ scope: ParameterScope, from inputSize: Int, to outputSize: Int, bias: Bool, initializer: Initializer
+        _ scope: ParameterScope, from inputSize: Int, to outputSize: Int, bias: Bool,
+        initializer: Initializer,
+        isHiddenMap: Bool = true
     ) throws {
-        weight = try scope.parameter("weight", [outputSize, inputSize], initializer)
+        weight = try scope.parameter(
+            "weight", [outputSize, inputSize], initializer, isHiddenMap: isHiddenMap)
         self.bias = bias ? try scope.parameter("bias", [outputSize], .constant(0)) : nil
     }
 

@@ -12,6 +12,10 @@ public final class ParameterStore {
         public let decays: Bool
         /// The largest learning rate of the parameter; nil for no limit of its own.
         public let maximumLearningRate: Double?
+        /// True for a linear map, or several, from one vector of channels to another: what the optimizer Muon orthogonalizes.
+        ///
+        /// Tables with a row per token are not, as input or as output.
+        public let isHiddenMap: Bool
     }
 
     /// The origin of the values of new parameters.
@@ -77,7 +81,7 @@ public final class ParameterStore {
 
     func declare(
         _ name: String, shape: [Int], initializer: () throws -> Initializer, decays: Bool,
-        maximumLearningRate: Double?
+        maximumLearningRate: Double?, isHiddenMap: Bool
     ) throws -> Tensor {
         guard indices[name] == nil else {
             throw TorchError(
@@ -105,7 +109,9 @@ public final class ParameterStore {
         }
         indices[name] = entries.count
         entries.append(
-            Entry(name: name, tensor: tensor, decays: decays, maximumLearningRate: maximumLearningRate))
+            Entry(
+                name: name, tensor: tensor, decays: decays, maximumLearningRate: maximumLearningRate,
+                isHiddenMap: isHiddenMap))
         return tensor
     }
 
@@ -131,14 +137,16 @@ public struct ParameterScope {
     ///
     /// The initializer is only evaluated by a store that draws initial values. Weight decay applies if `decays`, by
     /// default to everything with two or more axes. Parameters that drive exponentials of the whole sequence may
-    /// have a `maximumLearningRate`.
+    /// have a `maximumLearningRate`. What decays and has two or more axes `isHiddenMap` by default.
     public func parameter(
         _ name: String, _ shape: [Int], _ initializer: @autoclosure () throws -> Initializer,
-        decays: Bool? = nil, maximumLearningRate: Double? = nil
+        decays: Bool? = nil, maximumLearningRate: Double? = nil, isHiddenMap: Bool? = nil
     ) throws -> Tensor {
-        try store.declare(
-            prefix + name, shape: shape, initializer: initializer, decays: decays ?? (shape.count > 1),
-            maximumLearningRate: maximumLearningRate)
+        let decays = decays ?? (shape.count > 1)
+        return try store.declare(
+            prefix + name, shape: shape, initializer: initializer, decays: decays,
+            maximumLearningRate: maximumLearningRate,
+            isHiddenMap: isHiddenMap ?? (decays && shape.count > 1))
     }
 
     /// The element type of the store's parameters.

@@ -1,8 +1,8 @@
 /// How much stories differ from each other and how often they ask for a fact.
 public enum StoryLevel: String, Codable, CaseIterable, Hashable, Sendable {
-    /// One plot about hidden things, in short words; every fact is asked for several times.
+    /// One child and a few facts of different kinds, in short words; every fact comes back several times.
     case simple
-    /// Five plots, in short words; every fact is asked for several times.
+    /// Five plots with several facts of the same kind, in short words; every fact is asked for several times.
     case mixed
     /// Eleven plots in many words; some of the facts are asked for, once, at the end.
     case standard
@@ -15,9 +15,10 @@ public enum StoryLevel: String, Codable, CaseIterable, Hashable, Sendable {
         }
     }
 
+    /// The plots to choose from; none for stories about one child.
     var plots: [StoryPlot] {
         switch self {
-        case .simple: [.simpleHiding]
+        case .simple: []
         case .mixed:
             [.simpleHiding, .simpleHiding, .simpleCooking, .simplePainting, .simplePets, .simpleDreams]
         case .standard: StoryPlot.all
@@ -32,14 +33,6 @@ public enum StoryLevel: String, Codable, CaseIterable, Hashable, Sendable {
     /// Where every fact is asked for several times, most distances are short, so that a model meets near facts first.
     func fillerSentenceCount(in range: ClosedRange<Int>, _ random: Double) -> Int {
         range.lowerBound + Int(Double(range.upperBound - range.lowerBound) * random * random * random + 0.5)
-    }
-
-    /// The share of questions that the narrator asks and answers; the others are spoken by the people of the story.
-    var toldShare: Double {
-        switch self {
-        case .simple: 1
-        case .mixed, .standard: 0.3
-        }
     }
 
     /// Returns a part of a list of words: about twelve in simple stories, otherwise all.

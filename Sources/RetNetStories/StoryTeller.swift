@@ -17,6 +17,9 @@ struct StoryTeller {
     var thief = ""
     private var startsParagraph = false
 
+    /// The share of questions that the narrator asks and answers; the others are spoken by the people of the story.
+    private static let toldShare = 0.3
+
     init(generator: SeededGenerator) {
         self.generator = generator
         bytes.reserveCapacity(1_024)
@@ -24,6 +27,9 @@ struct StoryTeller {
 
     /// Writes the story.
     mutating func tell(_ level: StoryLevel, fillerSentenceCount: Int) {
+        guard !level.plots.isEmpty else {
+            return tellOfOne(level, fillerSentenceCount: fillerSentenceCount)
+        }
         let plot = pick(level.plots)
         cast = draw(pick(plot.castSizes), from: level.few(StoryVocabulary.people))
         asker = pick(plot.askers)
@@ -51,7 +57,7 @@ struct StoryTeller {
             generator.shuffle(&facts)
             let questionCount =
                 level.asksForEverything ? facts.count : 1 + generator.integer(below: facts.count)
-            for index in 0..<questionCount { ask(plot, &facts[index], toldShare: level.toldShare) }
+            for index in 0..<questionCount { ask(plot, &facts[index]) }
         }
         say(pick(plot.closings), &scene)
     }
@@ -96,9 +102,9 @@ struct StoryTeller {
         }
     }
 
-    private mutating func ask(_ plot: StoryPlot, _ fact: inout StoryFact, toldShare: Double) {
+    private mutating func ask(_ plot: StoryPlot, _ fact: inout StoryFact) {
         let question = pick(plot.questions)
-        if toldShare < 1, generator.chance(1 - toldShare) {
+        if generator.chance(1 - Self.toldShare) {
             say(question.spoken.question, &fact)
             say(question.spoken.answer, &fact)
         } else {
@@ -158,8 +164,8 @@ struct StoryTeller {
 
     private static func kind(of letter: UInt8) -> Recall.Kind? {
         switch letter {
-        case UInt8(ascii: "p"): .person
-        case UInt8(ascii: "o"): .thing
+        case UInt8(ascii: "p"), UInt8(ascii: "q"): .person
+        case UInt8(ascii: "o"), UInt8(ascii: "f"): .thing
         case UInt8(ascii: "l"), UInt8(ascii: "m"): .place
         case UInt8(ascii: "c"): .color
         case UInt8(ascii: "n"): .animal

@@ -15,6 +15,9 @@ enum StoryVocabulary {
     static let colors = words(
         "red blue green yellow white black silver golden orange purple pink brown")
 
+    /// Colors that follow the article "a".
+    static let consonantColors = colors.filter { $0 != "orange" }
+
     static let nouns = words(
         """
         key ball kite drum lantern whistle book cup hat shell bell button coin mirror map boat doll flute

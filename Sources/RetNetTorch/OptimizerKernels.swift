@@ -38,6 +38,20 @@ public enum OptimizerKernels {
                 scalesByParameter, weightDecay))
     }
 
+    /// Makes one Muon step in place, with decoupled weight decay.
+    ///
+    /// Source: github.com/KellerJordan/Muon. The parameter is a matrix [M, N], or several with leading axes; `momentum` has its shape. The update is multiplied by
+    /// `learningRate` times `scale`, the weight decay by `learningRate`.
+    public static func muon(
+        parameter: Tensor, gradient: Tensor, momentum: Tensor, momentumDecay: Double, nesterov: Bool,
+        iterationCount: Int, learningRate: Double, scale: Double, weightDecay: Double
+    ) throws {
+        try check(
+            ct_muon(
+                parameter.handle, gradient.handle, momentum.handle, momentumDecay, nesterov,
+                Int64(iterationCount), learningRate, scale, weightDecay))
+    }
+
     /// Returns the Euclidean norm over all elements of all tensors.
     public static func globalNorm(_ tensors: [Tensor]) throws -> Double {
         guard !tensors.isEmpty else { return 0 }

@@ -137,6 +137,10 @@ ct_status ct_adamw(const ct_tensor *parameters, const ct_tensor *gradients, cons
 // NULL.
 ct_status ct_adafactor(ct_tensor parameter, ct_tensor gradient, ct_tensor row, ct_tensor column, double beta,
                        double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay);
+// One Muon step in place for a parameter [..., R, C]: momentum, orthogonalization, decoupled weight decay. The update is
+// multiplied by `learning_rate` times `scale`, the weight decay by `learning_rate`.
+ct_status ct_muon(ct_tensor parameter, ct_tensor gradient, ct_tensor momentum, double momentum_decay, bool nesterov,
+                  int64_t iterations, double learning_rate, double scale, double weight_decay);
 // Euclidean norm over all tensors; the sum runs in float64 and in order, so it is reproducible.
 ct_status ct_global_norm(double *out, const ct_tensor *tensors, int32_t count);
 ct_status ct_scale_all(const ct_tensor *tensors, int32_t count, double factor);

@@ -54,6 +54,40 @@ ct_status ct_adafactor(ct_tensor parameter, ct_tensor gradient, ct_tensor row, c
   });
 }
 
+namespace {
+
+/// Replaces the singular values of matrices [N, R, C] by values near 1: a quintic Newton–Schulz iteration, with the
+/// coefficients of K. Jordan's Muon, which trade exactness for speed.
+at::Tensor orthogonalized(const at::Tensor &matrices, int64_t iterations) {
+  constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
+  bool tall = matrices.size(1) > matrices.size(2);
+  auto x = tall ? matrices.transpose(1, 2).contiguous() : matrices;
+  x = x / at::linalg_vector_norm(x, 2, {1, 2}, /*keepdim=*/true).clamp_min_(1e-7);
+  for (int64_t i = 0; i < iterations; ++i) {
+    auto gram = x.bmm(x.transpose(1, 2));
+    auto factor = gram.baddbmm(gram, gram, b, c);
+    x = x.baddbmm(factor, x, a, 1);
+  }
+  return tall ? x.transpose(1, 2) : x;
+}
+
+} // namespace
+
+ct_status ct_muon(ct_tensor parameter, ct_tensor gradient, ct_tensor momentum, double momentum_decay, bool nesterov,
+                  int64_t iterations, double learning_rate, double scale, double weight_decay) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    const auto &p = parameter->value, &g = gradient->value, &m = momentum->value;
+    TORCH_CHECK_VALUE(p.dim() >= 2, "Muon needs matrices");
+    m.lerp_(g, 1 - momentum_decay);
+    auto direction = nesterov ? g.lerp(m, momentum_decay) : m;
+    auto update = orthogonalized(direction.reshape({-1, p.size(-2), p.size(-1)}), iterations);
+    if (weight_decay != 0)
+      p.mul_(1 - learning_rate * weight_decay);
+    p.add_(update.reshape(p.sizes()), -learning_rate * scale);
+  });
+}
+
 ct_status ct_global_norm(double *out, const ct_tensor *tensors, int32_t count) {
   return guarded([&] {
     at::NoGradGuard no_grad;

@@ -56,7 +56,7 @@ public final class LanguageModel {
             ? nil
             : try Linear(
                 root.scope("output"), from: c.outputWidth, to: c.vocabularySize, bias: c.outputBias,
-                initializer: initializers.output)
+                initializer: initializers.output, isHiddenMap: false)
         embeddingScale = c.embeddingScale.factor(hiddenSize: c.hiddenSize)
         self.configuration = configuration
         self.parameters = parameters

@@ -67,9 +67,14 @@ public final class AdamW: Optimizer {
     private let groups: [Group]
 
     /// An optimizer of the given parameters, all moments zero.
-    public init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
+    public convenience init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
+        try self.init(parameters.entries, configuration)
+    }
+
+    /// An optimizer of some parameters of a store, all moments zero.
+    init(_ entries: [ParameterStore.Entry], _ configuration: OptimizerConfiguration) throws {
         self.configuration = configuration
-        slots = try parameters.entries.map { entry in
+        slots = try entries.map { entry in
             let tensor = entry.tensor
             return Slot(
                 name: entry.name, parameter: tensor,

@@ -70,12 +70,15 @@ public struct OptimizerConfiguration: DeclaredSettings, Sendable, Equatable {
         case adamW = "adamw"
         /// Adafactor, as T5 is trained.
         case adafactor
+        /// Muon for the maps between hidden channels, AdamW for the rest.
+        case muon
 
         /// The implementation of the rule.
         public var implementation: any Optimizer.Type {
             switch self {
             case .adamW: AdamW.self
             case .adafactor: Adafactor.self
+            case .muon: Muon.self
             }
         }
     }
@@ -88,10 +91,12 @@ public struct OptimizerConfiguration: DeclaredSettings, Sendable, Equatable {
     public var weightDecay = 0.05
     /// Largest global norm of the gradients, the paper's 2 by default; 0 switches clipping off.
     public var clipNorm = 2.0
-    /// Settings of AdamW.
+    /// Settings of AdamW, also within Muon.
     public var adamW = AdamW.Configuration()
     /// Settings of Adafactor.
     public var adafactor = Adafactor.Configuration()
+    /// Settings of Muon.
+    public var muon = Muon.Configuration()
 
     /// AdamW with the RetNet paper's settings.
     public init() {}
@@ -125,8 +130,9 @@ public struct OptimizerConfiguration: DeclaredSettings, Sendable, Equatable {
                 "clip_norm", \.clipNorm, in: SettingsRange.nonNegative,
                 "Largest global norm of the gradients; 0 switches clipping off."),
         ]
-            + Setting.inline(\.adamW).map { $0.when("kind: adamw", { $0.kind == .adamW }) }
+            + Setting.inline(\.adamW).map { $0.when("kind: adamw or muon", { $0.kind != .adafactor }) }
             + Setting.inline(\.adafactor).map { $0.when("kind: adafactor", { $0.kind == .adafactor }) }
+            + Setting.inline(\.muon).map { $0.when("kind: muon", { $0.kind == .muon }) }
     }
 
     /// Makes the optimizer that these settings describe, for the given parameters.

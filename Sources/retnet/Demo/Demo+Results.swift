@@ -16,6 +16,8 @@ import RetNetTraining
 extension Demo {
     /// Tokens before each answer that the control reads; the facts are stated farther away.
     private static let controlTokenCount = 16
+    /// Sentences between facts and last questions, for distances to about 1,000 bytes.
+    private static let recallFillers = 0...24
     /// The share of right answers that the demo is made for.
     private static let wantedAccuracy = 0.8
 
@@ -40,9 +42,14 @@ extension Demo {
     }
 
     func showRecall(_ loaded: LoadedModel) throws {
-        // Another seed, so that the stories are new to the model.
-        var generator = StoryGenerator(seed: UInt64(seed) &+ 1_000_003, level: level)
-        let stories = (0..<120).map { _ in generator.story() }
+        // Other seeds, so that the stories are new to the model; all distances are to be met about equally often.
+        let stories = (0..<120).map { index in
+            let fillers = Self.recallFillers.lowerBound + index % Self.recallFillers.count
+            var generator = StoryGenerator(
+                seed: UInt64(seed) &+ 1_000_003 &+ UInt64(index), level: level,
+                fillerSentenceCount: fillers...fillers)
+            return generator.story()
+        }
         let result = try RecallAccuracy(loaded.model, tokenizer: loaded.tokenizer).measure(stories)
         // The control: the context holds the question, but not the fact stated earlier.
         let near = try RecallAccuracy(

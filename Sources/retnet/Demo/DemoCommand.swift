@@ -44,7 +44,7 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
     var preset: String?
 
     @Option(parsing: .unconditional, help: "Variety of the stories: simple, mixed or standard.")
-    var level: StoryLevel = .standard
+    var level: StoryLevel = .simple
 
     @OptionGroup var device: DeviceOptions
 

@@ -23,6 +23,8 @@ struct DemoPlan {
     static let tokensPerStep = length * batchSize
     /// Tokens of training per parameter below which the next smaller model is chosen.
     private static let fewestTokensPerParameter = 0.5
+    /// Tokens of training below which a smaller model is chosen, since recall of simple stories is learned after about so many.
+    private static let fewestTokens = 2e6
 
     /// The plans, the largest first.
     static let all = [
@@ -53,7 +55,9 @@ struct DemoPlan {
     /// Tokens of training that this size needs.
     var fewestTokenCount: Double {
         get throws {
-            Double(try ModelAccounting(model(.retnet)).parameterCount) * Self.fewestTokensPerParameter
+            max(
+                Self.fewestTokens,
+                Double(try ModelAccounting(model(.retnet)).parameterCount) * Self.fewestTokensPerParameter)
         }
     }
 
@@ -86,6 +90,8 @@ struct DemoPlan {
         configuration.training.seed = UInt64(seed)
         configuration.training.precision = precision
         configuration.training.duration = .steps(stepCount)
+        // Muon learns the recall from a third of the tokens that AdamW needs.
+        configuration.training.optimizer = OptimizerConfiguration(.muon)
         configuration.training.optimizer.learningRate = peakLearningRate
         configuration.training.optimizer.adamW.betas = [0.9, 0.98]
         configuration.training.optimizer.clipNorm = 2
