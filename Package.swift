@@ -184,7 +184,7 @@ let package = Package(
             ], swiftSettings: unoptimized),
 
         .target(
-            name: "RetNetTestSupport", dependencies: ["RetNetTorch", "RetNetHub"],
+            name: "RetNetTestSupport", dependencies: ["RetNetTorch", "RetNetHub", "RetNetStorage"],
             path: "Tests/RetNetTestSupport",
             swiftSettings: strict),
         .testTarget(

@@ -25,7 +25,18 @@ os.environ.setdefault("DISABLE_MULTIPROC", "1")
 import torch  # noqa: E402
 from lm_eval.models.huggingface import HFLM  # noqa: E402
 
+from lm_eval.utils import make_table  # noqa: E402
+
 import harness_tasks  # noqa: E402
+
+# The fields of a result file that lm_eval 0.4.13 writes with its model "hf".
+HARNESS_FIELDS = {
+    "results", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "config", "git_hash", "date",
+    "pretty_env_info", "transformers_version", "lm_eval_version", "upper_git_hash", "tokenizer_pad_token", "tokenizer_eos_token",
+    "tokenizer_bos_token", "eot_token_id", "max_length", "task_hashes", "model_source", "model_name", "model_name_sanitized",
+    "system_instruction", "system_instruction_sha", "fewshot_as_multiturn", "chat_template", "chat_template_sha",
+    "total_evaluation_time_seconds",
+}
 
 
 def hellaswag(d):
@@ -121,6 +132,11 @@ def ours(command, model, name, files, shots, limit, bootstrap, length, extra, ou
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
     results = json.load(open(glob.glob(out + "/*/results_*.json")[0], encoding="utf-8"))
+    # The harness's own functions read our file.
+    make_table(results)
+    missing = HARNESS_FIELDS - set(results)
+    if missing:
+        raise SystemExit(f"our result file lacks {sorted(missing)}")
     samples = [json.loads(line) for line in open(glob.glob(out + "/*/samples_*.jsonl")[0], encoding="utf-8")]
     return results["results"][name], samples, results["retnet"]["tasks"][name]
 
@@ -152,8 +168,14 @@ def main():
     data = {}
     for name in names:
         files, convert = SETS[name]
-        paths = {split: os.path.join(options.data, file) for split, file in files.items()}
-        data[name] = paths, {split: [convert(d) for d in harness_tasks.read(path)] for split, path in paths.items()}
+        documents = {split: [convert(d) for d in harness_tasks.read(os.path.join(options.data, file))]
+                     for split, file in files.items()}
+        # Both sides get the same documents, so that checksums of documents are equal too.
+        paths = {split: os.path.join(work, f"{name}_{split}.jsonl") for split in files}
+        for split, path in paths.items():
+            with open(path, "w", encoding="utf-8") as file:
+                file.writelines(json.dumps(d, ensure_ascii=False) + "\n" for d in documents[split])
+        data[name] = paths, documents
     folder = options.model
     if not folder:
         folder = os.path.join(work, "model")
@@ -178,6 +200,9 @@ def main():
                 own_requests = [[a[f"arg_{i}"] for i in range(len(a))] for a in ours_["arguments"].values()]
                 if requests != own_requests:
                     raise SystemExit(f"{name}, document {theirs_['doc_id']}: requests differ\n{requests}\n{own_requests}")
+                for field in ("doc_hash", "prompt_hash", "target_hash"):
+                    if theirs_[field] != ours_[field]:
+                        raise SystemExit(f"{name}, document {theirs_['doc_id']}: {field} differs\n{theirs_['doc']}\n{ours_['doc']}")
                 a = [r[0][0] for r in theirs_["resps"]]
                 b = [float(r[0][0]) for r in ours_["resps"]]
                 worst = max(worst, max(abs(x - y) / max(1, abs(x)) for x, y in zip(a, b)))

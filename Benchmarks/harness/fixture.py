@@ -202,6 +202,7 @@ def runs(name):
             "requests": [[list(a) for a in s["arguments"]] for s in samples],
             "scores": [[list(r[0]) if isinstance(r[0], tuple) else [r[0], True] for r in s["resps"]] for s in samples],
             "targets": [str(s["target"]) for s in samples],
+            "checksums": [[s["doc_hash"], s["prompt_hash"], s["target_hash"]] for s in samples],
             "metrics": figures,
         })
     return {"files": files, "version": str(out["versions"][name]), "runs": results}

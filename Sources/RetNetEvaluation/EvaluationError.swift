@@ -22,6 +22,10 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible, Localize
     case unscorable(task: String, document: Int, reason: String)
     /// A folder for results cannot be created.
     case cannotCreateFolder(path: String, reason: String)
+    /// A file of finished answers cannot be read or written.
+    case cannotUseAnswers(path: String, reason: String)
+    /// A file of finished answers holds those of another model or of other settings.
+    case otherAnswers(path: String, difference: String)
     /// The tokenizer has no token that a text can be predicted from.
     case noPrefixToken(tokenizer: String)
 
@@ -51,6 +55,12 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible, Localize
             "document \(document) of '\(task)' cannot be scored: \(reason)"
         case .cannotCreateFolder(let path, let reason):
             "cannot create the folder '\(path)': \(reason)"
+        case .cannotUseAnswers(let path, let reason):
+            "cannot use '\(path)', which holds the answers of an evaluation that was interrupted: \(reason); check its "
+                + "folder, or remove the file to begin again"
+        case .otherAnswers(let path, let difference):
+            "'\(path)' holds the answers of another evaluation that was interrupted: \(difference); remove the file, or "
+                + "choose another folder"
         case .noPrefixToken(let tokenizer):
             "the tokenizer '\(tokenizer)' has neither a begin nor an end token, so the first token of a text cannot be "
                 + "predicted: use a tokenizer with one of them"

@@ -180,7 +180,7 @@ public struct HubCache: Sendable {
 }
 
 /// Contents that are being fetched: bytes are appended, and their checksum is kept.
-final class PartialFile {
+final class PartialFile: ContentsSink {
     private(set) var byteCount = 0
     private let path: String
     private let name: String

@@ -49,8 +49,10 @@ public struct ModelPull: Sendable {
     public var selection = FileSelection()
     /// What the files are for, where the choice names none.
     public var purpose = HubPurpose.model
-    /// Files that are fetched at the same time.
+    /// Connections at the same time: one per file, and what is left over for the parts of large files.
     public var connectionCount = 4
+    /// Bytes of a part of a large file; files of more than two parts may be fetched by several connections.
+    public var pieceByteCount = 8 << 20
     /// Told of what the user should know while it goes on: waits and repetitions.
     public var note: @Sendable (String) -> Void = { _ in }
     /// Told how far the work is, from any thread, often.
@@ -146,9 +148,15 @@ private final class PullWork: @unchecked Sendable {
 
     var fetchedByteCount: Int { lock.withLock { max(transferredByteCount, 0) } }
 
-    /// Asks for checksum and size of every file.
+    /// Asks for checksums and sizes: for all files at once where the server lists them, else for each.
     func examine() throws {
-        try inParallel(names) { client, name in
+        if names.count > 1 {
+            let client = HubClient(pull.reference, pull.environment, stop: stop, note: pull.note)
+            defer { client.close() }
+            let listed = try client.listing(commit: commit) ?? [:]
+            for name in names { metadata[name] = listed[name] }
+        }
+        try inParallel(names.filter { metadata[$0] == nil }) { client, name in
             let found = try client.metadata(of: name, commit: self.commit)
             if let commit = found.commit, commit != self.commit {
                 throw HubError.notAHub(
@@ -204,7 +212,7 @@ private final class PullWork: @unchecked Sendable {
             // What was there already has not come over the network.
             self.lock.withLock { transferredByteCount -= partial.byteCount }
             let hadBeginning = partial.byteCount > 0
-            try client.fetch(name, found, commit: commit, into: partial)
+            try fetch(name, found, client, into: partial)
             guard let fault = partial.fault(etag: found.etag) else {
                 try partial.close()
                 try cache.complete(found.etag)
@@ -216,6 +224,31 @@ private final class PullWork: @unchecked Sendable {
             guard hadBeginning, !isLast else { throw HubError.wrongContents(file: name, reason: fault) }
             pull.note("\(name): \(fault); fetching it again from the beginning")
         }
+    }
+
+    /// Fetches by several connections if the file is large and there are more connections than large files.
+    private func fetch(
+        _ name: String, _ found: HubClient.FileMetadata, _ client: HubClient, into partial: PartialFile
+    ) throws {
+        func isLarge(_ count: Int) -> Bool { count > 2 * pull.pieceByteCount }
+        let largeCount = lock.withLock { metadata.values.count { isLarge($0.byteCount ?? 0) } }
+        let count = pull.connectionCount / max(1, largeCount)
+        if count > 1, let total = found.byteCount, isLarge(total - partial.byteCount) {
+            let pieces = ContentsPieces(
+                partial, total: total, size: pull.pieceByteCount, connectionCount: count)
+            let clients = (1..<count).map { _ in
+                HubClient(pull.reference, pull.environment, stop: stop, note: pull.note)
+            }
+            do {
+                try Parallel.run([client] + clients) {
+                    try $0.fetch(name, found, commit: self.commit, pieces: pieces)
+                }
+                return
+            } catch is RangesIgnored {
+                // What has arrived stays; the rest comes by one connection.
+            }
+        }
+        try client.fetch(name, found, commit: commit, into: partial)
     }
 
     private func add(_ count: Int, isTransferred: Bool) {
@@ -275,4 +308,37 @@ private final class NameQueue: @unchecked Sendable {
     init(_ names: [String]) { self.names = names.reversed() }
 
     func next() -> String? { lock.withLock { names.popLast() } }
+}
+
+/// Work of several clients at once, each on a thread of its own.
+private enum Parallel {
+    private final class Failure: @unchecked Sendable {
+        // Sendable: guarded by the lock.
+        private let lock = NSLock()
+        private var first: (any Error)?
+
+        func record(_ error: any Error) { lock.withLock { if first == nil { first = error } } }
+        var error: (any Error)? { lock.withLock { first } }
+    }
+
+    /// Runs the work of all clients, closes all but the first, and throws the first failure.
+    static func run(_ clients: [HubClient], _ work: @escaping (HubClient) throws -> Void) throws {
+        let failure = Failure()
+        let group = DispatchGroup()
+        // Each client is used by one thread, and this function waits for all of them.
+        nonisolated(unsafe) let work = work
+        for client in clients.dropFirst() {
+            group.enter()
+            nonisolated(unsafe) let client = client
+            let thread = Thread {
+                do { try work(client) } catch { failure.record(error) }
+                client.close()
+                group.leave()
+            }
+            thread.start()
+        }
+        do { try work(clients[0]) } catch { failure.record(error) }
+        group.wait()
+        if let error = failure.error { throw error }
+    }
 }

@@ -14,6 +14,9 @@ public struct ForwardContext {
     /// an earlier pass returned and that nothing else uses: not a snapshot, not tensors read from a file. After a pass
     /// that throws, the given state is undefined.
     public var overwritesStates = false
+    /// False if nothing uses the states after the pass: mixers may then leave out what only they need, and return
+    /// states that mean nothing.
+    public var keepsStates = true
 
     /// A context for inference by default.
     public init(

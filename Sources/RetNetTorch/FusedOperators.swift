@@ -47,9 +47,23 @@ public enum FusedOperators {
     ///
     /// Returns outputs [B, H, T, V] in the type of v and the state after the last position in float32 (float64
     /// for float64 inputs). Source: RetNet (arXiv 2307.08621), Eq. 7, with its gradients.
+    /// Without `keepsState` that state is not computed, and one of no elements returned.
     public static func retention(
-        query: Tensor, key: Tensor, value: Tensor, state: Tensor?, logGammas: [Double], chunkLength: Int
+        query: Tensor, key: Tensor, value: Tensor, state: Tensor?, logGammas: [Double], chunkLength: Int,
+        keepsState: Bool = true
     ) throws -> (output: Tensor, state: Tensor) {
+        guard keepsState else {
+            let output = try Tensor.make {
+                ct_retention_chunkwise(
+                    $0, nil, query.handle, key.handle, value.handle, state?.handle, logGammas,
+                    Int32(logGammas.count), Int64(chunkLength))
+            }
+            return (
+                output,
+                try Tensor.zeros(
+                    [query.size(0), query.size(1), 0, 0], query.elementType.accumulator, on: query.device)
+            )
+        }
         var out: ct_tensor?
         var next: ct_tensor?
         try check(

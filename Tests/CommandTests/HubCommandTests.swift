@@ -61,6 +61,16 @@ import Testing
         #expect(offline.output == expected.output && offline.status == 0)
         let missing = try place.run("info", "--model", "owner/other", offline: true)
         #expect(missing.status == 1 && missing.errors.contains("'owner/other' is not complete in"))
+        // A folder of that name here comes before the hub.
+        let here = try TemporaryFolder()
+        try FileManager.default.createDirectory(
+            at: here.url("owner"), withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: checkpoint, toPath: here.path("owner/other"))
+        let local = try RunningCommand(
+            ["generate", "--model", "owner/other"] + arguments, environment: place.variables,
+            limits: "cd '\(here.url.path)'"
+        ).wait()
+        #expect(local.output == expected.output && local.status == 0, "\(local.errors)")
         let path = try place.run("info", "--model", "no/such/folder")
         #expect(path.errors.contains("there is no model at 'no/such/folder'"))
     }

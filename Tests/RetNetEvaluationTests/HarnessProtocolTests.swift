@@ -61,7 +61,10 @@ extension JSONValue {
                 let answers = run.at("scores")[index].list.map {
                     RequestScore(logLikelihood: $0[0].number ?? .nan, isGreedy: $0[1].flag)
                 }
-                result.add(document.value, question, requests, answers)
+                result.add(document, question, requests, answers)
+                let sums = try #require(result.samples.last).checksums(task.kind)
+                #expect(
+                    [sums.document, sums.prompt, sums.target] == run.at("checksums")[index].list.map(\.text))
             }
             result.aggregate(iterations: fixture.at("bootstrap_iterations").int)
             for figure in result.figures {

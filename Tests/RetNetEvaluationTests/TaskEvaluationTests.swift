@@ -91,11 +91,13 @@ import Testing
             [request(context, [50]), request(context, [51]), request(context + [52], [52, 53])],
             [request(context + [30, 31], [31, 9]), request(context + [30, 32], [32, 9])],
         ]
-        let plan = ScoringPlan(questions, sharing: true, tokensPerPass: 1000, rowLimit: 100)
+        let plan = ScoringPlan(
+            questions, sharing: true, limits: .init(tokensPerPass: 1000, rowCount: 100, cheapRowCount: 100))
         #expect(plan.commonPrefix == Array(context.prefix(19)))
         // The first question has one row; the second shares one token behind the context.
         #expect(plan.batches.flatMap(\.questions).map(\.rows.count).sorted() == [1, 1, 1])
-        let separate = ScoringPlan(questions, sharing: false, tokensPerPass: 44, rowLimit: 100)
+        let separate = ScoringPlan(
+            questions, sharing: false, limits: .init(tokensPerPass: 44, rowCount: 100, cheapRowCount: 100))
         #expect(separate.commonPrefix.isEmpty)
         #expect(separate.batches.flatMap(\.questions).flatMap(\.rows).count == 5)
         #expect(separate.batches.allSatisfy { $0.questions.count <= 2 })
@@ -138,6 +140,50 @@ import Testing
         #expect(names.contains { $0.hasPrefix("samples_piqa_") && $0.hasSuffix(".jsonl") })
         let interrupted = try evaluation.evaluate(task, files: files) { _, _ in false }
         #expect(!interrupted.isComplete || interrupted.samples.count == 2)
+    }
+
+    @Test("An interrupted evaluation continues from the answers of its file") func continuing() throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let lines = (0..<6).map { index in
+            let words = String(repeating: "shoe ", count: 3 * index + 1)
+            return
+                "{\"goal\": \"Dry a \(words)\", \"sol1\": \"paper\", \"sol2\": \"sand \(index)\", \"label\": 0}\n"
+        }
+        try lines.joined().write(
+            to: folder.appendingPathComponent("piqa_dev.jsonl"), atomically: true, encoding: .utf8)
+        let files = TaskFiles(folders: [folder.path])
+        let task = try EvaluationTask.named("piqa")
+        var options = TaskEvaluation.Options()
+        options.scoring.tokensPerPass = 32
+        let evaluation = try TaskEvaluation(Tiny.model(), tokenizer: ByteTokenizer(), options: options)
+        let whole = try evaluation.evaluate(task, files: files)
+        let path = folder.appendingPathComponent("answers.jsonl").path
+        func log(_ model: String = "m") throws -> AnswerLog {
+            try AnswerLog(
+                path: path, identity: evaluation.identity(of: task, model: model, elementType: "float64"))
+        }
+        let first = try evaluation.evaluate(task, files: files, log: log()) { count, _ in count < 2 }
+        #expect(!first.isComplete && first.samples.isEmpty)
+        // A line that a crash has cut is left out.
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try handle.seekToEnd()
+        try handle.write(contentsOf: Data("{\"doc_id\": 5, \"requ".utf8))
+        try handle.close()
+        let known = try log()
+        #expect(known.knownCount >= 2 && known.knownCount < 6)
+        let second = try evaluation.evaluate(task, files: files, log: known)
+        #expect(second.isComplete && second.knownCount == known.knownCount)
+        #expect(second.cost.tokenCount < whole.cost.tokenCount)
+        #expect(second.samples.map(\.answers) == whole.samples.map(\.answers))
+        #expect(try log().knownCount == 6)
+        #expect(throws: EvaluationError.self) { _ = try log("other") }
+        // A changed document is scored again.
+        try (lines.dropLast().joined() + lines[0]).write(
+            to: folder.appendingPathComponent("piqa_dev.jsonl"), atomically: true, encoding: .utf8)
+        #expect(try evaluation.evaluate(task, files: files, log: log()).knownCount == 5)
+        known.remove()
+        #expect(!FileManager.default.fileExists(atPath: path))
     }
 
     @Test("Wrong and missing data are refused with place and remedy") func refusals() throws {

@@ -148,6 +148,65 @@ import Testing
             try Data(contentsOf: URL(fileURLWithPath: pulled.folder + "/model.safetensors")) == Self.weights)
     }
 
+    @Test(arguments: [0, 3, 1000]) func oneListingStandsForTheChecksumsOfAllFiles(pageFileCount: Int) throws {
+        var model = Self.model
+        model.pageFileCount = pageFileCount
+        let place = try Place(model)
+        let pulled = try place.pull().run()
+        #expect(pulled.files.count == 4)
+        let heads = place.server.requests.count { $0.method == "HEAD" }
+        let pages = place.server.requests.count { $0.path.contains("/tree/") }
+        #expect(heads > 0 ? pageFileCount == 0 : pageFileCount > 0)
+        #expect(pages == (pageFileCount == 3 ? 3 : 1))
+    }
+
+    @Test func largeFilesComeInPartsByConnectionsThatAreLeft() throws {
+        let place = try Place()
+        place.server.fail("model.safetensors", [.slow(seconds: 0.1), .cut(after: 500)])
+        var pull = try place.pull { $0.maximumPauseSeconds = 0.01 }
+        pull.pieceByteCount = 9_000
+        let pulled = try pull.run()
+        #expect(
+            try Data(contentsOf: URL(fileURLWithPath: pulled.folder + "/model.safetensors")) == Self.weights)
+        let ranges = Set(place.gets("/files/owner/name/model.safetensors").compactMap { $0.headers["range"] })
+        #expect(ranges.contains("bytes=0-8999") && ranges.contains("bytes=99000-99999"))
+        #expect(ranges.count == 13)
+        #expect(pulled.fetchedByteCount == pulled.files.reduce(0) { $0 + $1.byteCount })
+        // Without connections to spare, and from a server that sends whole files, by one connection.
+        for (connections, faults) in [(1, []), (4, [HubServer.Fault](repeating: .ignoredRange, count: 9))] {
+            let other = try Place()
+            other.server.fail("model.safetensors", faults)
+            var pull = try other.pull()
+            pull.pieceByteCount = 9_000
+            pull.connectionCount = connections
+            let pulled = try pull.run()
+            #expect(
+                try Data(contentsOf: URL(fileURLWithPath: pulled.folder + "/model.safetensors"))
+                    == Self.weights)
+        }
+    }
+
+    @Test func partsThatFailLeaveABeginningToContinue() throws {
+        let place = try Place()
+        place.server.fail(
+            "model.safetensors", [HubServer.Fault](repeating: .slow(seconds: 0), count: 4) + [.wrongBytes]
+        )
+        var pull = try place.pull()
+        pull.pieceByteCount = 9_000
+        let text = errorText(HubError.self) { _ = try pull.run() }
+        #expect(text.contains("is not what the hub lists"), "\(text)")
+        #expect(throws: Never.self) { _ = try pull.run() }
+    }
+
+    @Test func aFullDiskIsNoticedBeforeAnythingIsFetched() throws {
+        var model = Self.model
+        model.listedByteCounts["model.safetensors"] = 1 << 60
+        let place = try Place(model)
+        let text = errorText(HubError.self) { _ = try place.pull().run() }
+        #expect(text.contains("bytes free, but") && text.contains("are needed: free some space"), "\(text)")
+        #expect(place.gets("config.json").isEmpty)
+    }
+
     @Test func aServerThatIgnoresRangesSendsEverythingAgain() throws {
         let place = try Place()
         place.server.fail("model.safetensors", [.cut(after: 30_000), .ignoredRange])

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetHub
+import RetNetStorage
 
 #if canImport(Glibc)
     import Glibc
@@ -63,6 +64,10 @@ public final class HubServer: @unchecked Sendable {
         public var isGated = false
         /// Token that is asked for; nil for none.
         public var token: String?
+        /// Files per page of the listing with checksums; 0 for a server that has none.
+        public var pageFileCount = 1000
+        /// Sizes in the listing that are not those of the contents.
+        public var listedByteCounts: [String: Int] = [:]
 
         /// Creates a model with a main branch.
         public init(files: [String: Data], large: Set<String> = []) {
@@ -295,18 +300,29 @@ public final class HubServer: @unchecked Sendable {
         let commit = model.branches[revision] ?? model.commit
         let entries: [String]
         if parts.count > 4, parts[4] == "tree" {
-            entries = model.files.keys.sorted().map { file in
+            guard model.pageFileCount > 0 else { return error(404, nil, "not found") }
+            let first = request.path.range(of: "cursor=").flatMap { Int(request.path[$0.upperBound...]) } ?? 0
+            let page = model.files.keys.sorted().dropFirst(first).prefix(model.pageFileCount)
+            entries = page.map { file in
                 let data = model.files[file] ?? Data()
+                let size = model.listedByteCounts[file] ?? data.count
                 let lfs =
                     model.large.contains(file)
-                    ? ",\"lfs\":{\"oid\":\"\(etag(data, isLarge: true))\",\"size\":\(data.count),\"pointerSize\":130}"
+                    ? ",\"lfs\":{\"oid\":\"\(etag(data, isLarge: true))\",\"size\":\(size),\"pointerSize\":130}"
                     : ""
                 return
                     "{\"type\":\"file\",\"oid\":\"\(etag(data, isLarge: false))\",\"size\":\(data.count),\"path\":\"\(file)\"\(lfs)}"
             }
+            var headers = [("Content-Type", "application/json")]
+            let next = first + page.count
+            if next < model.files.count {
+                let path = request.path.split(separator: "?")[0]
+                headers.append(
+                    ("Link", "<\(endpoint)\(path)?recursive=true&cursor=\(next)>; rel=\"next\""))
+            }
+            let folder = "{\"type\":\"directory\",\"oid\":\"\(commit)\",\"size\":0,\"path\":\"sub\"}"
             return Response(
-                headers: [("Content-Type", "application/json")],
-                body: Data("[\(entries.joined(separator: ","))]".utf8))
+                headers: headers, body: Data("[\((entries + [folder]).joined(separator: ","))]".utf8))
         }
         entries = model.files.keys.sorted().map { "{\"rfilename\":\"\($0)\"}" }
         let text =

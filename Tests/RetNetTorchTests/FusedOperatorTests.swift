@@ -121,6 +121,26 @@ import Testing
         }
     }
 
+    @Test(arguments: [3, 7, 100], [false, true])
+    func `Retention without its last state gives the same outputs`(chunkLength: Int, hasState: Bool) throws {
+        let generator = try Generator(seed: 4)
+        let (q, k) = (try generator.normal([2, 2, 7, 4]), try generator.normal([2, 2, 7, 4]))
+        let v = try generator.normal([2, 2, 7, 6])
+        let state = hasState ? try generator.normal([2, 2, 4, 6]) : nil
+        let before = try state?.doubles()
+        try withoutGradients {
+            func run(_ keeps: Bool) throws -> (output: Tensor, state: Tensor) {
+                try FusedOperators.retention(
+                    query: q, key: k, value: v, state: state, logGammas: [-0.1, -0.5],
+                    chunkLength: chunkLength, keepsState: keeps)
+            }
+            let (kept, dropped) = (try run(true), try run(false))
+            #expect(try kept.output.doubles() == dropped.output.doubles())
+            #expect(kept.state.shape == [2, 2, 4, 6] && dropped.state.shape == [2, 2, 0, 0])
+        }
+        #expect(try state?.doubles() == before)
+    }
+
     @Test func `Wrong shapes are refused`() throws {
         let x = try Tensor.zeros([1, 2, 3, 4])
         let e = try Tensor.zeros([5])

@@ -15,6 +15,7 @@ ct_status ct_rotate_heads(ct_tensor *out, ct_tensor x, ct_tensor cosine, ct_tens
                           double scale);
 // Chunkwise retention with hand-written gradients; see ops/retention.cpp.
 // q, k [B, H, T, A], v [B, H, T, V], state [B, H, A, V] or NULL, log_gammas: host array of H doubles.
+// `state_out` NULL: the state after the last position is not needed, and without gradients not computed.
 ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
                                  ct_tensor state, const double *log_gammas, int32_t heads, int64_t chunk);
 // One recurrent step without gradients: q, k [B, H, A], v [B, H, V], state [B, H, A, V] float32 -> o [B, H, V],

@@ -81,20 +81,27 @@ constexpr RetentionSteps kRetentionChain{scale_rows, apply_decay, carry};
 
 // ---- The operator ----
 
-at::Tensor initial_state(const at::Tensor &given, const at::Tensor &query, const at::Tensor &value) {
+at::Tensor initial_state(const at::Tensor &given, const at::Tensor &query, const at::Tensor &value,
+                         bool is_changed = true) {
   auto type = accumulator_type(query.scalar_type());
-  if (given.defined())
-    return given.to(type).reshape({-1, query.size(3), value.size(3)}).clone(at::MemoryFormat::Contiguous);
+  if (given.defined()) {
+    auto state = given.to(type).reshape({-1, query.size(3), value.size(3)});
+    return is_changed ? state.clone(at::MemoryFormat::Contiguous) : state.contiguous();
+  }
   return make::zeros({query.size(0) * query.size(1), query.size(3), value.size(3)}, query.options().dtype(type));
 }
 
 Pass retention_forward(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,
                        const at::Tensor &state_in, const std::vector<double> &log_gammas, int64_t chunk,
-                       const RetentionSteps *steps) {
+                       const RetentionSteps *steps, bool keeps_state) {
   int64_t batch = query.size(0), heads = query.size(1), time = query.size(2);
   Powers powers(log_gammas, chunk, query);
   auto q = merged(query), k = merged(key), v = merged(value);
-  auto state = initial_state(state_in, query, value);
+  // Without a state to return the last chunk leaves it alone, and a single chunk only reads the given one.
+  bool carries = keeps_state || time > chunk;
+  at::Tensor state;
+  if (state_in.defined())
+    state = initial_state(state_in, query, value, carries);
   bool empty = !state_in.defined();
   auto out = make::empty({batch * heads, time, value.size(3)}, value.options());
   for (auto span : spans(time, chunk)) {
@@ -105,9 +112,17 @@ Pass retention_forward(const at::Tensor &query, const at::Tensor &key, const at:
     if (!empty)
       o.baddbmm_(steps->scale_rows(q_c, powers.cross(length), heads), state.to(q.scalar_type()));
     part(out, span).copy_(o);
-    steps->carry(state, flipped(k_c).bmm(steps->scale_rows(v_c, powers.zeta(length), heads)), powers.whole(length));
+    if (!keeps_state && span.start + length >= time)
+      break;
+    auto addend = flipped(k_c).bmm(steps->scale_rows(v_c, powers.zeta(length), heads));
+    if (empty)
+      state = addend.to(accumulator_type(query.scalar_type()));
+    else
+      steps->carry(state, addend, powers.whole(length));
     empty = false;
   }
+  if (!keeps_state)
+    return {{out.reshape(value.sizes())}, {}};
   return {{out.reshape(value.sizes()), state.reshape({batch, heads, query.size(3), value.size(3)})},
           {query, key, value, state_in}};
 }
@@ -207,13 +222,18 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
     chunk = std::min(chunk, q.size(2));
     auto kernels = kernels_for(CT_OP_RETENTION, q);
     auto steps = kernels ? kernels->retention : &kRetentionChain;
+    if (!state_out && !at::GradMode::is_enabled()) {
+      *out = box(retention_forward(q, k, v, s, logs, chunk, steps, false).outputs[0].to(type));
+      return;
+    }
     auto results = record(
-        {q, k, v, s}, [&] { return retention_forward(q, k, v, s, logs, chunk, steps); },
+        {q, k, v, s}, [&] { return retention_forward(q, k, v, s, logs, chunk, steps, true); },
         [=](const variable_list &saved, variable_list &gradients) {
           return retention_backward(saved, gradients, logs, chunk, steps);
         });
     *out = box(results[0].to(type));
-    *state_out = box(results[1]);
+    if (state_out)
+      *state_out = box(results[1]);
   });
 }
 

@@ -11,7 +11,15 @@ extension EvaluationTask {
     private static let hellaswag = EvaluationTask(
         "hellaswag", dataset: ("Rowan/hellaswag", nil), splits: [.train, .validation],
         metrics: [.accuracy, .normalizedAccuracy],
-        fields: "activity_label, ctx_a, ctx_b, endings, label; or activity_label, ctx, choices, label"
+        fields: "activity_label, ctx_a, ctx_b, endings, label; or activity_label, ctx, choices, label",
+        processed: { document, question in
+            guard case .choices(let context, let choices, let gold) = question, document.has("endings")
+            else { return nil }
+            return document.replacing([
+                ("query", .string(context)), ("choices", .array(choices.map { .string($0) })),
+                ("gold", .int(gold)),
+            ])
+        }
     ) { document throws(MalformedExample) in
         var context: String
         let endings: [String]
@@ -123,7 +131,11 @@ extension EvaluationTask {
     private static let winograd = EvaluationTask(
         "wsc273", dataset: ("lighteval/winograd_wsc", "wsc273"), splits: [.test],
         fileNames: ["winograd_wsc", "wsc"], metrics: [.accuracy],
-        fields: "text, pronoun, pronoun_loc, options, label; or sentence (with [MASK]), context_options, gold"
+        fields:
+            "text, pronoun, pronoun_loc, options, label; or sentence (with [MASK]), context_options, gold",
+        processed: { document, _ in
+            document.has("context_options") ? nil : try? WinogradSchema(document).processed(document)
+        }
     ) { document throws(MalformedExample) in
         let schema =
             document.has("context_options")
@@ -207,6 +219,13 @@ private struct WinogradSchema {
         }
         guard options.count == 2 else { throw MalformedExample("there are \(options.count) options, not 2") }
         guard (0...1).contains(label) else { throw MalformedExample("'label' is \(label), not 0 or 1") }
+    }
+
+    /// Returns the document with single spaces and normalized candidates, as the harness records it.
+    func processed(_ document: TaskDocument) throws(MalformedExample) -> JSONValue {
+        var options: [JSONValue] = []
+        for option in self.options { options.append(.string(try normalized(option))) }
+        return document.replacing([("text", .string(PythonText.string(text))), ("options", .array(options))])
     }
 
     /// The question: candidates are put in the place of the pronoun, and the rest of the text is scored.

@@ -27,12 +27,15 @@ public struct EvaluationTask: Sendable {
     var targetIsText = false
     /// A remark on where to get the data, if the hub does not give it to everybody.
     public var dataNote: String?
+    /// The document as the harness records it, where the task changes or adds fields; nil where it leaves them alone.
+    var processed: (@Sendable (TaskDocument, TaskQuestion) -> JSONValue?)?
     let makeQuestion: @Sendable (TaskDocument) throws(MalformedExample) -> TaskQuestion
 
     init(
         _ name: String, version: String = "1.0", dataset: (path: String, configuration: String?),
         splits: [Split], fileNames: [String] = [], kind: Kind = .multipleChoice, metrics: [TaskMetric],
         fields: String, dataNote: String? = nil, targetIsText: Bool = false,
+        processed: (@Sendable (TaskDocument, TaskQuestion) -> JSONValue?)? = nil,
         question: @escaping @Sendable (TaskDocument) throws(MalformedExample) -> TaskQuestion
     ) {
         self.name = name
@@ -45,6 +48,7 @@ public struct EvaluationTask: Sendable {
         self.fields = fields
         self.dataNote = dataNote
         self.targetIsText = targetIsText
+        self.processed = processed
         makeQuestion = question
     }
 
@@ -176,6 +180,19 @@ struct TaskDocument: Sendable, Equatable {
     }
 
     func has(_ name: String) -> Bool { value[name] != nil }
+
+    /// Returns the object with other values of some fields; new ones stand at its end.
+    func replacing(_ fields: [(name: String, value: JSONValue)]) -> JSONValue {
+        guard case .object(var members) = value else { return value }
+        for field in fields {
+            if let index = members.firstIndex(where: { $0.name.isExactly(field.name) }) {
+                members[index].value = field.value
+            } else {
+                members.append(field)
+            }
+        }
+        return .object(members)
+    }
 
     func text(_ name: String) throws(MalformedExample) -> String {
         guard case .string(let text)? = value[name] else { throw wrong(name, "a text") }

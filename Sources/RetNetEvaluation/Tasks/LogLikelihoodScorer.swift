@@ -1,3 +1,5 @@
+import Foundation
+import RetNetLayers
 import RetNetMixers
 import RetNetModels
 import RetNetText
@@ -27,6 +29,8 @@ public struct ScoringCost: Sendable, Equatable {
     public var separateTokenCount = 0
     /// Wall-clock time of all passes in seconds.
     public var seconds = 0.0
+    /// Processor time of all threads of the process meanwhile, in seconds.
+    public var processorSeconds = 0.0
 
     /// Creates an empty cost.
     public init() {}
@@ -39,6 +43,7 @@ public struct ScoringCost: Sendable, Equatable {
         left.paddingCount += right.paddingCount
         left.separateTokenCount += right.separateTokenCount
         left.seconds += right.seconds
+        left.processorSeconds += right.processorSeconds
     }
 }
 
@@ -68,13 +73,17 @@ public struct LogLikelihoodScorer {
 
     private let model: LanguageModel
     private let options: Options
-    private let rowLimit: Int
+    private let stateByteCount: Int
+    private let isAlone: Bool
     private let sharesContexts: Bool
 
     /// States of a batch may take this many bytes.
     private static let stateBudget = 1 << 29
-    /// Logits of a slice may take this many elements.
-    private static let logitBudget = 1 << 24
+    /// The states of one layer of a pass should take no more than this many, unless it has few tokens: allocators give
+    /// the memory of larger tensors back each time, and clearing it anew costs more than the copies.
+    private static let layerBudget = 1 << 24
+    /// Logits of a slice may take this many elements; larger ones are slower, since their memory is new each time.
+    private static let logitBudget = 1 << 22
 
     /// Creates a scorer; throws ``EvaluationError/unsupportedForm(form:reason:)`` and `TorchError`.
     public init(_ model: LanguageModel, options: Options = Options()) throws {
@@ -84,31 +93,34 @@ public struct LogLikelihoodScorer {
         self.model = model
         self.options = options
         // Experts that choose among the tokens of a pass see the neighbors of a row.
-        let isAlone = model.configuration.pattern.contains { layer in
+        isAlone = model.configuration.pattern.contains { layer in
             guard let experts = layer.feedForward.experts else { return false }
             return experts.routing == .expertChoice || experts.sequenceCapacity != nil
         }
-        let stateBytes = max(1, try model.initialState(batch: 1).byteCount)
-        rowLimit = isAlone ? 1 : max(1, min(1024, Self.stateBudget / stateBytes))
+        stateByteCount = try model.initialState(batch: 1).byteCount
         sharesContexts = options.sharesContexts && !isAlone
     }
 
     /// Returns the answers to the requests of each question, in their order.
     ///
-    /// After every batch `progress` gets the number of requests that are finished and ends the scoring by returning false;
-    /// the answers to the others are then nil. Throws `TorchError` and ``EvaluationError``.
+    /// After every batch `progress` gets the answers that it has finished, with the numbers of their requests counted
+    /// through all questions, and ends the scoring by returning false; the answers to the others are then nil. Throws
+    /// `TorchError` and ``EvaluationError``.
     func score(
         _ questions: [[ScoringRequest]], cost: inout ScoringCost,
-        progress: (_ requestCount: Int) throws -> Bool = { _ in true }
+        progress: (_ finished: [(request: Int, answer: RequestScore)]) throws -> Bool = { _ in true }
     ) throws -> [[RequestScore?]] {
         let start = ContinuousClock.now
-        defer { cost.seconds += (ContinuousClock.now - start) / .seconds(1) }
+        let processorStart = clock()
+        defer {
+            cost.seconds += (ContinuousClock.now - start) / .seconds(1)
+            cost.processorSeconds += Double(clock() - processorStart) / Double(CLOCKS_PER_SEC)
+        }
         for tokens in questions.lazy.joined().lazy.map(\.inputs) {
             cost.separateTokenCount += tokens.count
             try checkVocabulary(tokens)
         }
-        let plan = ScoringPlan(
-            questions, sharing: sharesContexts, tokensPerPass: options.tokensPerPass, rowLimit: rowLimit)
+        let plan = ScoringPlan(questions, sharing: sharesContexts, limits: limits(stateByteCount))
         var sums = ScoreSums(questions.lazy.joined().map(\.targets.count))
         try withoutGradients {
             var common: LanguageModelState?
@@ -118,7 +130,7 @@ public struct LogLikelihoodScorer {
             }
             for batch in plan.batches {
                 try run(batch, after: common, skipping: plan.commonPrefix.count, &sums, &cost)
-                guard try progress(sums.finishedCount) else { break }
+                guard try progress(sums.takeFinished()) else { break }
             }
         }
         var scores = sums.scores[...]
@@ -126,6 +138,15 @@ public struct LogLikelihoodScorer {
             defer { scores = scores.dropFirst(requests.count) }
             return Array(scores.prefix(requests.count))
         }
+    }
+
+    /// Returns how large passes may be whose rows have states of a size.
+    private func limits(_ stateByteCount: Int) -> ScoringPlan.Limits {
+        let size = max(1, stateByteCount)
+        return ScoringPlan.Limits(
+            tokensPerPass: options.tokensPerPass,
+            rowCount: isAlone ? 1 : max(1, min(1024, Self.stateBudget / size)),
+            cheapRowCount: max(1, Self.layerBudget / max(1, size / model.configuration.layerCount)))
     }
 
     private func checkVocabulary(_ tokens: [Int32]) throws {
@@ -183,10 +204,7 @@ public struct LogLikelihoodScorer {
         }
         // Growing states may be too large for all rows at once.
         let rowBytes = state.map { max(1, $0.byteCount / $0.batchSize) } ?? 1
-        let groups = ScoringPlan.groups(
-            of: rows.map(\.tokens.count), tokensPerPass: options.tokensPerPass,
-            rowLimit: max(1, Self.stateBudget / rowBytes))
-        for group in groups {
+        for group in ScoringPlan.groups(of: rows.map(\.tokens.count), limits(rowBytes)) {
             let part = group.filter { !rows[$0].tokens.isEmpty }
             guard !part.isEmpty else { continue }
             let own = try state?.selecting(rows: part.map { sources[$0] })
@@ -226,35 +244,64 @@ public struct LogLikelihoodScorer {
                 }
             }
             let input = try Tensor.from(tokens, [active.count, width]).to(on: model.device)
-            let (hidden, next) = try model.hidden(input, state: state, form: options.form)
-            try add(picks, hidden, &sums)
             start += width
-            state = keepsState || start < longest ? next : nil
+            var context = ForwardContext.inference
+            context.keepsStates = keepsState || start < longest
+            let (hidden, next) = try model.hidden(
+                input, state: state, form: options.form, context: context)
+            try add(picks, hidden, &sums)
+            state = context.keepsStates ? next : nil
         }
         return state
     }
 
     /// Adds the log-probabilities of targets after hidden states [B, T, D], of which only the needed ones become logits.
+    ///
+    /// One place may have several targets, where choices part.
     private func add(_ picks: [ScoreSums.Pick], _ hidden: Tensor, _ sums: inout ScoreSums) throws {
         guard !picks.isEmpty else { return }
         let flat = try hidden.reshaped([-1, hidden.size(-1)])
-        let vocabulary = model.configuration.vocabularySize
-        let slice = max(1, Self.logitBudget / vocabulary)
-        let places = Set(picks.map(\.place)).sorted()
-        for start in stride(from: 0, to: places.count, by: slice) {
-            let part = places[start..<min(start + slice, places.count)]
-            let ranks = Dictionary(uniqueKeysWithValues: part.enumerated().map { ($1, $0) })
-            let chosen = picks.compactMap { pick in ranks[pick.place].map { (pick, $0) } }
-            let rows = try flat.indexSelected(0, index(part.map(Int64.init)))
+        let slice = max(1, Self.logitBudget / model.configuration.vocabularySize)
+        let byPlace = Dictionary(grouping: picks, by: \.place).sorted { $0.key < $1.key }
+        for start in stride(from: 0, to: byPlace.count, by: slice) {
+            let part = byPlace[start..<min(start + slice, byPlace.count)]
+            let rows = try flat.indexSelected(0, index(part.map { Int64($0.key) }))
             let logits = try model.logits(rows)
-            let logProbabilities = try logits.to(logits.elementType.accumulator).logSoftmax(axis: -1)
-            let best = try logits.argmax(axis: -1).values(as: Int64.self)
-            let values = try logProbabilities.reshaped([-1])
-                .indexSelected(0, index(chosen.map { Int64($0.1 * vocabulary) + Int64($0.0.target) }))
-                .to(.float64).doubles()
-            for ((pick, rank), value) in zip(chosen, values) {
-                sums.add(pick.request, value, isBest: best[rank] == Int64(pick.target))
+            let largest = try logits.largest(1, axis: -1).values.to(.float64).doubles()
+            // The first targets of all places, then the second ones, and so on.
+            var rank = 0
+            while true {
+                let chosen = part.enumerated().filter { rank < $1.value.count }.map { ($0, $1.value[rank]) }
+                guard !chosen.isEmpty else { break }
+                try add(chosen, logits, largest, &sums)
+                rank += 1
             }
+        }
+    }
+
+    /// Adds the log-probabilities of targets, each in a row of logits [N, V], whose largest elements are given.
+    private func add(
+        _ picks: [(row: Int, pick: ScoreSums.Pick)], _ logits: Tensor, _ largest: [Double],
+        _ sums: inout ScoreSums
+    ) throws {
+        let vocabulary = logits.size(-1)
+        let all = picks.count == logits.size(0)
+        let rows = all ? logits : try logits.indexSelected(0, index(picks.map { Int64($0.row) }))
+        let targets = try index(picks.map { Int64($0.pick.target) })
+        let losses = try FusedOperators.tokenLosses(rows, targets: targets).losses.to(.float64).doubles()
+        let own = try rows.reshaped([-1])
+            .indexSelected(
+                0, index(picks.enumerated().map { Int64($0 * vocabulary) + Int64($1.pick.target) })
+            )
+            .to(.float64).doubles()
+        for (index, (row, pick)) in picks.enumerated() {
+            var isBest = own[index] == largest[row]
+            if isBest {
+                // Of equal logits, which are common in half precision, the first is the model's choice.
+                let first = try logits.selected(0, row).argmax(axis: -1).values(as: Int64.self)
+                isBest = first == [Int64(pick.target)]
+            }
+            sums.add(pick.request, -losses[index], isBest: isBest)
         }
     }
 
@@ -273,8 +320,8 @@ private struct ScoreSums {
     private var sums: [Double]
     private var greedy: [Bool]
     private var missing: [Int]
-    /// The number of requests with all of their tokens.
-    private(set) var finishedCount = 0
+    /// Requests with all of their tokens that were not taken yet.
+    private var finished: [Int] = []
 
     init(_ counts: [Int]) {
         sums = [Double](repeating: 0, count: counts.count)
@@ -286,7 +333,13 @@ private struct ScoreSums {
         sums[request] += value
         if !isBest { greedy[request] = false }
         missing[request] -= 1
-        if missing[request] == 0 { finishedCount += 1 }
+        if missing[request] == 0 { finished.append(request) }
+    }
+
+    /// Returns the answers that were finished since the last time.
+    mutating func takeFinished() -> [(request: Int, answer: RequestScore)] {
+        defer { finished = [] }
+        return finished.map { ($0, RequestScore(logLikelihood: sums[$0], isGreedy: greedy[$0])) }
     }
 
     /// The answers; nil for requests that lack tokens.

@@ -40,10 +40,27 @@ struct ScoringPlan {
     /// Fewer common inputs are not worth a pass of their own.
     static let shortestPrefix = 16
 
+    /// How large passes may be.
+    struct Limits {
+        /// Largest number of tokens per pass, unless one row has more.
+        var tokensPerPass: Int
+        /// Largest number of rows whose states fit into memory.
+        var rowCount: Int
+        /// Rows whose copied states cost little; a pass of few tokens may have more.
+        var cheapRowCount: Int
+
+        /// With fewer tokens a pass waits for the weights to be read.
+        static let fewTokens = 256
+
+        /// Returns true if one more row fits behind `count` rows of `length` tokens, padding included.
+        func allow(_ count: Int, _ length: Int) -> Bool {
+            count < rowCount && (count + 1) * length <= tokensPerPass
+                && (count < cheapRowCount || count * length < Self.fewTokens)
+        }
+    }
+
     /// Plans the requests of questions, which are numbered through; `sharing` off runs each of them from its beginning.
-    ///
-    /// A batch has at most `tokensPerPass` tokens per pass, unless one row has more, and at most `rowLimit` rows.
-    init(_ questions: [[ScoringRequest]], sharing: Bool, tokensPerPass: Int, rowLimit: Int) {
+    init(_ questions: [[ScoringRequest]], sharing: Bool, limits: Limits) {
         var number = 0
         var planned: [Question] = []
         for requests in questions {
@@ -56,7 +73,7 @@ struct ScoringPlan {
         }
         planned.removeAll { $0.rows.isEmpty }
         if sharing { commonPrefix = Self.commonPrefix(planned) }
-        makeBatches(planned, tokensPerPass, max(1, rowLimit))
+        makeBatches(planned, limits)
     }
 
     private static func row(_ request: ScoringRequest, number: Int) -> Row {
@@ -103,7 +120,7 @@ struct ScoringPlan {
 
     // MARK: Batches
 
-    private mutating func makeBatches(_ questions: [Question], _ tokensPerPass: Int, _ rowLimit: Int) {
+    private mutating func makeBatches(_ questions: [Question], _ limits: Limits) {
         let skipped = commonPrefix.count
         var (forked, plain): ([Question], [Question]) = ([], [])
         for question in questions {
@@ -114,15 +131,12 @@ struct ScoringPlan {
                 plain += question.rows.map { Question(rows: [$0], sharedCount: 0) }
             }
         }
-        addForked(forked, skipped, tokensPerPass, rowLimit)
-        addPlain(plain, skipped, tokensPerPass, rowLimit)
+        addForked(forked, skipped, limits)
+        addPlain(plain, skipped, limits)
     }
 
-    private mutating func addForked(
-        _ questions: [Question], _ skipped: Int, _ tokensPerPass: Int, _ rowLimit: Int
-    ) {
+    private mutating func addForked(_ questions: [Question], _ skipped: Int, _ limits: Limits) {
         var open = Batch(questions: [], prefixCount: 0)
-        var rowCount = 0
         let order = questions.sorted {
             ($0.sharedCount, $0.longestRest) < ($1.sharedCount, $1.longestRest)
         }
@@ -130,37 +144,35 @@ struct ScoringPlan {
             // What is longer than the shortest beginning is run once for each row.
             let surplus = question.sharedCount - open.prefixCount
             let fits =
-                rowCount + question.rows.count <= rowLimit
-                && (open.questions.count + 1) * (open.prefixCount - skipped) <= tokensPerPass
+                limits.allow(open.questions.count, open.prefixCount - skipped)
                 && surplus <= max(2, question.sharedCount / 16)
             if open.questions.isEmpty || !fits {
                 if !open.questions.isEmpty { batches.append(open) }
                 open = Batch(questions: [], prefixCount: question.sharedCount)
-                rowCount = 0
             }
             open.questions.append(question)
-            rowCount += question.rows.count
         }
         if !open.questions.isEmpty { batches.append(open) }
     }
 
-    private mutating func addPlain(
-        _ questions: [Question], _ skipped: Int, _ tokensPerPass: Int, _ rowLimit: Int
-    ) {
+    private mutating func addPlain(_ questions: [Question], _ skipped: Int, _ limits: Limits) {
+        var limits = limits
+        // Rows that begin without a state copy none.
+        if skipped == 0 { limits.cheapRowCount = limits.rowCount }
         let rests = questions.map { $0.longestRest - skipped }
-        for group in Self.groups(of: rests, tokensPerPass: tokensPerPass, rowLimit: rowLimit) {
+        for group in Self.groups(of: rests, limits) {
             batches.append(Batch(questions: group.map { questions[$0] }, prefixCount: skipped))
         }
     }
 
     /// Returns the indices of rows of about the same length, longest first, for passes with little padding.
-    static func groups(of lengths: [Int], tokensPerPass: Int, rowLimit: Int) -> [[Int]] {
+    static func groups(of lengths: [Int], _ limits: Limits) -> [[Int]] {
         var groups: [[Int]] = []
         var open: [Int] = []
         var longest = 0
         for index in lengths.indices.sorted(by: { lengths[$0] > lengths[$1] }) {
             let fits =
-                open.count < rowLimit && (open.count + 1) * longest <= tokensPerPass
+                limits.allow(open.count, longest)
                 && longest - lengths[index] <= max(4, longest / 8)
             if !open.isEmpty, !fits {
                 groups.append(open)

@@ -52,9 +52,10 @@ public struct TaskEvaluation {
     ///
     /// After every batch `progress` gets the number of documents that are scored and their number in all, and ends the
     /// evaluation by returning false: the result then covers the documents before the block that was not finished.
+    /// Answers that `log` has are not computed again, and it gets the others after every batch.
     /// Throws ``EvaluationError``, `StorageError`, `TextError` and `TorchError`.
     public func evaluate(
-        _ task: EvaluationTask, files: TaskFiles,
+        _ task: EvaluationTask, files: TaskFiles, log: AnswerLog? = nil,
         progress: (_ documentCount: Int, _ total: Int) throws -> Bool = { _, _ in true }
     ) throws -> TaskResult {
         let prepared = try PreparedTask(task, files: files, options: options)
@@ -65,36 +66,57 @@ public struct TaskEvaluation {
         let total = prepared.documents.count
         let start = ContinuousClock.now
         for first in stride(from: 0, to: total, by: Self.blockSize) {
-            let block = first..<min(first + Self.blockSize, total)
-            var texts: [[(context: String, continuation: String)]] = []
-            var requests: [[ScoringRequest]] = []
-            for index in block {
+            let range = first..<min(first + Self.blockSize, total)
+            var block = DocumentBlock()
+            for index in range {
                 let (document, question) = prepared.documents[index]
-                texts.append(question.requests(behind: try examples.next(for: document)))
+                let texts = question.requests(behind: try examples.next(for: document))
+                if let known = log?.answers(index, texts) {
+                    result.knownCount += 1
+                    block.add(index, texts, known: known)
+                    continue
+                }
                 do throws(MalformedExample) {
-                    requests.append(try Self.encode(question, texts[texts.count - 1], &encoder))
+                    block.add(index, texts, requests: try Self.encode(question, texts, &encoder))
                 } catch {
                     throw EvaluationError.unscorable(task: task.name, document: index, reason: error.reason)
                 }
             }
-            let count = max(1, requests.reduce(0) { $0 + $1.count })
-            let answers = try scorer.score(requests, cost: &result.cost) { finished in
-                let done = block.lowerBound + block.count * finished / count
+            _ = try scorer.score(block.requests, cost: &result.cost) { finished in
+                for (request, answer) in finished {
+                    guard let (entry, answers) = block.finish(request, answer) else { continue }
+                    log?.add(entry.index, entry.texts, answers)
+                }
+                try log?.flush()
+                let done = range.lowerBound + block.finishedCount
                 return try progress(done, total) || done == total
             }
             // Batches come in order of length: part of a block would be a choice of its documents.
-            guard let whole = Self.complete(answers) else { break }
-            for (offset, index) in block.enumerated() {
-                let (document, question) = prepared.documents[index]
+            guard block.finishedCount == range.count else { break }
+            for (entry, answers) in block.finished {
+                let (document, question) = prepared.documents[entry.index]
                 // The windows of a text count together.
-                let own = question.isText ? [Self.total(whole[offset])] : whole[offset]
-                result.add(document.value, question, texts[offset], own)
+                let own = question.isText ? [Self.total(answers)] : answers
+                result.add(document, question, entry.texts, own)
             }
-            guard try progress(block.upperBound, total) else { break }
+            guard try progress(range.upperBound, total) else { break }
         }
         result.seconds = (ContinuousClock.now - start) / .seconds(1)
         result.aggregate(iterations: options.bootstrapIterations)
         return result
+    }
+
+    /// Returns what the answers to a task depend on, besides its documents: what an ``AnswerLog`` must agree on.
+    ///
+    /// `model` names the files of the model, `elementType` that of computation.
+    public func identity(of task: EvaluationTask, model: String, elementType: String) -> JSONValue {
+        [
+            "task": .string(task.name), "version": .string(task.version), "model": .string(model),
+            "dtype": .string(elementType), "tokenizer": .string(tokenizer.identity),
+            "shots": .int(options.shots), "seed": .int(Int(clamping: options.seed)),
+            "context": options.maximumLength.map { .int($0) } ?? .null,
+            "add_bos": .bool(options.addsBeginToken), "form": .string(options.scoring.form.description),
+        ]
     }
 
     private static func encode(
@@ -109,15 +131,63 @@ public struct TaskEvaluation {
         return requests
     }
 
-    private static func complete(_ answers: [[RequestScore?]]) -> [[RequestScore]]? {
-        let whole = answers.map { $0.compactMap { $0 } }
-        return zip(whole, answers).allSatisfy { $0.count == $1.count } ? whole : nil
-    }
-
     private static func total(_ windows: [RequestScore]) -> RequestScore {
         RequestScore(
             logLikelihood: windows.reduce(0) { $0 + $1.logLikelihood },
             isGreedy: windows.allSatisfy(\.isGreedy))
+    }
+}
+
+/// Documents whose requests are scored together, with the answers that are known.
+private struct DocumentBlock {
+    struct Entry {
+        let index: Int
+        let texts: [(context: String, continuation: String)]
+    }
+
+    /// The requests of each document; none where the answers were known before.
+    private(set) var requests: [[ScoringRequest]] = []
+    private(set) var finishedCount = 0
+    private var entries: [Entry] = []
+    private var answers: [[RequestScore?]] = []
+    /// The place in `answers` of each request, counted through all documents.
+    private var places: [(entry: Int, answer: Int)] = []
+    private var missing: [Int] = []
+
+    mutating func add(
+        _ index: Int, _ texts: [(context: String, continuation: String)], known: [RequestScore]
+    ) {
+        append(Entry(index: index, texts: texts), [], known.map { $0 })
+    }
+
+    mutating func add(
+        _ index: Int, _ texts: [(context: String, continuation: String)], requests: [ScoringRequest]
+    ) {
+        places += requests.indices.map { (entries.count, $0) }
+        append(Entry(index: index, texts: texts), requests, requests.map { _ in nil })
+    }
+
+    private mutating func append(_ entry: Entry, _ requests: [ScoringRequest], _ answers: [RequestScore?]) {
+        entries.append(entry)
+        self.requests.append(requests)
+        self.answers.append(answers)
+        missing.append(requests.count)
+        if requests.isEmpty { finishedCount += 1 }
+    }
+
+    /// Records an answer; returns the document that it completes, with all of its answers.
+    mutating func finish(_ request: Int, _ answer: RequestScore) -> (Entry, [RequestScore])? {
+        let place = places[request]
+        answers[place.entry][place.answer] = answer
+        missing[place.entry] -= 1
+        guard missing[place.entry] == 0 else { return nil }
+        finishedCount += 1
+        return (entries[place.entry], answers[place.entry].compactMap { $0 })
+    }
+
+    /// The documents with their answers, all of which must be there.
+    var finished: [(Entry, [RequestScore])] {
+        zip(entries, answers).map { ($0, $1.compactMap { $0 }) }
     }
 }
 

@@ -25,6 +25,16 @@ public enum TaskMetric: String, Sendable, CaseIterable {
         }
     }
 
+    /// The name of the aggregation in the harness.
+    var aggregation: String {
+        switch self {
+        case .accuracy, .normalizedAccuracy, .byteAccuracy: "mean"
+        case .perplexity: "perplexity"
+        case .wordPerplexity, .bytePerplexity: "weighted_perplexity"
+        case .bitsPerByte: "bits_per_byte"
+        }
+    }
+
     /// The value of a document: a number, or a log-likelihood with the words or bytes that it is divided by.
     public enum Value: Sendable, Equatable {
         case number(Double)

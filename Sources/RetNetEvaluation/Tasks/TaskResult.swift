@@ -1,4 +1,5 @@
 import Foundation
+import RetNetStorage
 
 /// The figures of one task, with what they were measured on.
 public struct TaskResult: Sendable {
@@ -14,7 +15,7 @@ public struct TaskResult: Sendable {
 
     /// A scored document.
     public struct Sample: Sendable {
-        /// The document as the file holds it.
+        /// The document as the harness records it: that of the file, with what the task changes or adds.
         public var document: JSONValue
         /// The right answer, as the harness records it.
         public var target: String
@@ -44,6 +45,8 @@ public struct TaskResult: Sendable {
     public private(set) var samples: [Sample] = []
     /// The figures, in the order of ``metrics``.
     public private(set) var figures: [Figure] = []
+    /// Documents whose answers were known from an evaluation that was interrupted.
+    public internal(set) var knownCount = 0
     /// What scoring has run.
     public internal(set) var cost = ScoringCost()
     /// Wall-clock time of encoding and scoring in seconds.
@@ -67,12 +70,13 @@ public struct TaskResult: Sendable {
     public var isComplete: Bool { samples.count == requestedCount }
 
     mutating func add(
-        _ document: JSONValue, _ question: TaskQuestion,
+        _ document: TaskDocument, _ question: TaskQuestion,
         _ requests: [(context: String, continuation: String)], _ answers: [RequestScore]
     ) {
         samples.append(
             Sample(
-                document: document, target: question.target(isText: task.targetIsText), requests: requests,
+                document: task.processed?(document, question) ?? document.value,
+                target: question.target(isText: task.targetIsText), requests: requests,
                 answers: answers,
                 values: metrics.map { $0.value(question, answers) }))
     }
@@ -88,6 +92,16 @@ public struct TaskResult: Sendable {
 }
 
 extension TaskResult.Sample {
+    /// SHA-256 of the document, of the first request's first argument and of the target, as the harness has them.
+    func checksums(_ kind: EvaluationTask.Kind) -> (document: String, prompt: String, target: String) {
+        // The one argument of a text to predict as a whole is the text.
+        let prompt = requests.first.map { kind == .rolling ? $0.continuation : $0.context } ?? ""
+        return (
+            ContentDigest.sha256(document.text(indent: 2)), ContentDigest.sha256(prompt),
+            ContentDigest.sha256(target)
+        )
+    }
+
     /// Returns the object of a line of the harness's file of samples.
     func json(index: Int, task: EvaluationTask, metrics: [TaskMetric]) -> JSONValue {
         let isText = task.kind == .rolling
@@ -96,6 +110,7 @@ extension TaskResult.Sample {
                 ? .string("\(answer.logLikelihood)")
                 : [.string("\(answer.logLikelihood)"), .string(answer.isGreedy ? "True" : "False")]
         }
+        let checksums = checksums(task.kind)
         var members: [(name: String, value: JSONValue)] = [
             ("doc_id", .int(index)), ("doc", document), ("target", .string(target)),
             (
@@ -113,6 +128,8 @@ extension TaskResult.Sample {
             ),
             ("resps", .array(answers.map { [$0] })), ("filtered_resps", .array(answers)),
             ("filter", "none"), ("metrics", .array(metrics.map { .string($0.rawValue) })),
+            ("doc_hash", .string(checksums.document)), ("prompt_hash", .string(checksums.prompt)),
+            ("target_hash", .string(checksums.target)),
         ]
         for (metric, value) in zip(metrics, values) {
             switch value {

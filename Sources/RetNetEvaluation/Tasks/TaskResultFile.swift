@@ -62,13 +62,15 @@ public struct TaskResultFile: Sendable {
     }
 
     /// The whole file.
-    public var json: JSONValue {
+    ///
+    /// With `samples` it has the checksum of each task's samples, as the harness's file has it where samples are logged.
+    public func json(samples: Bool = false) -> JSONValue {
         func perTask(_ value: (TaskResult) -> JSONValue) -> JSONValue {
             .object(results.map { ($0.task.name, value($0)) })
         }
         let name = Self.sanitized(run.model)
         return .object([
-            ("results", perTask(figures)), ("group_subtasks", perTask { _ in [] }),
+            ("results", perTask(figures)), ("group_subtasks", .object([])),
             ("configs", perTask(configuration)),
             ("versions", perTask { Self.version($0.task) }),
             ("n-shot", perTask { .int($0.shots) }),
@@ -82,13 +84,22 @@ public struct TaskResultFile: Sendable {
             ),
             ("config", config), ("git_hash", run.commit.map { .string($0) } ?? .null),
             ("date", .double(run.start.timeIntervalSince1970)),
+            (
+                "pretty_env_info",
+                .string(
+                    "retnet \(run.packageVersion) on \(ProcessInfo.processInfo.operatingSystemVersionString)")
+            ),
+            ("transformers_version", "N/A"), ("upper_git_hash", .null),
             ("lm_eval_version", .string(Self.harnessVersion)),
             ("eot_token_id", Self.id(run.specialTokens.end)),
             ("tokenizer_pad_token", Self.named(run.specialTokens.padding)),
             ("tokenizer_eos_token", Self.named(run.specialTokens.end)),
             ("tokenizer_bos_token", Self.named(run.specialTokens.begin)),
-            ("max_length", options.maximumLength.map { .int($0) } ?? .null), ("model_source", "retnet"),
+            ("max_length", options.maximumLength.map { .int($0) } ?? .null),
+            ("task_hashes", samples ? perTask(Self.checksum) : .object([])), ("model_source", "retnet"),
             ("model_name", .string(run.model)), ("model_name_sanitized", .string(name)),
+            ("system_instruction", .null), ("system_instruction_sha", .null), ("fewshot_as_multiturn", false),
+            ("chat_template", .null), ("chat_template_sha", .null),
             ("start_time", .double(run.start.timeIntervalSince1970)),
             ("end_time", .double(run.end.timeIntervalSince1970)),
             (
@@ -125,9 +136,13 @@ public struct TaskResultFile: Sendable {
             "fewshot_delimiter": .string(TaskQuestion.exampleDelimiter), "num_fewshot": .int(result.shots),
             "metric_list": .array(
                 result.metrics.map {
-                    ["metric": .string($0.rawValue), "higher_is_better": .bool($0.isHigherBetter)]
+                    [
+                        "metric": .string($0.rawValue), "aggregation": .string($0.aggregation),
+                        "higher_is_better": .bool($0.isHigherBetter),
+                    ]
                 }),
-            "output_type": .string(task.kind.rawValue), "repeats": 1,
+            "output_type": .string(task.kind.rawValue), "repeats": 1, "description": "",
+            "should_decontaminate": false, "unsafe_code": false,
             "metadata": ["version": Self.version(task)],
         ]
     }
@@ -135,7 +150,9 @@ public struct TaskResultFile: Sendable {
     private var config: JSONValue {
         [
             "model": "retnet", "model_args": .string("pretrained=\(run.model)"),
-            "model_num_parameters": .int(run.parameterCount), "model_dtype": .string(run.elementType),
+            "model_num_parameters": .int(run.parameterCount),
+            "model_dtype": .string("torch.\(run.elementType)"),
+            "model_revision": "main", "model_sha": "",
             "batch_size": .null, "batch_sizes": [], "device": .string(run.device), "use_cache": .null,
             "limit": options.limit.map { .double(Double($0)) } ?? .null,
             "bootstrap_iters": .int(options.bootstrapIterations), "gen_kwargs": .null, "random_seed": 0,
@@ -157,12 +174,22 @@ public struct TaskResultFile: Sendable {
         [
             "data": .string(result.path),
             "examples": result.examplesPath.map { .string($0) } ?? .null,
-            "complete": .bool(result.isComplete), "seconds": .double(result.seconds),
+            "complete": .bool(result.isComplete), "scored_before": .int(result.knownCount),
+            "seconds": .double(result.seconds),
             "scoring_seconds": .double(result.cost.seconds), "tokens": .int(result.cost.tokenCount),
             "padding_tokens": .int(result.cost.paddingCount),
             "tokens_from_scratch": .int(result.cost.separateTokenCount),
             "saving": .double(result.cost.saving),
         ]
+    }
+
+    /// SHA-256 of the checksums of all samples, one after the other.
+    private static func checksum(_ result: TaskResult) -> JSONValue {
+        let all = result.samples.map { sample in
+            let parts = sample.checksums(result.task.kind)
+            return parts.document + parts.prompt + parts.target
+        }
+        return .string(ContentDigest.sha256(all.joined()))
     }
 
     private static func version(_ task: EvaluationTask) -> JSONValue {
@@ -176,7 +203,7 @@ public struct TaskResultFile: Sendable {
     }
 
     /// Returns the name of a model as part of a path, as the harness makes it.
-    static func sanitized(_ name: String) -> String {
+    public static func sanitized(_ name: String) -> String {
         var (result, wasReplaced) = ("", false)
         for scalar in name.unicodeScalars {
             let isReplaced = "\"<>:/|\\?*[]".unicodeScalars.contains(scalar)
@@ -212,7 +239,7 @@ public struct TaskResultFile: Sendable {
             }
         }
         let path = "\(folder)/results_\(date).json"
-        try AtomicFile.write(Data(json.text(indent: 2).utf8), to: path)
+        try AtomicFile.write(Data(json(samples: samples).text(indent: 2).utf8), to: path)
         return path
     }
 }

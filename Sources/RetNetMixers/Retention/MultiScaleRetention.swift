@@ -73,7 +73,9 @@ public struct MultiScaleRetention: TokenMixer {
         let (q, k, v) = try heads(x, pass)
         let retained = try Retention.fused(
             q, k, v, state: previous?.matrix, logGammas: logGammas, form: pass.form,
-            overwritesState: pass.context.overwritesStates)
+            overwritesState: pass.context.overwritesStates,
+            // The pieces of a damped layer continue from it within one pass.
+            keepsState: pass.context.keepsStates || damping != nil)
         let scoreSums = try scoreSums(q, k, previous, pass.form)
         let epsilons = try foldedEpsilons(q, k, scoreSums: scoreSums?.sums, previous, pass)
         let mixed = try output(retained.output, gate: gate?(x), epsilons: epsilons)

@@ -146,18 +146,21 @@ extension Retention {
     ///
     /// Parallel is one chunk of the whole length. Recurrent steps without gradients use the fused step, which
     /// touches the state once, and writes over it if told to; with gradients they use ``recurrent(_:_:_:state:logGammas:)``.
+    /// Without `keepsState` the state that is returned means nothing.
     public static func fused(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double], form: MixerForm,
-        overwritesState: Bool = false
+        overwritesState: Bool = false, keepsState: Bool = true
     ) throws -> Result {
         guard q.size(2) > 0 else { throw MixerError.emptySequence }
         switch form {
         case .parallel:
             return try FusedOperators.retention(
-                query: q, key: k, value: v, state: state, logGammas: logGammas, chunkLength: q.size(2))
+                query: q, key: k, value: v, state: state, logGammas: logGammas, chunkLength: q.size(2),
+                keepsState: keepsState)
         case .chunkwise(let length):
             return try FusedOperators.retention(
-                query: q, key: k, value: v, state: state, logGammas: logGammas, chunkLength: length)
+                query: q, key: k, value: v, state: state, logGammas: logGammas, chunkLength: length,
+                keepsState: keepsState)
         case .recurrent:
             if gradientsAreEnabled, [q, k, v, state].contains(where: { $0?.requiresGradient == true }) {
                 return try recurrent(q, k, v, state: state, logGammas: logGammas)

@@ -21,6 +21,7 @@ struct BenchCommand: ParsableCommand {
         subcommands: [
             BenchTrainCommand.self, BenchPrefillCommand.self, BenchDecodeCommand.self, BenchT5Command.self,
             BenchArchitecturesCommand.self, BenchAltUpCommand.self, BenchTokenizerCommand.self,
+            BenchTasksCommand.self,
         ])
 }
 

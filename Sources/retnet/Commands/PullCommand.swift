@@ -48,7 +48,11 @@ struct PullCommand: ParsableCommand {
         help: ArgumentHelp("Folder of the cache, by default that of the hub's own client.", valueName: "dir"))
     var cache: String?
 
-    @Option(parsing: .unconditional, help: "Files that are fetched at the same time, 1 to 32.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Connections at the same time, 1 to 32.",
+            discussion: "One per file; what is left over fetches large files in several parts at once."))
     var connections = 4
 
     @Flag(help: "Print one JSON object.")

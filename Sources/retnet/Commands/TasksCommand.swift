@@ -20,7 +20,8 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
             \(TaskResultFile.harnessVersion). The context of a question is run once and its state forked for the choices; \
             --from-scratch runs every choice on its own, to measure what that saves. Models whose state does not grow read \
             contexts of any length; --context N cuts them from the left, as the harness does at a model's max_length. An \
-            interrupted evaluation reports the documents that are finished and exits with 1.
+            interrupted evaluation reports the blocks of documents that are finished and exits with 1; with --out it keeps all \
+            answers, and the same command continues.
             """)
 
     @Flag(help: "Print the tasks with their data and exit.")
@@ -32,25 +33,7 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var tasks: TaskOptions
     @OptionGroup var device: DeviceOptions
 
-    @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "Tokens that the model reads at most, the harness's max_length.",
-            discussion: """
-                By default there is no limit, and for models whose state grows with the text it is their training length.
-                """),
-        transform: Arguments.positive)
-    var context: Int?
-
-    @Option(
-        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
-        transform: Arguments.form)
-    var form: MixerForm = .chunkwise(256)
-
-    @Option(
-        parsing: .unconditional, help: "Tokens per pass of the model; bounds the memory.",
-        transform: Arguments.positive)
-    var window = 4096
+    @OptionGroup var scoring: ScoringOptions
 
     @Flag(name: .customLong("from-scratch"), help: "Run every request on its own, for comparison.")
     var fromScratch = false
@@ -88,15 +71,36 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
         let interrupt = InterruptFlag.onSignals()
         let (device, type) = try device.prepare(.exact)
         let start = Date()
-        let loaded = try ModelFolder.load(
-            ModelOptions.modelPath(model), elementType: type, device: device, computeType: type)
+        let path = try ModelOptions.modelPath(model)
+        let loaded = try ModelFolder.load(path, elementType: type, device: device, computeType: type)
         let tokenizer = try loaded.tokenizer
-        let options = options(loaded.configuration, tokenizer)
+        let options = scoring.options(
+            tasks, loaded.configuration, tokenizer, sharesContexts: !fromScratch)
         let evaluation = try TaskEvaluation(loaded.model, tokenizer: tokenizer, options: options)
+        var lock: FolderLock?
+        var logs: [AnswerLog] = []
         var results: [TaskResult] = []
         for task in selected where !interrupt.isRaised {
-            results.append(try evaluate(evaluation, task, files, interrupt))
+            var log: AnswerLog?
+            if let output {
+                let folder = output + "/" + TaskResultFile.sanitized(model)
+                lock = try lock ?? FolderLock(folder, fileName: "evaluation.lock")
+                log = try AnswerLog(
+                    path: "\(folder)/answers_\(task.name)_\(tasks.shots)shot.jsonl",
+                    identity: evaluation.identity(
+                        of: task, model: ModelFiles.identity(path), elementType: type.rawValue))
+            }
+            if let log {
+                logs.append(log)
+                if log.knownCount > 0 {
+                    Console.note(
+                        "\(task.name): \(Format.grouped(log.knownCount)) documents were scored before, in '\(log.path)'"
+                    )
+                }
+            }
+            results.append(try evaluate(evaluation, task, files, log, interrupt))
         }
+        withExtendedLifetime(lock) {}
         let run = TaskResultFile.Run(
             model: model, parameterCount: loaded.model.parameters.parameterCount, elementType: type.rawValue,
             device: device.description, tokenizer: tokenizer.identity,
@@ -109,35 +113,24 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
             Console.note("the result is in '\(path)'")
         }
         let skipped = selected.count - results.count
-        Console.result(json ? file.json.text(indent: 2) : TaskTable.text(results))
-        if skipped > 0 || results.contains(where: { !$0.isComplete }) {
-            Console.warn("interrupted: the result covers only the documents that were finished")
+        Console.result(json ? file.json(samples: samples).text(indent: 2) : TaskTable.text(results))
+        guard skipped == 0, results.allSatisfy(\.isComplete) else {
+            Console.warn(
+                "interrupted: the result covers only the blocks of documents that were finished; "
+                    + (logs.isEmpty
+                        ? "with --out the same command would continue" : "the same command continues"))
             throw ExitCodes.interrupted
         }
-    }
-
-    private func options(_ configuration: LanguageModelConfiguration, _ tokenizer: any Tokenizer)
-        -> TaskEvaluation.Options
-    {
-        var options = TaskEvaluation.Options()
-        options.shots = tasks.shots
-        options.seed = UInt64(tasks.seed)
-        options.limit = tasks.limit
-        options.bootstrapIterations = tasks.bootstrap
-        options.maximumLength =
-            context ?? (configuration.stateGrows ? configuration.trainingLength ?? 2048 : nil)
-        options.addsBeginToken = !tasks.beginToken.tokens(tokenizer).isEmpty
-        options.addsByteAccuracy = tasks.addsByteAccuracy
-        options.scoring = .init(form: form, tokensPerPass: window, sharesContexts: !fromScratch)
-        return options
+        for log in logs { log.remove() }
     }
 
     private func evaluate(
-        _ evaluation: TaskEvaluation, _ task: EvaluationTask, _ files: TaskFiles, _ interrupt: InterruptFlag
+        _ evaluation: TaskEvaluation, _ task: EvaluationTask, _ files: TaskFiles, _ log: AnswerLog?,
+        _ interrupt: InterruptFlag
     ) throws -> TaskResult {
         var bar: ProgressBar?
         defer { bar?.finish() }
-        return try evaluation.evaluate(task, files: files) { count, total in
+        return try evaluation.evaluate(task, files: files, log: log) { count, total in
             let current = bar ?? ProgressBar(title: task.name, total: total)
             bar = current
             current.update(step: count)
@@ -175,6 +168,7 @@ enum TaskTable {
         ]
         if let path = result.examplesPath { parts.append("examples from '\(path)'") }
         let cost = result.cost
+        if result.knownCount > 0 { parts.append("\(Format.grouped(result.knownCount)) scored before") }
         parts.append(
             "\(Format.grouped(cost.tokenCount)) tokens run instead of \(Format.grouped(cost.separateTokenCount))"
                 + " from scratch (\(Format.fixed(cost.saving, decimals: 2))x) in \(Format.fixed(cost.seconds, decimals: 1)) s"
@@ -199,6 +193,26 @@ enum TaskList {
         }
         let groups = EvaluationTask.groups.map { "\($0.name): \($0.tasks.joined(separator: ", "))" }
         return table.text() + "\n" + groups.joined(separator: "\n") + "\n"
+    }
+}
+
+/// The files of a model, to notice that others have taken their place.
+enum ModelFiles {
+    /// Returns path, size and time of change of the largest file of a folder, which holds weights, or of a file.
+    static func identity(_ path: String) -> String {
+        let files = FileManager.default
+        var isFolder: ObjCBool = false
+        _ = files.fileExists(atPath: path, isDirectory: &isFolder)
+        let names = isFolder.boolValue ? (try? files.contentsOfDirectory(atPath: path)) ?? [] : [""]
+        let all = names.compactMap { name -> (size: Int, date: Double)? in
+            let file = URL(fileURLWithPath: path + "/" + name).resolvingSymlinksInPath().path
+            guard let attributes = try? files.attributesOfItem(atPath: file),
+                let size = attributes[.size] as? NSNumber, let date = attributes[.modificationDate] as? Date
+            else { return nil }
+            return (size.intValue, date.timeIntervalSince1970)
+        }
+        let largest = all.max { $0.size < $1.size } ?? (0, 0)
+        return "\(URL(fileURLWithPath: path).standardizedFileURL.path) \(largest.size) \(largest.date)"
     }
 }
 

@@ -1,7 +1,9 @@
 import ArgumentParser
 import Foundation
+import RetNetArchitecture
 import RetNetCommandLine
 import RetNetEvaluation
+import RetNetMixers
 import RetNetText
 
 /// The tasks of an evaluation, the files with their documents, and the choices of the harness.
@@ -120,6 +122,47 @@ struct TaskOptions: ParsableArguments {
     private static func split(_ name: String?, _ task: EvaluationTask) -> EvaluationTask.Split? {
         guard let name else { return task.evaluatedSplit }
         return EvaluationTask.Split(rawValue: name).flatMap { task.splits.contains($0) ? $0 : nil }
+    }
+}
+
+/// How requests are run through a model.
+struct ScoringOptions: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Tokens that the model reads at most, the harness's max_length.",
+            discussion: """
+                By default there is no limit, and for models whose state grows with the text it is their training length.
+                """),
+        transform: Arguments.positive)
+    var context: Int?
+
+    @Option(
+        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        transform: Arguments.form)
+    var form: MixerForm = .chunkwise(256)
+
+    @Option(
+        parsing: .unconditional, help: "Tokens per pass of the model; bounds the memory.",
+        transform: Arguments.positive)
+    var window = 4096
+
+    /// Returns the options of an evaluation of a model.
+    func options(
+        _ tasks: TaskOptions, _ configuration: LanguageModelConfiguration, _ tokenizer: any Tokenizer,
+        sharesContexts: Bool
+    ) -> TaskEvaluation.Options {
+        var options = TaskEvaluation.Options()
+        options.shots = tasks.shots
+        options.seed = UInt64(tasks.seed)
+        options.limit = tasks.limit
+        options.bootstrapIterations = tasks.bootstrap
+        options.maximumLength =
+            context ?? (configuration.stateGrows ? configuration.trainingLength ?? 2048 : nil)
+        options.addsBeginToken = !tasks.beginToken.tokens(tokenizer).isEmpty
+        options.addsByteAccuracy = tasks.addsByteAccuracy
+        options.scoring = .init(form: form, tokensPerPass: window, sharesContexts: sharesContexts)
+        return options
     }
 }
 

@@ -55,6 +55,13 @@ package struct ContentDigest {
         rest.append(contentsOf: bytes[(offset + 64 * blockCount)...])
     }
 
+    /// Returns the SHA-256 of a text in UTF-8, in hexadecimal digits.
+    package static func sha256(_ text: String) -> String {
+        var digest = ContentDigest(.sha256, byteCount: 0)
+        digest.update(Data(text.utf8))
+        return digest.hexadecimal()
+    }
+
     /// Returns the checksum of everything added, in hexadecimal digits.
     package func hexadecimal() -> String {
         var copy = self
