@@ -12,12 +12,16 @@ which the two sides choose differently is printed with its scores. Ends with 1 i
 
 import argparse
 import glob
+import importlib.metadata
 import json
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("DISABLE_MULTIPROC", "1")
@@ -74,7 +78,26 @@ SETS = {
     "wsc273": ({"test": "wsc273.jsonl"}, wsc273),
     "winogrande": ({"validation": "winogrande_xl_dev.jsonl", "train": "winogrande_xl_train1000.jsonl"}, winogrande),
     "lambada_openai": ({"test": "lambada_test.jsonl"}, lambada),
+    # The harness looks at all splits of a task; only the test split is scored.
+    "wikitext": ({split: "../lm/wikitext-2/test.txt" for split in ("train", "validation", "test")}, dict),
 }
+
+
+def read(path):
+    """Returns the documents of a file: JSON lines, or WikiText's pages with headings ` = Title = `."""
+    if not path.endswith(".txt"):
+        return harness_tasks.read(path)
+    pages = []
+    for line in open(path, encoding="utf-8"):
+        if re.fullmatch(r" = [^=].* = \n", line) or not pages:
+            pages.append("")
+        pages[-1] += line
+    return [{"page": p} for p in pages if p.strip()]
+
+
+def number(response):
+    """Returns the log-likelihood of a response of either side: a pair, or a number for a text as a whole."""
+    return float(response[0] if isinstance(response, (tuple, list)) else response)
 
 
 def make_model(tokenizer, texts, folder, steps):
@@ -109,6 +132,8 @@ def make_model(tokenizer, texts, folder, steps):
     for name in ("tokenizer.model",):
         if os.path.exists(os.path.join(source, name)):
             shutil.copy(os.path.join(source, name), folder)
+            # The file that transformers writes from it has patterns that only its own library knows.
+            os.remove(os.path.join(folder, "tokenizer.json"))
 
 
 def theirs(model, task, name, shots, limit, bootstrap, length):
@@ -146,6 +171,13 @@ def choose(scores, lengths=None):
     return max(range(len(values)), key=lambda i: values[i]), values
 
 
+def processor():
+    try:
+        return next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--retnet", default="../../retnet")
@@ -168,7 +200,7 @@ def main():
     data = {}
     for name in names:
         files, convert = SETS[name]
-        documents = {split: [convert(d) for d in harness_tasks.read(os.path.join(options.data, file))]
+        documents = {split: [convert(d) for d in read(os.path.join(options.data, file))]
                      for split, file in files.items()}
         # Both sides get the same documents, so that checksums of documents are equal too.
         paths = {split: os.path.join(work, f"{name}_{split}.jsonl") for split in files}
@@ -189,9 +221,11 @@ def main():
     worst, failures, notes = 0.0, 0, []
     for name in names:
         paths, documents = data[name]
-        for shots in options.shots:
+        for shots in options.shots if name != "wikitext" else [0]:
             task = harness_tasks.task(name, documents)
+            start = time.monotonic()
             results, samples = theirs(model, task, name, shots, options.limit, options.bootstrap, options.context)
+            seconds = time.monotonic() - start
             own, own_samples, origin = ours(options.retnet, folder, name, paths, shots, options.limit, options.bootstrap,
                                             options.context, options.ours.split(), os.path.join(work, "out"))
             ties = 0
@@ -203,8 +237,8 @@ def main():
                 for field in ("doc_hash", "prompt_hash", "target_hash"):
                     if theirs_[field] != ours_[field]:
                         raise SystemExit(f"{name}, document {theirs_['doc_id']}: {field} differs\n{theirs_['doc']}\n{ours_['doc']}")
-                a = [r[0][0] for r in theirs_["resps"]]
-                b = [float(r[0][0]) for r in ours_["resps"]]
+                a = [number(r[0]) for r in theirs_["resps"]]
+                b = [number(r[0]) for r in ours_["resps"]]
                 worst = max(worst, max(abs(x - y) / max(1, abs(x)) for x, y in zip(a, b)))
                 # Only these tasks have metrics by length, and their choices are the continuations behind a space.
                 lengths = [len(r[1]) - 1 for r in requests] if "acc_norm,none" in results else None
@@ -218,6 +252,8 @@ def main():
                         ties += kind != "NO TIE"
                         failures += kind == "NO TIE"
                         notes.append(f"{name}, {shots} shots, document {theirs_['doc_id']}, {metric}: {i} and {j}, {kind}: {x} {y}")
+                if name == "wikitext":
+                    continue
                 greedy = [bool(r[0][1]) for r in theirs_["resps"]], [r[0][1] == "True" for r in ours_["resps"]]
                 if greedy[0] != greedy[1]:
                     notes.append(f"{name}, {shots} shots, document {theirs_['doc_id']}: greedy {greedy}: {a} {b}")
@@ -226,14 +262,18 @@ def main():
                 exact = x == y
                 # Perplexity is made of log-likelihoods, so it is equal to rounding only.
                 near = isinstance(x, float) and isinstance(y, float) and abs(x - y) <= 1e-4 * abs(x)
-                label = "exactly" if exact else "to rounding" if near and "perplexity" in key else f"no ({ties} ties)"
+                label = "exactly" if exact else "to rounding" if near and ("perplexity" in key or "bits" in key) else f"no ({ties} ties)"
                 if label.startswith("no") and not ties:
                     failures += 1
                 print(f"| {name} | {shots} | {len(own_samples)} | {key.split(',')[0]} | {x} | {y} | {label} |", flush=True)
             notes.append(f"{name}, {shots} shots: {origin['tokens']} tokens instead of {origin['tokens_from_scratch']}"
-                         f" ({origin['saving']:.2f}x), {origin['scoring_seconds']:.1f} s")
+                         f" ({origin['saving']:.2f}x), {origin['scoring_seconds']:.1f} s; the harness {seconds:.1f} s with its preparation")
     print(f"\nlargest relative difference of log-likelihoods: {worst:.2e}")
     print("\n".join(notes))
+    versions = [f"{m} {importlib.metadata.version(m)}" for m in ("lm_eval", "torch", "transformers", "datasets")]
+    command = subprocess.run([options.retnet, "--version"], capture_output=True, text=True).stdout.strip()
+    print(f"\n{', '.join(versions)}, Python {platform.python_version()}; retnet {command}; {processor()}, {torch.get_num_threads()}"
+          f" threads; model of {sum(p.numel() for p in model.model.parameters()):,} parameters")
     sys.exit(1 if failures else 0)
 
 
