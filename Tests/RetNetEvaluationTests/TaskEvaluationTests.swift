@@ -175,7 +175,10 @@ import Testing
         let second = try evaluation.evaluate(task, files: files, log: known)
         #expect(second.isComplete && second.knownCount == known.knownCount)
         #expect(second.cost.tokenCount < whole.cost.tokenCount)
-        #expect(second.samples.map(\.answers) == whole.samples.map(\.answers))
+        for (a, b) in zip(second.samples.flatMap(\.answers), whole.samples.flatMap(\.answers)) {
+            // Other neighbors in a batch change no more than rounding.
+            #expect(abs(a.logLikelihood - b.logLikelihood) < 1e-9 && a.isGreedy == b.isGreedy)
+        }
         #expect(try log().knownCount == 6)
         #expect(throws: EvaluationError.self) { _ = try log("other") }
         // A changed document is scored again.
