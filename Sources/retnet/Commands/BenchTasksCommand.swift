@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCheckpoints
+import RetNetCommandLine
 import RetNetEvaluation
 import RetNetReporting
 import RetNetSettings
