@@ -19,23 +19,23 @@ extension EvaluationTask {
                 ("query", .string(context)), ("choices", .array(choices.map { .string($0) })),
                 ("gold", .int(gold)),
             ])
-        }
-    ) { document throws(MalformedExample) in
-        var context: String
-        let endings: [String]
-        if document.has("ctx_a") || !document.has("choices") {
-            context =
-                try document.text("ctx_a") + " " + PythonText.capitalized(try document.text("ctx_b"))
-            endings = try document.texts("endings")
-        } else {
-            context = try document.text("ctx") + " "
-            endings = try document.texts("choices")
-        }
-        context = try document.text("activity_label") + ": " + context
-        return .choices(
-            context: cleaned(context), choices: endings.map(cleaned),
-            gold: try document.gold(try document.int("label"), of: endings.count, "label"))
-    }
+        },
+        question: { document throws(MalformedExample) in
+            var context: String
+            let endings: [String]
+            if document.has("ctx_a") || !document.has("choices") {
+                context =
+                    try document.text("ctx_a") + " " + PythonText.capitalized(try document.text("ctx_b"))
+                endings = try document.texts("endings")
+            } else {
+                context = try document.text("ctx") + " "
+                endings = try document.texts("choices")
+            }
+            context = try document.text("activity_label") + ": " + context
+            return .choices(
+                context: cleaned(context), choices: endings.map(cleaned),
+                gold: try document.gold(try document.int("label"), of: endings.count, "label"))
+        })
 
     /// Returns a text without the marks that WikiHow articles left in HellaSwag.
     static func cleaned(_ text: String) -> String {
@@ -135,13 +135,13 @@ extension EvaluationTask {
             "text, pronoun, pronoun_loc, options, label; or sentence (with [MASK]), context_options, gold",
         processed: { document, _ in
             document.has("context_options") ? nil : try? WinogradSchema(document).processed(document)
-        }
-    ) { document throws(MalformedExample) in
-        let schema =
-            document.has("context_options")
-            ? try WinogradSchema(masked: document) : try WinogradSchema(document)
-        return try schema.question
-    }
+        },
+        question: { document throws(MalformedExample) in
+            let schema =
+                document.has("context_options")
+                ? try WinogradSchema(masked: document) : try WinogradSchema(document)
+            return try schema.question
+        })
 
     /// `tasks/storycloze/storycloze_2016.yaml` and `storycloze_2018.yaml`.
     private static func storyCloze(_ year: String) -> EvaluationTask {

@@ -20,7 +20,8 @@ struct QuantizeCommand: ParsableCommand {
     @OptionGroup var model: ModelOptions
 
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("int8 or int4.", valueName: "scheme"),
+        parsing: .unconditional,
+        help: ArgumentHelp("Weights of the matrices: int8 or int4.", valueName: "scheme"),
         transform: Self.scheme)
     var to: QuantizationScheme
 
