@@ -28,10 +28,10 @@ struct DemoPlan {
 
     /// The plans, the largest first.
     static let all = [
-        DemoPlan(width: 320, layerCount: 5, headCount: 5, peakLearningRate: 2e-3),
-        DemoPlan(width: 256, layerCount: 4, headCount: 4, peakLearningRate: 3e-3),
-        DemoPlan(width: 192, layerCount: 4, headCount: 3, peakLearningRate: 3e-3),
-        DemoPlan(width: 128, layerCount: 3, headCount: 2, peakLearningRate: 4e-3),
+        DemoPlan(width: 320, layerCount: 5, headCount: 5, peakLearningRate: 4e-3),
+        DemoPlan(width: 256, layerCount: 4, headCount: 4, peakLearningRate: 5e-3),
+        DemoPlan(width: 192, layerCount: 4, headCount: 3, peakLearningRate: 6e-3),
+        DemoPlan(width: 128, layerCount: 3, headCount: 2, peakLearningRate: 8e-3),
     ]
 
     /// Creates the plan of a preset, beside a Transformer of its width and depth.
