@@ -132,8 +132,6 @@ def make_model(tokenizer, texts, folder, steps):
     for name in ("tokenizer.model",):
         if os.path.exists(os.path.join(source, name)):
             shutil.copy(os.path.join(source, name), folder)
-            # The file that transformers writes from it has patterns that only its own library knows.
-            os.remove(os.path.join(folder, "tokenizer.json"))
 
 
 def theirs(model, task, name, shots, limit, bootstrap, length):
