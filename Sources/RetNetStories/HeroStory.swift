@@ -78,23 +78,28 @@ struct HeroStory {
     static let closings = [
         "It had been a lovely day.", "$p was very happy.", "Then $p slept all night.",
     ]
+
+    /// Returns about twelve words of a list, so that each comes often.
+    static func few<Word>(_ words: [Word]) -> [Word] {
+        stride(from: 0, to: words.count, by: max(1, words.count / 12)).map { words[$0] }
+    }
 }
 
 extension StoryTeller {
     /// Writes a story about one child, with so many sentences before the last questions.
     mutating func tellOfOne(_ level: StoryLevel, fillerSentenceCount: Int) {
-        let people = draw(2, from: level.few(StoryVocabulary.people))
+        let people = draw(2, from: HeroStory.few(StoryVocabulary.people))
         var fact = StoryFact()
         fact.set(people[0])
         fact["g"] = people[0].isFemale ? "girl" : "boy"
         fact["q"] = people[1].name
-        fact["n"] = pick(level.few(StoryVocabulary.animals))
-        fact["k"] = pick(level.few(StoryVocabulary.petNames))
-        fact["o"] = pick(level.few(StoryVocabulary.nouns))
-        fact["m"] = pick(level.few(StoryVocabulary.shortPlaces))
-        fact["c"] = pick(level.few(StoryVocabulary.consonantColors))
-        fact["f"] = pick(level.few(StoryVocabulary.shortDishes))
-        fact["j"] = pick(level.few(StoryVocabulary.trades))
+        fact["n"] = pick(HeroStory.few(StoryVocabulary.animals))
+        fact["k"] = pick(HeroStory.few(StoryVocabulary.petNames))
+        fact["o"] = pick(HeroStory.few(StoryVocabulary.nouns))
+        fact["m"] = pick(HeroStory.few(StoryVocabulary.shortPlaces))
+        fact["c"] = pick(HeroStory.few(StoryVocabulary.consonantColors))
+        fact["f"] = pick(HeroStory.few(StoryVocabulary.shortDishes))
+        fact["j"] = pick(HeroStory.few(StoryVocabulary.trades))
         var subjects = draw(3 + generator.integer(below: 3), from: HeroStory.subjects)
         say(pick(HeroStory.openings), &fact)
         for subject in subjects { say(subject.statement, &fact) }

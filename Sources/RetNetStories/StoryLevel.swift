@@ -35,12 +35,6 @@ public enum StoryLevel: String, Codable, CaseIterable, Hashable, Sendable {
         range.lowerBound + Int(Double(range.upperBound - range.lowerBound) * random * random * random + 0.5)
     }
 
-    /// Returns a part of a list of words: about twelve in simple stories, otherwise all.
-    func few<Word>(_ words: [Word]) -> [Word] {
-        guard self == .simple else { return words }
-        return stride(from: 0, to: words.count, by: max(1, words.count / 12)).map { words[$0] }
-    }
-
     /// The number of times that somebody comes and asks.
     var questionRounds: ClosedRange<Int> {
         switch self {

@@ -31,12 +31,12 @@ struct StoryTeller {
             return tellOfOne(level, fillerSentenceCount: fillerSentenceCount)
         }
         let plot = pick(level.plots)
-        cast = draw(pick(plot.castSizes), from: level.few(StoryVocabulary.people))
+        cast = draw(pick(plot.castSizes), from: StoryVocabulary.people)
         asker = pick(plot.askers)
         helper = pick(StoryPlot.helpers)
         thief = pick(StoryPlot.thieves)
         let factCount = plot.isAboutEachPerson ? cast.count : 2 + generator.integer(below: 3)
-        var facts = makeFacts(plot, level, count: factCount)
+        var facts = makeFacts(plot, count: factCount)
         var scene = plot.heroTakesPart ? groupFact() : groupFact(leavingOutFirst: true)
         if plot.usesOpenings { say(pick(StorySentences.openings), &scene) }
         say(pick(plot.beginnings), &scene)
@@ -180,21 +180,21 @@ struct StoryTeller {
 
 extension StoryTeller {
     /// Returns the facts of a plot, no two of which share a word that is asked for.
-    mutating func makeFacts(_ plot: StoryPlot, _ level: StoryLevel, count: Int) -> [StoryFact] {
+    mutating func makeFacts(_ plot: StoryPlot, count: Int) -> [StoryFact] {
         let owners = plot.heroTakesPart ? cast : Array(cast.dropFirst())
         let count = plot.isAboutEachPerson ? owners.count : count
         let places = StoryVocabulary.places.filter { !plot.needsOutdoors || $0.isOutdoors }
         let chosenPlaces = draw(count, from: places)
-        let colors = draw(count, from: level.few(StoryVocabulary.colors))
-        let nouns = draw(count, from: level.few(StoryVocabulary.nouns))
+        let colors = draw(count, from: StoryVocabulary.colors)
+        let nouns = draw(count, from: StoryVocabulary.nouns)
         let dishes = draw(count, from: StoryVocabulary.dishes)
-        let animals = draw(count, from: level.few(StoryVocabulary.animals))
-        let petNames = draw(count, from: level.few(StoryVocabulary.petNames))
-        let trades = draw(count, from: level.few(StoryVocabulary.trades))
-        let painted = draw(count, from: level.few(StoryVocabulary.paintedThings))
+        let animals = draw(count, from: StoryVocabulary.animals)
+        let petNames = draw(count, from: StoryVocabulary.petNames)
+        let trades = draw(count, from: StoryVocabulary.trades)
+        let painted = draw(count, from: StoryVocabulary.paintedThings)
         let isPlain = plot.noun == .plainThing || plot.noun == .plainDish
-        let shortPlaces = isPlain ? draw(count, from: level.few(StoryVocabulary.shortPlaces)) : []
-        let shortDishes = isPlain ? draw(count, from: level.few(StoryVocabulary.shortDishes)) : []
+        let shortPlaces = isPlain ? draw(count, from: StoryVocabulary.shortPlaces) : []
+        let shortDishes = isPlain ? draw(count, from: StoryVocabulary.shortDishes) : []
         return (0..<count).map { index in
             var fact = StoryFact()
             let owner = owners[index % owners.count]
