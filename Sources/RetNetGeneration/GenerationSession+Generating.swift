@@ -60,9 +60,7 @@ extension GenerationSession {
     }
 
     private func generatingRows(_ parameters: SamplingParameters, _ readCounts: [Int]) -> [GeneratingRow] {
-        let endTokens: Set<Int32> =
-            parameters.stopsAtEndToken
-            ? Set(parameters.endTokens ?? tokenizer.endToken.map { [$0] } ?? []) : []
+        let endTokens = parameters.effectiveEndTokens(tokenizer)
         let drawn = UInt64.random(in: .min ... .max)
         return current.rows.enumerated().map { index, row in
             let wanted = parameters.seed.map { $0 &+ UInt64(index) }

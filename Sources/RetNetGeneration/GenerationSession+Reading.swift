@@ -80,10 +80,7 @@ extension GenerationSession {
     private func starting(_ rows: [[Int32]]) throws -> (start: GenerationSnapshot, tokens: [[Int32]]) {
         guard current.content != nil else {
             guard !rows.isEmpty else { throw GenerationError.wrongRowCount(expected: 1, found: 0) }
-            let start = options.beginToken.tokens(tokenizer)
-            let tokens = rows.map { row in row.starts(with: start) ? row : start + row }
-                // As in Transformers, a text from nothing needs a begin token even if prompts do without.
-                .map { $0.isEmpty && options.beginToken != .no ? BeginTokenChoice.yes.tokens(tokenizer) : $0 }
+            let tokens = rows.map { options.beginToken.beginning($0, tokenizer) }
             if let empty = tokens.firstIndex(of: []) { throw GenerationError.emptyPrompt(row: empty) }
             return (GenerationSnapshot(rows: rows.map { _ in SessionRow() }), tokens)
         }

@@ -1,3 +1,5 @@
+import RetNetText
+
 /// The choice of tokens and the end of a text.
 ///
 /// The steps are applied in one fixed order: repetition penalty, temperature, top-k, top-p, min-p. Each filter
@@ -43,6 +45,11 @@ public struct SamplingParameters: Sendable, Equatable {
         parameters.temperature = 0
         parameters.maxTokens = maxTokens
         return parameters
+    }
+
+    /// Returns the tokens at which a row ends; none if it does not end at tokens.
+    package func effectiveEndTokens(_ tokenizer: any Tokenizer) -> Set<Int32> {
+        stopsAtEndToken ? Set(endTokens ?? tokenizer.endToken.map { [$0] } ?? []) : []
     }
 
     /// Throws ``GenerationError/invalidParameters(_:)`` that lists every value out of range.

@@ -39,8 +39,7 @@ struct PerplexityCommand: ParsableCommand {
         let stream = try corpus.tokenStream(tokenizer: folder.tokenizer)
         stream.byteCountWarnings.forEach(Console.warn)
         let runner = try model.runner(folder.model)
-        let c = folder.model.configuration
-        let context = context ?? (c.stateGrows ? c.trainingLength ?? 2048 : nil)
+        let context = context ?? folder.model.configuration.evaluationWindowLength
         let interrupt = InterruptFlag.onSignals()
         var isComplete = true
         let result = try runner.loss(

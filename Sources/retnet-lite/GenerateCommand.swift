@@ -33,14 +33,7 @@ struct GenerateCommand: ParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var sampling: SamplingOptions
 
-    @Option(parsing: .unconditionalSingleValue, help: "Text to continue; may be given several times.")
-    var prompt: [String] = []
-
-    @Option(help: ArgumentHelp("UTF-8 file to continue; may be given several times.", valueName: "file"))
-    var promptFile: [String] = []
-
-    @Argument(help: ArgumentHelp("Read the prompt from standard input.", valueName: "-"))
-    var standardInput: String?
+    @OptionGroup var prompt: PromptOptions
 
     @Flag(help: "Print the prompt before the generated text.")
     var echo = false
@@ -49,19 +42,14 @@ struct GenerateCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        if let standardInput, standardInput != "-" {
-            throw ValidationError("unexpected argument '\(standardInput)': give the text with --prompt")
-        }
-        if prompt.isEmpty, promptFile.isEmpty, standardInput == nil {
+        if prompt.isEmpty {
             throw ValidationError("give --prompt, --prompt-file or - (standard input)")
         }
     }
 
     func run() throws {
         let start = ContinuousClock.now
-        let prompts =
-            try prompt + promptFile.map(TextInput.text)
-            + (standardInput.map { [try TextInput.text($0)] } ?? [])
+        let prompts = try prompt.texts()
         let folder = try RuntimeFolder(path: model.model)
         let generator = TextGenerator(
             try model.runner(folder.model), tokenizer: try folder.tokenizer)
@@ -81,10 +69,7 @@ struct GenerateCommand: ParsableCommand {
         if json {
             try report(results, prompts, parameters, generator, secondsToText)
         } else if !streams {
-            for (index, result) in results.enumerated() {
-                Console.result("=== \(index + 1) of \(results.count) ===")
-                Console.result((echo ? prompts[index] : "") + result.text)
-            }
+            GenerationResult.printBatch(results, prompts: prompts, echo: echo)
         }
         if !json { Console.note(statistics(results, generator, secondsToText)) }
         if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
@@ -111,22 +96,8 @@ struct GenerateCommand: ParsableCommand {
         _ results: [GenerationResult], _ prompts: [String], _ parameters: SamplingParameters,
         _ generator: TextGenerator, _ secondsToText: Double?
     ) throws {
-        let entries: [SettingsTree] = results.enumerated().map { index, result in
-            [
-                "prompt": .string(prompts[index]), "text": .string(result.text),
-                "tokens": .array(result.tokens.map { .int(Int($0)) }),
-                "finish_reason": .string(result.finishReason.rawValue),
-                "stop_string": result.stopString.map { .string($0) } ?? .null,
-                "prompt_tokens": .int(result.promptTokenCount),
-                "generated_tokens": .int(result.tokens.count),
-                // Seeds use all 64 bits, more than a JSON number can be trusted with.
-                "seed": .string(String(result.seed)),
-                "prefill_seconds": .double(result.prefillSeconds),
-                "decode_seconds": .double(result.decodeSeconds),
-            ]
-        }
         try Console.json([
-            "results": .array(entries),
+            "results": .array(zip(results, prompts).map { $0.tree(prompt: $1) }),
             "seconds_to_first_text": secondsToText.map { .double($0) } ?? .null,
             "state_bytes": .int(generator.finalStates.reduce(0) { $0 + $1.byteCount }),
             "engine": .string("runtime"), "threads": .int(generator.runner.threadCount),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import RetNetCommandLine
 
 /// The root command.
 struct LiteCommand: ParsableCommand {
@@ -11,4 +12,10 @@ struct LiteCommand: ParsableCommand {
             errors and 1 for any other failure.
             """,
         subcommands: [GenerateCommand.self, InfoCommand.self, EvalCommand.self, BenchCommand.self])
+}
+
+/// The entry point.
+@main
+enum Main {
+    static func main() { CommandProgram<LiteCommand>.run() }
 }

@@ -1,4 +1,3 @@
-import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
@@ -7,35 +6,12 @@ import RetNetStorage
 import RetNetSystem
 import RetNetTorch
 
-/// The entry point: parses the command line, runs the command and converts errors to exit codes.
+/// The entry point.
 @main
 enum Main {
     static func main() {
-        InterruptFlag.unblockSignals()
-        do {
-            var command = try RetNetCommand.parseAsRoot(
-                Arguments.joiningDashes(Array(CommandLine.arguments.dropFirst())))
-            if command is any ComputingCommand { OpenMPSettings.apply() }
-            try command.run()
-        } catch {
-            finish(error)
-        }
-    }
-
-    /// Exits with the message and exit code of an error: 0 for help, 64 for usage, otherwise 1.
-    private static func finish(_ error: any Error) -> Never {
-        let code = RetNetCommand.exitCode(for: error)
-        if code == .success {
-            Console.result(RetNetCommand.fullMessage(for: error))
-        } else if code == .validationFailure {
-            Console.note(Console.lowercased(RetNetCommand.fullMessage(for: error)))
-        } else if !(error is ExitCode) {
-            let text = Console.describe(error)
-            // Below a list, a hint has a line of its own.
-            let separator = text.contains("\n") ? "\n" : "; "
-            Console.note("error: \(text)\(Self.hint(for: error).map { separator + $0 } ?? "")")
-        }
-        exit(code == .success || code == .validationFailure ? code.rawValue : 1)
+        CommandProgram<RetNetCommand>.run(
+            prepare: { if $0 is any ComputingCommand { OpenMPSettings.apply() } }, hint: hint)
     }
 
     /// Returns the options of the command line that help with an error of a library; nil if there are none.

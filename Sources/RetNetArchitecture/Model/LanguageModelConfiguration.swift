@@ -112,6 +112,9 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     /// True if the state grows with the number of tokens.
     public var stateGrows: Bool { pattern.contains { $0.mixer.architecture.stateGrows } }
 
+    /// The tokens of one window of an evaluation unless specified; nil where the state is carried through the whole text.
+    package var evaluationWindowLength: Int? { stateGrows ? trainingLength ?? 2048 : nil }
+
     /// The fastest form for training: that of the first mixer if all mixers can run in it, otherwise parallel.
     public var trainingForm: MixerForm {
         let form = pattern[0].mixer.architecture.trainingForm

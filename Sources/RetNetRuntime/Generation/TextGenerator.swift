@@ -42,9 +42,7 @@ public final class TextGenerator {
             return prompts.map { _ in GenerationResult(finishReason: .cancelled) }
         }
         let seconds = (clock.now - start) / .seconds(1)
-        let endTokens: Set<Int32> =
-            parameters.stopsAtEndToken
-            ? Set(parameters.endTokens ?? tokenizer.endToken.map { [$0] } ?? []) : []
+        let endTokens = parameters.effectiveEndTokens(tokenizer)
         let drawn = parameters.seed ?? UInt64.random(in: .min ... .max)
         var generating = rows.indices.map { index in
             GeneratingRow(
@@ -63,14 +61,11 @@ public final class TextGenerator {
 
     /// Returns the tokens of prompts, and makes a row of each.
     private func read(_ prompts: [String]) throws -> [[Int32]] {
-        let start = beginToken.tokens(tokenizer)
         rows = []
         return try prompts.enumerated().map { index, prompt in
             var row = SessionRow()
             var place = TextPlace.beginning
-            var tokens = tokenizer.encode(prompt, at: &place)
-            if !tokens.starts(with: start) { tokens = start + tokens }
-            if tokens.isEmpty, beginToken != .no { tokens = BeginTokenChoice.yes.tokens(tokenizer) }
+            let tokens = beginToken.beginning(tokenizer.encode(prompt, at: &place), tokenizer)
             guard !tokens.isEmpty else { throw GenerationError.emptyPrompt(row: index) }
             row.place = place
             row.remember(tokens)

@@ -26,6 +26,15 @@ public enum BeginTokenChoice: String, Sendable, Hashable, CaseIterable {
         case .no: []
         }
     }
+
+    /// Returns the tokens of a text with those before it, unless the text begins with them already.
+    ///
+    /// As in Transformers, a text from nothing needs a begin token even if prompts do without.
+    package func beginning(_ text: [Int32], _ tokenizer: any Tokenizer) -> [Int32] {
+        let start = tokens(tokenizer)
+        let text = text.starts(with: start) ? text : start + text
+        return text.isEmpty && self != .no ? Self.yes.tokens(tokenizer) : text
+    }
 }
 
 /// A conversion of text to tokens, numbered from 0, and back.

@@ -91,7 +91,7 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
         let stream = try corpus.tokenStream(tokenizer: tokenizer)
         let interrupt = InterruptFlag.onSignals()
         let configuration = loaded.model.configuration
-        let context = context ?? (configuration.stateGrows ? configuration.trainingLength ?? 2048 : nil)
+        let context = context ?? configuration.evaluationWindowLength
         let options = options(context: context)
         stream.byteCountWarnings.forEach(Console.warn)
         let perplexity = try Perplexity(loaded.model, options: options)

@@ -33,14 +33,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var search: BeamOptions
     @OptionGroup var device: DeviceOptions
 
-    @Option(parsing: .unconditionalSingleValue, help: "Text to continue; may be given several times.")
-    var prompt: [String] = []
-
-    @Option(help: ArgumentHelp("UTF-8 file to continue; may be given several times.", valueName: "file"))
-    var promptFile: [String] = []
-
-    @Argument(help: ArgumentHelp("Read the prompt from standard input.", valueName: "-"))
-    var standardInput: String?
+    @OptionGroup var prompt: PromptOptions
 
     @Option(
         parsing: .unconditional, help: "Form of reading prompts: parallel, chunkwise:N or recurrent.",
@@ -67,19 +60,14 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
     var json = false
 
     func validate() throws {
-        if let standardInput, standardInput != "-" {
-            throw ValidationError("unexpected argument '\(standardInput)': give the text with --prompt")
-        }
-        if prompt.isEmpty, promptFile.isEmpty, standardInput == nil, stateIn == nil {
+        if prompt.isEmpty, stateIn == nil {
             throw ValidationError("give --prompt, --prompt-file, - (standard input) or --state-in")
         }
     }
 
     func run() throws {
         if let stateOut { try Arguments.checkOutput(stateOut, replaceable: true) }
-        let prompts =
-            try prompt + promptFile.map(TextInput.text)
-            + (standardInput.map { [try TextInput.text($0)] } ?? [])
+        let prompts = try prompt.texts()
         let path = try model.modelPath()
         if T5Folder.recognizes(path) { return try generateFromT5(path, prompts: prompts) }
         guard !search.isGiven else {
@@ -106,7 +94,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         if json {
             try report(results, rows, parameters, session, device: device, type: type)
         } else if !streams {
-            printBatch(results, rows)
+            GenerationResult.printBatch(results, prompts: rows, echo: echo)
         }
         if !json { Console.note(statistics(results, session)) }
         if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
@@ -127,13 +115,6 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         let saved = try StateFile.read(stateIn, for: loaded.model, tokenizerIdentity: tokenizer.identity)
         return try GenerationSession(
             model: loaded.model, tokenizer: tokenizer, resuming: saved, options: options)
-    }
-
-    private func printBatch(_ results: [GenerationResult], _ prompts: [String]) {
-        for (index, result) in results.enumerated() {
-            Console.result("=== \(index + 1) of \(results.count) ===")
-            Console.result((echo ? prompts[index] : "") + result.text)
-        }
     }
 
     private func statistics(_ results: [GenerationResult], _ session: GenerationSession) -> String {
@@ -159,20 +140,11 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         _ results: [GenerationResult], _ prompts: [String], _ parameters: SamplingParameters,
         _ session: GenerationSession, device: Device, type: ElementType
     ) throws {
-        let entries: [SettingsTree] = results.enumerated().map { index, result in
-            [
-                "prompt": .string(prompts[index]), "text": .string(result.text),
-                "tokens": .array(result.tokens.map { .int(Int($0)) }),
-                "finish_reason": .string(result.finishReason.rawValue),
-                "stop_string": result.stopString.map { .string($0) } ?? .null,
-                "prompt_tokens": .int(result.promptTokenCount), "generated_tokens": .int(result.tokens.count),
-                // Seeds use all 64 bits, more than a JSON number can be trusted with.
-                "seed": .string(String(result.seed)),
-                "prefill_seconds": .double(result.prefillSeconds),
-                "decode_seconds": .double(result.decodeSeconds),
+        let entries = zip(results, prompts).map { result, prompt in
+            result.tree(prompt: prompt).merging([
                 "prefill_tokens_per_second": .double(result.prefillTokensPerSecond),
                 "decode_tokens_per_second": .double(result.decodeTokensPerSecond),
-            ]
+            ])
         }
         try Console.json([
             "results": .array(entries),

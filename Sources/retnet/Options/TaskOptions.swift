@@ -157,8 +157,7 @@ struct ScoringOptions: ParsableArguments {
         options.seed = UInt64(tasks.seed)
         options.limit = tasks.limit
         options.bootstrapIterations = tasks.bootstrap
-        options.maximumLength =
-            context ?? (configuration.stateGrows ? configuration.trainingLength ?? 2048 : nil)
+        options.maximumLength = context ?? configuration.evaluationWindowLength
         options.addsBeginToken = !tasks.beginToken.tokens(tokenizer).isEmpty
         options.addsByteAccuracy = tasks.addsByteAccuracy
         options.scoring = .init(form: form, tokensPerPass: window, sharesContexts: sharesContexts)
