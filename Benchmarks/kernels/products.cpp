@@ -1,9 +1,9 @@
 // Bytes of weights per second that products take, beside the bytes per second that memory gives.
 //
 //   cd Sources/RetNetKernels
-//   clang++ -std=c++20 -O2 -Iinclude ../../Benchmarks/kernels/products.cpp *.cpp cpu/*.cpp -o /tmp/products -lpthread
-//   /tmp/products                         # all types, the shapes of retnet-200m and retnet-1.3b, 1 and 2 threads, batch 1
-//   /tmp/products 2 1,8,64 avx2           # threads, batches, instruction set
+//   clang++ -std=c++20 -O2 -Iinclude ../../Benchmarks/kernels/products.cpp *.cpp cpu/*.cpp -o products -lpthread
+//   ./products                         # all types, the shapes of retnet-200m and retnet-1.3b, 1 and 2 threads, batch 1
+//   ./products 2 1,8,64 avx2           # threads, batches, instruction set
 //
 // Both are measured in turn, so that other programs slow both down alike; the median of the ratios says more than the
 // medians themselves where the machine is not quiet. Matrices are taken one after the other from memory that no cache holds.

@@ -170,7 +170,7 @@ public enum TokenizerLoader {
         }
         var configuration = TokenizerConfiguration(kind: SentencePieceTokenizer.kind)
         let usual = name == "T5Tokenizer" || (name == nil && isT5(folder))
-        // Llama's tokenizers add it unless told otherwise, T5's never.
+        // Llama's tokenizers add it unless specified otherwise, T5's never.
         configuration.beginsTexts =
             fields["add_bos_token"] as? Bool ?? !["T5Tokenizer", "MT5Tokenizer"].contains(name)
         configuration.sentinelCount =
