@@ -6,7 +6,7 @@ SHELL := bash
 
 # How many jobs the compiler runs at once.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-SOURCES := Sources Tests Examples Package.swift
+SOURCES := Sources Tests Examples Package.swift Server/Sources Server/Tests Server/Package.swift
 
 .PHONY: help setup build lite demo test check-device check-checkpoints format lint docs clean distclean
 
@@ -55,7 +55,7 @@ docs: setup
 	@scripts/build-docs
 
 clean:
-	@rm -rf .build retnet retnet-lite
+	@rm -rf .build Server/.build retnet retnet-lite
 
 distclean: clean
 	@rm -rf .libtorch

@@ -49,7 +49,11 @@ let package = Package(
         .executable(name: "retnet", targets: ["retnet"]),
         // Without LibTorch.
         .executable(name: "retnet-lite", targets: ["retnet-lite"]),
-        .library(name: "RetNetRuntime", targets: ["RetNetRuntime"]),
+        .library(
+            name: "RetNetRuntime",
+            targets: [
+                "RetNetRuntime", "RetNetSampling", "RetNetText", "RetNetStorage", "RetNetArchitecture",
+            ]),
         .library(
             name: "RetNet",
             targets: [

@@ -1,0 +1,135 @@
+import RetNetRuntime
+import RetNetSampling
+
+/// A prompt that is read piece by piece.
+final class PromptReader {
+    let job: EngineJob
+    /// The state after the tokens read; nil while a pass has it, because a second holder would make the pass copy it.
+    var state: SequenceState?
+    /// All tokens read so far, those before the request included; nil if they are not known.
+    private(set) var history: [Int32]?
+    private(set) var scores: [TokenScore] = []
+    private let rest: [Int32]
+    private let first: Int
+    private var index = 0
+    private var end = 0
+    private var points: [Int] = []
+
+    init(_ job: EngineJob, _ state: SequenceState, history: [Int32]?, rest: [Int32]) {
+        self.job = job
+        self.state = state
+        self.history = history
+        self.rest = rest
+        first = state.tokenCount
+        if job.request.scoresPrompt, let token = rest.first {
+            let logits = job.request.start?.logits
+            scores.append(
+                logits.map { TokenScore(token, $0.map(Double.init), topCount: job.request.topCount ?? 0) }
+                    ?? TokenScore(unpredicted: token))
+        }
+    }
+
+    /// Number of tokens of the whole prompt.
+    var tokenCount: Int { first + rest.count }
+    /// Number of tokens that this request read.
+    var readCount: Int { rest.count }
+    var isDone: Bool { index == rest.count }
+    /// True if the piece that is being read is the last.
+    var endsWithPiece: Bool { end == rest.count }
+    /// True if the state after the tokens read shall be kept.
+    var isAtSnapshot: Bool { points.contains(first + index) }
+    /// The last tokens, for penalties.
+    var recent: [Int32] { history ?? rest }
+
+    /// Plans to keep states every so many tokens, and where another prompt went on differently.
+    func planSnapshots(every interval: Int, shared: Int) {
+        points = Array(stride(from: interval, to: tokenCount, by: interval)).filter { $0 > first }
+        if shared > first, shared < tokenCount, !points.contains(shared) {
+            points.append(shared)
+            points.sort()
+        }
+    }
+
+    /// Returns the next tokens to read, at most so many.
+    ///
+    /// Pieces end at multiples of the length in the whole sequence, wherever the reading began.
+    func nextPiece(_ length: Int) -> [Int32] {
+        let place = first + index
+        end = min(rest.count, index + length - place % length)
+        if let point = points.first(where: { $0 > place }), point - first < end { end = point - first }
+        return Array(rest[index..<end])
+    }
+
+    func takeState() -> SequenceState? {
+        defer { state = nil }
+        return state
+    }
+
+    /// Moves behind the piece.
+    func advance() {
+        history?.append(contentsOf: rest[index..<end])
+        index = end
+    }
+
+    /// Scores the tokens that the rows of the piece predict.
+    func score(_ logits: Logits, from first: Int, topCount: Int) {
+        for place in index..<end where place + 1 < rest.count {
+            let row = logits[first + place - index]
+            scores.append(TokenScore(rest[place + 1], row.lazy.map(Double.init), topCount: topCount))
+        }
+    }
+}
+
+/// A prompt that was read, of which texts are still to begin.
+final class ReadPrompt {
+    let job: EngineJob
+    let logits: [Float]
+    let history: [Int32]?
+    let recent: [Int32]
+    /// The next choice to begin.
+    var next = 0
+    private var state: SequenceState?
+
+    init(_ job: EngineJob, _ state: SequenceState, _ logits: [Float], history: [Int32]?, recent: [Int32]) {
+        self.job = job
+        self.state = state
+        self.logits = logits
+        self.history = history
+        self.recent = recent
+    }
+
+    /// Returns the state; the last choice takes it, the others get copies.
+    func takeState() -> SequenceState? {
+        defer { if next == job.request.choiceCount { state = nil } }
+        return state
+    }
+}
+
+/// A text that is being generated.
+final class EngineRow {
+    let job: EngineJob
+    let choice: Int
+    var decoder: RowDecoder
+    /// The tokens read; nil if they are not known.
+    var history: [Int32]?
+    /// The state after the tokens read; nil while a pass has it.
+    var state: SequenceState?
+    /// The logits after the tokens read, if no token was chosen from them.
+    var logits: [Float]?
+    var lastToken: ContinuousClock.Instant?
+
+    init(
+        _ job: EngineJob, choice: Int, _ state: SequenceState, _ decoder: RowDecoder, history: [Int32]?
+    ) {
+        self.job = job
+        self.choice = choice
+        self.state = state
+        self.decoder = decoder
+        self.history = history
+    }
+
+    func takeState() -> SequenceState? {
+        defer { state = nil }
+        return state
+    }
+}
