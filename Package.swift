@@ -228,7 +228,7 @@ let package = Package(
         .testTarget(
             name: "RetNetCheckpointsTests",
             dependencies: [
-                "RetNetTestSupport",
+                "RetNetTestSupport", "RetNetSampling",
                 "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStorage", "RetNetSettings",
             ], exclude: ["Fixtures"]),

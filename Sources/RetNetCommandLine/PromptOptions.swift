@@ -53,3 +53,19 @@ extension GenerationResult {
         ]
     }
 }
+
+/// The state files that generation begins from and leaves.
+package struct StateOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("State file to resume from.", valueName: "file"))
+    package var stateIn: String?
+
+    @Option(help: ArgumentHelp("State file to write at the end.", valueName: "file"))
+    package var stateOut: String?
+
+    package init() {}
+
+    /// Throws before anything is computed if the state cannot be written.
+    package func checkOutput() throws {
+        if let stateOut { try Arguments.checkOutput(stateOut, replaceable: true) }
+    }
+}

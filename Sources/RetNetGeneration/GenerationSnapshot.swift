@@ -17,13 +17,8 @@ public struct GenerationSnapshot {
 
     /// Returns the given rows in their order; further copies of a row draw from other streams of random numbers.
     func selecting(_ indices: [Int]) throws -> GenerationSnapshot {
-        var copies: [Int: UInt64] = [:]
-        let selected = indices.map { index in
-            let copy = copies[index, default: 0]
-            copies[index] = copy + 1
-            return copy == 0 ? rows[index] : rows[index].forked(stream: copy)
-        }
-        return GenerationSnapshot(content: try content?.selecting(indices), rows: selected)
+        GenerationSnapshot(
+            content: try content?.selecting(indices), rows: SessionRow.selected(indices, of: rows))
     }
 }
 
@@ -61,36 +56,25 @@ struct BatchState {
 // MARK: Saving
 
 extension GenerationSession {
-    private static let rowsKey = "generation.rows"
-
     /// Returns everything needed to resume later, for `StateFile`; nil before anything was read.
     public func savedState() throws -> SavedState? {
         guard let content = current.content else { return nil }
-        let rows = current.rows.map { row in
-            var row = row
-            row.recentTokens = row.recentTokens.suffix(SamplingParameters.maximumRepetitionWindow)
-            return row
-        }
         return SavedState(
-            state: content.state, logits: logits, pendingTokens: rows.map(\.pendingTokens),
-            tokenizerIdentity: tokenizer.identity, metadata: try Self.metadata(rows))
+            state: content.state, logits: logits, pendingTokens: current.rows.map(\.pendingTokens),
+            tokenizerIdentity: tokenizer.identity, metadata: try SessionRow.texts(of: current.rows))
     }
 
     /// Returns the metadata of a state after rows of tokens that no session has read.
     ///
     /// A session that resumes it knows the last tokens of each row, so also whether a text begins there.
     public static func metadata(afterTokens rows: [[Int32]]) throws -> [String: String] {
-        try metadata(
-            rows.map { tokens in
+        try SessionRow.texts(
+            of: rows.map { tokens in
                 var row = SessionRow()
-                row.recentTokens = tokens.suffix(SamplingParameters.maximumRepetitionWindow)
+                row.recentTokens = Array(tokens)
                 row.place = nil
                 return row
             })
-    }
-
-    private static func metadata(_ rows: [SessionRow]) throws -> [String: String] {
-        [rowsKey: String(decoding: try JSONEncoder().encode(rows), as: UTF8.self)]
     }
 
     /// Creates a session that resumes a saved one.
@@ -103,38 +87,13 @@ extension GenerationSession {
     ) throws {
         try self.init(model: model, tokenizer: tokenizer, options: options)
         let rowCount = saved.state.batchSize
-        guard rowCount > 0, saved.pendingTokens.count == rowCount else {
-            throw GenerationError.invalidSavedState(
-                reason: "it has \(rowCount) rows and pending tokens for \(saved.pendingTokens.count)")
-        }
-        var rows = [SessionRow](repeating: SessionRow(), count: rowCount)
-        if let text = saved.metadata[Self.rowsKey] {
-            do {
-                rows = try JSONDecoder().decode([SessionRow].self, from: Data(text.utf8))
-            } catch {
-                throw GenerationError.invalidSavedState(
-                    reason:
-                        "'\(Self.rowsKey)' is not a list of rows with their recent tokens, held bytes and places"
-                )
-            }
-            guard rows.count == rowCount else {
-                throw GenerationError.invalidSavedState(
-                    reason: "it has \(rowCount) rows, but '\(Self.rowsKey)' describes \(rows.count)")
-            }
-        }
+        let rows = try SessionRow.resumed(
+            texts: saved.metadata, pendingTokens: saved.pendingTokens, tokenCounts: saved.tokenCounts,
+            tokenizer: tokenizer)
         let size = model.configuration.vocabularySize
         if let logits = saved.logits, logits.shape != [rowCount, size] {
             throw GenerationError.invalidSavedState(
                 reason: "its logits have the shape \(logits.shape) instead of \([rowCount, size])")
-        }
-        for index in rows.indices {
-            let isRead = saved.state.positions[index].count > 0
-            let known = saved.metadata[Self.rowsKey] == nil ? nil : rows[index].place
-            // Without a place, as after `logits`, the last token tells all but spaces left out.
-            let last = saved.pendingTokens[index].last ?? rows[index].recentTokens.last
-            rows[index].place =
-                known ?? tokenizer.place(after: last.map { [$0] } ?? [], from: isRead ? .inside : .beginning)
-            rows[index].pendingTokens = saved.pendingTokens[index]
         }
         let content = BatchState(
             state: saved.state,

@@ -1,3 +1,4 @@
+import RetNetArchitecture
 import RetNetTorch
 
 /// The state of one mixer layer after the tokens seen so far: a value, never changed in place.
@@ -26,14 +27,15 @@ extension MixerState {
 
 /// Checks of the tensors of a state against those of a layer.
 enum StateTensors {
-    /// Returns the tensors in the order of `shapes`, each without its batch axis; -1 stands for any size.
+    /// Returns the tensors in the order of `shapes`, behind the batch axis; the axis that grows may have any size.
     ///
     /// Throws ``MixerError/wrongState(expected:found:)`` if names or shapes differ.
-    static func ordered(_ tensors: [String: Tensor], _ shapes: [(name: String, shape: [Int])]) throws
+    static func ordered(_ tensors: [String: Tensor], _ shapes: [StateTensor]) throws
         -> [Tensor]
     {
-        let expected = shapes.map {
-            "\($0.name) [B, \($0.shape.map { $0 < 0 ? "T" : "\($0)" }.joined(separator: ", "))]"
+        let expected = shapes.map { part in
+            let sizes = part.shape.indices.map { $0 == part.growingAxis ? "T" : "\(part.shape[$0])" }
+            return "\(part.name) [B, \(sizes.joined(separator: ", "))]"
         }
         .joined(separator: ", ")
         let found = tensors.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.shape)" }
@@ -41,9 +43,11 @@ enum StateTensors {
         let error = MixerError.wrongState(expected: expected, found: found.isEmpty ? "no tensors" : found)
         guard tensors.count == shapes.count else { throw error }
         var result: [Tensor] = []
-        for (name, shape) in shapes {
-            guard let tensor = tensors[name], tensor.rank == shape.count + 1,
-                zip(tensor.shape.dropFirst(), shape).allSatisfy({ $1 < 0 || $0 == $1 }),
+        for part in shapes {
+            guard let tensor = tensors[part.name], tensor.rank == part.shape.count + 1,
+                part.shape.indices.allSatisfy({
+                    $0 == part.growingAxis || tensor.size($0 + 1) == part.shape[$0]
+                }),
                 tensor.size(0) == result.first?.size(0) ?? tensor.size(0)
             else { throw error }
             result.append(tensor)
@@ -54,7 +58,7 @@ enum StateTensors {
     /// Returns the state as the given type, after checking that it fits a batch; nil stays nil.
     static func own<State: MixerState>(
         _ state: (any MixerState)?, as type: State.Type, named name: String, batch: Int,
-        _ shapes: [(name: String, shape: [Int])]
+        _ shapes: [StateTensor]
     ) throws -> State? {
         guard let state else { return nil }
         guard let state = state as? State else {
@@ -71,7 +75,7 @@ enum StateTensors {
 
     /// Returns zeros of all shapes, each behind a batch axis: a sequence's start.
     static func zeros(
-        _ shapes: [(name: String, shape: [Int])], batch: Int, _ type: ElementType, _ device: Device
+        _ shapes: [StateTensor], batch: Int, _ type: ElementType, _ device: Device
     ) throws -> [Tensor] {
         try shapes.map { try Tensor.zeros([batch] + $0.shape, type, on: device) }
     }

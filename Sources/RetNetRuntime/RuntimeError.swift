@@ -14,8 +14,8 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible, LocalizedEr
     case tooLong(length: Int, limit: Int)
     /// A state was made by another model, or the number of states is not that of the sequences.
     case wrongState(reason: String)
-    /// The logits of a row are not finite.
-    case notFinite
+    /// A saved state has numbers that the type of states does not hold.
+    case stateRange(path: String, name: String, type: StateElementType)
     /// There is not enough memory.
     case noMemory(byteCount: Int)
     /// The worker threads could not be started.
@@ -34,8 +34,8 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible, LocalizedEr
             "the position embedding reaches position \(length) but was made for \(limit) positions:"
                 + " shorten the prompt or generate less"
         case .wrongState(let reason): "the state does not belong to this model: \(reason)"
-        case .notFinite:
-            "the model's logits are not finite: its weights are damaged, or too large for their element type"
+        case .stateRange(let path, let name, let type):
+            "cannot use '\(path)' with states in \(type.rawValue): '\(name)' has numbers beyond its range; use float32"
         case .noMemory(let byteCount): "there is no memory for \(byteCount) bytes"
         case .noThreads(let reason): "cannot start the worker threads: \(reason)"
         }

@@ -1,3 +1,4 @@
+import Foundation
 import RetNetText
 
 /// One row of a session without its part of the model's state.
@@ -35,6 +36,74 @@ public struct SessionRow: Sendable, Equatable, Codable {
         var copy = self
         if let seed { copy.generator = SeededGenerator(seed: seed, stream: stream) }
         return copy
+    }
+}
+
+// MARK: State files
+
+extension SessionRow {
+    private static let textsKey = "generation.rows"
+
+    /// Returns the given rows in their order; further copies of a row draw from other streams of random numbers.
+    package static func selected(_ indices: [Int], of rows: [SessionRow]) -> [SessionRow] {
+        var copies: [Int: UInt64] = [:]
+        return indices.map { index in
+            let copy = copies[index, default: 0]
+            copies[index] = copy + 1
+            return copy == 0 ? rows[index] : rows[index].forked(stream: copy)
+        }
+    }
+
+    /// Returns the free text of a state file with what it does not hold elsewhere.
+    public static func texts(of rows: [SessionRow]) throws -> [String: String] {
+        let bounded = rows.map { row in
+            var row = row
+            row.recentTokens = row.recentTokens.suffix(SamplingParameters.maximumRepetitionWindow)
+            return row
+        }
+        let encoder = JSONEncoder()
+        // Equal rows have equal texts.
+        encoder.outputFormatting = .sortedKeys
+        return [textsKey: String(decoding: try encoder.encode(bounded), as: UTF8.self)]
+    }
+
+    /// Returns the rows of a state file from its free texts, pending tokens and numbers of tokens read.
+    ///
+    /// Without the free text and without a tokenizer, rows are inside of a text. Throws ``GenerationError/invalidSavedState(reason:)``.
+    public static func resumed(
+        texts: [String: String], pendingTokens: [[Int32]], tokenCounts: [Int], tokenizer: (any Tokenizer)?
+    ) throws -> [SessionRow] {
+        let count = tokenCounts.count
+        guard count > 0, pendingTokens.count == count else {
+            throw GenerationError.invalidSavedState(
+                reason: "it has \(count) rows and pending tokens for \(pendingTokens.count)")
+        }
+        var rows = [SessionRow](repeating: SessionRow(), count: count)
+        if let text = texts[textsKey] {
+            do {
+                rows = try JSONDecoder().decode([SessionRow].self, from: Data(text.utf8))
+            } catch {
+                throw GenerationError.invalidSavedState(
+                    reason:
+                        "'\(textsKey)' is not a list of rows with their recent tokens, held bytes and places"
+                )
+            }
+            guard rows.count == count else {
+                throw GenerationError.invalidSavedState(
+                    reason: "it has \(count) rows, but '\(textsKey)' describes \(rows.count)")
+            }
+        }
+        for index in rows.indices {
+            let known = texts[textsKey] == nil ? nil : rows[index].place
+            // Without a place, as after `logits`, the last token tells all but spaces left out.
+            let last = pendingTokens[index].last ?? rows[index].recentTokens.last
+            rows[index].place =
+                known
+                ?? tokenizer?.place(
+                    after: last.map { [$0] } ?? [], from: tokenCounts[index] > 0 ? .inside : .beginning)
+            rows[index].pendingTokens = pendingTokens[index]
+        }
+        return rows
     }
 }
 

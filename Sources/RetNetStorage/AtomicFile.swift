@@ -128,7 +128,8 @@ public enum AtomicFile {
 
 /// A file that is being written, with its size and checksum so far.
 ///
-/// `AtomicFile.write` passes a sink to its closure; it is valid only inside the closure.
+/// `AtomicFile.write` passes a sink to its closure; it is valid only inside the closure. A sink may also collect the bytes of
+/// a file in memory.
 public final class FileSink {
     private static let bufferByteCount = 1 << 18
     /// Path of the file that is replaced at the end.
@@ -137,7 +138,9 @@ public final class FileSink {
     public private(set) var byteCount = 0
     /// CRC-32 of the bytes written so far.
     public private(set) var crc32: UInt32 = 0
-    private let descriptor: FileDescriptor
+    /// Nil for a sink that collects.
+    private let descriptor: FileDescriptor?
+    private var collected = Data()
     private let buffer: UnsafeMutableRawBufferPointer
     private var bufferedByteCount = 0
     private var flushedByteCount = 0
@@ -151,8 +154,22 @@ public final class FileSink {
         buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferByteCount, alignment: 16)
     }
 
+    private init(collecting path: String) {
+        descriptor = nil
+        self.path = path
+        buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferByteCount, alignment: 16)
+    }
+
     deinit {
         buffer.deallocate()
+    }
+
+    /// Returns the bytes that `body` writes; `path` appears in errors.
+    static func collect(path: String, _ body: (FileSink) throws -> Void) throws -> Data {
+        let sink = FileSink(collecting: path)
+        try body(sink)
+        try sink.finish()
+        return sink.collected
     }
 
     /// Appends bytes; throws `StorageError`, possibly only on a later call because of buffering.
@@ -205,6 +222,10 @@ public final class FileSink {
     }
 
     private func send(_ bytes: UnsafeRawBufferPointer) throws {
+        guard let descriptor else {
+            collected.append(contentsOf: bytes)
+            return
+        }
         var rest = bytes[...]
         while !rest.isEmpty {
             let count: Int

@@ -15,6 +15,7 @@ public final class MappedFile: @unchecked Sendable {
     /// True if the bytes may be written without an effect on the file.
     public let copiesOnWrite: Bool
     private let bytes: UnsafeRawBufferPointer
+    private var isMapped = true
 
     /// Maps the regular file at `path`, which may be empty; throws `StorageError`.
     ///
@@ -46,6 +47,17 @@ public final class MappedFile: @unchecked Sendable {
         bytes = try Self.map(descriptor, byteCount: byteCount, path: path)
     }
 
+    /// Copies bytes that are in memory already; `path` appears in errors.
+    init(copying data: Data, path: String) {
+        self.path = path
+        isCopy = true
+        copiesOnWrite = false
+        isMapped = false
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: data.count, alignment: 64)
+        data.copyBytes(to: memory)
+        bytes = UnsafeRawBufferPointer(memory)
+    }
+
     private static func map(
         _ descriptor: FileDescriptor, byteCount: Int, path: String, copiesOnWrite: Bool = false
     ) throws -> UnsafeRawBufferPointer {
@@ -55,7 +67,9 @@ public final class MappedFile: @unchecked Sendable {
         }
     }
 
-    deinit { FileDescriptor.unmap(bytes) }
+    deinit {
+        if isMapped { FileDescriptor.unmap(bytes) } else { bytes.deallocate() }
+    }
 
     /// Size of the file in bytes.
     public var byteCount: Int { bytes.count }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A safetensors file mapped into memory, with a checked header.
 public final class SafetensorsFile: Sendable {
     /// Path as given.
@@ -10,8 +12,19 @@ public final class SafetensorsFile: Sendable {
     /// Opens the file at `path`; throws `StorageError`.
     ///
     /// With `copiesOnWrite`, the bytes of tensors may be written without an effect on the file.
-    public init(path: String, copiesOnWrite: Bool = false) throws {
-        let file = try MappedFile(path: path, copiesOnWrite: copiesOnWrite)
+    public convenience init(path: String, copiesOnWrite: Bool = false) throws {
+        try self.init(MappedFile(path: path, copiesOnWrite: copiesOnWrite))
+    }
+
+    /// Reads the bytes of a file that are in memory already; `path` appears in errors.
+    ///
+    /// Throws `StorageError`.
+    public convenience init(data: Data, path: String) throws {
+        try self.init(MappedFile(copying: data, path: path))
+    }
+
+    private init(_ file: MappedFile) throws {
+        let path = file.path
         let header = try file.withUnsafeBytes {
             try SafetensorsHeader.parse($0, fileByteCount: file.byteCount, path: path)
         }

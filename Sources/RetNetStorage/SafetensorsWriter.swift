@@ -54,11 +54,22 @@ public struct SafetensorsWriter {
     /// shape is impossible, or the bytes of a tensor do not fit its shape and type; then no temporary
     /// files remain and an earlier file is unchanged.
     public func write(to path: String) throws {
+        try write(path: path) { try AtomicFile.write(to: path, $0) }
+    }
+
+    /// Returns the bytes of the file; `path` appears in errors.
+    public func data(path: String) throws -> Data {
+        var result = Data()
+        try write(path: path) { result = try FileSink.collect(path: path, $0) }
+        return result
+    }
+
+    private func write(path: String, _ output: ((FileSink) throws -> Void) throws -> Void) throws {
         do {
             try Self.checkNames(tensors)
             let laidOut = try Self.laidOut(tensors)
             let header = try Self.header(laidOut, metadata: metadata)
-            try AtomicFile.write(to: path) { sink in
+            try output { sink in
                 try sink.write(header)
                 for (tensor, byteCount) in laidOut {
                     let start = sink.byteCount

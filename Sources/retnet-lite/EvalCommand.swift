@@ -35,7 +35,7 @@ struct PerplexityCommand: ParsableCommand {
 
     func run() throws {
         let corpus = try data.corpus()
-        let folder = try RuntimeFolder(path: model.model)
+        let folder = try RuntimeFolder(path: model.model, stateType: model.stateType)
         let stream = try corpus.tokenStream(tokenizer: folder.tokenizer)
         stream.byteCountWarnings.forEach(Console.warn)
         let runner = try model.runner(folder.model)

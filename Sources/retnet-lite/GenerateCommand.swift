@@ -16,6 +16,21 @@ struct ModelOptions: ParsableArguments {
         transform: Arguments.positive)
     var threads: Int?
 
+    @Option(
+        name: .customLong("state-dtype"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "Element type of the large parts of states: float32, bfloat16 or float16.",
+            discussion: "Matrices of recurrences, and keys and values of attention."),
+        transform: { text in
+            guard let type = StateElementType(rawValue: text) else {
+                throw ValidationError(
+                    "'\(text)' is no element type of states: "
+                        + StateElementType.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            return type
+        })
+    var stateType = StateElementType.float32
+
     func runner(_ model: RuntimeModel) throws -> ModelRunner {
         try ModelRunner(model, threads: threads ?? ModelRunner.defaultThreadCount)
     }
@@ -26,14 +41,16 @@ struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate", abstract: "Continue a text and stream it to standard output.",
         discussion: """
-            Several prompts form a batch, and their texts are printed at the end. Ctrl-C ends the text early; the exit \
-            code is then 1.
+            Several prompts form a batch, and their texts are printed at the end. --state-out saves the state after the \
+            text, and --state-in resumes from there, as with `retnet generate`, whose files these are. Ctrl-C ends the text \
+            early; the state is still saved, and the exit code is 1.
             """)
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var sampling: SamplingOptions
 
     @OptionGroup var prompt: PromptOptions
+    @OptionGroup var states: StateOptions
 
     @Flag(help: "Print the prompt before the generated text.")
     var echo = false
@@ -42,29 +59,36 @@ struct GenerateCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        if prompt.isEmpty {
-            throw ValidationError("give --prompt, --prompt-file or - (standard input)")
+        if prompt.isEmpty, states.stateIn == nil {
+            throw ValidationError("give --prompt, --prompt-file, - (standard input) or --state-in")
         }
     }
 
     func run() throws {
         let start = ContinuousClock.now
-        let prompts = try prompt.texts()
-        let folder = try RuntimeFolder(path: model.model)
-        let generator = TextGenerator(
-            try model.runner(folder.model), tokenizer: try folder.tokenizer)
+        try states.checkOutput()
+        let texts = try prompt.texts()
+        let folder = try RuntimeFolder(path: model.model, stateType: model.stateType)
+        let tokenizer = try folder.tokenizer
+        let generator = TextGenerator(try model.runner(folder.model), tokenizer: tokenizer)
+        generator.keepsUnfinishedText = states.stateOut != nil
+        let begin = try states.stateIn.map { try folder.model.load($0, tokenizer: tokenizer) }
+        let prompts = texts.isEmpty ? [String](repeating: "", count: begin?.states.count ?? 1) : texts
         let parameters = sampling.parameters(SamplingParameters(defaults: folder.defaults))
         let interrupt = InterruptFlag.onSignals()
         let streams = prompts.count == 1 && !json
         if streams, echo { Console.stream(prompts[0]) }
         var firstText: Duration?
         let results = try generator.generate(
-            prompts, parameters,
+            prompts, from: begin, parameters,
             onText: { _, text in
                 if firstText == nil { firstText = ContinuousClock.now - start }
                 if streams { Console.stream(text) }
             }, isCancelled: { interrupt.isRaised })
         if streams { Console.stream("\n") }
+        if let stateOut = states.stateOut, let saved = generator.saved {
+            try folder.model.save(saved, to: stateOut)
+        }
         let secondsToText = firstText.map { $0 / .seconds(1) }
         if json {
             try report(results, prompts, parameters, generator, secondsToText)
@@ -86,7 +110,7 @@ struct GenerateCommand: ParsableCommand {
         }
         let reasons = Set(results.map(\.finishReason.rawValue)).sorted().joined(separator: ", ")
         let first = secondsToText.map { "first text after \(Int(($0 * 1000).rounded())) ms, " } ?? ""
-        let state = generator.finalStates.reduce(0) { $0 + $1.byteCount }
+        let state = generator.saved?.byteCount ?? 0
         return "read \(read) tokens (\(rate(read, seconds.0))), generated \(made) (\(rate(made, seconds.1))),"
             + " \(first)ended by \(reasons), seed \(results.map { String($0.seed) }.joined(separator: ", ")),"
             + " state \(state) bytes, peak memory \(ProcessMemory.peakByteCount) bytes"
@@ -99,7 +123,9 @@ struct GenerateCommand: ParsableCommand {
         try Console.json([
             "results": .array(zip(results, prompts).map { $0.tree(prompt: $1) }),
             "seconds_to_first_text": secondsToText.map { .double($0) } ?? .null,
-            "state_bytes": .int(generator.finalStates.reduce(0) { $0 + $1.byteCount }),
+            "state_bytes": .int(generator.saved?.byteCount ?? 0),
+            "state_out": states.stateOut.map { .string($0) } ?? .null,
+            "state_dtype": .string(model.stateType.rawValue),
             "engine": .string("runtime"), "threads": .int(generator.runner.threadCount),
             "instruction_set": .string(generator.runner.instructionSet),
             "peak_bytes": .int(ProcessMemory.peakByteCount),

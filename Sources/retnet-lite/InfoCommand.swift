@@ -1,7 +1,9 @@
 import ArgumentParser
+import Foundation
 import RetNetCommandLine
 import RetNetRuntime
 import RetNetSettings
+import RetNetStorage
 
 /// `retnet-lite info`: what a model folder holds.
 struct InfoCommand: ParsableCommand {
@@ -10,11 +12,22 @@ struct InfoCommand: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
 
+    @Flag(help: "Read all weights and check that they are finite, and that files are as their checksums say.")
+    var verify = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func run() throws {
-        let model = try RuntimeModel(path: model.model)
+        let model = try RuntimeModel(path: model.model, stateType: model.stateType)
+        if verify {
+            if FileManager.default.fileExists(
+                atPath: self.model.model + "/" + AtomicFolder.checksumsFileName)
+            {
+                try AtomicFolder.verify(self.model.model)
+            }
+            try model.verify()
+        }
         let runner = try self.model.runner(model)
         let c = model.configuration
         let mixers = c.pattern.map(\.mixer.kind.rawValue)
@@ -25,7 +38,9 @@ struct InfoCommand: ParsableCommand {
                 "weight_bytes": .int(model.weightByteCount),
                 "weight_bytes_per_token": .int(model.weightByteCountPerToken),
                 "element_types": .array(model.elementTypes.map { .string($0) }),
-                "state_bytes": .int(model.stateByteCount), "state_grows": .bool(c.stateGrows),
+                "verified": .bool(verify),
+                "state_bytes": .int(model.stateByteCount), "state_dtype": .string(model.stateType.rawValue),
+                "state_grows": .bool(c.stateGrows),
                 "layers": .int(c.layerCount), "hidden_size": .int(c.hiddenSize),
                 "vocabulary_size": .int(c.vocabularySize), "mixers": .array(kinds.map { .string($0) }),
                 "threads": .int(runner.threadCount), "instruction_set": .string(runner.instructionSet),
@@ -44,6 +59,7 @@ struct InfoCommand: ParsableCommand {
                 "state",
                 "\(model.stateByteCount) bytes" + (c.stateGrows ? ", and keys and values of every token" : "")
             ),
+            ("verified", verify ? "all weights are finite" : "no: --verify reads all weights"),
             ("processor", "\(runner.instructionSet), \(runner.threadCount) threads"),
         ]
         for (name, value) in lines {

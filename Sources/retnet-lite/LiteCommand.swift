@@ -1,5 +1,6 @@
 import ArgumentParser
 import RetNetCommandLine
+import RetNetSampling
 
 /// The root command.
 struct LiteCommand: ParsableCommand {
@@ -17,5 +18,12 @@ struct LiteCommand: ParsableCommand {
 /// The entry point.
 @main
 enum Main {
-    static func main() { CommandProgram<LiteCommand>.run() }
+    static func main() {
+        CommandProgram<LiteCommand>.run(hint: { error in
+            switch error {
+            case StateFileError.notStateFile: "`retnet-lite generate --state-out FILE` writes one"
+            default: nil
+            }
+        })
+    }
 }

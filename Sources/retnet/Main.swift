@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
 import RetNetHub
+import RetNetSampling
 import RetNetStorage
 import RetNetSystem
 import RetNetTorch

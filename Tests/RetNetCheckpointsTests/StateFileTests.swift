@@ -2,6 +2,7 @@ import Foundation
 import RetNetCheckpoints
 import RetNetMixers
 import RetNetModels
+import RetNetSampling
 import RetNetStorage
 import RetNetTestSupport
 import RetNetTorch
@@ -100,13 +101,13 @@ import Testing
                 let text = error?.description ?? ""
                 #expect(text.contains(path) && text.contains(reason), "\(text)")
             }
-            try expectRefusal("version '2'", ["version": "2"])
+            try expectRefusal("version '3'", ["version": "3"])
             try expectRefusal("version '(none)'", ["version": nil])
             try expectRefusal("fingerprint is '(none)'", ["fingerprint": nil])
             try expectRefusal("no 'positions'", ["positions": nil])
             try expectRefusal("no rows", ["positions": "[]"])
             // One row less than the tensors have.
-            try expectRefusal("has the shape", ["positions": "[[1,2]]"])
+            try expectRefusal("has the shape", ["positions": "[[1,2]]", "pending_tokens": "[[]]"])
             for positions in ["[[1,2],[3]]", "[[0,-1],[0,0]]", "[[0,9223372036854775807],[0,0]]"] {
                 try expectRefusal("which is not a position and a token count", ["positions": positions])
             }

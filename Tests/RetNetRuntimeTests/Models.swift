@@ -13,6 +13,7 @@ struct EnginePair {
     let runtime: RuntimeModel
     let runner: ModelRunner
     private let folder: TemporaryFolder
+    var path: String { folder.path("model") }
 
     init(
         _ configuration: LanguageModelConfiguration, threads: Int = 2, elementType: ElementType = .float32

@@ -67,6 +67,8 @@ import Testing
         #expect(files.metadata["quantization"] == scheme.rawValue)
         #expect(report.byteCount == files.entries.reduce(0) { $0 + $1.byteCount })
         #expect(report.byteCount < report.sourceByteCount)
+        let fingerprint = try RuntimeModel(path: source).fingerprint()
+        #expect(try RuntimeModel(path: target).fingerprint() == fingerprint)
         let query = try #require(files.entry(named: "layers.0.mixer.query.weight"))
         #expect(query.elementType == (scheme == .int8 ? .int8 : .uint8))
         #expect(query.shape == [64, scheme == .int8 ? 64 : 32])
@@ -188,7 +190,7 @@ import Testing
             try FileManager.default.copyItem(atPath: target, toPath: path)
             try SafetensorsWriter(tensors, metadata: original.metadata.merging(metadata) { $1 })
                 .write(to: path + "/model.safetensors")
-            return message { _ = try RuntimeModel(path: path) }
+            return message { try RuntimeModel(path: path).verify() }
         }
         let name = "layers.0.mixer.key.weight"
         #expect(try changed("") == "no error")

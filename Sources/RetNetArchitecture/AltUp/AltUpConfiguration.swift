@@ -173,12 +173,4 @@ extension AltUpConfiguration {
         let mix = (k * k + k + 1) * hiddenSize
         return 2 * (kind == .gemma ? mix + 2 * k * hiddenSize + k * k * k + k * k : mix)
     }
-
-    /// Returns the number of state values that a layer adds to the dense layer's: its last anchor and its update.
-    package func extraStateElementCount(layer: Int, layerCount: Int, hiddenSize: Int) -> Int {
-        guard let sequence, sequence.mode == .altup,
-            sequence.layers(of: layerCount)?.contains(layer) == true
-        else { return 0 }
-        return 2 * hiddenSize
-    }
 }

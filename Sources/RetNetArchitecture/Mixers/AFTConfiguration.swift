@@ -171,12 +171,23 @@ extension AFTConfiguration: MixerSpecification {
     /// Simple 3 d, local 3 d and the last window - 1 keys and values, full all keys and values.
     ///
     /// Local counts the keys and values there are, and biases by position how far the row has been moved.
-    public func stateElementCount(tokenCount: Int) -> Int {
+    public var stateTensors: [StateTensor] {
+        let sums = ["numerator", "denominator", "exponent"].map { StateTensor($0, [channelCount]) }
         switch variant {
-        case .simple: 3 * channelCount
+        case .simple: return sums
         case .local(let window, _):
-            (3 + 2 * (window - 1)) * channelCount + 1 + (variant.factors == nil ? 0 : 1)
-        case .full: 2 * max(0, tokenCount) * channelCount + 1
+            let ring = [window - 1, channelCount]
+            return sums
+                + [
+                    StateTensor("key_ring", ring), StateTensor("value_ring", ring),
+                    StateTensor("filled", [1]),
+                ]
+                + (variant.factors == nil ? [] : [StateTensor("offset", [1])])
+        case .full:
+            return [
+                StateTensor("key", [0, channelCount], growingAlong: 0),
+                StateTensor("value", [0, channelCount], growingAlong: 0), StateTensor("offset", [1]),
+            ]
         }
     }
 

@@ -214,8 +214,8 @@ extension AttentionConfiguration: MixerSpecification {
     public var honorsPositionStride: Bool { true }
 
     /// Keys and values of every token seen: 2 · G · A per token.
-    public func stateElementCount(tokenCount: Int) -> Int {
-        2 * groupCount * headSize * Self.bounded(tokenCount)
+    public var stateTensors: [StateTensor] {
+        ["key", "value"].map { StateTensor($0, [groupCount, 0, headSize], growingAlong: 1) }
     }
 
     /// Scores and weighted sum over all tokens seen and the new one: 4 · h · A per token.

@@ -109,7 +109,7 @@ extension GatedDeltaNetConfiguration: MixerSpecification {
     }
 
     /// H · K · V, and the rings of the convolutions.
-    public func stateElementCount(tokenCount: Int) -> Int { layout.elementCount }
+    public var stateTensors: [StateTensor] { layout.tensors }
 
     /// 6 · H · K · V for querying, writing and reading the state, and the convolutions.
     public func recurrentFLOPs(position: Int) -> Int { 6 * matrixSize + convolutionFLOPs }

@@ -103,7 +103,7 @@ extension GatedLinearAttentionConfiguration: MixerSpecification {
     }
 
     /// H · K · V, and the rings of the convolutions, for any number of tokens.
-    public func stateElementCount(tokenCount: Int) -> Int { layout.elementCount }
+    public var stateTensors: [StateTensor] { layout.tensors }
 
     /// 4 · H · K · V for reading and writing the state, and the convolutions.
     public func recurrentFLOPs(position: Int) -> Int {

@@ -73,8 +73,12 @@ extension GatedRetentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/gatedRetention(_:)``.
     public var configuration: MixerConfiguration { .gatedRetention(self) }
 
+    package var layout: MatrixStateLayout {
+        MatrixStateLayout(mixer: "gated_retention", matrix: [headCount, keySize, valueSize])
+    }
+
     /// H · K · V, for any number of tokens.
-    public func stateElementCount(tokenCount: Int) -> Int { headCount * keySize * valueSize }
+    public var stateTensors: [StateTensor] { layout.tensors }
 
     /// 4 · H · K · V for reading and writing the state.
     public func recurrentFLOPs(position: Int) -> Int { 4 * headCount * keySize * valueSize }

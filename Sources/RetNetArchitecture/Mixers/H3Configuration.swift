@@ -71,8 +71,11 @@ extension H3Configuration: MixerSpecification {
     public var modeElementCount: Int { channelCount * headSize * stateSize }
 
     /// H P² N modes and W-1 past keys, for any number of tokens.
-    public func stateElementCount(tokenCount: Int) -> Int {
-        modeElementCount + (shiftSize - 1) * channelCount
+    public var stateTensors: [StateTensor] {
+        [
+            StateTensor("memory", [headCount, stateSize, headSize * headSize]),
+            StateTensor("keys", [shiftSize - 1, channelCount]),
+        ]
     }
 
     /// 16 per complex mode, 2 W per channel for the shift, and the products and sums of all pairs.

@@ -90,8 +90,11 @@ extension HyenaConfiguration: MixerSpecification {
     public var configuration: MixerConfiguration { .hyena(self) }
 
     /// The inputs of every long filter, n d each, and the last inputs of the short convolution.
-    public func stateElementCount(tokenCount: Int) -> Int {
-        filterCount * channelCount * tokenCount + (shortSize - 1) * (order + 1) * channelCount
+    public var stateTensors: [StateTensor] {
+        [StateTensor("ring", [shortSize - 1, (order + 1) * channelCount])]
+            + (0..<max(0, filterCount)).map {
+                StateTensor("history_\($0 + 1)", [0, channelCount], growingAlong: 0)
+            }
     }
 
     /// 2 (n + 1) per channel and long filter, the short convolution, gates and skips.

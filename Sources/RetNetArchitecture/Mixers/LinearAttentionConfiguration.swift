@@ -94,8 +94,9 @@ extension LinearAttentionConfiguration: MixerSpecification {
     public var configuration: MixerConfiguration { .linearAttention(self) }
 
     /// S and, with the normalizer `sum`, z: h · a² + h · a.
-    public func stateElementCount(tokenCount: Int) -> Int {
-        headCount * headSize * (headSize + (normalizer == .sum ? 1 : 0))
+    public var stateTensors: [StateTensor] {
+        [StateTensor("memory", [headCount, headSize, headSize])]
+            + (normalizer == .sum ? [StateTensor("key_sum", [headCount, headSize])] : [])
     }
 
     /// 4 h a² for reading and updating S, and 3 h a for z.

@@ -108,7 +108,7 @@ extension Mamba2Configuration: MixerSpecification {
     private var convolutionFLOPs: Int { convolutionWidth > 1 ? 2 * convolutionWidth * convolvedSize : 0 }
 
     /// H · N · P, and the ring of the convolution.
-    public func stateElementCount(tokenCount: Int) -> Int { layout.elementCount }
+    public var stateTensors: [StateTensor] { layout.tensors }
 
     /// 4 · H · N · P for reading and writing the state, and the convolution.
     public func recurrentFLOPs(position: Int) -> Int {

@@ -18,8 +18,8 @@ public protocol MixerSpecification: Sendable, Equatable, DeclaredSettings {
     /// Layers of Sequence-AltUp see every k-th token.
     var honorsPositionStride: Bool { get }
 
-    /// Returns the number of values in the state of one sequence after so many tokens.
-    func stateElementCount(tokenCount: Int) -> Int
+    /// The tensors of the state of one sequence, in the order in which they are saved.
+    var stateTensors: [StateTensor] { get }
 
     /// Returns FLOPs of one more token after `position` tokens, without projections; a multiply-add is two.
     func recurrentFLOPs(position: Int) -> Int
@@ -52,9 +52,6 @@ extension MixerSpecification {
     public func backwardFLOPsPerToken(chunkLength: Int, recomputesStates: Bool) -> Int {
         2 * forwardFLOPsPerToken(chunkLength: chunkLength)
     }
-
-    /// True if the state grows with the tokens seen.
-    public var stateGrows: Bool { stateElementCount(tokenCount: 4096) > stateElementCount(tokenCount: 2048) }
 }
 
 /// FLOPs of mixers whose state is a matrix per head, without projections; a multiply-add is two.
@@ -95,7 +92,8 @@ package struct MatrixStateLayout {
         self.rings = rings
     }
 
-    package var elementCount: Int {
-        matrix.reduce(1, *) + rings.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    /// `memory`, then the rings.
+    package var tensors: [StateTensor] {
+        [StateTensor("memory", matrix)] + rings.map { StateTensor($0.name, $0.shape) }
     }
 }

@@ -45,7 +45,9 @@ extension RWKVConfiguration: MixerSpecification {
     public var trainingForm: MixerForm { .parallel }
 
     /// Numerator, denominator, exponent and the previous input: 4 d.
-    public func stateElementCount(tokenCount: Int) -> Int { 4 * channelCount }
+    public var stateTensors: [StateTensor] {
+        ["numerator", "denominator", "exponent", "previous_input"].map { StateTensor($0, [channelCount]) }
+    }
 
     /// 27 per channel: 9 for the three token shifts, 16 for reading and writing the sums, 2 for the gate.
     ///
@@ -104,7 +106,7 @@ extension RWKVChannelMixConfiguration: MixerSpecification {
     public var trainingForm: MixerForm { .parallel }
 
     /// The previous input: d.
-    public func stateElementCount(tokenCount: Int) -> Int { channelCount }
+    public var stateTensors: [StateTensor] { [StateTensor("previous_input", [channelCount])] }
 
     /// 6 per channel for two token shifts, 2 for the gate, and 2 per inner channel for the squared ReLU.
     public func recurrentFLOPs(position: Int) -> Int { 8 * channelCount + 2 * innerSize }

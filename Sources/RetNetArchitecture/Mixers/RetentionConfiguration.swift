@@ -120,7 +120,10 @@ extension RetentionConfiguration: MixerSpecification {
     public var normalizerElementCount: Int { normalization == .decayAbsSum ? headCount * keySize : 0 }
 
     /// S and the normalizer, for any number of tokens.
-    public func stateElementCount(tokenCount: Int) -> Int { matrixElementCount + normalizerElementCount }
+    public var stateTensors: [StateTensor] {
+        [StateTensor("memory", [headCount, keySize, valueSize])]
+            + (normalization == .decayAbsSum ? [StateTensor("key_sum", [headCount, keySize])] : [])
+    }
 
     /// 4abh for reading and updating S at any position.
     public func recurrentFLOPs(position: Int) -> Int { 4 * matrixElementCount }

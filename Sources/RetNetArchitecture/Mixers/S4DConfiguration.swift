@@ -90,7 +90,7 @@ extension S4DConfiguration: MixerSpecification {
     public var configuration: MixerConfiguration { .s4d(self) }
 
     /// d · N, for any number of tokens.
-    public func stateElementCount(tokenCount: Int) -> Int { channelCount * stateSize }
+    public var stateTensors: [StateTensor] { [StateTensor("modes", [channelCount, 2, stateSize / 2])] }
 
     /// 16 per complex mode: a complex product, the input and the readout; and 2 per channel for D.
     public func recurrentFLOPs(position: Int) -> Int { channelCount * (8 * stateSize + 2) }

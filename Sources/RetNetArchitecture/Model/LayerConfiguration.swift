@@ -17,12 +17,6 @@ public struct LayerConfiguration: Sendable, Equatable {
         self.feedForward = feedForward
         self.shortConvolution = shortConvolution
     }
-
-    /// Returns the number of values in the state of one sequence after `tokenCount` tokens.
-    package func stateElementCount(hiddenSize: Int, tokenCount: Int) -> Int {
-        mixer.architecture.stateElementCount(tokenCount: tokenCount)
-            + hiddenSize * ((shortConvolution ?? 1) - 1)
-    }
 }
 
 extension LayerConfiguration: DeclaredSettings {

@@ -60,7 +60,7 @@ public struct AFTLayer: TokenMixer {
     {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
-            state, as: AFTState.self, named: name, batch: x.size(0), stateShapes)
+            state, as: AFTState.self, named: name, batch: x.size(0), configuration.stateTensors)
         let (k, v) = (try key(x), try value(x))
         let average: Tensor
         let next: AFTState
@@ -289,32 +289,20 @@ public enum AFTState: MixerState {
 }
 
 extension AFTLayer {
-    private var stateShapes: [(name: String, shape: [Int])] {
-        let d = configuration.channelCount
-        let sums = ["numerator", "denominator", "exponent"].map { (name: $0, shape: [d]) }
-        return switch configuration.variant {
-        case .simple: sums
-        case .local(let window, _):
-            sums + [("key_ring", [window - 1, d]), ("value_ring", [window - 1, d]), ("filled", [1])]
-                + (factors == nil ? [] : [("offset", [1])])
-        case .full: [("key", [-1, d]), ("value", [-1, d]), ("offset", [1])]
-        }
-    }
-
     /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         try state(
             from: Dictionary(
-                uniqueKeysWithValues: stateShapes.map { name, shape in
+                uniqueKeysWithValues: configuration.stateTensors.map { part in
                     // Only growing tensors are kept in the type of passes.
-                    let type = shape.contains { $0 < 0 } ? elementType : elementType.accumulator
-                    return (name, try Tensor.zeros([batch] + shape.map { max(0, $0) }, type, on: device))
+                    let type = part.growingAxis == nil ? elementType.accumulator : elementType
+                    return (part.name, try Tensor.zeros([batch] + part.shape, type, on: device))
                 }))
     }
 
     /// Returns a state of its named tensors.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
-        let parts = try StateTensors.ordered(tensors, stateShapes)
+        let parts = try StateTensors.ordered(tensors, configuration.stateTensors)
         switch configuration.variant {
         case .full: return AFTState.full(key: parts[0], value: parts[1], offset: parts[2])
         case .simple, .local:
@@ -329,7 +317,7 @@ extension AFTLayer {
     /// Returns the same state; with biases by position it records how far its rows have moved.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
         let own = try StateTensors.own(
-            state, as: AFTState.self, named: name, batch: offsets.count, stateShapes)
+            state, as: AFTState.self, named: name, batch: offsets.count, configuration.stateTensors)
         guard let own, let before = own.offset else { return state }
         let more = try Tensor.from(offsets.map(Double.init), [offsets.count, 1])
         return own.with(offset: try before + more.to(before.elementType, on: before.device))

@@ -50,7 +50,7 @@ public struct GatedRetention: TokenMixer {
             scope, norm: c.headNorm, gate: c.gate, headCount: c.headCount, valueSize: c.valueSize,
             hiddenSize: context.hiddenSize, initializer: deepMatrix(.xavierUniform(gain: 0.5)))
         rotation = Rotation(c.rotation, keySize: c.keySize)
-        layout = MatrixStateLayout(mixer: "gated_retention", matrix: [c.headCount, c.keySize, c.valueSize])
+        layout = c.layout
     }
 
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.

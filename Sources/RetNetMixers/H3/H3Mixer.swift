@@ -50,7 +50,7 @@ public struct H3Mixer: TokenMixer {
     {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
-            state, as: H3State.self, named: name, batch: x.size(0), stateShapes)
+            state, as: H3State.self, named: name, batch: x.size(0), configuration.stateTensors)
         let type = x.elementType.accumulator
         let (q, k, v) = (try query(x), try key(x), try value(x))
         let steps = try stepTables([q, k, v, before?.modes, before?.keys], pass.form, type)
@@ -165,23 +165,16 @@ public struct H3State: MixerState {
 }
 
 extension H3Mixer {
-    private var stateShapes: [(name: String, shape: [Int])] {
-        let c = configuration
-        return [
-            ("memory", [c.headCount, c.stateSize, c.headSize * c.headSize]),
-            ("keys", [c.shiftSize - 1, c.channelCount]),
-        ]
-    }
-
     /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
-        let parts = try StateTensors.zeros(stateShapes, batch: batch, elementType.accumulator, device)
+        let parts = try StateTensors.zeros(
+            configuration.stateTensors, batch: batch, elementType.accumulator, device)
         return H3State(modes: parts[0], keys: parts[1])
     }
 
     /// Returns a state of `memory` and `keys`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
-        let parts = try StateTensors.ordered(tensors, stateShapes)
+        let parts = try StateTensors.ordered(tensors, configuration.stateTensors)
         return H3State(modes: parts[0], keys: parts[1])
     }
 }

@@ -47,7 +47,7 @@ public struct HyenaMixer: TokenMixer {
         let length = x.size(1)
         guard length > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
-            state, as: HyenaState.self, named: name, batch: x.size(0), stateShapes)
+            state, as: HyenaState.self, named: name, batch: x.size(0), configuration.stateTensors)
         let starts = try starts(pass, before, batch: x.size(0), length: length)
         let total = (starts.max() ?? 0) + length
         let taps = try taps(total, x.elementType.accumulator)
@@ -149,12 +149,6 @@ public struct HyenaState: MixerState {
 }
 
 extension HyenaMixer {
-    private var stateShapes: [(name: String, shape: [Int])] {
-        let d = configuration.channelCount
-        return [("ring", [configuration.shortSize - 1, (configuration.order + 1) * d])]
-            + (0..<configuration.filterCount).map { (HyenaState.historyName($0), [-1, d]) }
-    }
-
     /// Returns zeros and empty histories: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         let d = configuration.channelCount
@@ -167,7 +161,7 @@ extension HyenaMixer {
 
     /// Returns a state of `ring` and a history for each long filter.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
-        let parts = try StateTensors.ordered(tensors, stateShapes)
+        let parts = try StateTensors.ordered(tensors, configuration.stateTensors)
         return HyenaState(ring: parts[0], histories: parts.dropFirst().map { GrowingTensor($0, axis: 1) })
     }
 }

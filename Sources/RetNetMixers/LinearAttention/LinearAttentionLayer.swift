@@ -49,7 +49,7 @@ public struct LinearAttentionLayer: TokenMixer {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
         let c = configuration
         let before = try StateTensors.own(
-            state, as: LinearAttentionState.self, named: name, batch: x.size(0), stateShapes)
+            state, as: LinearAttentionState.self, named: name, batch: x.size(0), configuration.stateTensors)
         let inputs = try heads(x, pass)
         guard c.normalizer == .sum else {
             let sum = try LinearAttention.sum(
@@ -111,28 +111,24 @@ public struct LinearAttentionState: MixerState {
 }
 
 extension LinearAttentionLayer {
-    private var stateShapes: [(name: String, shape: [Int])] {
-        let c = configuration
-        return [("memory", [c.headCount, c.headSize, c.headSize])]
-            + (c.normalizer == .sum ? [("key_sum", [c.headCount, c.headSize])] : [])
-    }
-
     /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
-        let zeros = try StateTensors.zeros(stateShapes, batch: batch, elementType.accumulator, device)
+        let zeros = try StateTensors.zeros(
+            configuration.stateTensors, batch: batch, elementType.accumulator, device)
         return LinearAttentionState(matrix: zeros[0], keySum: zeros.count > 1 ? zeros[1] : nil)
     }
 
     /// Returns a state of `memory` and, with the normalizer `sum`, `key_sum`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
-        let parts = try StateTensors.ordered(tensors, stateShapes)
+        let parts = try StateTensors.ordered(tensors, configuration.stateTensors)
         return LinearAttentionState(matrix: parts[0], keySum: parts.count > 1 ? parts[1] : nil)
     }
 
     /// Returns the state with every key pair of S turned back; z is not rotated.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState {
         let own = try StateTensors.own(
-            state, as: LinearAttentionState.self, named: name, batch: offsets.count, stateShapes)
+            state, as: LinearAttentionState.self, named: name, batch: offsets.count,
+            configuration.stateTensors)
         guard let own, !rotation.isIdentity else { return state }
         return LinearAttentionState(
             matrix: try rotation.rebased(own.matrix, by: offsets), keySum: own.keySum)

@@ -55,7 +55,7 @@ public struct RWKVChannelMix: TokenMixer {
     {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
-            state, as: TokenShiftState.self, named: name, batch: x.size(0), stateShapes)
+            state, as: TokenShiftState.self, named: name, batch: x.size(0), configuration.stateTensors)
         let past = try TokenShift.previous(x, before?.previousInput)
         let difference = try x - past
         let k = try key(TokenShift.mix(past, difference, mixKey)).relu()
@@ -86,10 +86,6 @@ public struct TokenShiftState: MixerState {
 }
 
 extension RWKVChannelMix {
-    private var stateShapes: [(name: String, shape: [Int])] {
-        [("previous_input", [configuration.channelCount])]
-    }
-
     /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         TokenShiftState(
@@ -99,7 +95,7 @@ extension RWKVChannelMix {
 
     /// Returns a state of `previous_input`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
-        TokenShiftState(previousInput: try StateTensors.ordered(tensors, stateShapes)[0])
+        TokenShiftState(previousInput: try StateTensors.ordered(tensors, configuration.stateTensors)[0])
     }
 }
 

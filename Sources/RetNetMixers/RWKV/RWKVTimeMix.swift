@@ -62,7 +62,7 @@ public struct RWKVTimeMix: TokenMixer {
     {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
-            state, as: RWKVState.self, named: name, batch: x.size(0), stateShapes)
+            state, as: RWKVState.self, named: name, batch: x.size(0), configuration.stateTensors)
         let past = try TokenShift.previous(x, before?.previousInput)
         let difference = try x - past
         let r = try receptance(TokenShift.mix(past, difference, mixReceptance))
@@ -165,10 +165,6 @@ public struct RWKVState: MixerState {
 }
 
 extension RWKVTimeMix {
-    private var stateShapes: [(name: String, shape: [Int])] {
-        ["numerator", "denominator", "exponent", "previous_input"].map { ($0, [configuration.channelCount]) }
-    }
-
     /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         let zeros = try Tensor.zeros(
@@ -180,7 +176,7 @@ extension RWKVTimeMix {
 
     /// Returns a state of `numerator`, `denominator`, `exponent` and `previous_input`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
-        let parts = try StateTensors.ordered(tensors, stateShapes)
+        let parts = try StateTensors.ordered(tensors, configuration.stateTensors)
         return RWKVState(
             sums: ExponentialSums(numerator: parts[0], denominator: parts[1], exponent: parts[2]),
             previousInput: parts[3])

@@ -94,12 +94,12 @@ public struct ConvolvedMixer: TokenMixer {
     /// Returns a state of `convolution_ring` and the mixer's own tensors.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
         var rest = tensors
-        guard let ring = rest.removeValue(forKey: ConvolvedState.ringName),
+        guard let ring = rest.removeValue(forKey: LayerConfiguration.convolutionRingName),
             ring.rank == 3, ring.size(1) == convolution.width - 1, ring.size(2) == convolution.channels
         else {
             throw MixerError.wrongState(
                 expected:
-                    "'\(ConvolvedState.ringName)' [B, \(convolution.width - 1), \(convolution.channels)]",
+                    "'\(LayerConfiguration.convolutionRingName)' [B, \(convolution.width - 1), \(convolution.channels)]",
                 found: "\(tensors.mapValues(\.shape))")
         }
         return ConvolvedState(ring: ring, inner: try mixer.state(from: rest))
@@ -117,12 +117,12 @@ public struct ConvolvedMixer: TokenMixer {
 
 /// The last inputs of a convolution and the state of the mixer behind it.
 struct ConvolvedState: MixerState {
-    static let ringName = "convolution_ring"
-
     var ring: Tensor
     var inner: any MixerState
 
-    var tensors: [(name: String, tensor: Tensor)] { [(Self.ringName, ring)] + inner.tensors }
+    var tensors: [(name: String, tensor: Tensor)] {
+        [(LayerConfiguration.convolutionRingName, ring)] + inner.tensors
+    }
     var growingAxes: [String: Int] { inner.growingAxes }
 
     func mapTensors(_ transform: (Tensor) throws -> Tensor) throws -> ConvolvedState {

@@ -49,7 +49,7 @@ public struct S4DMixer: TokenMixer {
     {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
-            state, as: S4DState.self, named: name, batch: x.size(0), stateShapes)
+            state, as: S4DState.self, named: name, batch: x.size(0), configuration.stateTensors)
         let u = try input?(x) ?? x
         let result = try run(u, state: before?.modes, pass)
         let y = try result.output.to(x.elementType)
@@ -107,19 +107,16 @@ public struct S4DState: MixerState {
 }
 
 extension S4DMixer {
-    private var stateShapes: [(name: String, shape: [Int])] {
-        [("modes", [configuration.channelCount, 2, configuration.stateSize / 2])]
-    }
-
     /// Returns zeros: nothing seen yet.
     public func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         S4DState(
-            modes: try Tensor.zeros([batch] + stateShapes[0].shape, elementType.accumulator, on: device))
+            modes: try Tensor.zeros(
+                [batch] + configuration.stateTensors[0].shape, elementType.accumulator, on: device))
     }
 
     /// Returns a state of `modes`.
     public func state(from tensors: [String: Tensor]) throws -> any MixerState {
-        S4DState(modes: try StateTensors.ordered(tensors, stateShapes)[0])
+        S4DState(modes: try StateTensors.ordered(tensors, configuration.stateTensors)[0])
     }
 }
 

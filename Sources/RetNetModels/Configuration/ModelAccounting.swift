@@ -101,12 +101,8 @@ extension ModelAccounting {
         let count = max(0, min(tokenCount, 1 << 40))
         return (0..<configuration.layerCount).reduce(0) {
             $0
-                + configuration.layer($1).stateElementCount(
-                    hiddenSize: configuration.hiddenSize,
-                    tokenCount: Self.seen(count, by: configuration.sequenceStride(layer: $1)))
-                + (configuration.altUp?.extraStateElementCount(
-                    layer: $1, layerCount: configuration.layerCount, hiddenSize: configuration.hiddenSize)
-                    ?? 0)
+                + configuration.stateTensors(layer: $1).elementCount(
+                    tokenCount: configuration.seenTokenCount(layer: $1, of: count))
         }
     }
 
@@ -130,9 +126,6 @@ extension ModelAccounting {
             return $0 + own / configuration.sequenceStride(layer: $1) + mix
         }
     }
-
-    /// Returns the number of tokens, among the first `count`, that a layer sees.
-    private static func seen(_ count: Int, by stride: Int) -> Int { (count + stride - 1) / stride }
 }
 
 /// Numbers of parameters by part of the model.

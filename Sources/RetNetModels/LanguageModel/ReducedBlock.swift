@@ -109,13 +109,12 @@ struct ReducedBlock: Block {
         guard reduction.coefficients != nil else {
             return ReducedState(inner: try block.state(from: rest), carry: nil)
         }
-        guard let anchor = rest.removeValue(forKey: ReducedState.anchorName),
-            let innovation = rest.removeValue(forKey: ReducedState.innovationName),
+        guard let anchor = rest.removeValue(forKey: SequenceReductionConfiguration.anchorName),
+            let innovation = rest.removeValue(forKey: SequenceReductionConfiguration.innovationName),
             anchor.rank == 2, anchor.size(1) == hiddenSize, innovation.shape == anchor.shape
         else {
             throw MixerError.wrongState(
-                expected:
-                    "'\(ReducedState.anchorName)' and '\(ReducedState.innovationName)' [B, \(hiddenSize)]",
+                expected: "the last anchor and its update [B, \(hiddenSize)]",
                 found: "\(tensors.mapValues(\.shape))")
         }
         return ReducedState(
@@ -135,14 +134,16 @@ struct ReducedBlock: Block {
 
 /// The state of a block that sees some of the tokens.
 struct ReducedState: MixerState {
-    static let anchorName = "sequence_anchor"
-    static let innovationName = "sequence_innovation"
-
     var inner: any MixerState
     var carry: SequenceAltUp.Carry?
 
     var tensors: [(name: String, tensor: Tensor)] {
-        let own = carry.map { [(Self.anchorName, $0.anchor), (Self.innovationName, $0.innovation)] }
+        let own = carry.map {
+            [
+                (SequenceReductionConfiguration.anchorName, $0.anchor),
+                (SequenceReductionConfiguration.innovationName, $0.innovation),
+            ]
+        }
         return (own ?? []) + inner.tensors
     }
 

@@ -200,17 +200,18 @@ public final class ModelRunner {
     }
 
     private func add(_ index: Int, _ states: inout [SequenceState], length: Int) throws {
-        guard states[index].storage.layout.floatCount == model.layout.floatCount,
-            states[index].storage.layout.caches.count == model.layout.caches.count
-        else {
+        let found = states[index].storage.layout
+        guard found.signature == model.layout.signature else {
             throw RuntimeError.wrongState(
                 reason:
-                    "it has \(states[index].storage.layout.floatCount) numbers, not \(model.layout.floatCount)"
-            )
+                    "it has \(found.byteCount) bytes and \(found.caches.count) caches in \(found.type.rawValue),"
+                    + " not \(model.layout.byteCount) and \(model.layout.caches.count)"
+                    + " in \(model.layout.type.rawValue)")
         }
         if model.configuration.positionEmbedding == .learned {
-            let (end, limit) = (states[index].place.position + length, model.configuration.positionCount)
-            guard end <= limit else { throw RuntimeError.tooLong(length: end, limit: limit) }
+            let start = states[index].place.position
+            let (end, limit) = (start + length, model.configuration.positionCount)
+            guard start >= 0, end <= limit else { throw RuntimeError.tooLong(length: end, limit: limit) }
         }
         states[index].makeUnique()
         pass.add(states[index].storage, at: states[index].place, length: length)

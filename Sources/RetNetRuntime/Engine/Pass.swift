@@ -89,12 +89,12 @@ final class Pass {
     }
 
     /// Returns the segments with the tensor of their states at a place, for the kernels.
-    func sequences(at place: Int) -> UnsafePointer<rn_sequence> {
+    func sequences(at place: StatePlace) -> UnsafePointer<rn_sequence> {
         let sequences = workspace.bytes(segmentCount * MemoryLayout<rn_sequence>.stride)
             .bindMemory(to: rn_sequence.self, capacity: segmentCount)
         for index in 0..<segmentCount {
             sequences[index] = rn_sequence(
-                state: storages[index].floats + place, first: Int64(segments[index].lowerBound),
+                state: storages[index].memory + place.offset, first: Int64(segments[index].lowerBound),
                 count: Int64(segments[index].count))
         }
         return UnsafePointer(sequences)

@@ -9,11 +9,11 @@ public struct RuntimeFolder {
     public let defaults: GenerationDefaults
     private let tokenizerResult: Result<any Tokenizer, any Error>
 
-    /// Opens a folder.
+    /// Opens a folder; `stateType` is the element type of the large parts of states.
     ///
     /// Throws ``RuntimeError``, `SettingsError` for the configuration and `StorageError`.
-    public init(path: String) throws {
-        model = try RuntimeModel(path: path)
+    public init(path: String, stateType: StateElementType = .float32) throws {
+        model = try RuntimeModel(path: path, stateType: stateType)
         defaults = try GenerationDefaults(folder: path).filled(from: model.configuration.tokens)
         tokenizerResult = Result { try TokenizerLoader.load(folder: path) }
         guard let tokenizer = try? tokenizerResult.get(),

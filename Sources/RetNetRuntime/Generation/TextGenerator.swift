@@ -12,9 +12,12 @@ public final class TextGenerator {
     public let tokenizer: any Tokenizer
     /// The begin token before prompts.
     public var beginToken = BeginTokenChoice.auto
-
-    private var states: [SequenceState] = []
-    private var rows: [SessionRow] = []
+    /// True if text held back at the last token is kept for the next call instead of being returned.
+    ///
+    /// Set it when ``saved`` will be continued: both texts together are then the text of one call.
+    public var keepsUnfinishedText = false
+    /// The sequences after the last call that was not cancelled while it read prompts; nil before the first.
+    public private(set) var saved: SavedSequences?
 
     /// A generator over a runner.
     public init(_ runner: ModelRunner, tokenizer: any Tokenizer) {
@@ -22,120 +25,190 @@ public final class TextGenerator {
         self.tokenizer = tokenizer
     }
 
-    /// The states after the last call, one per row.
-    public var finalStates: [SequenceState] { states }
-
     /// Reads a prompt into every row and generates text after it.
     ///
-    /// `onText` gets the text of each row in whole characters. When `isCancelled` returns true, all rows end. Throws
-    /// `GenerationError` for values out of range, empty prompts and logits that are not finite, ``RuntimeError``, and what
-    /// `onText` throws.
+    /// Rows are new, or continue those of `start`, of which one row continues as several where several prompts are given; an
+    /// empty prompt then continues without more text. `onText` gets the text of each row in whole characters. When
+    /// `isCancelled` returns true, all rows end. Afterwards ``saved`` has the rows. Throws `GenerationError` for values out of
+    /// range, empty first prompts and other numbers of rows, ``RuntimeError``, also for weights that are not finite, and
+    /// what `onText` throws.
     public func generate(
-        _ prompts: [String], _ parameters: SamplingParameters = .init(),
+        _ prompts: [String], from start: SavedSequences? = nil, _ parameters: SamplingParameters = .init(),
         onText: (_ row: Int, _ text: String) throws -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
     ) throws -> [GenerationResult] {
         try parameters.validate()
         let clock = ContinuousClock()
-        let start = clock.now
-        let tokens = try read(prompts)
-        guard try !prefill(tokens, isCancelled) else {
+        let begin = clock.now
+        var batch = try begun(prompts, from: start)
+        guard try !prefill(&batch, isCancelled) else {
             return prompts.map { _ in GenerationResult(finishReason: .cancelled) }
         }
-        let seconds = (clock.now - start) / .seconds(1)
+        let seconds = (clock.now - begin) / .seconds(1)
         let endTokens = parameters.effectiveEndTokens(tokenizer)
-        let drawn = parameters.seed ?? UInt64.random(in: .min ... .max)
-        var generating = rows.indices.map { index in
-            GeneratingRow(
-                rows[index], parameters, seed: drawn &+ UInt64(index), endTokens: endTokens,
-                promptTokenCount: tokens[index].count, keepsUnfinishedText: false)
+        let drawn = UInt64.random(in: .min ... .max)
+        var generating = batch.rows.indices.map { index in
+            let row = batch.rows[index]
+            let seed = parameters.seed.map { $0 &+ UInt64(index) } ?? row.seed ?? (drawn &+ UInt64(index))
+            return GeneratingRow(
+                row, parameters, seed: seed, endTokens: endTokens,
+                promptTokenCount: batch.tokens[index].count, keepsUnfinishedText: keepsUnfinishedText)
         }
         for index in generating.indices { generating[index].result.prefillSeconds = seconds }
-        try decode(&generating, clock, onText, isCancelled)
+        try decode(&generating, &batch, clock, onText, isCancelled)
+        saved = SavedSequences(
+            states: batch.states, logits: batch.logits, rows: generating.map(\.row),
+            tokenizerIdentity: tokenizer.identity, texts: start?.texts ?? [:])
         return generating.map(\.result)
     }
 
     // MARK: Steps
 
-    /// Logits of the rows that are generating, in their order.
-    private var logits: Logits?
-
-    /// Returns the tokens of prompts, and makes a row of each.
-    private func read(_ prompts: [String]) throws -> [[Int32]] {
-        rows = []
-        return try prompts.enumerated().map { index, prompt in
-            var row = SessionRow()
-            var place = TextPlace.beginning
-            let tokens = beginToken.beginning(tokenizer.encode(prompt, at: &place), tokenizer)
-            guard !tokens.isEmpty else { throw GenerationError.emptyPrompt(row: index) }
-            row.place = place
-            row.remember(tokens)
-            rows.append(row)
-            return tokens
-        }
+    /// Rows on their way: what each has still to read, and the logits after what it has read.
+    private struct Batch {
+        var states: [SequenceState]
+        var rows: [SessionRow]
+        var tokens: [[Int32]]
+        var logits: [[Float]]
     }
 
-    /// Reads the prompts piece by piece; returns true if the caller cancelled.
-    private func prefill(_ tokens: [[Int32]], _ isCancelled: () -> Bool) throws -> Bool {
-        states = tokens.map { _ in runner.model.initialState() }
+    /// Returns the rows before their prompts, with the tokens of the prompts behind those that were not read yet.
+    private func begun(_ prompts: [String], from start: SavedSequences?) throws -> Batch {
+        guard !prompts.isEmpty else { throw GenerationError.wrongRowCount(expected: 1, found: 0) }
+        guard var start else {
+            var batch = Batch(states: [], rows: [], tokens: [], logits: [])
+            for (index, prompt) in prompts.enumerated() {
+                var row = SessionRow()
+                var place = TextPlace.beginning
+                let tokens = beginToken.beginning(tokenizer.encode(prompt, at: &place), tokenizer)
+                guard !tokens.isEmpty else { throw GenerationError.emptyPrompt(row: index) }
+                row.place = place
+                row.remember(tokens)
+                batch.rows.append(row)
+                batch.tokens.append(tokens)
+                batch.states.append(runner.model.initialState())
+                batch.logits.append([])
+            }
+            return batch
+        }
+        if start.states.count == 1, prompts.count > 1 {
+            start = try start.selecting([Int](repeating: 0, count: prompts.count))
+        }
+        guard start.states.count == prompts.count, start.rows.count == prompts.count else {
+            throw GenerationError.wrongRowCount(expected: start.states.count, found: prompts.count)
+        }
+        var batch = Batch(
+            states: start.states, rows: start.rows, tokens: [],
+            logits: start.logits ?? prompts.map { _ in [] })
+        for (index, prompt) in prompts.enumerated() {
+            var place = batch.rows[index].place ?? .inside
+            let tokens = tokenizer.encode(prompt, at: &place)
+            batch.rows[index].place = place
+            // Pending tokens were remembered when they were chosen.
+            batch.rows[index].remember(tokens)
+            batch.tokens.append(batch.rows[index].pendingTokens + tokens)
+            batch.rows[index].pendingTokens = []
+            if batch.tokens[index].isEmpty, batch.logits[index].isEmpty {
+                throw GenerationError.emptyPrompt(row: index)
+            }
+            if !tokens.isEmpty { batch.rows[index].heldBytes = [] }
+        }
+        return batch
+    }
+
+    /// Reads the tokens of all rows piece by piece; returns true if the caller cancelled.
+    private func prefill(_ batch: inout Batch, _ isCancelled: () -> Bool) throws -> Bool {
         // Pieces between which the caller may cancel; the last call has the last tokens of all rows.
         let piece = ModelRunner.pieceLength
-        for (index, row) in tokens.enumerated() {
+        let reading = batch.tokens.indices.filter { !batch.tokens[$0].isEmpty }
+        guard !reading.isEmpty else { return false }
+        // An array may not hold a state while it is read on, or reading would copy it.
+        var states = batch.states
+        batch.states = []
+        for index in reading {
+            let tokens = batch.tokens[index]
             var begin = 0
-            while row.count - begin > piece {
+            while tokens.count - begin > piece {
                 if isCancelled() { return true }
                 var state = [states[index]]
-                // The array must not hold the state meanwhile, or reading would copy it.
                 states[index] = runner.model.initialState()
-                try runner.read([Array(row[begin..<begin + piece])], &state, logits: .none)
+                try runner.read([Array(tokens[begin..<begin + piece])], &state, logits: .none)
                 states[index] = state[0]
                 begin += piece
             }
         }
-        let rest = tokens.map { Array($0.suffix(($0.count - 1) % piece + 1)) }
-        logits = try runner.read(rest, &states, logits: .last)
+        var last = reading.map { states[$0] }
+        for index in reading { states[index] = runner.model.initialState() }
+        let rest = reading.map { Array(batch.tokens[$0].suffix((batch.tokens[$0].count - 1) % piece + 1)) }
+        let logits = try runner.read(rest, &last, logits: .last)
+        for (place, index) in reading.enumerated() {
+            states[index] = last[place]
+            batch.logits[index] = logits.map { Array($0[place]) } ?? []
+        }
+        batch.states = states
         return false
     }
 
     private func decode(
-        _ generating: inout [GeneratingRow], _ clock: ContinuousClock,
+        _ generating: inout [GeneratingRow], _ batch: inout Batch, _ clock: ContinuousClock,
         _ onText: (_ row: Int, _ text: String) throws -> Void, _ isCancelled: () -> Bool
     ) throws {
         let start = clock.now
         var active = Array(generating.indices)
-        var running = states
-        states = []
+        var running = batch.states
         var finished = [SequenceState?](repeating: nil, count: active.count)
+        batch.states = []
+        /// Those of the rows that are generating, in their order; nil before the first step.
+        var stepped: Logits?
         var next: [Int32] = []
         func emit(_ text: String, _ row: Int) throws { if !text.isEmpty { try onText(row, text) } }
-        for index in active { try emit(generating[index].begin(heldBytes: []), index) }
+        for index in active {
+            try emit(generating[index].begin(heldBytes: batch.rows[index].heldBytes), index)
+        }
         while !active.isEmpty {
             let mayChoose = !isCancelled()
             for (place, index) in active.enumerated() where !generating[index].isFinished {
-                guard mayChoose, let logits else {
+                guard mayChoose else {
                     try emit(generating[index].finish(.cancelled), index)
                     continue
                 }
-                let usable = UnsafeBufferPointer(
-                    rebasing: logits[place].prefix(tokenizer.vocabularySize))
-                guard let text = generating[index].advance(usable, tokenizer: tokenizer) else {
-                    throw GenerationError.logitsNotFinite(row: index)
-                }
+                let text =
+                    if let stepped {
+                        choose(&generating[index], stepped[place])
+                    } else {
+                        batch.logits[index].withUnsafeBufferPointer { choose(&generating[index], $0) }
+                    }
+                guard let text else { throw notFinite(row: index) }
                 try emit(text, index)
             }
             for place in active.indices.reversed() where generating[active[place]].isFinished {
-                generating[active[place]].result.decodeSeconds = (clock.now - start) / .seconds(1)
-                finished[active[place]] = running.remove(at: place)
-                active.remove(at: place)
+                let index = active[place]
+                generating[index].result.decodeSeconds = (clock.now - start) / .seconds(1)
+                if let stepped { batch.logits[index] = Array(stepped[place]) }
+                finished[index] = running.remove(at: place)
             }
+            active.removeAll { generating[$0].isFinished }
             guard !active.isEmpty else { break }
             next.removeAll(keepingCapacity: true)
             for index in active {
                 next.append(generating[index].row.pendingTokens[0])
                 generating[index].row.pendingTokens.removeAll(keepingCapacity: true)
             }
-            logits = try runner.step(next, &running)
+            stepped = try runner.step(next, &running)
         }
-        states = finished.compactMap { $0 }
-        rows = generating.map(\.row)
+        batch.states = finished.compactMap { $0 }
+    }
+
+    /// Returns the text that is certain after one more token; nil if the logits are not finite.
+    private func choose(_ row: inout GeneratingRow, _ logits: UnsafeBufferPointer<Float>) -> String? {
+        row.advance(
+            UnsafeBufferPointer(rebasing: logits.prefix(tokenizer.vocabularySize)), tokenizer: tokenizer)
+    }
+
+    /// The reason why logits are not finite: damaged weights by their name, or the row.
+    private func notFinite(row: Int) -> any Error {
+        do {
+            try runner.model.verify()
+            return GenerationError.logitsNotFinite(row: row)
+        } catch { return error }
     }
 }

@@ -16,7 +16,7 @@ struct GatedRetention: RuntimeMixer {
     private let gate: Matrix?
     private let output: HeadOutput
     private let rotary: Rotary
-    private let memory: Int
+    private let memory: StatePlace
 
     init(_ builder: inout ModelBuilder, _ c: GatedRetentionConfiguration, _ place: MixerPlace) throws {
         self.c = c
@@ -31,7 +31,7 @@ struct GatedRetention: RuntimeMixer {
             hiddenSize: d)
         rotary = builder.rotary(
             angles: c.rotation.angles(keySize: c.keySize), isInterleaved: c.rotation == .interleaved)
-        memory = builder.state.tensor("memory", [c.headCount, c.keySize, c.valueSize])
+        memory = try builder.state.place("memory")
     }
 
     func mix(_ x: Rows, _ pass: Pass) -> Rows {
@@ -63,12 +63,12 @@ struct GatedLinearAttention: RuntimeMixer {
     private let decayUp: Matrix
     private let gate: Matrix?
     private let output: HeadOutput
-    private let memory: Int
+    private let memory: StatePlace
 
     init(_ builder: inout ModelBuilder, _ c: GatedLinearAttentionConfiguration, _ place: MixerPlace) throws {
         self.c = c
         let (d, keys, values) = (place.hiddenSize, c.headCount * c.keySize, c.headCount * c.valueSize)
-        memory = builder.state.tensor("memory", [c.headCount, c.keySize, c.valueSize])
+        memory = try builder.state.place("memory")
         inputs = try ConvolvedProjections(&builder, c.convolved, width: c.convolutionWidth, hiddenSize: d)
         decayDown = try builder.linear("decay_down", from: d, to: c.gateRank)
         decayUp = try builder.linear("decay_up", from: c.gateRank, to: keys, bias: true)
@@ -110,12 +110,12 @@ struct GatedDeltaNet: RuntimeMixer {
     private let decay: (projection: Matrix, stepBias: UnsafePointer<Float>, log: UnsafePointer<Float>)?
     private let gate: Matrix?
     private let output: HeadOutput
-    private let memory: Int
+    private let memory: StatePlace
 
     init(_ builder: inout ModelBuilder, _ c: GatedDeltaNetConfiguration, _ place: MixerPlace) throws {
         self.c = c
         let d = place.hiddenSize
-        memory = builder.state.tensor("memory", [c.headCount, c.keySize, c.valueSize])
+        memory = try builder.state.place("memory")
         inputs = try ConvolvedProjections(&builder, c.convolved, width: c.convolutionWidth, hiddenSize: d)
         strength = try builder.linear("strength", from: d, to: c.headCount)
         decay =

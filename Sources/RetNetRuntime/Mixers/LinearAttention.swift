@@ -15,8 +15,8 @@ struct LinearAttention: RuntimeMixer {
     private let value: Matrix
     private let output: Matrix
     private let rotary: Rotary
-    private let memory: Int
-    private let keySum: Int?
+    private let memory: StatePlace
+    private let keySum: StatePlace?
 
     init(_ builder: inout ModelBuilder, _ c: LinearAttentionConfiguration, _ place: MixerPlace) throws {
         self.c = c
@@ -27,8 +27,8 @@ struct LinearAttention: RuntimeMixer {
         output = try builder.linear("output", from: c.width, to: d, bias: c.biases)
         rotary = builder.rotary(
             angles: c.rotation.angles(keySize: c.headSize), isInterleaved: c.rotation == .interleaved)
-        memory = builder.state.tensor("memory", [c.headCount, c.headSize, c.headSize])
-        keySum = c.normalizer == .sum ? builder.state.tensor("key_sum", [c.headCount, c.headSize]) : nil
+        memory = try builder.state.place("memory")
+        keySum = c.normalizer == .sum ? try builder.state.place("key_sum") : nil
     }
 
     func mix(_ x: Rows, _ pass: Pass) -> Rows {

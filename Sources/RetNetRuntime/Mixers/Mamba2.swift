@@ -17,11 +17,11 @@ struct Mamba2: RuntimeMixer {
     private let skip: UnsafePointer<Float>
     private let normWeight: UnsafePointer<Float>
     private let output: Matrix
-    private let memory: Int
+    private let memory: StatePlace
 
     init(_ builder: inout ModelBuilder, _ c: Mamba2Configuration, _ place: MixerPlace) throws {
         self.c = c
-        memory = builder.state.tensor("memory", [c.headCount, c.stateSize, c.headSize])
+        memory = try builder.state.place("memory")
         input = try builder.linear(
             "input", from: place.hiddenSize, to: c.innerSize + c.convolvedSize + c.headCount, bias: c.biases)
         convolution =

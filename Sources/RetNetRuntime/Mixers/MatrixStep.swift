@@ -46,13 +46,13 @@ enum StepDecays {
 
 extension Pass {
     /// Runs the steps on the states of the pass, at a place in them; returns o [rows, h · b].
-    func run(_ step: MatrixStep, at place: Int) -> Rows {
+    func run(_ step: MatrixStep, at place: StatePlace) -> Rows {
         let out = rows(step.headCount * step.valueSize, count: step.query.count)
         var c = rn_recurrence()
         c.heads = Int64(step.headCount)
         c.key_size = Int64(step.keySize)
         c.value_size = Int64(step.valueSize)
-        c.state_type = RN_F32
+        c.state_type = place.type.kernel
         c.query_share = Int64(step.queryGroup)
         c.key_share = Int64(step.keyGroup)
         c.value_share = Int64(step.valueGroup)

@@ -18,8 +18,8 @@ struct RWKVTimeMix: RuntimeMixer {
     private let key: Matrix
     private let value: Matrix
     private let output: Matrix
-    private let sums: Int
-    private let previous: Int
+    private let sums: StatePlace
+    private let previous: StatePlace
 
     init(_ builder: inout ModelBuilder, _ c: RWKVConfiguration, _ place: MixerPlace) throws {
         let d = c.channelCount
@@ -33,8 +33,9 @@ struct RWKVTimeMix: RuntimeMixer {
         key = try builder.linear("key", from: d, to: d)
         value = try builder.linear("value", from: d, to: d)
         output = try builder.linear("output", from: d, to: d)
-        sums = builder.state.tensors(["numerator", "denominator", "exponent"], size: d)
-        previous = builder.state.tensor("previous_input", [d])
+        // Numerator, denominator and exponent follow each other.
+        sums = try builder.state.place("numerator")
+        previous = try builder.state.place("previous_input")
     }
 
     func mix(_ x: Rows, _ pass: Pass) -> Rows {
@@ -65,7 +66,7 @@ struct RWKVChannelMix: RuntimeMixer {
     private let receptance: Matrix
     private let key: Matrix
     private let value: Matrix
-    private let previous: Int
+    private let previous: StatePlace
 
     init(_ builder: inout ModelBuilder, _ c: RWKVChannelMixConfiguration, _ place: MixerPlace) throws {
         let d = c.channelCount
@@ -75,7 +76,7 @@ struct RWKVChannelMix: RuntimeMixer {
         receptance = try builder.linear("receptance", from: d, to: d)
         key = try builder.linear("key", from: d, to: c.innerSize)
         value = try builder.linear("value", from: c.innerSize, to: d)
-        previous = builder.state.tensor("previous_input", [d])
+        previous = try builder.state.place("previous_input")
     }
 
     func mix(_ x: Rows, _ pass: Pass) -> Rows {
@@ -88,10 +89,10 @@ struct RWKVChannelMix: RuntimeMixer {
 
 extension Pass {
     /// Returns x_{t-1} for every row, and keeps the last row of every segment for the next pass.
-    fileprivate func previous(_ x: Rows, at place: Int) -> Rows {
+    fileprivate func previous(_ x: Rows, at place: StatePlace) -> Rows {
         let past = rows(x.width)
         for (index, rows) in segments.enumerated() {
-            let kept = storages[index].floats + place
+            let kept = storages[index].floats(at: place)
             (past.data + rows.lowerBound * x.width).update(from: kept, count: x.width)
             (past.data + (rows.lowerBound + 1) * x.width).update(
                 from: x.data + rows.lowerBound * x.width, count: (rows.count - 1) * x.width)

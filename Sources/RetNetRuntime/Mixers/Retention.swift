@@ -17,8 +17,8 @@ struct Retention: RuntimeMixer {
     private let gate: Matrix?
     private let output: HeadOutput
     private let rotary: Rotary
-    private let memory: Int
-    private let keySum: Int?
+    private let memory: StatePlace
+    private let keySum: StatePlace?
     private let logDecays: [Double]
     /// γ [h], or γ ζ^(1/base) [h, a] with xPos.
     private let decays: [Float]
@@ -43,10 +43,10 @@ struct Retention: RuntimeMixer {
         rotary = builder.rotary(
             angles: c.rotation.angles(keySize: c.keySize).map { $0 * Double(place.positionStride) },
             isInterleaved: c.rotation == .interleaved)
-        memory = builder.state.tensor("memory", [c.headCount, c.keySize, c.valueSize])
+        memory = try builder.state.place("memory")
         keySum =
             c.normalization == .decayAbsSum
-            ? builder.state.tensor("key_sum", [c.headCount, c.keySize]) : nil
+            ? try builder.state.place("key_sum") : nil
 
         logDecays = c.decay.logGammas(headCount: c.headCount).map { $0 * Double(place.positionStride) }
         let damping = Self.logDamping(c, stride: place.positionStride)

@@ -13,12 +13,15 @@ protocol RuntimeMixer {
 /// What the parts of a model are made from: weights by name, the layout of states, and rotations that layers share.
 struct ModelBuilder {
     let weights: ModelWeights
-    var state = StateLayout()
+    var state: StateLayout
     private(set) var rotations: [Rotary] = []
     /// The prefix of names, as in `layers.3.mixer`.
     var prefix = ""
 
-    init(_ weights: ModelWeights) { self.weights = weights }
+    init(_ weights: ModelWeights, stateType: StateElementType) {
+        self.weights = weights
+        state = StateLayout(type: stateType)
+    }
 
     /// Runs a part's initializer with a longer prefix of names.
     mutating func scope<R>(_ name: String, _ body: (inout ModelBuilder) throws -> R) rethrows -> R {

@@ -15,6 +15,7 @@ struct SelfAttention: RuntimeMixer {
     private let output: Matrix
     private let rotary: Rotary
     private let cache: Int
+    private let stateType: StateElementType
 
     init(_ builder: inout ModelBuilder, _ c: AttentionConfiguration, _ place: MixerPlace) throws {
         if c.xPosScaleBase != nil, c.rotation != .none {
@@ -30,7 +31,8 @@ struct SelfAttention: RuntimeMixer {
         rotary = builder.rotary(
             angles: c.angles.map { $0 * Double(place.positionStride) },
             isInterleaved: c.rotation == .interleaved)
-        cache = builder.state.cache(groups: c.groupCount, size: c.headSize)
+        cache = try builder.state.cache()
+        stateType = builder.state.type
     }
 
     func mix(_ x: Rows, _ pass: Pass) -> Rows {
@@ -43,7 +45,7 @@ struct SelfAttention: RuntimeMixer {
         let heads = pass.rows(q.width, count: q.count)
         var attention = rn_attention(
             heads: Int64(c.headCount), cache_heads: Int64(c.groupCount), head_size: Int64(c.headSize),
-            cache_type: RN_F32, scale: Float(1 / Double(c.headSize).squareRoot()), query: q.data,
+            cache_type: stateType.kernel, scale: Float(1 / Double(c.headSize).squareRoot()), query: q.data,
             query_stride: Int64(q.stride), output: heads.data, output_stride: Int64(heads.stride))
         let scratch = pass.workspace.bytes(Int(rn_attend_scratch(pass.pool, &attention)))
         rn_attend(pass.pool, &attention, caches, Int64(pass.segmentCount), scratch)
@@ -61,7 +63,7 @@ struct SelfAttention: RuntimeMixer {
             storage.append(
                 cache: cache, keys: k.data + rows.lowerBound * k.stride,
                 values: v.data + rows.lowerBound * v.stride,
-                rows: rows.count)
+                rows: rows.count, pass.pool)
             let own = storage.caches[cache]
             caches[index] = rn_cache(
                 keys: own.keys, values: own.values, head_stride: Int64(own.headStride),

@@ -11,7 +11,7 @@ struct ShortConvolution {
     /// [C, W].
     private let weight: UnsafePointer<Float>
     private let bias: UnsafePointer<Float>?
-    private let ring: Int
+    private let ring: StatePlace
     /// What is applied to the sums.
     private let function: rn_function
 
@@ -28,7 +28,7 @@ struct ShortConvolution {
                 bias ? try $0.vector("bias", channels) : nil
             )
         }
-        self.ring = builder.state.tensor(ring, [width - 1, channels])
+        self.ring = try builder.state.place(ring)
     }
 
     func callAsFunction(_ x: Rows, _ pass: Pass) -> Rows {

@@ -15,7 +15,7 @@ public final class RuntimeModel: @unchecked Sendable {
     public let configuration: LanguageModelConfiguration
     /// The folder.
     public let path: String
-    private let weights: ModelWeights
+    let weights: ModelWeights
     private let embedding: rn_weights
     private let positionTable: rn_weights?
     private let embeddingNorm: Norm?
@@ -33,17 +33,20 @@ public final class RuntimeModel: @unchecked Sendable {
 
     /// Opens a folder of `retnet train` or `retnet convert`: its weights are mapped, not read.
     ///
-    /// Every tensor of the model must be there with its shape, without extras. Throws ``RuntimeError``, `SettingsError` for
-    /// the configuration, and `StorageError`.
-    public convenience init(path: String) throws {
+    /// Every tensor of the model must be there with its shape, without extras. Their values are not read: see ``verify()``.
+    /// `stateType` is that of the large parts of states. Throws ``RuntimeError``, `SettingsError` for the configuration, and
+    /// `StorageError`.
+    public convenience init(path: String, stateType: StateElementType = .float32) throws {
         let file = path + "/config.json"
         let text = try JSONFile.text(file, maximumByteCount: Self.maximumConfigurationByteCount)
         try self.init(
             LanguageModelConfiguration(json: text, sourceName: file), weights: ModelWeights(path: path),
-            path: path)
+            path: path, stateType: stateType)
     }
 
-    private init(_ c: LanguageModelConfiguration, weights: ModelWeights, path: String) throws {
+    private init(
+        _ c: LanguageModelConfiguration, weights: ModelWeights, path: String, stateType: StateElementType
+    ) throws {
         configuration = c
         self.path = path
         self.weights = weights
@@ -54,7 +57,7 @@ public final class RuntimeModel: @unchecked Sendable {
                     "config.json has \(c.layerCount) layers, but there are only \(weights.tensorCount) tensors"
             )
         }
-        var builder = ModelBuilder(weights)
+        var builder = ModelBuilder(weights, stateType: stateType)
         embedding = try builder.linear("embedding", from: c.embeddingWidth, to: c.vocabularySize).weights
         positionTable =
             c.positionEmbedding == .learned
@@ -62,7 +65,7 @@ public final class RuntimeModel: @unchecked Sendable {
         embeddingNorm =
             c.embeddingNorm ? try Norm(&builder, "embedding_norm", size: c.embeddingWidth, c.norm) : nil
         blocks = try (0..<c.layerCount).map { layer in
-            builder.state.layer = layer
+            builder.state.add(c.stateTensors(layer: layer), layer: layer)
             return try builder.scope("layers.\(layer)") { try RuntimeBlock(&$0, c, layer: layer) }
         }
         streams = try c.altUp.map {
@@ -103,7 +106,10 @@ public final class RuntimeModel: @unchecked Sendable {
     public func initialState() -> SequenceState { SequenceState(layout) }
 
     /// Bytes of the state of one sequence, without keys and values of attention.
-    public var stateByteCount: Int { 4 * layout.floatCount }
+    public var stateByteCount: Int { layout.byteCount }
+
+    /// The element type of the large parts of states.
+    public var stateType: StateElementType { layout.type }
 
     // MARK: Passes
 

@@ -10,7 +10,7 @@ struct SequenceReduction {
     private let stride: Int
     private let width: Int
     /// a₁, a₂ and b, and the places of the last anchor and of its update in the state; nil with `skip`.
-    private let carry: (coefficients: UnsafePointer<Float>, anchor: Int, innovation: Int)?
+    private let carry: (coefficients: UnsafePointer<Float>, anchor: StatePlace, innovation: StatePlace)?
 
     /// Nil for layers that see all tokens.
     init?(_ builder: inout ModelBuilder, _ c: LanguageModelConfiguration, layer: Int) throws {
@@ -22,8 +22,8 @@ struct SequenceReduction {
             sequence.mode == .altup
             ? (
                 try builder.vector("sequence_altup.coefficients", 3),
-                builder.state.tensor("sequence_anchor", [c.hiddenSize]),
-                builder.state.tensor("sequence_innovation", [c.hiddenSize])
+                try builder.state.place(SequenceReductionConfiguration.anchorName),
+                try builder.state.place(SequenceReductionConfiguration.innovationName)
             ) : nil
     }
 
@@ -68,9 +68,9 @@ struct SequenceReduction {
         var next = 0
         for (index, place) in pass.places.enumerated() {
             let (first, length) = (pass.segments[index].lowerBound, pass.segments[index].count)
-            let state = pass.storages[index].floats
-            let anchor = Rows(state + carry.anchor, count: 1, width: width)
-            let innovation = Rows(state + carry.innovation, count: 1, width: width)
+            let state = pass.storages[index]
+            let anchor = Rows(state.floats(at: carry.anchor), count: 1, width: width)
+            let innovation = Rows(state.floats(at: carry.innovation), count: 1, width: width)
             for token in 0..<length {
                 let row = Rows(x.data + (first + token) * x.stride, count: 1, width: width)
                 if (place.count + token) % stride == 0 {

@@ -21,6 +21,9 @@ final class ModelWeights: @unchecked Sendable {
     private let path: String
     private let folder: SafetensorsFolder
     private var used: Set<String> = []
+    /// What the model computes with, by name.
+    private(set) var matrices: [(name: String, weights: rn_weights)] = []
+    private(set) var vectors: [(name: String, values: UnsafeBufferPointer<Float>)] = []
     private var copies: [UnsafeMutableRawPointer] = []
     /// Bytes of all tensors that the model computes with.
     private(set) var byteCount = 0
@@ -108,6 +111,7 @@ final class ModelWeights: @unchecked Sendable {
         }
         byteCount += entry.byteCount
         parameterCount += count
+        vectors.append((name, UnsafeBufferPointer(start: values, count: count)))
         return UnsafePointer(values)
     }
 
@@ -144,6 +148,7 @@ final class ModelWeights: @unchecked Sendable {
             if type == RN_I4 { view.minima = try groupValues(name + ".minima", Array(groups)) }
         }
         byteCount += Int(rn_weight_bytes(type, Int64(rows), Int64(columns)))
+        matrices.append((name, view))
         parameterCount += rows * columns
         elementCounts[entry.elementType, default: 0] += rows * columns
         return view
@@ -173,11 +178,7 @@ final class ModelWeights: @unchecked Sendable {
         }
         guard entry.shape == shape else { throw wrongShape(name, expected: shape, found: entry.shape) }
         let count = shape.reduce(1, *)
-        let values = try bytes(of: entry, alignment: 2).bindMemory(to: UInt16.self, capacity: count)
-        for index in 0..<count where values[index] & 0x7c00 == 0x7c00 {
-            throw problem("'\(name)' is not finite at index \(index): the file is damaged")
-        }
-        return UnsafePointer(values)
+        return try bytes(of: entry, alignment: 2).bindMemory(to: UInt16.self, capacity: count)
     }
 
     /// Returns the bytes of a tensor in the mapped file, or a copy where the file has them at odd places.
@@ -209,7 +210,7 @@ final class ModelWeights: @unchecked Sendable {
         problem("'\(name)' has the shape \(found), but config.json needs \(expected)")
     }
 
-    private func problem(_ text: String) -> RuntimeError { .weights(path: path, problem: text) }
+    func problem(_ text: String) -> RuntimeError { .weights(path: path, problem: text) }
 }
 
 /// IEEE half precision in its bits, for processors and compilers without the type.

@@ -15,6 +15,8 @@ public enum QuantizationScheme: String, Sendable, CaseIterable {
     /// The keys of the number of columns of a group and of what becomes of which tensors.
     static let groupKey = "quantization_group"
     static let policyKey = "quantization_policy"
+    /// The key of the fingerprint of the model from which the files were made.
+    static let fingerprintKey = "source_fingerprint"
 
     /// What becomes of which tensors, in one sentence.
     public var policy: String {
@@ -48,6 +50,7 @@ public struct Quantization {
     private let folder: SafetensorsFolder
     private let scheme: QuantizationScheme
     private let isTied: Bool
+    private let fingerprint: String
     private let threads: Int
 
     /// Fewer values are not worth rounding.
@@ -83,6 +86,7 @@ public struct Quantization {
         self.scheme = scheme
         self.threads = threads
         isTied = model.configuration.tiedOutput
+        fingerprint = try model.fingerprint()
     }
 
     /// Writes the folder `out`, which must not exist: the rounded tensors and copies of the other files of the model.
@@ -129,6 +133,7 @@ public struct Quantization {
             ExactString(QuantizationScheme.metadataKey): scheme.rawValue,
             ExactString(QuantizationScheme.groupKey): String(RN_GROUP),
             ExactString(QuantizationScheme.policyKey): scheme.policy,
+            ExactString(QuantizationScheme.fingerprintKey): fingerprint,
         ]) { $1 }
     }
 

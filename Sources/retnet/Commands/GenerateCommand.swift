@@ -47,11 +47,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
             discussion: "auto does what the tokenizer's own files say; models trained with retnet have it."))
     var beginToken = BeginTokenChoice.auto
 
-    @Option(help: ArgumentHelp("State file to resume from.", valueName: "file"))
-    var stateIn: String?
-
-    @Option(help: ArgumentHelp("State file to write at the end.", valueName: "file"))
-    var stateOut: String?
+    @OptionGroup var states: StateOptions
 
     @Flag(help: "Print the prompt before the generated text.")
     var echo = false
@@ -60,13 +56,13 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
     var json = false
 
     func validate() throws {
-        if prompt.isEmpty, stateIn == nil {
+        if prompt.isEmpty, states.stateIn == nil {
             throw ValidationError("give --prompt, --prompt-file, - (standard input) or --state-in")
         }
     }
 
     func run() throws {
-        if let stateOut { try Arguments.checkOutput(stateOut, replaceable: true) }
+        try states.checkOutput()
         let prompts = try prompt.texts()
         let path = try model.modelPath()
         if T5Folder.recognizes(path) { return try generateFromT5(path, prompts: prompts) }
@@ -88,7 +84,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
             rows, parameters, onText: { _, text in if streams { Console.stream(text) } },
             isCancelled: { interrupt.isRaised })
         if streams { Console.stream("\n") }
-        if let stateOut, let saved = try session.savedState() {
+        if let stateOut = states.stateOut, let saved = try session.savedState() {
             try StateFile.write(saved, of: loaded.model, to: stateOut)
         }
         if json {
@@ -104,12 +100,12 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         var options = GenerationOptions()
         options.prefillForm = prefillForm
         options.beginToken = beginToken
-        options.keepsUnfinishedText = stateOut != nil
+        options.keepsUnfinishedText = states.stateOut != nil
         let tokenizer = try loaded.tokenizer
         if beginToken == .yes, tokenizer.beginToken == nil {
             throw CommandError("the tokenizer has no begin token: leave --add-bos out")
         }
-        guard let stateIn else {
+        guard let stateIn = states.stateIn else {
             return try GenerationSession(model: loaded.model, tokenizer: tokenizer, options: options)
         }
         let saved = try StateFile.read(stateIn, for: loaded.model, tokenizerIdentity: tokenizer.identity)
@@ -155,7 +151,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
                 "repetition_penalty": .double(parameters.repetitionPenalty),
             ],
             "state_bytes": .int(session.state?.byteCount ?? 0),
-            "state_out": stateOut.map { .string($0) } ?? .null,
+            "state_out": states.stateOut.map { .string($0) } ?? .null,
             "device": .string(device.description), "dtype": .string(type.rawValue),
             "peak_bytes": .int(ProcessMemory.peakByteCount),
         ])
@@ -214,7 +210,7 @@ extension GenerateCommand {
     /// Throws for options that encoder-decoders lack.
     private func refuseForT5() throws {
         let given: [(String, Bool)] = [
-            ("--state-in", stateIn != nil), ("--state-out", stateOut != nil),
+            ("--state-in", states.stateIn != nil), ("--state-out", states.stateOut != nil),
             ("--add-bos", beginToken != .auto),
             ("--temperature", sampling.temperature != nil), ("--top-k", sampling.topK != nil),
             ("--top-p", sampling.topP != nil), ("--min-p", sampling.minP != nil),
