@@ -8,12 +8,14 @@ SHELL := bash
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SOURCES := Sources Tests Examples Package.swift Server/Sources Server/Tests Server/Package.swift
 
-.PHONY: help setup build lite demo test check-device check-checkpoints format lint docs clean distclean
+.PHONY: help setup build lite server serve demo test check-device check-checkpoints format lint docs clean distclean
 
 help:
 	@echo 'make demo [DATA=path]  train a small RetNet, generate text, show that decoding cost stays flat'
 	@echo 'make build             build the release binary and link it as ./retnet'
 	@echo 'make lite              build ./retnet-lite, which runs models without LibTorch (nothing is fetched)'
+	@echo 'make serve [MODEL=dir] serve a model over HTTP: the one given, that of the demo, or a small one that it trains'
+	@echo 'make server            only build ./retnet-server, which `retnet serve` starts'
 	@echo 'make test              run all tests and build the example package'
 	@echo 'make check-device      compare a CUDA device with the CPU (skips where there is none)'
 	@echo 'make check-checkpoints convert the checkpoints of other projects, compare, generate, convert back'
@@ -32,6 +34,12 @@ build: setup
 
 lite:
 	@JOBS=$(JOBS) scripts/build retnet-lite
+
+server:
+	@JOBS=$(JOBS) scripts/serve --build-only
+
+serve:
+	@JOBS=$(JOBS) scripts/serve $(if $(MODEL),'$(MODEL)')
 
 demo: build
 	@./retnet demo $(if $(DATA),--data '$(DATA)')
@@ -55,7 +63,7 @@ docs: setup
 	@scripts/build-docs
 
 clean:
-	@rm -rf .build Server/.build retnet retnet-lite
+	@rm -rf .build Server/.build retnet retnet-lite retnet-server
 
 distclean: clean
 	@rm -rf .libtorch

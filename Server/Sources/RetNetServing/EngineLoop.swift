@@ -116,20 +116,10 @@ final class EngineLoop: @unchecked Sendable {
     }
 
     private func startChoices() {
-        var index = 0
-        while index < prompts.count, rows.count + readers.count < configuration.rowLimit {
-            let prompt = prompts[index]
-            guard prompt.next < prompt.job.request.choiceCount else {
-                prompts.remove(at: index)
-                continue
-            }
+        while let prompt = prompts.first, rows.count + readers.count < configuration.rowLimit {
             start(prompt)
-            // A failure has removed it.
-            if index < prompts.count, prompts[index] === prompt,
-                prompt.next == prompt.job.request.choiceCount
-            {
-                prompts.remove(at: index)
-            }
+            // A failure has removed it already.
+            if prompt.next == prompt.job.request.choiceCount { prompts.removeAll { $0 === prompt } }
         }
     }
 

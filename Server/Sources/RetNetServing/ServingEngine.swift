@@ -16,7 +16,9 @@ public final class ServingEngine: Sendable {
         public var rowLimit = 16
         /// The largest number of requests that wait.
         public var queueLimit = 64
-        /// The largest number of tokens of a prompt that a step reads while texts are generated.
+        /// The largest number of tokens of a prompt that a step reads while texts are generated: a multiple of 64 up to 256.
+        ///
+        /// Prompts are cut at multiples of 64 tokens, where cuts do not change a bit of the result.
         public var pieceLength = 64
         /// The largest number of tokens of a sequence; nil for no limit but the model's.
         public var contextLimit: Int?
@@ -70,8 +72,10 @@ public final class ServingEngine: Sendable {
     ) throws {
         var configuration = configuration
         configuration.rowLimit = min(max(1, configuration.rowLimit), Configuration.largestRowLimit)
-        configuration.pieceLength = min(max(1, configuration.pieceLength), ModelRunner.pieceLength)
-        configuration.snapshotInterval = max(PrefixHashes.blockLength, configuration.snapshotInterval)
+        let unit = PrefixHashes.blockLength
+        let whole = (max(1, configuration.pieceLength) + unit - 1) / unit * unit
+        configuration.pieceLength = min(whole, ModelRunner.pieceLength)
+        configuration.snapshotInterval = max(unit, configuration.snapshotInterval / unit * unit)
         self.model = model
         self.configuration = configuration
         self.store = store
@@ -119,7 +123,8 @@ public final class ServingEngine: Sendable {
     /// Events that may wait for a client before its request is given up.
     private static let eventLimit = 1 << 14
 
-    private func check(_ request: ServingRequest) throws {
+    /// Throws what ``submit(_:)`` throws for a request that cannot be carried out.
+    public func check(_ request: ServingRequest) throws {
         try request.sampling.validate()
         let size = model.vocabularySize
         if let index = request.tokens.firstIndex(where: { $0 < 0 || Int($0) >= size }) {

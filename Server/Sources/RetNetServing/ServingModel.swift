@@ -34,7 +34,7 @@ public struct ServingModel: Sendable {
         model.configuration.positionEmbedding == .learned ? model.configuration.positionCount : nil
     }
 
-    /// The number of tokens that a prompt may consist of.
+    /// The number of different tokens.
     public var vocabularySize: Int { model.configuration.vocabularySize }
 
     /// Returns the tokens of a text with those before it, and the place behind them.

@@ -78,6 +78,12 @@ public struct TokenScore: Sendable, Equatable {
         public let token: Int32
         /// Its log-probability in nats.
         public let logProbability: Double
+
+        /// A token with its log-probability.
+        public init(token: Int32, logProbability: Double) {
+            self.token = token
+            self.logProbability = logProbability
+        }
     }
 
     init(unpredicted token: Int32) { (self.token, logProbability, top) = (token, nil, []) }

@@ -1,0 +1,93 @@
+import Foundation
+import RetNetSampling
+import RetNetServing
+import RetNetText
+
+/// Counts of tokens, as answers report them.
+struct TokenUsage: Sendable, Equatable {
+    var promptTokens = 0
+    var cachedTokens = 0
+    var completionTokens = 0
+
+    var json: JSONValue {
+        [
+            "prompt_tokens": .int(promptTokens), "completion_tokens": .int(completionTokens),
+            "total_tokens": .int(promptTokens + completionTokens),
+            "prompt_tokens_details": ["cached_tokens": .int(cachedTokens)],
+        ]
+    }
+}
+
+/// The objects that answer a request for completions.
+struct CompletionAnswer: Sendable {
+    let id: String
+    let created: Int
+    let model: ServingModel
+
+    /// Returns one text of an answer.
+    func choice(index: Int, text: String, logprobs: JSONValue, reason: FinishReason?) -> JSONValue {
+        [
+            "index": .int(index), "text": .string(text), "logprobs": logprobs,
+            "finish_reason": reason.map { .string(Self.name(of: $0)) } ?? .null,
+        ]
+    }
+
+    /// Returns the object around some choices.
+    func object(_ choices: [JSONValue], usage: TokenUsage?, showsUsage: Bool = true, state: JSONValue? = nil)
+        -> JSONValue
+    {
+        var members: [JSONValue.Member] = [
+            .init(name: "id", value: .string(id)), .init(name: "object", value: "text_completion"),
+            .init(name: "created", value: .int(created)), .init(name: "model", value: .string(model.name)),
+            .init(name: "choices", value: .array(choices)),
+        ]
+        if showsUsage { members.append(.init(name: "usage", value: usage?.json ?? .null)) }
+        if let state { members.append(.init(name: "state", value: state)) }
+        return .object(members)
+    }
+
+    /// OpenAI's name of a reason.
+    private static func name(of reason: FinishReason) -> String {
+        switch reason {
+        case .stop, .endToken: "stop"
+        case .length: "length"
+        case .cancelled: "cancelled"
+        }
+    }
+
+    /// Returns the log-probabilities of tokens: four lists of equal length.
+    func logprobs(_ tokens: [(score: TokenScore, offset: Int)]) -> JSONValue {
+        [
+            "tokens": .array(tokens.map { .string(model.label(of: $0.score.token)) }),
+            "token_logprobs": .array(
+                tokens.map { $0.score.logProbability.map { .double($0) } ?? .null }),
+            "top_logprobs": .array(tokens.map { top($0.score) }),
+            "text_offset": .array(tokens.map { .int($0.offset) }),
+        ]
+    }
+
+    /// The most probable tokens and the chosen one; of tokens with one name the most probable counts.
+    private func top(_ score: TokenScore) -> JSONValue {
+        guard let own = score.logProbability else { return .null }
+        var members: [JSONValue.Member] = []
+        var names: Set<String> = []
+        let chosen = TokenScore.Alternative(token: score.token, logProbability: own)
+        for alternative in score.top + [chosen] {
+            let name = model.label(of: alternative.token)
+            guard names.insert(name).inserted else { continue }
+            members.append(.init(name: name, value: .double(alternative.logProbability)))
+        }
+        return .object(members)
+    }
+
+    /// Returns the tokens of a prompt with the places at which they begin in its text.
+    func located(_ scores: [TokenScore]) -> [(score: TokenScore, offset: Int)] {
+        var (offset, place) = (0, TextPlace.beginning)
+        return scores.map { score in
+            defer {
+                offset += model.tokenizer.bytes(of: score.token, at: &place).count { $0 & 0xC0 != 0x80 }
+            }
+            return (score, offset)
+        }
+    }
+}

@@ -1,0 +1,161 @@
+import Foundation
+import RetNetSampling
+import RetNetServing
+
+/// Carries out a request for completions.
+struct CompletionHandler: Sendable {
+    let request: CompletionRequest
+    let answer: CompletionAnswer
+    let store: StateStore
+    let run: CompletionRun
+
+    /// What came of one prompt.
+    private struct Collected {
+        var report: PromptReport?
+        var texts: [String]
+        var tokens: [[GeneratedToken]]
+        var ends: [ChoiceEnd?]
+
+        init(_ count: Int) {
+            texts = Array(repeating: "", count: count)
+            tokens = Array(repeating: [], count: count)
+            ends = Array(repeating: nil, count: count)
+        }
+
+        mutating func add(_ fragment: TextFragment, _ choice: Int) {
+            texts[choice] += fragment.text
+            tokens[choice] += fragment.tokens
+        }
+
+        /// The candidates by the mean log-probability of their tokens, the most probable ones first.
+        var ranking: [Int] {
+            let means = ends.map { end in
+                end.map { $0.totalLogProbability / Double(max(1, $0.tokenCount)) } ?? -.infinity
+            }
+            return ends.indices.sorted { means[$0] == means[$1] ? $0 < $1 : means[$0] > means[$1] }
+        }
+    }
+
+    // MARK: The whole answer
+
+    /// Returns the answer when all texts have ended, and the counts of its tokens.
+    func whole() async throws -> (answer: JSONValue, usage: TokenUsage) {
+        var usage = TokenUsage()
+        var state: JSONValue?
+        var collected = request.prompts.map { _ in Collected(request.candidateCount) }
+        for try await event in run.events {
+            guard case .event(let prompt, let event) = event else { continue }
+            count(event, &usage)
+            switch event {
+            case .read(let report): collected[prompt].report = report
+            case .text(let choice, let fragment): collected[prompt].add(fragment, choice)
+            case .end(let choice, let end):
+                collected[prompt].add(end.fragment, choice)
+                collected[prompt].ends[choice] = end
+                state = try keep(end) ?? state
+            }
+        }
+        var choices: [JSONValue] = []
+        for (index, result) in collected.enumerated() {
+            let candidates = Array(result.ends.indices)
+            let ranked = request.candidateCount > request.choiceCount ? result.ranking : candidates
+            for candidate in ranked.prefix(request.choiceCount) {
+                choices.append(choice(choices.count, result, candidate, request.prompts[index].text))
+            }
+        }
+        return (answer.object(choices, usage: usage, state: state), usage)
+    }
+
+    private func choice(_ index: Int, _ result: Collected, _ candidate: Int, _ prompt: String) -> JSONValue {
+        var tokens: [(score: TokenScore, offset: Int)] = []
+        var offset = 0
+        if request.echoes {
+            tokens = answer.located(result.report?.scores ?? [])
+            offset = prompt.unicodeScalars.count
+        }
+        tokens += result.tokens[candidate].map { ($0.score, offset + $0.offset) }
+        return answer.choice(
+            index: index, text: (request.echoes ? prompt : "") + result.texts[candidate],
+            logprobs: request.topCount == nil ? .null : answer.logprobs(tokens),
+            reason: result.ends[candidate]?.reason)
+    }
+
+    private func count(_ event: ServingEvent, _ usage: inout TokenUsage) {
+        switch event {
+        case .read(let report):
+            usage.promptTokens += report.tokenCount
+            usage.cachedTokens += report.cachedTokenCount
+        case .end(_, let end): usage.completionTokens += end.tokenCount
+        case .text: break
+        }
+    }
+
+    /// Keeps the state behind a text under the name that the request gives, if it gives one.
+    private func keep(_ end: ChoiceEnd) throws -> JSONValue? {
+        guard let name = request.savedName, let snapshot = end.snapshot else { return nil }
+        let state = try store.setState(snapshot, named: name, replaces: request.replacesState)
+        return StateObject.json(state)
+    }
+
+    // MARK: Streaming
+
+    /// Hands out the answer piece by piece; returns the counts of its tokens.
+    ///
+    /// `write` gets whole server-sent events.
+    func stream(_ write: ([UInt8]) async throws -> Void) async throws -> TokenUsage {
+        var usage = TokenUsage()
+        func send(_ object: JSONValue) async throws {
+            try await write(Array("data: ".utf8) + object.bytes + Array("\n\n".utf8))
+        }
+        do {
+            for try await event in run.events {
+                switch event {
+                case .ping: try await write(Array(": ping\n\n".utf8))
+                case .event(let prompt, let event):
+                    count(event, &usage)
+                    for chunk in try chunks(event, prompt) { try await send(chunk) }
+                }
+            }
+            if request.includesUsage { try await send(answer.object([], usage: usage)) }
+            try await write(Array("data: [DONE]\n\n".utf8))
+        } catch let error where !(error is CancellationError) && !Task.isCancelled {
+            // The status has been sent; the error comes in the stream.
+            try await send(APIError(error).body)
+            throw error
+        }
+        return usage
+    }
+
+    /// Returns the objects for an event.
+    private func chunks(_ event: ServingEvent, _ prompt: Int) throws -> [JSONValue] {
+        let first = prompt * request.choiceCount
+        let offset = request.echoes ? request.prompts[prompt].text.unicodeScalars.count : 0
+        func chunk(_ choice: Int, _ fragment: TextFragment, _ reason: FinishReason?, state: JSONValue? = nil)
+            -> JSONValue
+        {
+            let tokens = fragment.tokens.map { ($0.score, offset + $0.offset) }
+            return answer.object(
+                [
+                    answer.choice(
+                        index: first + choice, text: fragment.text,
+                        logprobs: request.topCount == nil ? .null : answer.logprobs(tokens), reason: reason)
+                ], usage: nil, showsUsage: request.includesUsage, state: state)
+        }
+        switch event {
+        case .read(let report):
+            guard request.echoes else { return [] }
+            let logprobs = request.topCount == nil ? .null : answer.logprobs(answer.located(report.scores))
+            return (0..<request.choiceCount).map { choice in
+                answer.object(
+                    [
+                        answer.choice(
+                            index: first + choice, text: request.prompts[prompt].text, logprobs: logprobs,
+                            reason: nil)
+                    ], usage: nil, showsUsage: request.includesUsage)
+            }
+        case .text(let choice, let fragment): return [chunk(choice, fragment, nil)]
+        case .end(let choice, let end):
+            return [chunk(choice, end.fragment, end.reason, state: try keep(end))]
+        }
+    }
+}

@@ -1,0 +1,253 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import NIOCore
+import RetNetServing
+
+/// One request and its answer.
+struct Exchange {
+    let core: ServerCore
+    let request: Request
+    let channel: any Channel
+    let id: String
+    let start: ContinuousClock.Instant
+    private(set) var usage: TokenUsage?
+    /// True if the answer is written piece by piece, after this value is done.
+    private(set) var isStreaming = false
+
+    init(core: ServerCore, request: Request, channel: any Channel, id: String, start: ContinuousClock.Instant)
+    {
+        (self.core, self.request, self.channel, self.id, self.start) = (core, request, channel, id, start)
+    }
+
+    // MARK: Endpoints
+
+    /// Returns the answer; throws errors that become answers.
+    mutating func answer() async throws -> Response {
+        let path = request.uri.path
+        // Whether the server lives is no secret, and whoever asks may not have a key.
+        if path == "/health" {
+            try expect(.get)
+            let (status, body) = core.health()
+            return json(body, status: HTTPResponse.Status(code: status))
+        }
+        guard core.isAuthorized(request.headers[.authorization]) else {
+            throw APIError(
+                status: 401, message: "no valid API key was given: send 'Authorization: Bearer KEY'",
+                code: "invalid_api_key")
+        }
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
+        switch parts {
+        case ["v1", "completions"]:
+            try expect(.post)
+            return try await completions()
+        case ["v1", "models"]:
+            try expect(.get)
+            return json(["object": "list", "data": .array([modelObject(try core.availableEngine())])])
+        case _ where parts.count > 2 && parts.starts(with: ["v1", "models"]):
+            try expect(.get)
+            // Names of the hub have a slash.
+            let name = parts.dropFirst(2).joined(separator: "/")
+            return try model(name.removingPercentEncoding ?? name)
+        case ["v1", "states"]:
+            try expect(.get, .post)
+            return try await states()
+        case _ where parts.count == 3 && parts.starts(with: ["v1", "states"]):
+            try expect(.get, .delete)
+            return try state(parts[2].removingPercentEncoding ?? parts[2])
+        case ["tokenize"]:
+            try expect(.post)
+            return json(try TokenHandler(model: try core.availableEngine().model).tokenize(try await body()))
+        case ["detokenize"]:
+            try expect(.post)
+            return json(
+                try TokenHandler(model: try core.availableEngine().model).detokenize(try await body()))
+        case ["tokenizer_info"]:
+            try expect(.get)
+            return json(TokenHandler(model: try core.availableEngine().model).info())
+        case ["metrics"]:
+            try expect(.get)
+            return try metrics()
+        default: throw APIError.notFound("there is no endpoint '\(path)'", code: "unknown_url")
+        }
+    }
+
+    private func expect(_ methods: HTTPRequest.Method...) throws {
+        guard !methods.contains(request.method) else { return }
+        let names = methods.map(\.rawValue).joined(separator: ", ")
+        throw APIError(
+            status: 405, message: "'\(request.uri.path)' takes \(names), not \(request.method.rawValue)",
+            code: "method_not_allowed", allowedMethods: names)
+    }
+
+    private func modelObject(_ engine: ServingEngine) -> JSONValue {
+        let model = engine.model
+        return [
+            "id": .string(model.name), "object": "model",
+            "created": .int(Int(core.started.timeIntervalSince1970)),
+            "owned_by": "retnet",
+            "max_model_len": [model.positionLimit, engine.configuration.contextLimit].compactMap { $0 }.min()
+                .map { .int($0) } ?? .null,
+            "parameters": .int(model.model.parameterCount), "state_bytes": .int(model.model.stateByteCount),
+        ]
+    }
+
+    private func model(_ name: String) throws -> Response {
+        let engine = try core.availableEngine()
+        guard name == engine.model.name else {
+            throw APIError.notFound(
+                "there is no model '\(name)': this server has '\(engine.model.name)'", code: "model_not_found"
+            )
+        }
+        return json(modelObject(engine))
+    }
+
+    private func states() async throws -> Response {
+        let handler = StateHandler(engine: try core.availableEngine())
+        guard request.method == .post else { return json(handler.list()) }
+        let body = try await body()
+        return json(try await handler.create(body, deadline: core.deadline))
+    }
+
+    private func state(_ name: String) throws -> Response {
+        let handler = StateHandler(engine: try core.availableEngine())
+        return json(request.method == .delete ? try handler.delete(name) : try handler.get(name))
+    }
+
+    private func metrics() throws -> Response {
+        // Also while the server shuts down.
+        let text = PrometheusText.of(try core.engine ?? core.availableEngine())
+        return Response(
+            status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+    }
+
+    // MARK: Completions
+
+    private mutating func completions() async throws -> Response {
+        let engine = try core.availableEngine()
+        let body = try await body()
+        let completion = try CompletionRequest(
+            body, model: engine.model, store: engine.store, deadline: core.deadline)
+        let watch = await ConnectionWatch.of(channel)
+        let run = try CompletionRun(completion, engine: engine, pingInterval: core.configuration.pingInterval)
+        let number = watch?.onClose { run.cancel() }
+        let handler = CompletionHandler(
+            request: completion,
+            answer: CompletionAnswer(
+                id: "cmpl-" + Responder.randomID(), created: Int(Date().timeIntervalSince1970),
+                model: engine.model), store: engine.store, run: run)
+        guard completion.streams else {
+            defer { if let number { watch?.remove(number) } }
+            let (answer, usage) = try await handler.whole()
+            self.usage = usage
+            return json(answer)
+        }
+        isStreaming = true
+        let exchange = self
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-cache",
+                .accelBuffering: "no",
+            ],
+            body: ResponseBody { writer in
+                defer { if let number { watch?.remove(number) } }
+                var output = writer
+                var exchange = exchange
+                do {
+                    exchange.usage = try await handler.stream {
+                        try await output.write(ByteBuffer(bytes: $0))
+                    }
+                    try await output.finish(nil)
+                    exchange.log(status: 200)
+                } catch {
+                    run.cancel()
+                    exchange.log(status: APIError(error).status)
+                    // After an error in the stream the answer is still whole; after a lost connection this fails, too.
+                    try? await output.finish(nil)
+                }
+            })
+    }
+
+    // MARK: Bodies
+
+    /// Reads the body as JSON; throws answers with 408, 413 and 415.
+    private func body() async throws -> JSONValue {
+        // Browsers send other types to strange sites without asking; this one they ask for.
+        let type = request.headers[.contentType]?.split(separator: ";").first
+        guard type?.trimmingCharacters(in: .whitespaces).lowercased() == "application/json" else {
+            throw APIError(
+                status: 415, message: "the body must be JSON: send 'Content-Type: application/json'",
+                code: "unsupported_media_type")
+        }
+        let limit = core.configuration.requestByteLimit
+        let tooLarge = APIError(
+            status: 413, message: "the body has more than \(limit) bytes, which is as many as may be",
+            code: "request_too_large")
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
+            throw tooLarge
+        }
+        let (source, timeout) = (request.body, core.configuration.bodyTimeout)
+        let buffer: ByteBuffer = try await withThrowingTaskGroup(of: ByteBuffer?.self) { group in
+            group.addTask {
+                do {
+                    return try await source.collect(upTo: limit)
+                } catch is NIOTooManyBytesError {
+                    throw tooLarge
+                }
+            }
+            group.addTask {
+                try await Task.sleep(for: timeout)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let buffer = try await group.next() ?? nil else {
+                throw APIError(
+                    status: 408, message: "the body did not arrive within \(timeout)", code: "request_timeout"
+                )
+            }
+            return buffer
+        }
+        return try JSONValue(Array(buffer.readableBytesView))
+    }
+
+    private func json(_ value: JSONValue, status: HTTPResponse.Status = .ok) -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: value.bytes)))
+    }
+
+    /// Returns the answer for an error; what is left of a body that was refused closes the connection.
+    func errorResponse(_ error: APIError) -> Response {
+        var response = json(error.body, status: HTTPResponse.Status(code: error.status))
+        if let seconds = error.retryAfter { response.headers[.retryAfter] = "\(seconds)" }
+        if let names = error.allowedMethods { response.headers[.allow] = names }
+        if error.status == 401 { response.headers[.wwwAuthenticate] = "Bearer" }
+        guard error.status == 413 || error.status == 408 else { return response }
+        response.headers[.connection] = "close"
+        let (bytes, channel) = (ByteBuffer(bytes: error.body.bytes), channel)
+        response.body = ResponseBody(contentLength: bytes.readableBytes) { writer in
+            try await writer.write(bytes)
+            try await writer.finish(nil)
+            // Closed at once, the connection would be reset before the client has read the answer.
+            channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+        }
+        return response
+    }
+
+    // MARK: Log
+
+    /// Writes a line about the request.
+    func log(status: Int) {
+        let milliseconds = Int(((ContinuousClock.now - start) / .milliseconds(1)).rounded())
+        var line = "\(request.method.rawValue) \(request.uri.path) \(status) \(milliseconds) ms"
+        if let usage {
+            line +=
+                " \(usage.promptTokens) prompt tokens, \(usage.cachedTokens) of them from a state,"
+                + " \(usage.completionTokens) generated"
+        }
+        core.logger.info("\(line)", metadata: ["id": "\(id)"])
+    }
+}

@@ -1,0 +1,162 @@
+import ArgumentParser
+import Foundation
+import Logging
+import RetNetHTTP
+import RetNetServing
+
+/// The command: an HTTP server for one model.
+@main
+struct ServerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retnet-server",
+        abstract: "Serve a model over HTTP, as OpenAI's interface for completions.",
+        discussion: """
+            The server listens on this machine only unless --host says otherwise. Keys of clients come from --api-key-file \
+            or from RETNET_API_KEY. SIGTERM or Ctrl-C ends it when the running requests are finished. Messages go to \
+            standard error. The exit code is 0 after such an end, 64 for usage errors and 1 for any other failure.
+            """)
+
+    @Option(help: ArgumentHelp("Model folder of `retnet train` or `retnet convert`.", valueName: "dir"))
+    var model: String
+
+    @Option(help: "Name by which clients call the model (default: that of its folder).")
+    var modelName: String?
+
+    @Option(help: "Address to listen at.")
+    var host = "127.0.0.1"
+
+    @Option(help: "Port to listen at; 0 for any that is free.")
+    var port = 8080
+
+    @Option(help: "Threads that compute (default: one per processor core).")
+    var threads: Int?
+
+    @Option(help: "Largest number of texts that are generated at once, up to 256.")
+    var parallel = 16
+
+    @Option(help: "Largest number of requests that wait; more are answered with 429.")
+    var queue = 64
+
+    @Option(
+        help: ArgumentHelp(
+            "Tokens of a prompt that are read at once while texts are generated: 64, 128, 192 or 256.",
+            valueName: "tokens"))
+    var prefillPiece = 64
+
+    @Option(
+        help: ArgumentHelp(
+            "Largest number of tokens of a prompt and its text (default: what the model allows).",
+            valueName: "tokens"))
+    var maxContext: Int?
+
+    @Option(help: ArgumentHelp("Memory for states that are kept, in MiB.", valueName: "MiB"))
+    var stateMemory = 1024
+
+    @Flag(help: "Read every prompt from its beginning, whatever was read before.")
+    var noPrefixCache = false
+
+    @Option(help: ArgumentHelp("File with the keys that clients may give, one per line.", valueName: "file"))
+    var apiKeyFile: String?
+
+    @Option(help: ArgumentHelp("Seconds that a request may take.", valueName: "seconds"))
+    var requestTimeout = 600
+
+    @Option(help: ArgumentHelp("Largest body of a request in KiB.", valueName: "KiB"))
+    var requestLimit = 4096
+
+    @Option(help: ArgumentHelp("Seconds that running requests get at the end.", valueName: "seconds"))
+    var drainTimeout = 30
+
+    @Option(
+        help:
+            "Least level of messages: trace, debug, info (the default), notice, warning, error or critical.",
+        transform: { text in
+            guard let level = Logger.Level(rawValue: text) else {
+                throw ValidationError("'\(text)' is no level")
+            }
+            return level
+        })
+    var logLevel = Logger.Level.info
+
+    func validate() throws {
+        func require(_ holds: Bool, _ message: String) throws {
+            if !holds { throw ValidationError(message) }
+        }
+        try require((0...65535).contains(port), "--port must be from 0 to 65535")
+        try require(threads.map { $0 > 0 } ?? true, "--threads must be at least 1")
+        try require(
+            (1...ServingEngine.Configuration.largestRowLimit).contains(parallel),
+            "--parallel must be from 1 to 256")
+        try require((0...100_000).contains(queue), "--queue must be from 0 to 100000")
+        try require(
+            [64, 128, 192, 256].contains(prefillPiece), "--prefill-piece must be 64, 128, 192 or 256")
+        try require(maxContext.map { $0 > 0 } ?? true, "--max-context must be at least 1")
+        try require((0...1 << 30).contains(stateMemory), "--state-memory must be from 0 to \(1 << 30) MiB")
+        try require((1...1 << 20).contains(requestLimit), "--request-limit must be from 1 to \(1 << 20) KiB")
+        try require((1...1_000_000).contains(requestTimeout), "--request-timeout must be from 1 to 1000000")
+        try require((0...1_000_000).contains(drainTimeout), "--drain-timeout must be from 0 to 1000000")
+    }
+
+    func run() async throws {
+        do {
+            try await serve()
+        } catch {
+            Self.note("error: \(Self.describe(error, host: host, port: port))")
+            throw ExitCode(1)
+        }
+    }
+
+    private func serve() async throws {
+        let level = logLevel
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        var configuration = ServerConfiguration()
+        (configuration.host, configuration.port) = (host, port)
+        configuration.apiKeys = try APIKeys.read(
+            file: apiKeyFile, environment: ProcessInfo.processInfo.environment)
+        configuration.requestByteLimit = requestLimit << 10
+        configuration.requestTimeout = .seconds(requestTimeout)
+        configuration.drainTimeout = .seconds(drainTimeout)
+        configuration.stateByteLimit = stateMemory << 20
+        configuration.engine.threadCount = threads
+        configuration.engine.rowLimit = parallel
+        configuration.engine.queueLimit = queue
+        configuration.engine.pieceLength = prefillPiece
+        configuration.engine.contextLimit = maxContext
+        configuration.engine.reusesPrefixes = !noPrefixCache
+        if configuration.apiKeys.isEmpty, !["127.0.0.1", "::1", "localhost"].contains(host) {
+            Self.note(
+                "warning: everybody who reaches '\(host)' may use this server; give --api-key-file to change that"
+            )
+        }
+        OpenFiles.raiseLimit()
+        let core = ServerCore(configuration, logger: Logger(label: "retnet"))
+        let (path, name) = (model, modelName)
+        try await RetNetServer.run(
+            core,
+            load: {
+                try core.load(path: path, name: name)
+                guard let engine = core.engine else { return }
+                let model = engine.model.model
+                Self.note(
+                    "ready: model '\(engine.model.name)', \(model.parameterCount) parameters,"
+                        + " state of a sequence \(model.stateByteCount) bytes")
+            },
+            onRunning: { port in Self.note("listening at http://\(Self.shown(self.host)):\(port)") })
+    }
+
+    private static func shown(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
+
+    private static func describe(_ error: any Error, host: String, port: Int) -> String {
+        let text = "\(error)"
+        guard text.contains("bind(") else { return text }
+        return "cannot listen at \(shown(host)):\(port): \(text); take another --port or --host"
+    }
+
+    private static func note(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+}
