@@ -4,7 +4,7 @@ Usage: python make_folder_fixtures.py ../../Tests/RetNetTextTests/Fixtures/token
 
 Each case has the files of a folder, what `AutoTokenizer` makes of texts (`tokenizer(text).input_ids`, and the ids without
 special tokens), and its special tokens. Tokenizers are trained on a few sentences, so that the files stay small. Made with
-transformers 5.24.0 and tokenizers 0.23.3.
+transformers 5.24.0, tokenizers 0.23.3 and sentencepiece 0.2.3.
 """
 
 import json
@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 
+import sentencepiece
 import tokenizers
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -24,7 +25,7 @@ TRAINING = [
 TEXTS = [
     "", " ", "Hello world", "the quick brown fox", "It's the fox's den: they'll see!", "naïve café ÀÉ", "日本語 and 中文字符",
     "a<|endoftext|>b", "<|im_start|>user hello", "one [NEW] two[NEW]", "[CLS] a [MASK]b", "<unusual> token", "İstanbul ΣΑΣ ﬁ",
-    "x\u0000y\ufffdz\u200b\u00ad w\tv\r\nu\u3000t", "hello##there unknown", "Hello\u0301 WORLD", "word" * 30,
+    "x\u0000y\ufffdz\u200b\u00ad w\tv\r\nu\u3000t", "hello##there unknown", "Hello\u0301 WORLD", "word" * 30, " two  spaces   and \n <s> x</s>  y",
 ]
 
 
@@ -78,6 +79,24 @@ def lines(pieces):
     return {"vocab.txt": "".join(piece + "\n" for piece in pieces)}
 
 
+def converted(**fields):
+    """What transformers 5 saves of a SentencePiece model without a class of its own (`\\A` in a normalizer), or of Llama's."""
+    with tempfile.TemporaryDirectory() as folder:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(TRAINING * 3), model_prefix=os.path.join(folder, "tokenizer"), vocab_size=340, model_type="bpe",
+            byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, minloglevel=2)
+        if fields:
+            with open(os.path.join(folder, "tokenizer_config.json"), "w") as file:
+                json.dump(fields, file)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        tokenizer.save_pretrained(os.path.join(folder, "saved"))
+        files = {}
+        for name in os.listdir(os.path.join(folder, "saved")):
+            with open(os.path.join(folder, "saved", name), encoding="utf-8") as file:
+                files[name] = json.dumps(json.load(file), ensure_ascii=False, separators=(",", ":"))
+        return files
+
+
 GPT2 = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
 
 
@@ -104,6 +123,8 @@ def cases():
             **with_config(whole(byte_pairs()), tokenizer_class="PreTrainedTokenizerFast", eos_token="<|endoftext|>"),
             "added_tokens.json": json.dumps({"[NEW]": 300}),
         },
+        "backend-json": converted(),
+        "llama-json": converted(tokenizer_class="LlamaTokenizer"),
         "bert": with_config(lines(words), tokenizer_class="BertTokenizer", model_max_length=512),
         "bert-cased": with_config(lines(pieces(False)), tokenizer_class="BertTokenizer", do_lower_case=False),
         "bert-accents": with_config(

@@ -14,6 +14,9 @@ public protocol TokenMixer {
     /// Returns the reason why the mixer cannot run in a form, or nil if it can.
     func unsupportedReason(for form: MixerForm) -> String?
 
+    /// True if the mixer can run a ``TokenForest`` in the parallel form.
+    var supportsForests: Bool { get }
+
     /// Mixes x [B, T, D] after the tokens that `state` has absorbed; nil is the start of the sequence.
     ///
     /// Returns the output and the state after the last position. The given state is not changed. Throws
@@ -35,6 +38,9 @@ extension TokenMixer {
     /// Nil: every form is supported.
     public func unsupportedReason(for form: MixerForm) -> String? { nil }
 
+    /// False: most mixers know the token before only as the one at their left.
+    public var supportsForests: Bool { false }
+
     /// Returns the same state: mixers without positions have nothing to move.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState { state }
 }
@@ -47,14 +53,19 @@ public final class ForwardPass {
     public let positions: [SequencePosition]
     /// Training or inference, and the generator of dropout.
     public let context: ForwardContext
+    /// Which tokens see which, where that is not all before them; mixers that support forests alone get one.
+    public let forest: TokenForest?
     private var shared: [String: [Tensor]] = [:]
     private var derived: [String: ForwardPass] = [:]
 
     /// A pass over a batch of `positions.count` rows.
-    public init(form: MixerForm, positions: [SequencePosition], context: ForwardContext) {
+    public init(
+        form: MixerForm, positions: [SequencePosition], context: ForwardContext, forest: TokenForest? = nil
+    ) {
         self.form = form
         self.positions = positions
         self.context = context
+        self.forest = forest
     }
 
     /// Returns the tables of a key, which the first call makes and later layers reuse.

@@ -64,10 +64,10 @@ import Testing
             Self.models[index].configuration, parameters: store, computeType: .float64)
         let questions = try Self.questions()
         let expected = try questions.map { try $0.map { try Self.direct(model, $0) } }
-        for sharing in [true, false] {
+        for sharing in LogLikelihoodScorer.Options.Sharing.allCases {
             let scorer = try LogLikelihoodScorer(
                 model,
-                options: .init(form: .chunkwise(4), tokensPerPass: tokensPerPass, sharesContexts: sharing))
+                options: .init(form: .chunkwise(4), tokensPerPass: tokensPerPass, sharing: sharing))
             var cost = ScoringCost()
             let found = try scorer.score(questions, cost: &cost)
             for (a, b) in zip(found.joined(), expected.joined()) {
@@ -76,7 +76,7 @@ import Testing
             }
             let all = questions.joined().reduce(0) { $0 + $1.inputs.count }
             #expect(cost.separateTokenCount == all)
-            #expect(sharing ? cost.tokenCount < all : cost.tokenCount == all)
+            #expect(sharing == .beginnings ? cost.tokenCount < all : cost.tokenCount == all)
         }
     }
 

@@ -38,8 +38,8 @@ struct TokenizerFolderTests {
 
     private static let names = [
         "gpt2", "gpt2-class", "gpt2-bos", "gpt2-json", "neox-json", "framed-json", "gpt2-added", "json-added",
-        "bert", "bert-cased",
-        "bert-accents", "bert-names", "bert-lines", "bert-added",
+        "backend-json", "llama-json", "bert", "bert-cased", "bert-accents", "bert-names", "bert-lines",
+        "bert-added",
     ]
 
     private func folder(_ name: String) throws -> Fixture.Folder {

@@ -49,8 +49,8 @@ public struct ScoringCost: Sendable, Equatable {
 
 /// The scoring of continuations by a language model.
 ///
-/// The context of a question is run once and the state after it is forked for the choices, and questions run in batches.
-/// Padding stands behind a row and enters no state that is used again, so that the scores depend on neither to more than
+/// The context of a question is run once: with its choices as one tree of tokens where the model can run trees, otherwise
+/// the state after it is forked for the choices. Questions run in batches. Padding stands behind a row and enters no state that is used again, so that the scores depend on neither to more than
 /// rounding. Log-probabilities are computed in float32 (float64 in float64 models) and added in float64.
 public struct LogLikelihoodScorer {
     /// The division of the work.
@@ -59,15 +59,26 @@ public struct LogLikelihoodScorer {
         public var form: MixerForm
         /// Largest number of tokens per pass, which bounds the memory for texts of any length.
         public var tokensPerPass: Int
-        /// True to run shared beginnings once; false runs every request on its own, for comparison.
-        public var sharesContexts: Bool
+        /// What requests share.
+        public var sharing: Sharing
 
-        /// Creates options; by default chunks of 256, at most 4,096 tokens per pass, and shared contexts.
-        public init(form: MixerForm = .chunkwise(256), tokensPerPass: Int = 4096, sharesContexts: Bool = true)
-        {
+        /// What requests share; less than all is for comparison.
+        public enum Sharing: Sendable, Equatable, CaseIterable {
+            /// Passes and beginnings: what several requests begin with runs once.
+            case beginnings
+            /// Passes: every request runs from its beginning, many at a time.
+            case passes
+            /// Nothing: every request runs from its beginning in passes of its own.
+            case nothing
+        }
+
+        /// Creates options; by default chunks of 256, at most 4,096 tokens per pass, and shared beginnings.
+        public init(
+            form: MixerForm = .chunkwise(256), tokensPerPass: Int = 4096, sharing: Sharing = .beginnings
+        ) {
             self.form = form
             self.tokensPerPass = max(1, tokensPerPass)
-            self.sharesContexts = sharesContexts
+            self.sharing = sharing
         }
     }
 
@@ -75,7 +86,8 @@ public struct LogLikelihoodScorer {
     private let options: Options
     private let stateByteCount: Int
     private let isAlone: Bool
-    private let sharesContexts: Bool
+    private let sharesBeginnings: Bool
+    private let runsTrees: Bool
 
     /// States of a batch may take this many bytes.
     private static let stateBudget = 1 << 29
@@ -92,13 +104,12 @@ public struct LogLikelihoodScorer {
         }
         self.model = model
         self.options = options
-        // Experts that choose among the tokens of a pass see the neighbors of a row.
-        isAlone = model.configuration.pattern.contains { layer in
-            guard let experts = layer.feedForward.experts else { return false }
-            return experts.routing == .expertChoice || experts.sequenceCapacity != nil
-        }
+        // Other rows of a pass must not matter.
+        isAlone = model.dependsOnBatch || options.sharing == .nothing
+        sharesBeginnings = options.sharing == .beginnings && !model.dependsOnBatch
+        // A form that was asked for is kept where it is not the usual one.
+        if case .recurrent = options.form { runsTrees = false } else { runsTrees = model.supportsForests }
         stateByteCount = try model.initialState(batch: 1).byteCount
-        sharesContexts = options.sharesContexts && !isAlone
     }
 
     /// Returns the answers to the requests of each question, in their order.
@@ -116,17 +127,23 @@ public struct LogLikelihoodScorer {
             cost.seconds += (ContinuousClock.now - start) / .seconds(1)
             cost.processorSeconds += Double(clock() - processorStart) / Double(CLOCKS_PER_SEC)
         }
-        for tokens in questions.lazy.joined().lazy.map(\.inputs) {
-            cost.separateTokenCount += tokens.count
-            try checkVocabulary(tokens)
+        for request in questions.lazy.joined() {
+            cost.separateTokenCount += request.inputs.count
+            try checkVocabulary(request.inputs)
+            try checkVocabulary(request.targets)
         }
-        let plan = ScoringPlan(questions, sharing: sharesContexts, limits: limits(stateByteCount))
+        let plan = ScoringPlan(
+            questions, sharing: sharesBeginnings, limits: limits(stateByteCount), trees: runsTrees)
         var sums = ScoreSums(questions.lazy.joined().map(\.targets.count))
         try withoutGradients {
             var common: LanguageModelState?
             if !plan.commonPrefix.isEmpty {
                 let row = PassRow(tokens: plan.commonPrefix[...], scores: [])
                 common = try run([row], from: nil, keepsState: true, &sums, &cost)
+            }
+            for batch in plan.treeBatches {
+                try run(batch, after: common, skipping: plan.commonPrefix.count, &sums, &cost)
+                guard try progress(sums.takeFinished()) else { return }
             }
             for batch in plan.batches {
                 try run(batch, after: common, skipping: plan.commonPrefix.count, &sums, &cost)
@@ -212,6 +229,38 @@ public struct LogLikelihoodScorer {
         }
     }
 
+    /// Runs the beginnings of trees, and then what is behind them in one pass.
+    private func run(
+        _ batch: TreeBatch, after common: LanguageModelState?, skipping skipped: Int,
+        _ sums: inout ScoreSums, _ cost: inout ScoringCost
+    ) throws {
+        var state = common
+        if batch.prefixCount > skipped {
+            let stems = batch.trees.map { tree in
+                PassRow(
+                    ScoringPlan.Row(inputs: tree.tokens, scores: tree.scores(before: batch.prefixCount)),
+                    from: skipped, to: batch.prefixCount)
+            }
+            let start = try common.map { try $0.selecting(rows: stems.map { _ in 0 }) }
+            state = try run(stems, from: start, keepsState: true, &sums, &cost)
+        }
+        let trees = batch.trees.map { $0.dropping(batch.prefixCount) }
+        let forest = try TokenForest(parents: trees.map(\.parents))
+        var tokens = [Int64](repeating: 0, count: trees.count * forest.length)
+        var picks: [ScoreSums.Pick] = []
+        for (index, tree) in trees.enumerated() {
+            let first = index * forest.length
+            for (offset, token) in tree.tokens.enumerated() { tokens[first + offset] = Int64(token) }
+            picks += tree.scores.map {
+                ScoreSums.Pick(place: first + $0.position, target: $0.target, request: $0.request)
+            }
+            cost.tokenCount += tree.tokens.count
+            cost.paddingCount += forest.length - tree.tokens.count
+        }
+        let input = try Tensor.from(tokens, [trees.count, forest.length]).to(on: model.device)
+        try add(picks, model.hidden(input, in: forest, state: state), &sums)
+    }
+
     /// Runs rows from a state in windows of bounded size, and returns the state after the last token of equally long rows.
     private func run(
         _ rows: [PassRow], from state: LanguageModelState?, keepsState: Bool, _ sums: inout ScoreSums,
@@ -259,49 +308,45 @@ public struct LogLikelihoodScorer {
     ///
     /// One place may have several targets, where choices part.
     private func add(_ picks: [ScoreSums.Pick], _ hidden: Tensor, _ sums: inout ScoreSums) throws {
-        guard !picks.isEmpty else { return }
         let flat = try hidden.reshaped([-1, hidden.size(-1)])
         let slice = max(1, Self.logitBudget / model.configuration.vocabularySize)
-        let byPlace = Dictionary(grouping: picks, by: \.place).sorted { $0.key < $1.key }
-        for start in stride(from: 0, to: byPlace.count, by: slice) {
-            let part = byPlace[start..<min(start + slice, byPlace.count)]
-            let rows = try flat.indexSelected(0, index(part.map { Int64($0.key) }))
-            let logits = try model.logits(rows)
-            let largest = try logits.largest(1, axis: -1).values.to(.float64).doubles()
-            // The first targets of all places, then the second ones, and so on.
-            var rank = 0
-            while true {
-                let chosen = part.enumerated().filter { rank < $1.value.count }.map { ($0, $1.value[rank]) }
-                guard !chosen.isEmpty else { break }
-                try add(chosen, logits, largest, &sums)
-                rank += 1
+        var rest = picks.sorted { $0.place < $1.place }[...]
+        while !rest.isEmpty {
+            // The picks of the next places, as many as fit.
+            var places: [Int64] = []
+            var part: [(row: Int, pick: ScoreSums.Pick)] = []
+            for pick in rest {
+                if places.last != Int64(pick.place) {
+                    guard places.count < slice else { break }
+                    places.append(Int64(pick.place))
+                }
+                part.append((places.count - 1, pick))
             }
+            rest = rest.dropFirst(part.count)
+            try add(part, model.logits(flat.indexSelected(0, index(places))), &sums)
         }
     }
 
-    /// Adds the log-probabilities of targets, each in a row of logits [N, V], whose largest elements are given.
+    /// Adds the log-probabilities of targets, each in a row of logits [N, V].
     private func add(
-        _ picks: [(row: Int, pick: ScoreSums.Pick)], _ logits: Tensor, _ largest: [Double],
-        _ sums: inout ScoreSums
+        _ picks: [(row: Int, pick: ScoreSums.Pick)], _ logits: Tensor, _ sums: inout ScoreSums
     ) throws {
-        let vocabulary = logits.size(-1)
-        let all = picks.count == logits.size(0)
-        let rows = all ? logits : try logits.indexSelected(0, index(picks.map { Int64($0.row) }))
-        let targets = try index(picks.map { Int64($0.pick.target) })
-        let losses = try FusedOperators.tokenLosses(rows, targets: targets).losses.to(.float64).doubles()
-        let own = try rows.reshaped([-1])
-            .indexSelected(
-                0, index(picks.enumerated().map { Int64($0 * vocabulary) + Int64($1.pick.target) })
-            )
+        let vocabulary = logits.size(1)
+        let targets = try index(picks.map { Int64($0.row * vocabulary) + Int64($0.pick.target) })
+        let own = try logits.reshaped([-1]).indexSelected(0, targets).to(.float64).doubles()
+        let largest = try logits.max([-1]).to(.float64).doubles()
+        // The normalizer does not depend on the target.
+        let any = try index([Int64](repeating: 0, count: logits.size(0)))
+        let normalizers = try FusedOperators.tokenLosses(logits, targets: any).logNormalizers
             .to(.float64).doubles()
-        for (index, (row, pick)) in picks.enumerated() {
-            var isBest = own[index] == largest[row]
+        for (value, (row, pick)) in zip(own, picks) {
+            var isBest = value == largest[row]
             if isBest {
                 // Of equal logits, which are common in half precision, the first is the model's choice.
                 let first = try logits.selected(0, row).argmax(axis: -1).values(as: Int64.self)
                 isBest = first == [Int64(pick.target)]
             }
-            sums.add(pick.request, -losses[index], isBest: isBest)
+            sums.add(pick.request, value - normalizers[row], isBest: isBest)
         }
     }
 

@@ -4,6 +4,8 @@
 /// begins with needs no row of its own. Rows of a question share their first tokens, which run once; the state after them is
 /// then forked. So that rows of different length fit into one batch without padding in a state, a batch runs as many
 /// tokens as the shortest beginning in it has; what is left of the others runs with their rows.
+///
+/// Models that can run trees of tokens need no forked states: there a question with choices becomes a ``ScoringTree``.
 struct ScoringPlan {
     /// A token to score: `target` after input `position` counts for a request.
     struct Score: Equatable {
@@ -34,6 +36,8 @@ struct ScoringPlan {
     }
 
     private(set) var batches: [Batch] = []
+    /// Questions that run as trees, before the batches.
+    private(set) var treeBatches: [TreeBatch] = []
     /// The inputs that all rows begin with, to be run once for all; empty where they are not worth a pass.
     private(set) var commonPrefix: [Int32] = []
 
@@ -60,20 +64,35 @@ struct ScoringPlan {
     }
 
     /// Plans the requests of questions, which are numbered through; `sharing` off runs each of them from its beginning.
-    init(_ questions: [[ScoringRequest]], sharing: Bool, limits: Limits) {
+    ///
+    /// With `trees` questions with choices run as trees where they are not too long for it.
+    init(_ questions: [[ScoringRequest]], sharing: Bool, limits: Limits, trees: Bool = false) {
         var number = 0
-        var planned: [Question] = []
+        var planned: [(question: Question, tree: ScoringTree?)] = []
         for requests in questions {
+            let tree = sharing && trees ? ScoringTree(requests, from: number) : nil
             let numbered = requests.map { request in
                 defer { number += 1 }
                 return Self.row(request, number: number)
             }
             planned +=
-                sharing ? [Self.question(numbered)] : numbered.map { Question(rows: [$0], sharedCount: 0) }
+                sharing
+                ? [(Self.question(numbered), tree)]
+                : numbered.map { (Question(rows: [$0], sharedCount: 0), nil) }
         }
-        planned.removeAll { $0.rows.isEmpty }
-        if sharing { commonPrefix = Self.commonPrefix(planned) }
-        makeBatches(planned, limits)
+        planned.removeAll { $0.question.rows.isEmpty }
+        if sharing { commonPrefix = Self.commonPrefix(planned.map(\.question)) }
+        var grown: [(tree: ScoringTree, prefixCount: Int)] = []
+        var others: [Question] = []
+        for (question, tree) in planned {
+            if let tree, let count = TreeBatch.prefixCount(tree, skipping: commonPrefix.count) {
+                grown.append((tree, count))
+            } else {
+                others.append(question)
+            }
+        }
+        treeBatches = TreeBatch.batches(grown, skipping: commonPrefix.count, limits)
+        makeBatches(others, limits)
     }
 
     private static func row(_ request: ScoringRequest, number: Int) -> Row {

@@ -76,6 +76,33 @@ public enum Attention {
         return try FusedOperators.attentionSteps(query: q, key: k, value: v, past: past, scale: scale)
     }
 
+    /// softmax over the keys of a past, which every query sees, and of the ancestors of its token in a forest.
+    ///
+    /// `past` holds k and v [B or 1, G, P, ·]; `hidden` is [B, 1, T, T], true where a token is no ancestor.
+    static func branching(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, past: (key: Tensor, value: Tensor)?, hidden: Tensor,
+        scale: Double
+    ) throws -> Tensor {
+        let (batch, heads, time, groups) = (q.size(0), q.size(1), q.size(2), k.size(1))
+        // The heads of a group stand below one another, so that keys and values are read once for all of them.
+        let tall = [batch, groups, heads / groups * time]
+        let queries = try q.reshaped(tall + [q.size(3)])
+        func scores(_ keys: Tensor) throws -> Tensor {
+            try queries.matmulRows(keys.transposed(-1, -2)).to(q.elementType.accumulator)
+                .reshaped([batch, heads, time, keys.size(2)]) * scale
+        }
+        func mixed(_ weights: Tensor, _ values: Tensor) throws -> Tensor {
+            try weights.reshaped(tall + [values.size(2)]).to(v.elementType).matmulRows(values)
+                .reshaped([batch, heads, time, v.size(3)])
+        }
+        let own = try scores(k).maskFilled(hidden, -Double.infinity)
+        guard let past, past.key.size(2) > 0 else { return try mixed(own.softmax(axis: -1), v) }
+        let count = past.key.size(2)
+        let weights = try Tensor.concatenated([scores(past.key), own], axis: -1).softmax(axis: -1)
+        return try mixed(weights.sliced(-1, 0..<count), past.value)
+            + mixed(weights.sliced(-1, count..<count + time), v)
+    }
+
     /// Runs the operator of models in a form: parallel is plain, chunkwise tiled, recurrent step by step.
     ///
     /// Recurrent steps with gradients are plain attention of one query at a time.

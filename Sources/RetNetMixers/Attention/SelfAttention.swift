@@ -63,6 +63,7 @@ public struct SelfAttention: TokenMixer {
         guard pass.positions.count == batch else {
             throw MixerError.wrongBatch(expected: batch, found: pass.positions.count)
         }
+        if let forest = pass.forest { return try inForest(forest, x, state, pass) }
         var cache = try checked(state, batch: batch)
         var rows = pass.positions
         if let cache {
@@ -104,6 +105,41 @@ public struct SelfAttention: TokenMixer {
         guard let cache else { throw MixerError.emptySequence }
         let heads = outputs.count == 1 ? outputs[0] : try Tensor.concatenated(outputs, axis: 1)
         return (try output(heads), cache)
+    }
+
+    /// True, unless xPos moves the origin of keys along the sequence.
+    public var supportsForests: Bool { places.step == nil }
+
+    /// Runs the layer over trees of tokens; the state that is returned means nothing.
+    private func inForest(
+        _ forest: TokenForest, _ x: Tensor, _ state: (any MixerState)?, _ pass: ForwardPass
+    ) throws -> (output: Tensor, state: any MixerState) {
+        let c = configuration
+        let (batch, time) = (x.size(0), x.size(1))
+        let place = try pass.commonPlace()
+        let sharesState = (state as? AttentionState)?.key.size(0) == 1
+        let cache = try checked(state, batch: sharesState ? 1 : batch)
+        guard cache.map({ $0.length == place.count }) ?? true else {
+            throw MixerError.wrongState(
+                expected: "keys of \(place.count) tokens", found: "keys of \(cache?.length ?? 0) tokens")
+        }
+        let table =
+            places.isIdentity
+            ? []
+            : try pass.sharing(tableName) {
+                try places.tables(
+                    [place], length: forest.depthCount, type: x.elementType.accumulator, device: x.device
+                ).map(forest.spread)
+            }
+        let q = try query(x).reshaped([batch, time, c.headCount, c.headSize])
+        let k = try key(x).reshaped([batch, time, c.groupCount, c.headSize])
+        let v = try value(x).reshaped([batch, time, c.groupCount, c.headSize]).transposed(1, 2)
+        let keys = try places.rotate(k, by: table.suffix(2))
+        let heads = try Attention.branching(
+            places.rotate(q, by: table.prefix(2)), keys, v, past: cache.map { ($0.key, $0.value) },
+            hidden: pass.hidden(forest, on: x.device), scale: 1 / Double(c.headSize).squareRoot())
+        let flat = try heads.transposed(1, 2).reshaped([batch, time, c.headCount * c.headSize])
+        return (try output(flat), cache ?? AttentionState(key: keys, value: v))
     }
 
     private func tables(

@@ -58,10 +58,14 @@ public struct MultiScaleRetention: TokenMixer {
         configuration.unsupportedReason(for: form)
     }
 
+    /// True, unless xPos damps distances: its factors are taken along a row.
+    public var supportsForests: Bool { damping == nil }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
+        if let forest = pass.forest { return try inForest(forest, x, state, pass) }
         if let reason = unsupportedReason(for: pass.form) {
             throw MixerError.unsupportedForm(mixer: name, form: pass.form, reason: reason)
         }
@@ -99,6 +103,38 @@ public struct MultiScaleRetention: TokenMixer {
             state = next
         }
         return (try Tensor.concatenated(outputs, axis: 1), state)
+    }
+
+    /// Runs the layer over trees of tokens, all pairs of a row at once; the state that is returned means nothing.
+    private func inForest(
+        _ forest: TokenForest, _ x: Tensor, _ state: (any MixerState)?, _ pass: ForwardPass
+    ) throws -> (output: Tensor, state: any MixerState) {
+        let sharesState = (state as? RetentionState)?.matrix.size(0) == 1
+        let previous = try checked(state, batch: sharesState ? 1 : x.size(0))
+        let (q, k, v) = try heads(x, pass)
+        let type = q.elementType.accumulator
+        let decays = try pass.sharing("branches \(configuration.decay) \(configuration.headCount)") {
+            let decays = try Retention.branchDecays(
+                forest, hidden: pass.hidden(forest, on: x.device), logGammas, type)
+            return [decays.between, decays.reach]
+        }
+        let retained = try Retention.branching(
+            q, k, v, state: previous?.matrix, (between: decays[0], reach: decays[1]))
+        var sums: Tensor?
+        switch configuration.normalization {
+        case .none, .decay: break
+        case .decayAbsSum:
+            sums = try retained.scores.sum([-1])
+            if let z = previous?.keySum {
+                let carried = try (q.to(type) * decays[1]).matmulRows(z.unsqueezed(-1)).squeezed(-1)
+                sums = try sums.map { try $0 + carried }
+            }
+        // Without a state: the form with one does not exist.
+        case .decaySumAbs: sums = previous == nil ? try retained.scores.abs().sum([-1]) : nil
+        }
+        let epsilons = try foldedEpsilons(q, k, scoreSums: sums, previous, pass)
+        let mixed = try output(retained.output, gate: gate?(x), epsilons: epsilons)
+        return (mixed, previous ?? RetentionState(matrix: retained.output, keySum: nil))
     }
 
     /// Q, K (scaled by a^-½) rotated, and V, as [B, H, T, ·].
@@ -140,7 +176,13 @@ public struct MultiScaleRetention: TokenMixer {
         let epsilon = c.headNorm.kind == .none ? 1 : c.headNorm.epsilon
         guard c.normalization != .none else { return try Tensor.full([1], epsilon, type, on: q.device) }
         let decaySums = try pass.sharing("decay sums \(c.decay) \(c.headCount)") {
-            [
+            if let forest = pass.forest {
+                let sums = try ScoreNormalization.decaySums(
+                    logGammas: logGammas, counts: [pass.commonPlace().count], length: forest.depthCount,
+                    type: type, device: q.device)
+                return [try forest.spreadHeads(sums)]
+            }
+            return [
                 try ScoreNormalization.decaySums(
                     logGammas: logGammas, counts: pass.positions.map(\.count), length: q.size(2), type: type,
                     device: q.device)

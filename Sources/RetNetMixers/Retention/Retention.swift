@@ -108,6 +108,36 @@ public enum Retention {
         return (output, next)
     }
 
+    /// The factors of a forest: γ^(dₙ-dₘ) between the depths of a token and its ancestors, 0 elsewhere, [B, H, T, T], and
+    /// γ^(dₙ+1) towards a state, [B, H, T, 1].
+    static func branchDecays(
+        _ forest: TokenForest, hidden: Tensor, _ logGammas: [Double], _ type: ElementType
+    ) throws -> (between: Tensor, reach: Tensor) {
+        let device = hidden.device
+        let depths = try forest.depthTensor().to(on: device)
+        let logs = try Tensor.from(logGammas, [1, logGammas.count, 1, 1]).to(on: device)
+        let distances = try depths - depths.transposed(2, 3)
+        return (
+            try (distances * logs).exp().maskFilled(hidden, 0).to(type),
+            try ((depths + 1) * logs).exp().to(type)
+        )
+    }
+
+    /// The parallel form over trees of tokens: O = (Q Kᵀ ⊙ D) V + ξ Q S with the factors of ``branchDecays(_:hidden:_:_:)``.
+    ///
+    /// S is [B or 1, H, A, V]. Returns the outputs and the scores Q Kᵀ ⊙ D [B, H, T, T]; there is no state after a tree.
+    static func branching(
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, _ decays: (between: Tensor, reach: Tensor)
+    ) throws -> (output: Tensor, scores: Tensor) {
+        let type = q.elementType.accumulator
+        let scores = try q.matmul(k.transposed(-1, -2)).to(type) * decays.between
+        var output = try scores.to(v.elementType).matmul(v)
+        if let state {
+            output = try output + (q.to(type) * decays.reach).matmulRows(state).to(v.elementType)
+        }
+        return (output, scores)
+    }
+
     /// Returns Σ_m |(q·kₘ) γ^(n-m)| of every row, [B, H, T]: the normalizer that only the parallel form can compute.
     public static func absoluteScoreSums(_ q: Tensor, _ k: Tensor, logGammas: [Double]) throws -> Tensor {
         let type = q.elementType.accumulator

@@ -24,7 +24,13 @@ struct Rotation {
     func table(_ x: Tensor, _ pass: ForwardPass) throws -> [Tensor] {
         guard !isIdentity else { return [] }
         return try pass.sharing("rotary \(kind) \(keySize)") {
-            try RotaryTable.make(
+            if let forest = pass.forest {
+                return try RotaryTable.make(
+                    angles: angles, starts: [pass.commonPlace().position], length: forest.depthCount,
+                    type: x.elementType.accumulator, device: x.device
+                ).map(forest.spread)
+            }
+            return try RotaryTable.make(
                 angles: angles, starts: pass.positions.map(\.position), length: x.size(1),
                 type: x.elementType.accumulator, device: x.device)
         }

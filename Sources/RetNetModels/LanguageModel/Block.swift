@@ -9,6 +9,8 @@ protocol Block {
     /// Names of the auxiliary losses that a training pass adds, in order.
     var auxiliaryLossNames: [String] { get }
     func unsupportedReason(for form: MixerForm) -> String?
+    /// True if the block can run a ``TokenForest``.
+    var supportsForests: Bool { get }
     /// Maps x [B, T, D] → [B, T, D] with the residual sums inside, and returns the state after the last position.
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -119,6 +121,8 @@ extension MixerBlock: Block {
     var auxiliaryLossNames: [String] { feedForward?.layer.auxiliaryLossNames ?? [] }
 
     func unsupportedReason(for form: MixerForm) -> String? { mixer.unsupportedReason(for: form) }
+
+    var supportsForests: Bool { mixer.supportsForests }
 
     func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         try mixer.initialState(batch: batch, elementType: elementType, device: device)

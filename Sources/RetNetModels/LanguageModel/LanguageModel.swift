@@ -88,11 +88,53 @@ public final class LanguageModel {
         }
         let positions = state?.positions ?? [SequencePosition](repeating: SequencePosition(), count: batch)
         let pass = ForwardPass(form: form, positions: positions, context: context)
-        let embedded = try embed(tokens, positions, context)
+        let embedded = try embed(tokens, pass)
         let (output, layers) = try stack(
             embedded, states: state?.layers, pass, recomputes: recomputesActivations)
         let x = try finalNorm?(output) ?? output
         return (x, LanguageModelState(layers: layers, positions: positions.map { $0.advanced(by: time) }))
+    }
+
+    /// True if tokens depend on the other rows of a pass: experts choose among all of them, or have room for some of them.
+    public var dependsOnBatch: Bool {
+        configuration.pattern.contains { layer in
+            guard let experts = layer.feedForward.experts else { return false }
+            return experts.routing == .expertChoice || experts.sequenceCapacity != nil
+        }
+    }
+
+    /// True if ``hidden(_:in:state:)`` can run: every layer can, and tokens of other branches do not matter.
+    public var supportsForests: Bool { blocks.allSatisfy(\.supportsForests) && !dependsOnBatch }
+
+    /// Returns hidden states [B, T, D] after the final norm for int64 tokens [B, T], rows of trees, without states after them.
+    ///
+    /// All rows continue from `state`, of B rows at the same place or of one row for all of them.
+    public func hidden(_ tokens: Tensor, in forest: TokenForest, state: LanguageModelState? = nil) throws
+        -> Tensor
+    {
+        guard tokens.shape == [forest.rowCount, forest.length] else {
+            throw MixerError.wrongBatch(expected: forest.rowCount, found: tokens.size(0))
+        }
+        if let state, state.batchSize != 1, state.batchSize != forest.rowCount {
+            throw MixerError.wrongBatch(expected: forest.rowCount, found: state.batchSize)
+        }
+        if let state, state.layers.count != blocks.count {
+            throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(state.layers.count)")
+        }
+        guard supportsForests else {
+            throw MixerError.unsupportedForm(
+                mixer: "this model", form: .parallel, reason: "a layer cannot run trees of tokens")
+        }
+        var positions = state?.positions ?? [SequencePosition()]
+        if positions.count == 1 {
+            positions = [SequencePosition](repeating: positions[0], count: forest.rowCount)
+        }
+        var context = ForwardContext.inference
+        context.keepsStates = false
+        let pass = ForwardPass(form: .parallel, positions: positions, context: context, forest: forest)
+        let embedded = try embed(tokens, pass)
+        let (output, _) = try stack(embedded, states: state?.layers, pass, recomputes: false)
+        return try finalNorm?(output) ?? output
     }
 
     /// Returns logits [B, T, V] (or [B, 1, V] of the last token only) and the state after the last token.
@@ -113,25 +155,28 @@ public final class LanguageModel {
         return try embedding.logits(ratio == 1 ? hidden : hidden * (1 / ratio.squareRoot()))
     }
 
-    private func embed(_ tokens: Tensor, _ places: [SequencePosition], _ context: ForwardContext) throws
-        -> Tensor
-    {
+    private func embed(_ tokens: Tensor, _ pass: ForwardPass) throws -> Tensor {
         var x = try embedding(tokens, as: computeType)
         if embeddingScale != 1 { x = try x * embeddingScale }
-        switch configuration.positionEmbedding {
-        case .none: break
-        case .sinusoidal:
-            let waves = try SinusoidalPositions.table(
-                size: configuration.hiddenSize, starts: places.map(\.position), length: tokens.size(1),
-                like: x
-            )
-            x = try x + SinusoidalPositions.repeated(waves, toWidth: x.size(-1))
-        case .learned:
-            let rows = try learnedPositions(places.map(\.position), length: tokens.size(1), like: x)
-            x = try x + SinusoidalPositions.repeated(rows, toWidth: x.size(-1))
+        if let table = try positionTable(pass, length: tokens.size(1), like: x) {
+            x = try x + SinusoidalPositions.repeated(table, toWidth: x.size(-1))
         }
         if let embeddingNorm { x = try embeddingNorm(x) }
-        return try Dropout.apply(x, probability: configuration.dropout.embedding, context)
+        return try Dropout.apply(x, probability: configuration.dropout.embedding, pass.context)
+    }
+
+    /// Returns what is added to embeddings for their positions, [B or 1, T, D]; nil for nothing.
+    private func positionTable(_ pass: ForwardPass, length: Int, like x: Tensor) throws -> Tensor? {
+        guard configuration.positionEmbedding != .none else { return nil }
+        // A forest's rows begin at the same place; its tokens are as far from there as they are deep.
+        let starts = pass.positions.map(\.position)
+        let count = pass.forest?.depthCount ?? length
+        let table =
+            configuration.positionEmbedding == .sinusoidal
+            ? try SinusoidalPositions.table(
+                size: configuration.hiddenSize, starts: starts, length: count, like: x)
+            : try learnedPositions(starts, length: count, like: x)
+        return try pass.forest.map { try $0.spread(table) } ?? table
     }
 
     /// Returns the learned embeddings [B or 1, T, D] of rows that begin at `starts`.

@@ -17,6 +17,9 @@ struct ReducedBlock: Block {
 
     func unsupportedReason(for form: MixerForm) -> String? { block.unsupportedReason(for: form) }
 
+    /// False: anchors are counted along a row.
+    var supportsForests: Bool { false }
+
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {

@@ -11,6 +11,9 @@ public enum TokenizerLoader {
         "T5Tokenizer", "MT5Tokenizer", "LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer",
     ]
 
+    /// Classes of Transformers that take a SentencePiece model as it is and add what the file says.
+    private static let plainClasses = ["TokenizersBackend", "SentencePieceBackend", "PreTrainedTokenizer"]
+
     /// Classes of Hugging Face Transformers that read a list of word pieces in the same way.
     private static let pieceClasses = [
         "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer",
@@ -161,7 +164,8 @@ public enum TokenizerLoader {
         let className = fields["tokenizer_class"] as? String
         let name = className.map { $0.hasSuffix("Fast") ? String($0.dropLast(4)) : $0 }
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-        guard hasModel, name.map(knownClasses.contains) ?? true else {
+        let isPlain = name.map(plainClasses.contains) ?? false
+        guard hasModel, isPlain || name.map(knownClasses.contains) ?? true else {
             let found = [className.map { "class \($0)" }, foreignFile(in: folder)].compactMap { $0 }
             guard found.isEmpty else {
                 throw TextError.unsupportedTokenizer(folder: folder, found: found.joined(separator: ", "))
@@ -169,10 +173,10 @@ public enum TokenizerLoader {
             throw TextError.invalidTokenizer(path: path, reason: "the key 'kind' is missing")
         }
         var configuration = TokenizerConfiguration(kind: SentencePieceTokenizer.kind)
-        let usual = name == "T5Tokenizer" || (name == nil && isT5(folder))
-        // Llama's tokenizers add it unless specified otherwise, T5's never.
+        let usual = name == "T5Tokenizer" || ((name == nil || isPlain) && isT5(folder))
+        // Llama's tokenizers add it unless specified otherwise, T5's and those without a class of their own never.
         configuration.beginsTexts =
-            fields["add_bos_token"] as? Bool ?? !["T5Tokenizer", "MT5Tokenizer"].contains(name)
+            fields["add_bos_token"] as? Bool ?? !(isPlain || usual || name == "MT5Tokenizer")
         configuration.sentinelCount =
             fields["extra_ids"] as? Int ?? (usual ? SentencePieceTokenizer.usualSentinelCount : 0)
         return configuration

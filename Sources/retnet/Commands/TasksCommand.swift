@@ -17,8 +17,8 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
         abstract: "Measure zero- and few-shot tasks by the protocol of lm-evaluation-harness.",
         discussion: """
             Prompts, few-shot examples, scores and standard errors are those of EleutherAI's harness, version \
-            \(TaskResultFile.harnessVersion). The context of a question is run once and its state forked for the choices; \
-            --from-scratch runs every choice on its own, to measure what that saves. Models whose state does not grow read \
+            \(TaskResultFile.harnessVersion). The context of a question is run once for all of its choices; \
+            --from-scratch runs every choice from its beginning, to measure what that saves. Models whose state does not grow read \
             contexts of any length; --context N cuts them from the left, as the harness does at a model's max_length. An \
             interrupted evaluation reports the blocks of documents that are finished and exits with 1; with --out it keeps all \
             answers, and the same command continues.
@@ -35,7 +35,7 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var scoring: ScoringOptions
 
-    @Flag(name: .customLong("from-scratch"), help: "Run every request on its own, for comparison.")
+    @Flag(name: .customLong("from-scratch"), help: "Run every request from its beginning, for comparison.")
     var fromScratch = false
 
     @Option(
@@ -75,7 +75,7 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
         let loaded = try ModelFolder.load(path, elementType: type, device: device, computeType: type)
         let tokenizer = try loaded.tokenizer
         let options = scoring.options(
-            tasks, loaded.configuration, tokenizer, sharesContexts: !fromScratch)
+            tasks, loaded.configuration, tokenizer, sharing: fromScratch ? .passes : .beginnings)
         let evaluation = try TaskEvaluation(loaded.model, tokenizer: tokenizer, options: options)
         var lock: FolderLock?
         var logs: [AnswerLog] = []

@@ -150,7 +150,7 @@ struct ScoringOptions: ParsableArguments {
     /// Returns the options of an evaluation of a model.
     func options(
         _ tasks: TaskOptions, _ configuration: LanguageModelConfiguration, _ tokenizer: any Tokenizer,
-        sharesContexts: Bool
+        sharing: LogLikelihoodScorer.Options.Sharing = .beginnings
     ) -> TaskEvaluation.Options {
         var options = TaskEvaluation.Options()
         options.shots = tasks.shots
@@ -160,7 +160,7 @@ struct ScoringOptions: ParsableArguments {
         options.maximumLength = context ?? configuration.evaluationWindowLength
         options.addsBeginToken = !tasks.beginToken.tokens(tokenizer).isEmpty
         options.addsByteAccuracy = tasks.addsByteAccuracy
-        options.scoring = .init(form: form, tokensPerPass: window, sharesContexts: sharesContexts)
+        options.scoring = .init(form: form, tokensPerPass: window, sharing: sharing)
         return options
     }
 }

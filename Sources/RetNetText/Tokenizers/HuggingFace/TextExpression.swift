@@ -1,7 +1,8 @@
 /// A regular expression of a tokenizer's file, matched as by the reference (Oniguruma): leftmost, first alternative first.
 ///
 /// The syntax is what such files use: characters and classes (`[^\s\p{L}]`), `\p{…}`, `\s`, `\d`, `\w`, groups,
-/// `(?i:…)`, alternatives, greedy, lazy and possessive repetitions, look-ahead, `^` and `$`. All else is refused.
+/// `(?i:…)`, alternatives, greedy, lazy and possessive repetitions, look-ahead, `^`, `$`, `\A`, `\Z` and `\z`. All else is
+/// refused.
 struct TextExpression: Sendable {
     /// An instruction of the matcher.
     enum Instruction: Sendable {
@@ -15,9 +16,18 @@ struct TextExpression: Sendable {
         case look(end: Int, isNegative: Bool)
         /// The instructions up to `end` match in one way only.
         case atomic(end: Int)
-        case atBeginning
-        case atEnd
+        case at(Place)
         case accept
+    }
+
+    /// A condition on a place between characters.
+    enum Place: Sendable {
+        case lineBeginning, lineEnd
+        /// The beginning of the text, not of a part that continues one.
+        case beginning
+        case end
+        /// The end of the text or of a line that ends it.
+        case lastLineEnd
     }
 
     /// The expression as written.
@@ -47,7 +57,7 @@ struct TextExpression: Sendable {
         case repeated(Node, least: Int, most: Int, Mode)
         case look(Node, isNegative: Bool)
         case atomic(Node)
-        case atBeginning, atEnd
+        case at(Place)
 
         enum Mode { case greedy, lazy, possessive }
 
@@ -58,7 +68,7 @@ struct TextExpression: Sendable {
             case .sequence(let nodes): nodes.allSatisfy(\.matchesNothing)
             case .alternatives(let nodes): nodes.contains(where: \.matchesNothing)
             case .repeated(let node, let least, _, _): least == 0 || node.matchesNothing
-            case .look, .atBeginning, .atEnd: true
+            case .look, .at: true
             case .atomic(let node): node.matchesNothing
             }
         }
@@ -66,7 +76,7 @@ struct TextExpression: Sendable {
         /// True if the part contains a repetition without limit.
         var repeatsWithoutLimit: Bool {
             switch self {
-            case .set, .atBeginning, .atEnd: false
+            case .set, .at: false
             case .sequence(let nodes), .alternatives(let nodes): nodes.contains(where: \.repeatsWithoutLimit)
             case .repeated(let node, _, let most, _): most == .max || node.repeatsWithoutLimit
             case .look(let node, _), .atomic(let node): node.repeatsWithoutLimit
@@ -101,8 +111,7 @@ struct TextExpression: Sendable {
                 try add(node)
                 instructions.append(.accept)
                 instructions[place] = .atomic(end: instructions.count)
-            case .atBeginning: instructions.append(.atBeginning)
-            case .atEnd: instructions.append(.atEnd)
+            case .at(let place): instructions.append(.at(place))
             }
         }
 
@@ -169,6 +178,8 @@ extension TextExpression {
     /// The buffers of a matcher.
     struct Workspace {
         fileprivate var choices: [Choice] = []
+        /// True while what is matched continues a text.
+        var continues = false
     }
 
     /// Calls `body` with the bounds of each match in a part of a text, from left to right.
@@ -251,8 +262,12 @@ extension TextExpression {
                     (place, instruction) = (found, end)
                     continue
                 }
-            case .atBeginning: isMatch = place == 0 || text[place - 1] == 0x0A
-            case .atEnd: isMatch = place == text.count || text[place] == 0x0A
+            case .at(.lineBeginning): isMatch = place == 0 || text[place - 1] == 0x0A
+            case .at(.lineEnd): isMatch = place == text.count || text[place] == 0x0A
+            case .at(.beginning): isMatch = place == 0 && !workspace.continues
+            case .at(.end): isMatch = place == text.count
+            case .at(.lastLineEnd):
+                isMatch = place == text.count || place == text.count - 1 && text[place] == 0x0A
             }
             if isMatch {
                 instruction += 1

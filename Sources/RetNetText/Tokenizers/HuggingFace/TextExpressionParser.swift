@@ -123,7 +123,7 @@ struct TextExpressionParser {
             default: return node
             }
             switch atom {
-            case .look, .atBeginning, .atEnd: throw refusal("repeats a condition")
+            case .look, .at: throw refusal("repeats a condition")
             default: break
             }
             var mode = TextExpression.Node.Mode.greedy
@@ -154,15 +154,18 @@ struct TextExpressionParser {
         case "[": return .set(try characterClass())
         case "^":
             index += 1
-            return .atBeginning
+            return .at(.lineBeginning)
         case "$":
             index += 1
-            return .atEnd
+            return .at(.lineEnd)
         case ".":
             index += 1
             return .set(ScalarSet([.init(ranges: [0x0A...0x0A])], isNegated: true))
         case "*", "+", "?": throw refusal("has a repetition of nothing")
         case "\\":
+            for (name, place) in [("A", TextExpression.Place.beginning), ("Z", .lastLineEnd), ("z", .end)] {
+                if skip("\\" + name) { return .at(place) }
+            }
             let part = try escape()
             return .set(ScalarSet([try cased(part)]))
         default:
@@ -199,16 +202,38 @@ struct TextExpressionParser {
     private mutating func characterClass() throws -> ScalarSet {
         index += 1
         let isNegated = skip("^")
+        return ScalarSet(try members(), isNegated: isNegated)
+    }
+
+    /// Reads a class inside of a class.
+    private mutating func innerClass() throws -> [ScalarSet.Part] {
+        // Bounded so that a file cannot exhaust the stack.
+        guard depth < 32 else { throw refusal("has groups nested more than 32 deep") }
+        depth += 1
+        defer { depth -= 1 }
+        index += 1
+        if next == "^" { throw refusal("has a class of all others inside of a class") }
+        if next == ":" { throw refusal("has a class by a name in colons") }
+        return try members()
+    }
+
+    /// Reads the members of a class up to its end.
+    private mutating func members() throws -> [ScalarSet.Part] {
         var parts: [ScalarSet.Part] = []
         var isFirst = true
         while true {
             guard let scalar = next else { throw refusal("lacks a ']'") }
             if scalar == "]", !isFirst {
                 index += 1
-                return ScalarSet(parts, isNegated: isNegated)
+                return parts
             }
             isFirst = false
-            if scalar == "[" { throw refusal("has a class inside of a class") }
+            if scalar == "[" {
+                // The members of an inner class are members of the outer one.
+                let inner = try innerClass()
+                parts += inner
+                continue
+            }
             if skip("&&") { throw refusal("has an intersection of classes") }
             var part: ScalarSet.Part
             if scalar == "\\" {

@@ -120,6 +120,8 @@ extension AlignedText {
         case .strip(let left, let right):
             strip(left: left && !continues, right: right, tracks: tracks, &omitsSpace)
         case .replace(let matcher, let content):
+            workspace.expressions.continues = continues
+            defer { workspace.expressions.continues = false }
             replace(matcher, content, tracks: tracks, &workspace.expressions)
         case .prepend(let prefix):
             guard !continues else { return }
