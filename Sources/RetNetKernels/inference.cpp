@@ -123,7 +123,7 @@ void rn_weight_row(const rn_weights *weights, int64_t row, float *out) { kernels
 
 int64_t rn_multiply_scratch(const rn_pool *pool, int64_t columns, int64_t batch) {
   int64_t padded = padded_columns(columns), groups = padded / RN_GROUP;
-  return 64 * 6 + batch * (padded + groups * 12) + decoding(pool).panel_bytes(columns) * rn_pool_thread_count(pool);
+  return 64 * 8 + batch * (4 * padded + groups * 12) + decoding(pool).panel_bytes(columns) * rn_pool_thread_count(pool);
 }
 
 void rn_multiply(rn_pool *pool, const rn_product *products, int64_t count, const float *x, int64_t x_stride,
@@ -132,25 +132,33 @@ void rn_multiply(rn_pool *pool, const rn_product *products, int64_t count, const
     return;
   const DecodingKernels &table = decoding(pool);
   int64_t columns = products[0].weights.columns, units = 0;
-  bool integers = false;
+  bool integers = false, nibbles = false, pairs = false;
   for (int64_t i = 0; i < count; i++) {
-    integers |= is_integer(products[i].weights.type);
+    rn_weight_type type = products[i].weights.type;
+    integers |= is_integer(type), nibbles |= type == RN_I4, pairs |= type == RN_BF16 && table.narrow_row;
     units += (products[i].weights.rows + kRowUnit - 1) / kRowUnit;
   }
   Scratch parts{reinterpret_cast<char *>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64)};
-  PreparedRows rows{x, x_stride, nullptr, nullptr, nullptr, nullptr, padded_columns(columns)};
+  PreparedRows rows{x, x_stride};
+  rows.stride = rows.narrow_stride = padded_columns(columns);
   if (integers) {
     int64_t groups = rows.stride / RN_GROUP;
-    auto *values = parts.take<int8_t>(batch * rows.stride);
-    auto *scales = parts.take<float>(batch * groups), *sums = parts.take<float>(batch * groups);
-    auto *totals = parts.take<int32_t>(batch * groups);
-    run_parts(pool, batch, 1, 8, [&](int64_t begin, int64_t end, int32_t) {
-      for (int64_t b = begin; b < end; b++)
-        table.quantize_row(x + b * x_stride, columns, rows.stride, values + b * rows.stride, scales + b * groups,
-                           totals + b * groups, sums + b * groups);
-    });
-    rows.values = values, rows.scales = scales, rows.totals = totals, rows.sums = sums;
+    rows.values = parts.take<int8_t>(batch * rows.stride);
+    rows.split = !table.splits_groups ? rows.values : nibbles ? parts.take<int8_t>(batch * rows.stride) : nullptr;
+    rows.scales = parts.take<float>(batch * groups), rows.sums = parts.take<float>(batch * groups);
+    rows.offsets = parts.take<int32_t>(batch * groups);
   }
+  if (pairs)
+    rows.narrow = parts.take<BF16>(batch * rows.narrow_stride);
+  if (integers || pairs)
+    run_parts(pool, batch, 1, 8, [&](int64_t begin, int64_t end, int32_t) {
+      for (int64_t b = begin; b < end; b++) {
+        if (integers)
+          table.quantize_row(x + b * x_stride, columns, rows, b);
+        if (pairs)
+          table.narrow_row(x + b * x_stride, columns, rows, b);
+      }
+    });
   int64_t panel_bytes = table.panel_bytes(columns);
   char *panels = parts.take<char>(panel_bytes * rn_pool_thread_count(pool));
   // A part is worth the time of handing it over; a range of units may end in another matrix than it begins in.

@@ -154,9 +154,15 @@ struct Matrix {
         }
     }
 
-    /// The sum that defines the products, over x as it is multiplied: in int8 for weights of 8 and 4 bits.
-    func definition(_ x: [Float], batch: Int, bias: [Float]? = nil) -> [Double] {
-        let x = type == RN_I8 || type == RN_I4 ? roundedToGroups(x) : x.map(Double.init)
+    /// The sum that defines the products, over x as an instruction set multiplies it: in int8 for weights of 8 and 4 bits,
+    /// and in bfloat16 for such weights where the processor has products of them.
+    func definition(_ x: [Float], batch: Int, bias: [Float]? = nil, set: String) -> [Double] {
+        let x =
+            switch type {
+            case RN_I8, RN_I4: roundedToGroups(x)
+            case RN_BF16 where set == "avx512bf16": x.map { Double(float(bfloat16: bfloat16($0))) }
+            default: x.map(Double.init)
+            }
         var results: [Double] = []
         values.withUnsafeBufferPointer { values in
             x.withUnsafeBufferPointer { x in

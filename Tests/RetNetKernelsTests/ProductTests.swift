@@ -22,12 +22,12 @@ import Testing
             let matrix = Matrix(given.type, rows: rows, columns: columns, seed: UInt64(rows))
             let x = numbers.numbers(19 * columns)
             let bias = numbers.numbers(rows)
-            let expected = matrix.definition(x, batch: 19, bias: bias)
+            let expected = matrix.definition(x, batch: 19, bias: bias, set: given.set)
             for batch in [1, 2, 5, 19] {
                 let found = matrix.products(x, batch: batch, bias: bias, pool: pool)[0]
                 #expect(relativeError(found, expected) < 1e-6)
             }
-            let plain = matrix.products(x, batch: 2, pool: nil)[0]
+            let plain = matrix.products(x, batch: 2, pool: pool)[0]
             let unbiased = zip(expected, bias + bias).map { $0 - Double($1) }
             #expect(relativeError(plain, unbiased) < 1e-6)
         }

@@ -16,6 +16,8 @@ const retnet::KernelTable &retnet::avx512::table() {
     KernelTable table = make_table("avx512");
     // Without dot products of bytes, longer vectors only help the products of floats, which wait for memory.
     table.decoding.multiply = avx2::table().decoding.multiply;
+    table.decoding.quantize_row = avx2::table().decoding.quantize_row;
+    table.decoding.splits_groups = avx2::table().decoding.splits_groups;
     table.decoding.panel_bytes = avx2::table().decoding.panel_bytes;
     return table;
   }();

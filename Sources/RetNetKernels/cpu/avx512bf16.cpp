@@ -1,5 +1,5 @@
-// Kernels for processors with AVX-512 and its dot products of bfloat16: only attention uses them, so all other kernels
-// are those for AVX-512 with dot products of bytes, which these processors have too.
+// Kernels for processors with AVX-512 and its dot products of bfloat16: only attention and products of decoding use them,
+// so all other kernels are those for AVX-512 with dot products of bytes, which these processors have too.
 #include "tables.h"
 
 #if defined(__x86_64__)
@@ -7,11 +7,20 @@
 
 #define KERNEL_VECTOR_BYTES 64
 #define KERNEL_NATIVE_BF16 1
-#pragma clang attribute push(__attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#define KERNEL_NATIVE_F16 1
+#define KERNEL_INTEGERS KERNEL_VNNI_INTEGERS
+#pragma clang attribute push(__attribute__((target("avx512bf16,avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
 namespace retnet::avx512bf16 {
 #include "vectors.inc"
 
 #include "attention_tiles.inc"
+
+namespace products {
+#include "products.inc"
+}
+namespace decoding {
+#include "decoding.inc"
+}
 } // namespace retnet::avx512bf16
 #pragma clang attribute pop
 
@@ -20,6 +29,7 @@ const retnet::KernelTable &retnet::avx512bf16::table() {
     KernelTable table = avx512vnni::table();
     table.instruction_set = "avx512bf16";
     table.bfloat16.attention = make_attention_kernels<BF16>();
+    decoding::make_product_kernels(table.decoding);
     return table;
   }();
   return table;

@@ -7,6 +7,7 @@
 
 #define KERNEL_VECTOR_BYTES 64
 #define KERNEL_NATIVE_F16 1
+#define KERNEL_NATIVE_BF16 0
 #define KERNEL_INTEGERS KERNEL_VNNI_INTEGERS
 #pragma clang attribute push(__attribute__((target("avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
 namespace retnet::avx512vnni {
@@ -15,7 +16,7 @@ namespace retnet::avx512vnni {
 namespace products {
 #include "products.inc"
 }
-#include "decoding_products.inc"
+#include "decoding.inc"
 } // namespace retnet::avx512vnni
 #pragma clang attribute pop
 

@@ -7,6 +7,7 @@
 
 #define KERNEL_VECTOR_BYTES 16
 #define KERNEL_NATIVE_F16 1
+#define KERNEL_NATIVE_BF16 0
 #define KERNEL_INTEGERS KERNEL_NEON_INTEGERS
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 namespace retnet::neondot {
@@ -15,7 +16,7 @@ namespace retnet::neondot {
 namespace products {
 #include "products.inc"
 }
-#include "decoding_products.inc"
+#include "decoding.inc"
 } // namespace retnet::neondot
 #pragma clang attribute pop
 

@@ -16,19 +16,24 @@ struct PreparedRows {
   // Rows as given, for float32 and 16-bit weights.
   const float *x;
   int64_t x_stride;
-  // Rows of int8 with the scales of their groups, the sums of the integers of their groups, and scale * sum.
-  // Columns are padded with zeros to `stride`, groups to stride / 32.
-  const int8_t *values;
-  const float *scales;
-  const int32_t *totals;
-  const float *sums;
+  // Rows of int8 with the scales of their groups, -128 times the sums of the integers of their groups, and scale * sum.
+  // Columns are padded with zeros to `stride`, groups to stride / 32. `split` has them in the order of weights of 4 bits.
+  int8_t *values, *split;
+  float *scales, *sums;
+  int32_t *offsets;
   int64_t stride;
+  // Rows of bfloat16, padded with zeros.
+  BF16 *narrow;
+  int64_t narrow_stride;
 };
 
 struct DecodingKernels {
-  // Rounds a row of `columns` elements (a multiple of 32) to int8; see PreparedRows.
-  void (*quantize_row)(const float *x, int64_t columns, int64_t stride, int8_t *values, float *scales,
-                       int32_t *totals, float *sums);
+  // Rounds a row of `columns` elements (a multiple of 32) to int8.
+  void (*quantize_row)(const float *x, int64_t columns, const PreparedRows &rows, int64_t row);
+  // Rounds a row to bfloat16; null where products with bfloat16 weights take rows of float32.
+  void (*narrow_row)(const float *x, int64_t columns, const PreparedRows &rows, int64_t row);
+  // True where products with weights of 4 bits need `split`, which is `values` elsewhere.
+  bool splits_groups;
   // Rows [begin, end) of one product. `panel` is scratch of the thread, of panel_bytes(columns).
   void (*multiply)(const rn_product &product, const PreparedRows &x, int64_t batch, int64_t begin, int64_t end,
                    void *panel);
