@@ -27,6 +27,10 @@ int64_t padded_columns(int64_t columns) {
   return (columns + unit - 1) / unit * unit;
 }
 
+// Rows of x in a product of many are a little apart, so that those of a tile do not fall on the same lines of a cache.
+constexpr int64_t kGap = 32, kSpreadRows = 5;
+int64_t spread(int64_t columns) { return (columns + 15) / 16 * 16 + kGap; }
+
 // Parts of the scratch, each aligned to a line of the cache.
 struct Scratch {
   char *next;
@@ -123,7 +127,7 @@ void rn_weight_row(const rn_weights *weights, int64_t row, float *out) { kernels
 
 int64_t rn_multiply_scratch(const rn_pool *pool, int64_t columns, int64_t batch) {
   int64_t padded = padded_columns(columns), groups = padded / RN_GROUP;
-  return 64 * 8 + batch * (4 * padded + groups * 12) + decoding(pool).panel_bytes(columns) * rn_pool_thread_count(pool);
+  return 64 * 10 + batch * (4 * padded + 4 * spread(columns) + 2 * kGap + groups * 12) + decoding(pool).panel_bytes(columns) * rn_pool_thread_count(pool);
 }
 
 void rn_multiply(rn_pool *pool, const rn_product *products, int64_t count, const float *x, int64_t x_stride,
@@ -132,15 +136,16 @@ void rn_multiply(rn_pool *pool, const rn_product *products, int64_t count, const
     return;
   const DecodingKernels &table = decoding(pool);
   int64_t columns = products[0].weights.columns, units = 0;
-  bool integers = false, nibbles = false, pairs = false;
+  bool integers = false, nibbles = false, pairs = false, floats = false;
   for (int64_t i = 0; i < count; i++) {
     rn_weight_type type = products[i].weights.type;
     integers |= is_integer(type), nibbles |= type == RN_I4, pairs |= type == RN_BF16 && table.narrow_row;
+    floats |= !is_integer(type) && !(type == RN_BF16 && table.narrow_row);
     units += (products[i].weights.rows + kRowUnit - 1) / kRowUnit;
   }
   Scratch parts{reinterpret_cast<char *>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64)};
   PreparedRows rows{x, x_stride};
-  rows.stride = rows.narrow_stride = padded_columns(columns);
+  rows.stride = padded_columns(columns), rows.narrow_stride = rows.stride + kGap;
   if (integers) {
     int64_t groups = rows.stride / RN_GROUP;
     rows.values = parts.take<int8_t>(batch * rows.stride);
@@ -150,11 +155,18 @@ void rn_multiply(rn_pool *pool, const rn_product *products, int64_t count, const
   }
   if (pairs)
     rows.narrow = parts.take<BF16>(batch * rows.narrow_stride);
-  if (integers || pairs)
+  float *apart = nullptr;
+  if (floats && batch >= kSpreadRows) {
+    rows.x_stride = spread(columns);
+    rows.x = apart = parts.take<float>(batch * rows.x_stride);
+  }
+  if (integers || pairs || apart)
     run_parts(pool, batch, 1, 8, [&](int64_t begin, int64_t end, int32_t) {
       for (int64_t b = begin; b < end; b++) {
         if (integers)
           table.quantize_row(x + b * x_stride, columns, rows, b);
+        if (apart)
+          std::memcpy(apart + b * rows.x_stride, x + b * x_stride, columns * sizeof(float));
         if (pairs)
           table.narrow_row(x + b * x_stride, columns, rows, b);
       }

@@ -66,10 +66,10 @@ void rn_recur(rn_pool *pool, const rn_recurrence *recurrence, const rn_sequence 
   int64_t longest = 0;
   for (int64_t s = 0; s < count; s++)
     longest = std::max(longest, sequences[s].count);
-  // One token streams a state through once: whole rows, unless there would be too few parts. Several tokens come back to
-  // the columns, which should still be near.
+  // One token streams a state through once, and a chunk of them shares the scores: whole rows, unless there would be too
+  // few parts. A few tokens come back to the columns, which should still be near.
   int64_t columns = r.value_size, parts = 4 * rn_pool_thread_count(pool);
-  if (longest > 1)
+  if (longest > 1 && longest < RN_CHUNK)
     columns = kStateColumns;
   else
     while (columns > 2 * kStateColumns && count * r.heads * ((r.value_size + columns - 1) / columns) < parts)

@@ -74,7 +74,7 @@ import Testing
                             let sequences = (0..<3).filter { counts[$0] > 0 }.map {
                                 rn_sequence(
                                     state: bytes.baseAddress?.advanced(by: $0 * size),
-                                    first: Int64(first[$0]), count: Int64(counts[$0]))
+                                    first: Int64(first[$0]), count: Int64(counts[$0]), position: 0)
                             }
                             rn_recur(pool.pointer, &recurrence, sequences, Int64(sequences.count))
                         }
@@ -150,7 +150,7 @@ import Testing
                             rn_sequence(
                                 state: states.baseAddress.map { $0 + index * 3 * channels },
                                 first: Int64(part.0 + (call == 1 ? part.1 : 0)),
-                                count: Int64(call == 0 ? part.1 : part.2))
+                                count: Int64(call == 0 ? part.1 : part.2), position: 0)
                         }
                         rn_average(pool.pointer, &wkv, sequences, 3)
                     }
@@ -194,7 +194,7 @@ import Testing
                         let sequences = zip([0, 3, 4], Self.lengths).enumerated().map { index, part in
                             rn_sequence(
                                 state: rings.baseAddress.map { $0 + index * (width - 1) * channels },
-                                first: Int64(part.0), count: Int64(part.1))
+                                first: Int64(part.0), count: Int64(part.1), position: 0)
                         }
                         rn_convolve(pool.pointer, &convolution, sequences, 3)
                     }
@@ -286,19 +286,19 @@ import Testing
     }
 }
 
-private func narrowed(_ x: [Float], _ type: rn_weight_type) -> [UInt8] {
+func narrowed(_ x: [Float], _ type: rn_weight_type) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: x.count * (type == RN_F32 ? 4 : 2))
     rn_narrow(nil, x, type, &bytes, Int64(x.count))
     return bytes
 }
 
-private func widened(_ bytes: [UInt8], _ type: rn_weight_type, _ count: Int) -> [Float] {
+func widened(_ bytes: [UInt8], _ type: rn_weight_type, _ count: Int) -> [Float] {
     var x = [Float](repeating: 0, count: count)
     rn_widen(nil, bytes, type, &x, Int64(count))
     return x
 }
 
-private func withPointers<Result>(
+func withPointers<Result>(
     _ arrays: [Float]..., body: ([UnsafePointer<Float>]) -> Result
 ) -> Result {
     func next(_ index: Int, _ pointers: [UnsafePointer<Float>]) -> Result {

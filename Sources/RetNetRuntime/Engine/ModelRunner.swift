@@ -48,7 +48,8 @@ public final class ModelRunner {
 
     /// The longest piece of one sequence that a pass takes.
     ///
-    /// Sequences are cut at multiples of it, whatever else is read.
+    /// Sequences are cut at multiples of it, counted from their first token, whatever else is read. A sequence that is read
+    /// in calls that end at multiples of 64 tokens has the bits that it has in one call.
     public static let pieceLength = 256
     /// The largest number of tokens of a pass that takes a second sequence.
     private static let rowLimit = 512
@@ -144,7 +145,8 @@ public final class ModelRunner {
             var pieces: [(index: Int, range: Range<Int>)] = []
             var rows = 0
             for index in first..<sequences.count where done[index] < sequences[index].count {
-                let end = min(done[index] + Self.pieceLength, sequences[index].count)
+                let length = Self.pieceLength - states[index].place.count % Self.pieceLength
+                let end = min(done[index] + length, sequences[index].count)
                 guard pieces.isEmpty || rows + end - done[index] <= Self.rowLimit else { continue }
                 pieces.append((index, done[index]..<end))
                 rows += end - done[index]

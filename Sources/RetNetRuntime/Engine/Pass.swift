@@ -95,7 +95,7 @@ final class Pass {
         for index in 0..<segmentCount {
             sequences[index] = rn_sequence(
                 state: storages[index].memory + place.offset, first: Int64(segments[index].lowerBound),
-                count: Int64(segments[index].count))
+                count: Int64(segments[index].count), position: Int64(places[index].count))
         }
         return UnsafePointer(sequences)
     }

@@ -83,11 +83,16 @@ void rn_rotate(rn_pool *pool, const rn_rotation *rotation, const float *x, int64
 
 // Recurrences ----------------------------------------------------------------------------------------------------
 
-// Tokens of one sequence: the rows first ..< first + count, and its state, which moves behind them.
+// Tokens of one sequence: the rows first ..< first + count, and its state, which moves behind them. `position` is the
+// number of tokens before the first row.
 typedef struct rn_sequence {
   void *state;
   int64_t first, count;
+  int64_t position;
 } rn_sequence;
+
+// Tokens of a chunk of rn_recur.
+#define RN_CHUNK 64
 
 typedef enum rn_decay_kind {
   RN_NO_DECAY = 0,
@@ -99,8 +104,9 @@ typedef enum rn_decay_kind {
 //
 //     S = a S        S = S + k^T v, or with strengths b: S = S + k^T b (v - k S)        o = q S
 //
-// The state of a sequence is [heads, key_size, value_size] in float32, bfloat16 or float16; sums are in float32. Tokens
-// one after the other give the same bits as all in one call.
+// The state of a sequence is [heads, key_size, value_size] in float32, bfloat16 or float16; sums are in float32. Without
+// strengths and decays per channel, tokens between two multiples of RN_CHUNK of the sequence are taken together where a
+// call has all of them. So a sequence that is cut at such places gives the same bits as all in one call.
 typedef struct rn_recurrence {
   int64_t heads, key_size, value_size;
   rn_weight_type state_type;
