@@ -38,7 +38,7 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible, Localize
             "token \(token) is outside the model's vocabulary of \(vocabularySize): use the tokenizer that the "
                 + "model was trained with"
         case .noQuestions:
-            "the stories have no recalls: generate more or longer stories"
+            "the stories have no recalls to measure: generate more or longer stories, or shorten the context"
         case .malformedExample(let path, let line, let reason):
             "cannot read '\(path)'\(line > 0 ? ", line \(line)" : ""): \(reason)"
         case .unknownTask(let name, let known):

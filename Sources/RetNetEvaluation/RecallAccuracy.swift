@@ -17,8 +17,9 @@ public struct RecallAccuracy {
 
     /// Creates a measurement of one model that reads `windowLength` tokens per pass, carrying the state.
     ///
-    /// With `contextTokenCount` the model reads only so many tokens before each answer instead of the whole
-    /// story. Answers that are still right need no state of the story, so their share is the control.
+    /// With `contextTokenCount` the model reads only so many tokens before each answer instead of the whole story, and
+    /// ``measure(_:progress:)`` leaves out answers which that context states itself: the share of right answers is the
+    /// control, since the model can only guess.
     /// Throws ``EvaluationError`` when the model lacks the form or some of the tokenizer's tokens.
     public init(
         _ model: LanguageModel, tokenizer: any Tokenizer, form: MixerForm = .chunkwise(256),
@@ -48,7 +49,9 @@ public struct RecallAccuracy {
     {
         var result = RecallResult()
         for (index, story) in stories.enumerated() {
-            for (recall, isCorrect) in zip(story.recalls, try answers(to: story)) {
+            let text = PlacedText(story, tokenizer)
+            for (recall, isCorrect) in zip(story.recalls, try answers(to: story, text))
+            where !contextStates(recall, text) {
                 result.add(recall, isCorrect: isCorrect)
             }
             guard try progress(index + 1) else { break }
@@ -59,21 +62,24 @@ public struct RecallAccuracy {
 
     /// Returns for each recall of a story true if the model gives the whole answer.
     public func answers(to story: Story) throws -> [Bool] {
-        let encoded = tokenizer.encodeCountingBytes(story.text)
-        let text = encoded.tokens
-        guard !text.isEmpty, !story.recalls.isEmpty else { return story.recalls.map { _ in false } }
-        var starts: [Int] = [0]
-        for count in encoded.byteCounts { starts.append(starts[starts.count - 1] + count) }
-        let whole = contextTokenCount == nil ? try areRight(text) : []
+        try answers(to: story, PlacedText(story, tokenizer))
+    }
+
+    private func answers(to story: Story, _ text: PlacedText) throws -> [Bool] {
+        guard !text.tokens.isEmpty, !story.recalls.isEmpty else { return story.recalls.map { _ in false } }
+        let whole = contextTokenCount == nil ? try areRight(text.tokens) : []
         return try story.recalls.map { recall in
-            let indices = text.indices.filter {
-                starts[$0] < recall.range.upperBound && starts[$0 + 1] > recall.range.lowerBound
-            }
-            guard let first = indices.first, let last = indices.last else { return false }
-            guard let contextTokenCount else { return whole[first...last].allSatisfy { $0 } }
-            let near = Array(text[max(0, first - contextTokenCount)...last])
-            return try areRight(near).suffix(last - first + 1).allSatisfy { $0 }
+            guard let answer = text.tokenRange(of: recall) else { return false }
+            guard let contextTokenCount else { return whole[answer].allSatisfy { $0 } }
+            let near = Array(text.tokens[max(0, answer.lowerBound - contextTokenCount)..<answer.upperBound])
+            return try areRight(near).suffix(answer.count).allSatisfy { $0 }
         }
+    }
+
+    /// Returns true if the tokens that are read before the answer state the fact.
+    private func contextStates(_ recall: Recall, _ text: PlacedText) -> Bool {
+        guard let contextTokenCount, let answer = text.tokenRange(of: recall) else { return false }
+        return recall.introduction.upperBound > text.starts[max(0, answer.lowerBound - contextTokenCount)]
     }
 
     /// Returns for each token true if it is the most probable one after those before it.
@@ -101,6 +107,30 @@ public struct RecallAccuracy {
             }
             return result
         }
+    }
+}
+
+/// The tokens of a story and where their bytes begin.
+private struct PlacedText {
+    let tokens: [Int32]
+    /// The first byte of each token, and the end of the last.
+    let starts: [Int]
+
+    init(_ story: Story, _ tokenizer: any Tokenizer) {
+        let encoded = tokenizer.encodeCountingBytes(story.text)
+        tokens = encoded.tokens
+        var starts = [0]
+        for count in encoded.byteCounts { starts.append(starts[starts.count - 1] + count) }
+        self.starts = starts
+    }
+
+    /// Returns the tokens that hold a byte of the answer; nil without any.
+    func tokenRange(of recall: Recall) -> Range<Int>? {
+        let indices = tokens.indices.filter {
+            starts[$0] < recall.range.upperBound && starts[$0 + 1] > recall.range.lowerBound
+        }
+        guard let first = indices.first, let last = indices.last else { return nil }
+        return first..<last + 1
     }
 }
 

@@ -79,27 +79,27 @@ struct HeroStory {
         "It had been a lovely day.", "$p was very happy.", "Then $p slept all night.",
     ]
 
-    /// Returns about twelve words of a list, so that each comes often.
-    static func few<Word>(_ words: [Word]) -> [Word] {
-        stride(from: 0, to: words.count, by: max(1, words.count / 12)).map { words[$0] }
+    /// Returns so many words from all over a list.
+    static func some<Word>(_ count: Int, of words: [Word]) -> [Word] {
+        (0..<min(count, words.count)).map { words[$0 * words.count / count] }
     }
 }
 
 extension StoryTeller {
     /// Writes a story about one child, with so many sentences before the last questions.
     mutating func tellOfOne(_ level: StoryLevel, fillerSentenceCount: Int) {
-        let people = draw(2, from: HeroStory.few(StoryVocabulary.people))
+        let people = draw(2, from: HeroStory.some(level.wordsPerKind, of: StoryVocabulary.people))
         var fact = StoryFact()
         fact.set(people[0])
         fact["g"] = people[0].isFemale ? "girl" : "boy"
         fact["q"] = people[1].name
-        fact["n"] = pick(HeroStory.few(StoryVocabulary.animals))
-        fact["k"] = pick(HeroStory.few(StoryVocabulary.petNames))
-        fact["o"] = pick(HeroStory.few(StoryVocabulary.nouns))
-        fact["m"] = pick(HeroStory.few(StoryVocabulary.shortPlaces))
-        fact["c"] = pick(HeroStory.few(StoryVocabulary.consonantColors))
-        fact["f"] = pick(HeroStory.few(StoryVocabulary.shortDishes))
-        fact["j"] = pick(HeroStory.few(StoryVocabulary.trades))
+        fact["n"] = pick(HeroStory.some(level.wordsPerKind, of: StoryVocabulary.animals))
+        fact["k"] = pick(HeroStory.some(level.wordsPerKind, of: StoryVocabulary.petNames))
+        fact["o"] = pick(HeroStory.some(level.wordsPerKind, of: StoryVocabulary.nouns))
+        fact["m"] = pick(HeroStory.some(level.wordsPerKind, of: StoryVocabulary.shortPlaces))
+        fact["c"] = pick(HeroStory.some(level.wordsPerKind, of: StoryVocabulary.consonantColors))
+        fact["f"] = pick(HeroStory.some(level.wordsPerKind, of: StoryVocabulary.shortDishes))
+        fact["j"] = pick(HeroStory.some(level.wordsPerKind, of: StoryVocabulary.trades))
         var subjects = draw(3 + generator.integer(below: 3), from: HeroStory.subjects)
         say(pick(HeroStory.openings), &fact)
         for subject in subjects { say(subject.statement, &fact) }
@@ -114,8 +114,8 @@ extension StoryTeller {
             for index in 0..<count {
                 if index > 0, index.isMultiple(of: 5) { startParagraph() }
                 say(
-                    generator.chance(0.5)
-                        ? pick(pick(mentioned).mentions) : pick(HeroStory.fillers), &fact)
+                    generator.chance(level.neutralShare)
+                        ? pick(HeroStory.fillers) : pick(pick(mentioned).mentions), &fact)
             }
             generator.shuffle(&subjects)
             if round == rounds { say(pick(HeroStory.returns), &fact) }

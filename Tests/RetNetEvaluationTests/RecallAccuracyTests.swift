@@ -71,6 +71,26 @@ import Testing
         #expect(try answers(0).count == whole.count)
     }
 
+    @Test func `A control leaves out the answers that its context states`() throws {
+        var generator = StoryGenerator(seed: 3, level: .simple)
+        let story = generator.story()
+        let all = try RecallAccuracy(Tiny.model(), tokenizer: ByteTokenizer()).measure([story])
+        #expect(all.overall.total == story.recalls.count)
+        // A token is a byte.
+        let context = story.recalls.map(\.distance).sorted()[story.recalls.count / 2]
+        let far = story.recalls.filter { $0.introduction.upperBound <= $0.range.lowerBound - context }
+        #expect(!far.isEmpty && far.count < story.recalls.count)
+        let control = try RecallAccuracy(
+            Tiny.model(), tokenizer: ByteTokenizer(), contextTokenCount: context
+        ).measure([story])
+        #expect(control.overall.total == far.count)
+        #expect(throws: EvaluationError.noQuestions) {
+            try RecallAccuracy(
+                Tiny.model(), tokenizer: ByteTokenizer(), contextTokenCount: story.text.utf8.count
+            ).measure([story])
+        }
+    }
+
     @Test func `Stories without questions cannot be measured`() throws {
         #expect(throws: EvaluationError.noQuestions) {
             try RecallAccuracy(try Tiny.model(), tokenizer: ByteTokenizer()).measure([])

@@ -209,13 +209,13 @@ struct RecallCommand: ParsableCommand, ComputingCommand {
     @Option(parsing: .unconditional, help: "Seed for the stories.")
     var seed: UInt64 = 1_000_004
 
-    @Option(parsing: .unconditional, help: "Variety of the stories: simple, mixed or standard.")
+    @Option(parsing: .unconditional, help: "Variety of the stories: basic, simple, mixed or standard.")
     var level: StoryLevel = .standard
 
     @Option(
         parsing: .unconditional,
         help:
-            "Sentences between a fact and its recall (default: 2 to 7; 0 to 16 in simple and mixed stories).",
+            "Sentences between a fact and its recall (default: 2 to 7; 0 to 16 in basic, simple and mixed stories).",
         transform: Arguments.nonNegative)
     var filler: Int?
 

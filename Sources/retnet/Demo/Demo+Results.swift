@@ -14,7 +14,7 @@ import RetNetTraining
 
 /// What the demo measures with the trained models.
 extension Demo {
-    /// Tokens before each answer that the control reads; the facts are stated farther away.
+    /// Tokens before each answer that the control reads, enough for the question.
     private static let controlTokenCount = 16
     /// Sentences between facts and last questions, for distances to about 1,000 bytes.
     private static let recallFillers = 0...24
@@ -41,7 +41,7 @@ extension Demo {
         }
     }
 
-    func showRecall(_ loaded: LoadedModel) throws {
+    func showRecall(_ loaded: LoadedModel, _ level: StoryLevel) throws {
         // Other seeds, so that the stories are new to the model; all distances are to be met about equally often.
         let stories = (0..<120).map { index in
             let fillers = Self.recallFillers.lowerBound + index % Self.recallFillers.count
@@ -51,14 +51,14 @@ extension Demo {
             return generator.story()
         }
         let result = try RecallAccuracy(loaded.model, tokenizer: loaded.tokenizer).measure(stories)
-        // The control: the context holds the question, but not the fact stated earlier.
+        // The control: the context holds the question, but not the fact.
         let near = try RecallAccuracy(
             loaded.model, tokenizer: loaded.tokenizer, contextTokenCount: Self.controlTokenCount
         ).measure(stories)
         Console.result("Recall of facts in \(stories.count) new stories:")
         Console.result(RecallReport.text(result))
         Console.result(
-            "\nWith only the last \(Self.controlTokenCount) tokens before each answer as context:"
+            "\nGuessed from the last \(Self.controlTokenCount) tokens alone, where these do not state the fact:"
                 + " \(Format.percent(near.overall.accuracy, decimals: 1)) are right.")
         guard result.overall.accuracy < Self.wantedAccuracy else { return }
         Console.result(
@@ -67,14 +67,14 @@ extension Demo {
     }
 
     func showTexts(
-        _ loaded: LoadedModel, _ paths: [String], _ interrupt: InterruptFlag
+        _ loaded: LoadedModel, _ paths: [String], _ level: StoryLevel, _ interrupt: InterruptFlag
     ) throws {
         let tokenizer = try loaded.tokenizer
         var parameters = SamplingParameters()
         parameters.temperature = 0.7
         parameters.topP = 0.95
         parameters.maxTokens = 250
-        for (index, prompt) in try prompts(paths, tokenizer).enumerated() {
+        for (index, prompt) in try prompts(paths, tokenizer, level).enumerated() {
             parameters.seed = UInt64(seed) &+ UInt64(index)
             let session = try GenerationSession(model: loaded.model, tokenizer: tokenizer)
             Console.stream("\n[\(prompt)]")
@@ -92,7 +92,9 @@ extension Demo {
     }
 
     /// Returns the beginnings of new stories, or of the user's text.
-    private func prompts(_ paths: [String], _ tokenizer: any Tokenizer) throws -> [String] {
+    private func prompts(_ paths: [String], _ tokenizer: any Tokenizer, _ level: StoryLevel) throws
+        -> [String]
+    {
         guard tellsStories else {
             let stream = try Corpus(paths: paths).tokenStream(tokenizer: tokenizer)
             let start = try stream.tokens(in: 0..<min(24, stream.tokenCount))

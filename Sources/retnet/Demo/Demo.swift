@@ -17,8 +17,8 @@ import RetNetTraining
 struct Demo {
     /// The models to choose from, the largest first.
     let plans: [DemoPlan]
-    /// The kind of stories, without text of the user.
-    let level: StoryLevel
+    /// The kind of stories; by default that of the plan.
+    let level: StoryLevel?
     /// Paths of the user's text; empty for stories.
     let text: [String]
     let folder: DemoFolder
@@ -42,18 +42,19 @@ struct Demo {
         defer { withExtendedLifetime(lock) {} }
         title("The model for this machine")
         let (plan, stepCount) = try choosePlan()
+        let level = level ?? plan.level
         title("The text")
-        let paths = try prepareText()
+        let paths = try prepareText(level)
         title("Training")
         let outcome = try train(.retnet, plan, stepCount, paths, in: folder.runPath, interrupt)
         let loaded = try load(outcome)
         try showTraining(outcome)
         if tellsStories {
             title("Recall")
-            try showRecall(loaded)
+            try showRecall(loaded, level)
         }
         title(tellsStories ? "Generated stories" : "Generated text")
-        try showTexts(loaded, paths, interrupt)
+        try showTexts(loaded, paths, level, interrupt)
         title("The cost of decoding")
         let peer = try load(
             train(
@@ -82,7 +83,7 @@ struct Demo {
         }
         Console.result(
             "\(chosen.plan.description), \(elementType.rawValue) on \(device) with \(Runtime.threadCount) threads:"
-                + " \(Format.grouped(chosen.stepCount)) updates of \(Format.grouped(DemoPlan.tokensPerStep)) tokens"
+                + " \(Format.grouped(chosen.stepCount)) updates of \(Format.grouped(chosen.plan.tokensPerStep)) tokens"
         )
         return chosen
     }
@@ -94,14 +95,14 @@ struct Demo {
             alignments: [.left, .right, .right, .right])
         for (index, plan) in plans.enumerated() {
             let speed = try plan.tokensPerSecond(on: device, elementType)
-            let (tokens, needed) = (speed * seconds, try plan.fewestTokenCount)
+            let (tokens, needed) = (speed * seconds, plan.fewestTokenCount)
             table.append([
                 plan.description, Format.count(speed), Format.count(tokens), Format.count(needed),
             ])
             guard tokens >= needed || index == plans.count - 1 else { continue }
             Console.result(table.text() + "\n")
             // A run that short shows at least that it works.
-            let count = max(20, Int(min(tokens / Double(DemoPlan.tokensPerStep), 1e6)))
+            let count = max(40, Int(min(tokens / Double(plan.tokensPerStep), 1e6)))
             return (plan, steps ?? count)
         }
         throw CommandError("the demo has no model to choose")
@@ -109,7 +110,7 @@ struct Demo {
 
     // MARK: Text and training
 
-    private func prepareText() throws -> [String] {
+    private func prepareText(_ level: StoryLevel) throws -> [String] {
         guard tellsStories else {
             Console.result("Text: \(text.joined(separator: ", "))")
             return text

@@ -43,8 +43,12 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
             valueName: "name"))
     var preset: String?
 
-    @Option(parsing: .unconditional, help: "Variety of the stories: simple, mixed or standard.")
-    var level: StoryLevel = .simple
+    @Option(
+        parsing: .unconditional,
+        help:
+            "Variety of the stories: basic, simple, mixed or standard (default: basic or simple, by the speed of the machine)."
+    )
+    var level: StoryLevel?
 
     @OptionGroup var device: DeviceOptions
 
@@ -68,7 +72,8 @@ struct DemoCommand: ParsableCommand, ComputingCommand {
         }
         let (device, type) = try device.prepare(.fast)
         let demo = Demo(
-            plans: try preset.map { [DemoPlan(preset: try ModelSource.preset(named: $0))] } ?? DemoPlan.all,
+            plans: try preset.map { [DemoPlan(preset: try ModelSource.preset(named: $0))] }
+                ?? (data.isEmpty ? DemoPlan.all : DemoPlan.all.filter { $0.level != .basic }),
             level: level, text: data, folder: DemoFolder(path: out), minutes: minutes,
             steps: steps, device: device, elementType: type, seed: seed)
         try demo.run()
