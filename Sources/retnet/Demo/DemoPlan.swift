@@ -134,7 +134,9 @@ struct DemoPlan {
         var timings = Timings()
         let start = ContinuousClock.now
         // Three updates at least, even where each takes seconds.
-        while timings.seconds.count < 3 || timings.seconds.count < 10 && ContinuousClock.now - start < .seconds(2) {
+        while timings.seconds.count < 3
+            || timings.seconds.count < 10 && ContinuousClock.now - start < .seconds(2)
+        {
             try timings.time {
                 _ = try trainer.makeStep()
                 try device.synchronize()
