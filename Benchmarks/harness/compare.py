@@ -2,7 +2,7 @@
 
     python compare.py --retnet ../../retnet --data DIR --tokenizer DIR [--model DIR] [--shots 0 2] [--limit 100]
 
-Without --model a small Llama (transformers) is made, trained for a minute on the contexts of the tasks so that its answers are
+Without --model a small Llama, GPT-2 or GPT-NeoX (--architecture; transformers) is made, trained for a minute on the contexts of the tasks so that its answers are
 not noise, and saved as a folder that both sides load. --tokenizer is a folder or file that transformers reads: tokenizer.model
 (SentencePiece) or tokenizer.json. The tasks of the harness are its own YAML files over the local documents (harness_tasks.py).
 
@@ -100,17 +100,28 @@ def number(response):
     return float(response[0] if isinstance(response, (tuple, list)) else response)
 
 
-def make_model(tokenizer, texts, folder, steps):
-    """Saves a small Llama that has seen some of the texts."""
+def empty_model(architecture, tok):
+    """Returns a small model of an architecture that both sides have."""
+    import transformers
+
+    common = dict(vocab_size=len(tok), bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id, pad_token_id=None)
+    if architecture == "gpt2":
+        return transformers.GPT2LMHeadModel(transformers.GPT2Config(
+            n_embd=128, n_layer=3, n_head=4, n_positions=2048, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, **common))
+    shape = dict(hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4,
+                 max_position_embeddings=2048, tie_word_embeddings=False, **common)
+    if architecture == "neox":
+        return transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**shape))
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(num_key_value_heads=2, rms_norm_eps=1e-5, **shape))
+
+
+def make_model(architecture, tokenizer, texts, folder, steps):
+    """Saves a small model that has seen some of the texts."""
     import transformers
 
     torch.manual_seed(7)
     tok = transformers.AutoTokenizer.from_pretrained(tokenizer)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tok), hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=False,
-        bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id, pad_token_id=None)
-    model = transformers.LlamaForCausalLM(config).float()
+    model = empty_model(architecture, tok).float()
     ids = []
     for text in texts:
         ids += tok(text).input_ids
@@ -182,6 +193,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--tokenizer")
     parser.add_argument("--model")
+    parser.add_argument("--architecture", default="llama", choices=["llama", "gpt2", "neox"], help="of the model that is made")
     parser.add_argument("--tasks", default=",".join(SETS))
     parser.add_argument("--shots", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--limit", type=int)
@@ -211,7 +223,7 @@ def main():
         folder = os.path.join(work, "model")
         texts = [str(v) for _, documents in data.values() for rows in documents.values() for d in rows[:300]
                  for v in d.values() if isinstance(v, str) and len(v) > 40]
-        make_model(options.tokenizer, texts, folder, options.train_steps)
+        make_model(options.architecture, options.tokenizer, texts, folder, options.train_steps)
 
     model = HFLM(pretrained=folder, tokenizer=folder, dtype="float32", device="cpu", batch_size=options.batch,
                  max_length=options.context)

@@ -113,6 +113,33 @@ import Testing
         }
     }
 
+    @Test func `large texts become tokens in a file that leaves no trace`() throws {
+        try withTemporaryFolder { folder in
+            let corpus = try Corpus(
+                paths: [
+                    put(String(repeating: "Grüße.\n\n", count: 300), at: folder + "/a.txt"),
+                    put(
+                        Gzip.compress(Data(String(repeating: "more\n", count: 90).utf8)), at: folder + "/b.gz"
+                    ),
+                ], separator: .blankLines(1))
+            func leftovers() throws -> [String] {
+                try FileManager.default.contentsOfDirectory(
+                    atPath: FileManager.default.temporaryDirectory.path
+                )
+                .filter { $0.hasPrefix("retnet-") && $0.hasSuffix(".rtok") }
+            }
+            let before = try leftovers()
+            let tokenizer = OffsetTokenizer(offset: 3)
+            let expected = try corpus.tokenStream(tokenizer: tokenizer)
+            for limit in [0, 1000, 1 << 20] {
+                let stream = try corpus.tokenStream(tokenizer: tokenizer, inMemoryUpTo: limit)
+                #expect(stream.fingerprint == expected.fingerprint && stream.documentCount == 301)
+                #expect(try stream.allTokens == expected.allTokens)
+            }
+            #expect(try Set(leftovers()).isSubset(of: before))
+        }
+    }
+
     @Test func `a token file is not written over one that exists`() throws {
         try withTemporaryFolder { folder in
             let corpus = try Corpus(path: put("text", at: folder + "/a.txt"))

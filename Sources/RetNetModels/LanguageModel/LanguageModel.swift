@@ -200,6 +200,8 @@ public final class LanguageModel {
 extension LanguageModel {
     /// Largest number of logits that a loss holds at once.
     private static var logitBudget: Int { 1 << 25 }
+    /// Largest number of logits that scores without gradients hold at once: few, so that they stay in the caches.
+    private static var scoreBudget: Int { 1 << 22 }
 
     /// Returns the summed cross entropy in nats of int64 targets [B, T], and the state after the last token.
     ///
@@ -236,7 +238,8 @@ extension LanguageModel {
         let (x, next) = try hidden(tokens, state: state, form: form)
         let rows = try x.reshaped([-1, x.size(-1)])
         let labels = try targets.reshaped([-1])
-        let slice = Swift.max(1, Self.logitBudget / configuration.vocabularySize)
+        let budget = gradientsAreEnabled ? Self.logitBudget : Self.scoreBudget
+        let slice = Swift.max(1, budget / configuration.vocabularySize)
         let parts = try stride(from: 0, to: rows.size(0), by: slice).map { start in
             let range = start..<Swift.min(start + slice, rows.size(0))
             return try logits(rows.sliced(0, range)).crossEntropy(labels.sliced(0, range), reduction: .none)

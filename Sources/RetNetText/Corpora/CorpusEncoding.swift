@@ -91,6 +91,28 @@ extension Corpus {
         }
     }
 
+    /// Returns the corpus as tokens in bounded memory; throws `TextError` or `StorageError`.
+    ///
+    /// Where more than `byteCount` bytes of text would be encoded in memory, they are encoded into a token file in the folder
+    /// for temporary files instead, which is mapped and has no name any more when this returns.
+    public func tokenStream(tokenizer: any Tokenizer, inMemoryUpTo byteCount: Int) throws -> TokenStream {
+        let encodedByteCount = files.reduce(0) { sum, file in
+            switch file.content {
+            case .tokens: sum
+            case .text: separator == .wholeFile && tokenizer is ByteTokenizer ? sum : sum + file.byteCount
+            // About as much as gzip saves of text.
+            case .compressedText: sum + 3 * file.byteCount
+            }
+        }
+        guard encodedByteCount > byteCount else { return try tokenStream(tokenizer: tokenizer) }
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "retnet-\(UUID().uuidString).rtok"
+        ).path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try writeTokenFile(tokenizer: tokenizer, to: path)
+        return try Corpus(path: path).tokenStream(tokenizer: tokenizer)
+    }
+
     private func cachedStream(tokenizer: any Tokenizer, cache: String) throws -> TokenStream {
         let signature = try sourceSignature()
         if FileManager.default.fileExists(atPath: cache) {

@@ -88,7 +88,7 @@ struct PerplexityCommand: ParsableCommand, ComputingCommand {
         let corpus = try data.corpus()
         let loaded = try model.load(on: device, as: type)
         let tokenizer = try loaded.tokenizer
-        let stream = try corpus.tokenStream(tokenizer: tokenizer)
+        let stream = try corpus.tokenStream(tokenizer: tokenizer, inMemoryUpTo: 1 << 24)
         let interrupt = InterruptFlag.onSignals()
         let configuration = loaded.model.configuration
         let context = context ?? configuration.evaluationWindowLength
