@@ -105,12 +105,25 @@ extension Corpus {
             }
         }
         guard encodedByteCount > byteCount else { return try tokenStream(tokenizer: tokenizer) }
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "retnet-\(UUID().uuidString).rtok"
-        ).path
+        let folder = FileManager.default.temporaryDirectory.path
+        Self.removeLeftovers(in: folder)
+        let path = folder + "/retnet-\(UUID().uuidString).rtok"
         defer { try? FileManager.default.removeItem(atPath: path) }
         try writeTokenFile(tokenizer: tokenizer, to: path)
         return try Corpus(path: path).tokenStream(tokenizer: tokenizer)
+    }
+
+    /// Removes the files of processes that were ended while they encoded: for an hour nothing has been added to them.
+    private static func removeLeftovers(in folder: String) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        for name in names where name.hasPrefix(".retnet-") && name.contains(".rtok.tmp-") {
+            let path = folder + "/" + name
+            let facts = try? FileManager.default.attributesOfItem(atPath: path)
+            guard let date = facts?[.modificationDate] as? Date, date.timeIntervalSinceNow < -3600 else {
+                continue
+            }
+            try? FileManager.default.removeItem(atPath: path)
+        }
     }
 
     private func cachedStream(tokenizer: any Tokenizer, cache: String) throws -> TokenStream {
