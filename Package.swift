@@ -44,7 +44,7 @@ let system = Target.Dependency.product(name: "SystemPackage", package: "swift-sy
 
 let package = Package(
     name: "retnet",
-    platforms: [.macOS(.v14)],
+    platforms: [.macOS(.v14), .iOS(.v17)],
     products: [
         .executable(name: "retnet", targets: ["retnet"]),
         // Without LibTorch.
@@ -101,7 +101,7 @@ let package = Package(
             name: "RetNetRuntime",
             dependencies: [
                 "RetNetArchitecture", "RetNetKernels", "RetNetSampling", "RetNetText", "RetNetStorage",
-                "RetNetSettings",
+                "RetNetSettings", "RetNetSystem",
             ],
             swiftSettings: strict),
         // Options and output that both commands have.

@@ -73,6 +73,32 @@ extension FileDescriptor {
     }
 }
 
+/// Memory of megabytes whose pages are zero, and there only once they are touched (`mmap`).
+package enum LargeMemory {
+    /// Returns memory; release it with ``release(_:byteCount:)``.
+    ///
+    /// Where the system has large pages on request, it is asked for them: a page of 4 KB each would cost as much time as a
+    /// first pass over the memory.
+    package static func allocate(byteCount: Int) throws(Errno) -> UnsafeMutableRawPointer {
+        #if os(Linux)
+            let flags = MAP_PRIVATE | MAP_ANONYMOUS
+        #else
+            let flags = MAP_PRIVATE | MAP_ANON
+        #endif
+        let address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard let address, address != MAP_FAILED else { throw Errno(rawValue: errno) }
+        #if os(Linux)
+            _ = madvise(address, byteCount, MADV_HUGEPAGE)
+        #endif
+        return address
+    }
+
+    /// Releases memory of ``allocate(byteCount:)``.
+    package static func release(_ memory: UnsafeMutableRawPointer, byteCount: Int) {
+        _ = munmap(memory, byteCount)
+    }
+}
+
 /// The calls on entries of folders.
 package enum FileSystem {
     /// Creates a folder (`mkdir`).

@@ -104,15 +104,6 @@ import Testing
             try configured("\"layer_count\": 3", "\"layer_count\": 9999").contains("there are only"))
         try bytes.prefix(bytes.count - 3).write(to: weights)
         #expect(refusal().contains("model.safetensors"))
-        var damaged = bytes
-        let header = bytes.withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
-        for seed in 0..<400 {
-            damaged = bytes
-            damaged[(seed * 7919) % (8 + header)] ^= UInt8(1 + seed % 255)
-            try damaged.write(to: weights)
-            // Refused, or what changed has no meaning: a trap would end the test.
-            _ = refusal()
-        }
     }
 
     @Test func `models that this engine does not run are refused by name`() throws {

@@ -16,13 +16,14 @@ struct EnginePair {
     var path: String { folder.path("model") }
 
     init(
-        _ configuration: LanguageModelConfiguration, threads: Int = 2, elementType: ElementType = .float32
+        _ configuration: LanguageModelConfiguration, threads: Int = 2, elementType: ElementType = .float32,
+        stateType: StateElementType = .float32
     ) throws {
         folder = try TemporaryFolder()
         let path = folder.path("model")
         torch = try Self.model(configuration)
         try ModelFolder.save(torch, tokenizer: nil, to: path, elementType: elementType)
-        runtime = try RuntimeModel(path: path)
+        runtime = try RuntimeModel(path: path, stateType: stateType)
         runner = try ModelRunner(runtime, threads: threads)
     }
 

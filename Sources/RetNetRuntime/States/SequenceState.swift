@@ -1,6 +1,7 @@
 import RetNetArchitecture
 import RetNetKernels
 import RetNetStorage
+import RetNetSystem
 
 /// The element type of the large parts of states: the matrices of recurrences, and keys and values of attention.
 ///
@@ -142,27 +143,40 @@ struct StateLayout {
 final class StateStorage {
     let layout: StateLayout
     let memory: UnsafeMutableRawPointer
+    private let isMapped: Bool
     private(set) var caches: [KeyValueCache]
 
     /// Zeros, the start of a sequence.
     init(_ layout: StateLayout) {
         self.layout = layout
-        memory = .allocate(byteCount: max(64, layout.byteCount), alignment: 64)
-        memory.initializeMemory(as: UInt8.self, repeating: 0, count: layout.byteCount)
+        (memory, isMapped) = Self.allocate(layout.byteCount)
+        if !isMapped { memory.initializeMemory(as: UInt8.self, repeating: 0, count: layout.byteCount) }
         caches = layout.caches.map { KeyValueCache(groups: $0.groups, size: $0.size, type: layout.type) }
     }
 
     /// A copy that shares nothing.
     init(copying other: StateStorage) {
         layout = other.layout
-        memory = .allocate(byteCount: max(64, layout.byteCount), alignment: 64)
+        (memory, isMapped) = Self.allocate(layout.byteCount)
         memory.copyMemory(from: other.memory, byteCount: layout.byteCount)
         caches = other.caches.map { $0.copy() }
     }
 
     deinit {
-        memory.deallocate()
+        if isMapped {
+            LargeMemory.release(memory, byteCount: layout.byteCount)
+        } else {
+            memory.deallocate()
+        }
         for cache in caches { cache.deallocate() }
+    }
+
+    /// Returns memory, and whether the system gave it, as zeros; small states have memory of the allocator.
+    private static func allocate(_ byteCount: Int) -> (UnsafeMutableRawPointer, isMapped: Bool) {
+        if byteCount >= 1 << 22, let memory = try? LargeMemory.allocate(byteCount: byteCount) {
+            return (memory, true)
+        }
+        return (.allocate(byteCount: max(64, byteCount), alignment: 64), false)
     }
 
     var byteCount: Int { layout.byteCount + caches.reduce(0) { $0 + 2 * $1.count * $1.rowByteCount } }
