@@ -6,24 +6,26 @@
 //   ./products 2 1,8,64 avx2           # threads, batches, instruction set
 //
 // Both are measured in turn, so that other programs slow both down alike; the median of the ratios says more than the
-// medians themselves where the machine is not quiet. Matrices are taken one after the other from memory that no cache holds.
+// medians themselves where the machine is not quiet. One thread is measured by the time for which it had a processor.
+// Matrices are taken one after the other from memory that no cache holds, and as much is read from other memory.
 #include "RetNetKernels/inference.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <ctime>
 #include <vector>
 
 namespace {
 
-constexpr int64_t kBytes = 400 << 20;
-constexpr int kRounds = 9;
+constexpr int64_t kBytes = 256 << 20;
+constexpr int kRounds = 15;
 const char *const kNames[] = {"float32", "bfloat16", "float16", "int8", "int4"};
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+double seconds(rn_pool *pool) {
+  timespec time;
+  clock_gettime(rn_pool_thread_count(pool) == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+  return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
 }
 
 std::vector<int> numbers(const char *text) {
@@ -40,30 +42,43 @@ double median(std::vector<double> x) {
 
 void measure(rn_pool *pool, const char *memory, rn_weight_type type, int64_t rows, int64_t columns, int64_t batch) {
   int64_t bytes = rn_weight_bytes(type, rows, columns), elements = rows * columns, groups = elements / RN_GROUP;
-  int64_t count = std::max<int64_t>(1, kBytes / bytes / std::max<int64_t>(1, batch / 4));
+  // 16 MB a round, or one product of many rows.
+  int64_t count = std::max<int64_t>(1, (16 << 20) / bytes / batch), place = 0;
   std::vector<float> x(batch * columns), y(batch * rows);
   for (size_t i = 0; i < x.size(); i++)
     x[i] = float(i * 2654435761u >> 20 & 2047) / 1024 - 1;
   std::vector<char> scratch(rn_multiply_scratch(pool, columns, batch));
-  std::vector<rn_product> products;
-  for (int64_t i = 0; i < count; i++) {
-    const char *data = memory + i * bytes;
-    rn_weights weights{data, nullptr, nullptr, rows, columns, type};
-    if (type == RN_I8 || type == RN_I4) {
-      weights.scales = reinterpret_cast<const uint16_t *>(data + (type == RN_I8 ? elements : elements / 2));
-      weights.minima = type == RN_I4 ? weights.scales + groups : nullptr;
-    }
-    products.push_back({weights, nullptr, y.data(), rows});
-  }
+  auto next = [&](int64_t size) {
+    const char *here = memory + place;
+    place += (size + 4095) / 4096 * 4096;
+    if (place > kBytes)
+      place = 0;
+    return here;
+  };
+  volatile uint64_t sink = 0;
   std::vector<double> rates, reads, ratios;
   for (int round = 0; round < kRounds; round++) {
-    double read = rn_read_bandwidth(pool, kBytes / 2, 1), start = seconds();
-    for (const rn_product &product : products)
+    double product_time = 0, read_time = 0;
+    for (int64_t i = 0; i < count; i++) {
+      const char *data = next(bytes);
+      rn_weights weights{data, nullptr, nullptr, rows, columns, type};
+      if (type == RN_I8 || type == RN_I4) {
+        weights.scales = reinterpret_cast<const uint16_t *>(data + (type == RN_I8 ? elements : elements / 2));
+        weights.minima = type == RN_I4 ? weights.scales + groups : nullptr;
+      }
+      rn_product product{weights, nullptr, y.data(), rows};
+      double start = seconds(pool);
       rn_multiply(pool, &product, 1, x.data(), columns, batch, scratch.data());
-    double rate = double(count * bytes) / (seconds() - start);
-    rates.push_back(rate), reads.push_back(read), ratios.push_back(rate / read);
+      product_time += seconds(pool) - start;
+      data = next(bytes);
+      start = seconds(pool);
+      sink = sink + rn_read(pool, data, bytes);
+      read_time += seconds(pool) - start;
+    }
+    rates.push_back(double(count * bytes) / product_time), reads.push_back(double(count * bytes) / read_time);
+    ratios.push_back(read_time / product_time);
   }
-  std::printf("%-10s %d threads  %-8s [%5ld, %5ld]  batch %2ld  %6.2f GB/s of %6.2f read, ratio %.2f  %7.2f GMAC/s\n",
+  std::printf("%-10s %d threads  %-8s [%5ld, %5ld]  batch %3ld  %6.2f GB/s of %6.2f read, ratio %.2f  %7.2f GMAC/s\n",
               rn_pool_instruction_set(pool), rn_pool_thread_count(pool), kNames[type], long(rows), long(columns),
               long(batch), median(rates) / 1e9, median(reads) / 1e9, median(ratios),
               median(rates) / double(bytes) * double(elements * batch) / 1e9);

@@ -77,8 +77,13 @@ import Testing
         }
     }
 
-    @Test func `Reading has a speed`() throws {
-        let pool = try #require(Pool(threads: 2, instructionSet: nil))
+    @Test(arguments: instructionSets) func `Reading takes every word once, and has a speed`(_ set: String) throws {
+        let pool = try #require(Pool(threads: 2, instructionSet: set))
+        var numbers = Numbers(2)
+        for count in [1, 127, 128, 1000, 70_001] {
+            let words = (0..<count).map { _ in numbers.next() }
+            #expect(rn_read(pool.pointer, words, Int64(8 * count)) == words.reduce(0, &+))
+        }
         #expect(rn_read_bandwidth(pool.pointer, 1 << 20, 2) > 1e6)
     }
 }

@@ -32,8 +32,12 @@ const char *rn_instruction_set_name(int32_t index);
 typedef void (*rn_body)(void *context, int64_t begin, int64_t end, int32_t worker);
 void rn_pool_run(rn_pool *pool, int64_t count, int64_t unit, rn_body body, void *context);
 
-// Bytes per second at which all threads together read `size` bytes of fresh memory (allocated, and freed), the best of
-// `repetitions`. 0 where there is no memory.
+// Reads memory, 8-byte aligned, with all threads in the way that is the fastest one known: several places at once. Returns
+// the sum of its words.
+uint64_t rn_read(rn_pool *pool, const void *memory, int64_t size);
+
+// Bytes per second at which rn_read takes `size` bytes of fresh memory (allocated, and freed), the best of `repetitions`.
+// 0 where there is no memory.
 double rn_read_bandwidth(rn_pool *pool, int64_t size, int32_t repetitions);
 
 // Weights --------------------------------------------------------------------------------------------------------
