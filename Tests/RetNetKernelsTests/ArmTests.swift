@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test(.enabled(if: isPossible, "needs clang++, aarch64-linux-gnu-ld and qemu-aarch64"))
-    func `Products with NEON equal their definition under emulation`() throws {
+    func `Products and chunks with NEON equal their definition under emulation`() throws {
         let (clang, linker) = (try #require(Self.clang), try #require(Self.linker))
         let emulator = try #require(Self.emulator)
         let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -55,7 +55,8 @@ import Testing
             [
                 clang, "--target=aarch64-linux-gnu", "--sysroot=/", "--gcc-toolchain=/usr",
                 "-fuse-ld=\(linker)",
-                "-std=c++20", "-O1", "-static", "-I", kernels.appendingPathComponent("include").path,
+                "-std=c++20", "-O1", "-DRETNET_INFERENCE_ONLY=1", "-static", "-I",
+                kernels.appendingPathComponent("include").path,
                 tests.appendingPathComponent("Arm/check.cpp").path, "-o", program, "-lpthread",
             ] + sources)
         #expect(built.code == 0, "\(built.output)")
@@ -63,6 +64,7 @@ import Testing
         #expect(result.code == 0, "\(result.output)")
         #expect(
             result.output.contains("passed: neondot, type 4")
-                && result.output.contains("passed: baseline, type 4"))
+                && result.output.contains("passed: baseline, type 4")
+                && result.output.contains("passed: neondot, chunks, type 2"))
     }
 }

@@ -77,7 +77,9 @@ import Testing
         }
     }
 
-    @Test(arguments: instructionSets) func `Reading takes every word once, and has a speed`(_ set: String) throws {
+    @Test(arguments: instructionSets) func `Reading takes every word once, and has a speed`(_ set: String)
+        throws
+    {
         let pool = try #require(Pool(threads: 2, instructionSet: set))
         var numbers = Numbers(2)
         for count in [1, 127, 128, 1000, 70_001] {

@@ -1,7 +1,9 @@
-// Products with every instruction set of the processor against their definition, for processors on which the tests
-// themselves do not run: ArmTests builds it and runs it under emulation.
+// Products and recurrences with every instruction set of the processor against their definition, for processors on which
+// the tests themselves do not run: ArmTests builds it and runs it under emulation.
 #include "RetNetKernels/inference.h"
+#include "RetNetKernels/steps.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -54,6 +56,54 @@ struct Matrix {
   rn_weights weights() const { return {data.data(), scales.data(), minima.data(), rows, columns, type}; }
 };
 
+// 150 tokens from position 37 on, in one call and in calls that end at multiples of RN_CHUNK. Returns 1 for a failure.
+int check_recurrence(rn_pool *pool, const char *name, rn_weight_type type) {
+  const int64_t tokens = 150, position = 37, keys = 10, values = 71;
+  std::vector<float> q(tokens * keys), k(tokens * keys), v(tokens * values), decays(tokens), start(keys * values);
+  for (auto *numbers : {&q, &k, &v, &decays, &start})
+    for (float &value : *numbers)
+      value = number();
+  for (float &decay : decays)
+    decay = 0.9f + std::fabs(decay) / 32;
+  std::vector<float> whole(keys * values), parts(keys * values), output(tokens * values), pieces(tokens * values);
+  rn_narrow(pool, start.data(), type, whole.data(), keys * values);
+  parts = whole;
+  rn_widen(pool, whole.data(), type, start.data(), keys * values);
+  rn_recurrence r{};
+  r.heads = 1, r.key_size = keys, r.value_size = values, r.state_type = type;
+  r.query = q.data(), r.key = k.data(), r.value = v.data(), r.decays = decays.data();
+  r.query_stride = r.key_stride = keys, r.value_stride = r.output_stride = values, r.decay_stride = 1;
+  r.query_share = r.key_share = r.value_share = 1, r.decay_kind = RN_HEAD_DECAY;
+  rn_sequence sequence{whole.data(), 0, tokens, position};
+  r.output = output.data();
+  rn_recur(pool, &r, &sequence, 1);
+  r.output = pieces.data();
+  for (int64_t begin = 0, end; begin < tokens; begin = end) {
+    end = std::min(tokens, begin + RN_CHUNK - (position + begin) % RN_CHUNK);
+    sequence = {parts.data(), begin, end - begin, position + begin};
+    rn_recur(pool, &r, &sequence, 1);
+  }
+  bool same = std::memcmp(whole.data(), parts.data(), keys * values * (type == RN_F32 ? 4 : 2)) == 0 && output == pieces;
+  double error = 0, size = 0;
+  std::vector<double> state(start.begin(), start.end());
+  for (int64_t t = 0; t < tokens; t++)
+    for (int64_t j = 0; j < values; j++) {
+      double sum = 0;
+      for (int64_t i = 0; i < keys; i++) {
+        double &s = state[i * values + j];
+        s = double(decays[t]) * s + double(k[t * keys + i]) * double(v[t * values + j]);
+        sum += double(q[t * keys + i]) * s;
+      }
+      error += (sum - output[t * values + j]) * (sum - output[t * values + j]);
+      size += sum * sum;
+    }
+  double relative = std::sqrt(error / size);
+  bool fails = !same || !(relative < (type == RN_F32 ? 2e-6 : 1e-2));
+  std::printf("%s: %s, chunks, type %d, error %.2g, pieces %s\n", fails ? "FAILED" : "passed", name, int(type), relative,
+              same ? "the same" : "differ");
+  return fails;
+}
+
 } // namespace
 
 int main() {
@@ -93,6 +143,8 @@ int main() {
         std::printf("%s: %s, type %d, %ld columns, error %.2g, rows %s\n", fails ? "FAILED" : "passed", name, int(type),
                     long(columns), worst, same ? "the same in every batch" : "depend on the batch");
       }
+    for (rn_weight_type type : {RN_F32, RN_BF16, RN_F16})
+      failures += check_recurrence(pool, name, type);
     rn_pool_destroy(pool);
   }
   return failures > 0;
