@@ -29,7 +29,7 @@ PEER_TYPES = {"float32": "F32", "bfloat16": "BF16", "int8": "Q8_0", "int4": "Q4_
 
 def blocks(rows, columns):
     """One random block, repeated: the values play no part."""
-    block = np.random.default_rng(0).standard_normal((64, columns), dtype=np.float32) / np.sqrt(columns)
+    block = np.random.default_rng(0).standard_normal((64, columns), dtype=np.float32) * np.float32(columns**-0.5)
     return np.tile(block, (rows // 64, 1))
 
 
