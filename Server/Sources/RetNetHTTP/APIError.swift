@@ -51,6 +51,8 @@ struct APIError: Error, Equatable {
         case let error as ServingError: self.init(serving: error)
         case let error as GenerationError: self = .invalid(nil, "\(error)")
         case let error as JSONFault: self = .invalid(nil, "\(error)", code: "invalid_json")
+        case let error as StateFileError:
+            self = APIError(status: 409, message: "\(error)", code: "state_unusable")
         case is CancellationError:
             self = APIError(status: 499, message: "the client closed the connection", code: "cancelled")
         default: self = .failure("\(error)")
@@ -87,6 +89,7 @@ struct APIError: Error, Equatable {
                     status: 507, message: message, type: "insufficient_storage_error",
                     code: "insufficient_storage")
             case .noStateFolder: .invalid(nil, message)
+            case .stateFile: .failure(message)
             }
     }
 }

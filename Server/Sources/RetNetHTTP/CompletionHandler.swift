@@ -6,7 +6,7 @@ import RetNetServing
 struct CompletionHandler: Sendable {
     let request: CompletionRequest
     let answer: CompletionAnswer
-    let store: StateStore
+    let states: StateKeeper
     let run: CompletionRun
 
     /// What came of one prompt.
@@ -52,7 +52,7 @@ struct CompletionHandler: Sendable {
             case .end(let choice, let end):
                 collected[prompt].add(end.fragment, choice)
                 collected[prompt].ends[choice] = end
-                state = try keep(end) ?? state
+                state = try await keep(end) ?? state
             }
         }
         var choices: [JSONValue] = []
@@ -91,10 +91,13 @@ struct CompletionHandler: Sendable {
     }
 
     /// Keeps the state behind a text under the name that the request gives, if it gives one.
-    private func keep(_ end: ChoiceEnd) throws -> JSONValue? {
+    private func keep(_ end: ChoiceEnd) async throws -> JSONValue? {
         guard let name = request.savedName, let snapshot = end.snapshot else { return nil }
-        let state = try store.setState(snapshot, named: name, replaces: request.replacesState)
-        return StateObject.json(state)
+        return try await Blocking.run {
+            let state = try states.set(
+                snapshot, named: name, replaces: request.replacesState, persists: request.persistsState)
+            return StateObject.json(state, states)
+        }
     }
 
     // MARK: Streaming
@@ -113,7 +116,7 @@ struct CompletionHandler: Sendable {
                 case .ping: try await write(Array(": ping\n\n".utf8))
                 case .event(let prompt, let event):
                     count(event, &usage)
-                    for chunk in try chunks(event, prompt) { try await send(chunk) }
+                    for chunk in try await chunks(event, prompt) { try await send(chunk) }
                 }
             }
             if request.includesUsage { try await send(answer.object([], usage: usage)) }
@@ -127,7 +130,7 @@ struct CompletionHandler: Sendable {
     }
 
     /// Returns the objects for an event.
-    private func chunks(_ event: ServingEvent, _ prompt: Int) throws -> [JSONValue] {
+    private func chunks(_ event: ServingEvent, _ prompt: Int) async throws -> [JSONValue] {
         let first = prompt * request.choiceCount
         let offset = request.echoes ? request.prompts[prompt].text.unicodeScalars.count : 0
         func chunk(_ choice: Int, _ fragment: TextFragment, _ reason: FinishReason?, state: JSONValue? = nil)
@@ -155,7 +158,7 @@ struct CompletionHandler: Sendable {
             }
         case .text(let choice, let fragment): return [chunk(choice, fragment, nil)]
         case .end(let choice, let end):
-            return [chunk(choice, end.fragment, end.reason, state: try keep(end))]
+            return [chunk(choice, end.fragment, end.reason, state: try await keep(end))]
         }
     }
 }

@@ -25,6 +25,7 @@ struct CompletionRequest: Sendable {
     /// The name under which to keep the state behind the text.
     var savedName: String?
     var replacesState = false
+    var persistsState = false
 
     /// The largest values of `n` and `best_of`.
     static let choiceLimit = 128
@@ -34,7 +35,8 @@ struct CompletionRequest: Sendable {
     static let defaultMaxTokens = 16
 
     /// Reads the fields; throws ``APIError`` and ``ServingError`` for the first one that is wrong.
-    init(_ body: JSONValue, model: ServingModel, store: StateStore, deadline: ContinuousClock.Instant?) throws
+    init(_ body: JSONValue, model: ServingModel, states: StateKeeper, deadline: ContinuousClock.Instant?)
+        throws
     {
         var fields = try RequestFields(body)
         if let name = try fields.string("model"), name != model.name {
@@ -59,7 +61,7 @@ struct CompletionRequest: Sendable {
         template.scoresPrompt = echoes && topCount != nil
         template.usesCache = try fields.bool("cache_prompt") ?? true
         template.deadline = deadline
-        try readStates(&fields, &template, store)
+        try readStates(&fields, &template, states)
         let begin: BeginTokenChoice = try fields.bool("add_special_tokens") ?? true ? .auto : .no
         guard let prompt = fields.take("prompt") ?? (template.start == nil ? JSONValue?.none : .string(""))
         else {
@@ -82,19 +84,25 @@ struct CompletionRequest: Sendable {
     }
 
     private mutating func readStates(
-        _ fields: inout RequestFields, _ template: inout ServingRequest, _ store: StateStore
+        _ fields: inout RequestFields, _ template: inout ServingRequest, _ states: StateKeeper
     ) throws {
         if let name = try fields.string("state") {
-            template.start = try store.state(named: name).snapshot
+            template.start = try states.state(named: name).snapshot
         }
         savedName = try fields.string("save_state")
         replacesState = try fields.bool("replace_state") ?? false
-        guard let savedName else { return }
-        guard StateStore.isName(savedName) else { throw ServingError.invalidStateName(savedName) }
-        // Said before anything is generated.
-        if !replacesState, (try? store.state(named: savedName)) != nil {
-            throw ServingError.stateExists(savedName)
+        persistsState = try fields.bool("persist_state") ?? false
+        guard let savedName else {
+            guard !replacesState, !persistsState else {
+                throw APIError.invalid(
+                    "save_state", "'save_state' is missing: give the name of the state to keep")
+            }
+            return
         }
+        // Said before anything is generated.
+        guard StateStore.isName(savedName) else { throw ServingError.invalidStateName(savedName) }
+        if !replacesState, states.contains(savedName) { throw ServingError.stateExists(savedName) }
+        if persistsState, states.folder == nil { throw ServingError.noStateFolder }
         template.keepsState = true
     }
 

@@ -55,7 +55,10 @@ struct Exchange {
             return try await states()
         case _ where parts.count == 3 && parts.starts(with: ["v1", "states"]):
             try expect(.get, .delete)
-            return try state(parts[2].removingPercentEncoding ?? parts[2])
+            return try await state(parts[2].removingPercentEncoding ?? parts[2])
+        case _ where parts.count == 4 && parts.starts(with: ["v1", "states"]) && parts[3] == "save":
+            try expect(.post)
+            return try await saveState(parts[2].removingPercentEncoding ?? parts[2])
         case ["tokenize"]:
             try expect(.post)
             return json(try TokenHandler(model: try core.availableEngine().model).tokenize(try await body()))
@@ -104,15 +107,25 @@ struct Exchange {
     }
 
     private func states() async throws -> Response {
-        let handler = StateHandler(engine: try core.availableEngine())
+        let engine = try core.availableEngine()
+        let handler = StateHandler(engine: engine, states: try core.states(of: engine))
         guard request.method == .post else { return json(handler.list()) }
         let body = try await body()
         return json(try await handler.create(body, deadline: core.deadline))
     }
 
-    private func state(_ name: String) throws -> Response {
-        let handler = StateHandler(engine: try core.availableEngine())
-        return json(request.method == .delete ? try handler.delete(name) : try handler.get(name))
+    private func state(_ name: String) async throws -> Response {
+        let engine = try core.availableEngine()
+        let handler = StateHandler(engine: engine, states: try core.states(of: engine))
+        let isDeletion = request.method == .delete
+        return json(
+            try await Blocking.run { isDeletion ? try handler.delete(name) : try handler.get(name) })
+    }
+
+    private func saveState(_ name: String) async throws -> Response {
+        let engine = try core.availableEngine()
+        let handler = StateHandler(engine: engine, states: try core.states(of: engine))
+        return json(try await Blocking.run { try handler.save(name) })
     }
 
     private func metrics() throws -> Response {
@@ -128,8 +141,10 @@ struct Exchange {
     private mutating func completions() async throws -> Response {
         let engine = try core.availableEngine()
         let body = try await body()
-        let completion = try CompletionRequest(
-            body, model: engine.model, store: engine.store, deadline: core.deadline)
+        let (states, deadline) = (try core.states(of: engine), core.deadline)
+        let completion = try await Blocking.run {
+            try CompletionRequest(body, model: engine.model, states: states, deadline: deadline)
+        }
         let watch = await ConnectionWatch.of(channel)
         let run = try CompletionRun(completion, engine: engine, pingInterval: core.configuration.pingInterval)
         let number = watch?.onClose { run.cancel() }
@@ -137,7 +152,7 @@ struct Exchange {
             request: completion,
             answer: CompletionAnswer(
                 id: "cmpl-" + Responder.randomID(), created: Int(Date().timeIntervalSince1970),
-                model: engine.model), store: engine.store, run: run)
+                model: engine.model), states: states, run: run)
         guard completion.streams else {
             defer { if let number { watch?.remove(number) } }
             let (answer, usage) = try await handler.whole()

@@ -1,4 +1,5 @@
 import Foundation
+import RetNetRuntime
 import RetNetServing
 
 /// The limits and the address of a server.
@@ -27,6 +28,10 @@ public struct ServerConfiguration: Sendable {
     public var stallTimeout = Duration.seconds(120)
     /// The largest number of bytes of all states that are kept.
     public var stateByteLimit = 1 << 30
+    /// The folder of states that outlive the server; nil for none.
+    public var stateFolder: String?
+    /// The element type of the matrices of states.
+    public var stateType = StateElementType.float32
     /// The limits of the engine.
     public var engine = ServingEngine.Configuration()
 

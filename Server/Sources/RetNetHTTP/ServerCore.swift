@@ -20,7 +20,7 @@ public final class ServerCore: @unchecked Sendable {
 
     private enum Phase {
         case loading
-        case ready(ServingEngine)
+        case ready(ServingEngine, StateFolder?)
         case failed(String)
     }
 
@@ -38,20 +38,23 @@ public final class ServerCore: @unchecked Sendable {
     /// Throws what `ServingModel` and `ServingEngine` throw.
     public func load(path: String, name: String? = nil) throws {
         do {
-            try serve(try ServingModel(path: path, name: name))
+            try serve(try ServingModel(path: path, name: name, stateType: configuration.stateType))
         } catch {
             lock.withLock { phase = .failed("\(error)") }
             throw error
         }
     }
 
-    /// Starts an engine on a model; throws `RuntimeError` if threads cannot be started.
+    /// Starts an engine on a model.
+    ///
+    /// Throws `RuntimeError` if threads cannot be started, and `StorageError` for a folder of states that cannot be used.
     public func serve(_ model: ServingModel) throws {
+        let folder = try configuration.stateFolder.map { try StateFolder($0, model: model) }
         let engine = try ServingEngine(
             model, configuration.engine, store: StateStore(byteLimit: configuration.stateByteLimit),
             metrics: metrics)
         lock.withLock {
-            phase = .ready(engine)
+            phase = .ready(engine, folder)
             if isDraining { engine.drain() }
         }
     }
@@ -60,7 +63,7 @@ public final class ServerCore: @unchecked Sendable {
     public func drain() async {
         let engine: ServingEngine? = lock.withLock {
             isDraining = true
-            if case .ready(let engine) = phase { return engine }
+            if case .ready(let engine, _) = phase { return engine }
             return nil
         }
         guard let engine else { return }
@@ -80,7 +83,7 @@ public final class ServerCore: @unchecked Sendable {
 
     /// The engine, if there is one.
     public var engine: ServingEngine? {
-        lock.withLock { if case .ready(let engine) = phase { engine } else { nil } }
+        lock.withLock { if case .ready(let engine, _) = phase { engine } else { nil } }
     }
 
     /// Returns the engine; throws an answer with 503 while there is none, and while the server shuts down.
@@ -89,10 +92,19 @@ public final class ServerCore: @unchecked Sendable {
         switch phase {
         case .loading: throw APIError.unavailable("the model is being loaded: try again in a moment")
         case .failed(let reason): throw APIError.failure("the model could not be loaded: \(reason)")
-        case .ready(let engine):
+        case .ready(let engine, _):
             if isDraining { throw APIError(ServingError.draining) }
             return engine
         }
+    }
+
+    /// The states with names of an engine.
+    func states(of engine: ServingEngine) throws -> StateKeeper {
+        let folder: StateFolder? = lock.withLock {
+            if case .ready(_, let folder) = phase { return folder }
+            return nil
+        }
+        return StateKeeper(engine.store, folder: folder)
     }
 
     /// What `/health` answers: 200 only if requests are taken and the engine makes progress.
@@ -101,7 +113,7 @@ public final class ServerCore: @unchecked Sendable {
         switch phase {
         case .loading: return (503, ["status": "loading"])
         case .failed(let reason): return (503, ["status": "failed", "message": .string(reason)])
-        case .ready(let engine):
+        case .ready(let engine, _):
             let status = engine.status
             let isStuck = status.secondsWithoutStep > configuration.stallTimeout / .seconds(1)
             let word: JSONValue = isDraining ? "draining" : isStuck ? "stuck" : "ok"

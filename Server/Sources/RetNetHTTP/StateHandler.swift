@@ -4,12 +4,22 @@ import RetNetServing
 
 /// The form of states in answers.
 enum StateObject {
-    static func json(_ state: StateStore.NamedState) -> JSONValue {
+    static func json(_ state: StateStore.NamedState, _ states: StateKeeper) -> JSONValue {
         [
             "id": .string(state.name), "object": "state",
             "parent": state.parent.map { .string($0) } ?? .null,
             "tokens": .int(state.snapshot.tokenCount), "bytes": .int(state.snapshot.byteCount),
-            "created": .int(Int(state.created.timeIntervalSince1970)),
+            "created": .int(Int(state.created.timeIntervalSince1970)), "loaded": true,
+            "saved": .bool(states.folder?.contains(state.name) ?? false),
+        ]
+    }
+
+    /// A state that is in the folder only, unread.
+    static func json(unread name: String, _ folder: StateFolder) -> JSONValue {
+        [
+            "id": .string(name), "object": "state", "parent": nil, "tokens": nil,
+            "bytes": folder.byteCount(name).map { .int($0) } ?? .null, "created": nil, "loaded": false,
+            "saved": true,
         ]
     }
 }
@@ -17,20 +27,27 @@ enum StateObject {
 /// Carries out requests to `/v1/states`.
 struct StateHandler: Sendable {
     let engine: ServingEngine
+    let states: StateKeeper
 
     func list() -> JSONValue {
-        let states = engine.store.namedStates.map(StateObject.json)
-        let statistics = engine.store.statistics
+        let loaded = states.store.namedStates
+        let names = Set(loaded.map(\.name))
+        let unread = (states.folder?.names ?? []).filter { !names.contains($0) }
+        let objects =
+            loaded.map { ($0.name, StateObject.json($0, states)) }
+            + unread.compactMap { name in states.folder.map { (name, StateObject.json(unread: name, $0)) } }
         return [
-            "object": "list", "data": .array(states), "bytes": .int(statistics.byteCount),
-            "byte_limit": .int(engine.store.byteLimit),
+            "object": "list", "data": .array(objects.sorted { $0.0 < $1.0 }.map(\.1)),
+            "bytes": .int(states.store.statistics.byteCount), "byte_limit": .int(states.store.byteLimit),
         ]
     }
 
-    func get(_ name: String) throws -> JSONValue { StateObject.json(try engine.store.state(named: name)) }
+    func get(_ name: String) throws -> JSONValue { StateObject.json(try states.state(named: name), states) }
+
+    func save(_ name: String) throws -> JSONValue { StateObject.json(try states.save(name), states) }
 
     func delete(_ name: String) throws -> JSONValue {
-        try engine.store.deleteState(named: name)
+        try states.delete(name)
         return ["id": .string(name), "object": "state", "deleted": true]
     }
 
@@ -42,16 +59,25 @@ struct StateHandler: Sendable {
         }
         let parent = try fields.string("from")
         let prompt = fields.take("prompt")
+        let persists = try fields.bool("persist") ?? false
         try fields.finish()
         guard StateStore.isName(name) else { throw ServingError.invalidStateName(name) }
-        if (try? engine.store.state(named: name)) != nil { throw ServingError.stateExists(name) }
-        let start = try parent.map { try engine.store.state(named: $0).snapshot }
+        if states.contains(name) { throw ServingError.stateExists(name) }
+        if persists, states.folder == nil { throw ServingError.noStateFolder }
+        let states = states
+        let start = try await Blocking.run { try parent.map { try states.state(named: $0).snapshot } }
+        func keep(_ snapshot: StateSnapshot) async throws -> JSONValue {
+            try await Blocking.run {
+                StateObject.json(
+                    try states.set(snapshot, named: name, parent: parent, persists: persists), states)
+            }
+        }
         guard let prompt else {
-            guard let parent else {
+            guard let start else {
                 throw APIError.invalid(
                     "prompt", "'prompt' is missing: give it, or 'from' for a copy of a state")
             }
-            return StateObject.json(try engine.store.fork(parent, as: name))
+            return try await keep(start)
         }
         var request = ServingRequest(tokens: [])
         switch prompt {
@@ -70,7 +96,7 @@ struct StateHandler: Sendable {
         request.deadline = deadline
         for try await event in try engine.submit(request) {
             guard case .end(_, let end) = event, let snapshot = end.snapshot else { continue }
-            return StateObject.json(try engine.store.setState(snapshot, named: name, parent: parent))
+            return try await keep(snapshot)
         }
         throw CancellationError()
     }

@@ -32,6 +32,8 @@ public enum ServingError: Error, Equatable, CustomStringConvertible, LocalizedEr
     case noRoom(byteCount: Int, limit: Int)
     /// States cannot be kept on disk: no folder was given.
     case noStateFolder
+    /// The file of a state cannot be removed.
+    case stateFile(name: String, reason: String)
 
     /// The problem and, where there is one, the remedy.
     public var description: String {
@@ -61,6 +63,7 @@ public enum ServingError: Error, Equatable, CustomStringConvertible, LocalizedEr
             "the state of \(byteCount) bytes does not fit: all states may take \(limit) bytes, and named ones are"
                 + " kept until they are deleted"
         case .noStateFolder: "states cannot be kept on disk: start the server with --state-dir"
+        case .stateFile(let name, let reason): "the file of the state '\(name)' cannot be removed: \(reason)"
         }
     }
 

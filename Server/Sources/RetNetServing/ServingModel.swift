@@ -18,9 +18,10 @@ public struct ServingModel: Sendable {
 
     /// Opens a model folder; the name is that of the folder unless one is given.
     ///
-    /// Throws what `RuntimeFolder` throws, and the error of a tokenizer that cannot be read.
-    public init(path: String, name: String? = nil) throws {
-        let folder = try RuntimeFolder(path: path)
+    /// States hold their matrices in the element type. Throws what `RuntimeFolder` throws, and the error of a tokenizer that
+    /// cannot be read.
+    public init(path: String, name: String? = nil, stateType: StateElementType = .float32) throws {
+        let folder = try RuntimeFolder(path: path, stateType: stateType)
         model = folder.model
         tokenizer = try folder.tokenizer
         defaults = SamplingParameters(defaults: folder.defaults)

@@ -146,7 +146,8 @@ public final class StateStore: @unchecked Sendable {
     /// Throws ``ServingError/invalidStateName(_:)``, ``ServingError/stateExists(_:)`` and ``ServingError/noRoom(byteCount:limit:)``; then nothing has changed.
     @discardableResult
     public func setState(
-        _ snapshot: StateSnapshot, named name: String, parent: String? = nil, replaces: Bool = false
+        _ snapshot: StateSnapshot, named name: String, parent: String? = nil, created: Date = Date(),
+        replaces: Bool = false
     ) throws -> NamedState {
         guard Self.isName(name) else { throw ServingError.invalidStateName(name) }
         let hashes = snapshot.history.map { PrefixHashes($0) }
@@ -161,16 +162,10 @@ public final class StateStore: @unchecked Sendable {
             guard makeRoom(snapshot.byteCount) else {
                 throw ServingError.noRoom(byteCount: snapshot.byteCount, limit: byteLimit)
             }
-            let state = NamedState(name: name, parent: parent, created: Date(), snapshot: snapshot)
+            let state = NamedState(name: name, parent: parent, created: created, snapshot: snapshot)
             insert(snapshot, hashes, name: state)
             return state
         }
-    }
-
-    /// Keeps a copy of a state under another name; throws what ``state(named:)`` and ``setState(_:named:parent:replaces:)`` throw.
-    @discardableResult
-    public func fork(_ name: String, as copy: String) throws -> NamedState {
-        try setState(try state(named: name).snapshot, named: copy, parent: name)
     }
 
     /// Deletes the state of a name; throws ``ServingError/unknownState(_:)``.

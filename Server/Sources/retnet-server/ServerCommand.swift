@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Logging
 import RetNetHTTP
+import RetNetRuntime
 import RetNetServing
 
 /// The command: an HTTP server for one model.
@@ -51,6 +52,20 @@ struct ServerCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Memory for states that are kept, in MiB.", valueName: "MiB"))
     var stateMemory = 1024
+
+    @Option(
+        help: ArgumentHelp("Folder for states that clients want to outlive the server.", valueName: "dir"))
+    var stateDir: String?
+
+    @Option(
+        help: "Element type of the matrices of states: float32 (the default), bfloat16 or float16.",
+        transform: { text in
+            guard let type = StateElementType(rawValue: text) else {
+                throw ValidationError("'\(text)' is no element type of states")
+            }
+            return type
+        })
+    var stateDtype = StateElementType.float32
 
     @Flag(help: "Read every prompt from its beginning, whatever was read before.")
     var noPrefixCache = false
@@ -121,6 +136,7 @@ struct ServerCommand: AsyncParsableCommand {
         configuration.requestTimeout = .seconds(requestTimeout)
         configuration.drainTimeout = .seconds(drainTimeout)
         configuration.stateByteLimit = stateMemory << 20
+        (configuration.stateFolder, configuration.stateType) = (stateDir, stateDtype)
         configuration.engine.threadCount = threads
         configuration.engine.rowLimit = parallel
         configuration.engine.queueLimit = queue

@@ -196,7 +196,7 @@ import Testing
 
     @Test func `a thousand broken bodies get an answer each, and nothing else happens`() throws {
         let model = try Fixture.story.model()
-        let store = StateStore(byteLimit: 1 << 20)
+        let states = StateKeeper(StateStore(byteLimit: 1 << 20))
         let seeds =
             Self.cases.map(\.body).filter { $0.utf8.count < 1000 } + [
                 #"{"model":"story","prompt":["a","b"],"max_tokens":3,"n":2,"logit_bias":{"65":-3.5},"stop":["x"],"stream":true,"stream_options":{"include_usage":true},"logprobs":2,"echo":true,"seed":-7}"#
@@ -216,7 +216,7 @@ import Testing
                 }
             }
             do {
-                _ = try CompletionRequest(try JSONValue(bytes), model: model, store: store, deadline: nil)
+                _ = try CompletionRequest(try JSONValue(bytes), model: model, states: states, deadline: nil)
                 accepted += 1
             } catch {
                 #expect((400..<500).contains(APIError(error).status), "\(error)")

@@ -69,22 +69,27 @@ import Testing
         #expect(StateStore(byteLimit: 0).keep(try Self.snapshot([1])) == false)
     }
 
-    @Test func `names are forked, deleted and checked`() throws {
+    @Test func `names are copied, deleted and checked`() throws {
         let store = StateStore(byteLimit: 1 << 24)
-        try store.setState(try Self.snapshot([1, 2, 3]), named: "a.b-c_1")
-        let copy = try store.fork("a.b-c_1", as: "copy")
+        let keeper = StateKeeper(store)
+        try keeper.set(try Self.snapshot([1, 2, 3]), named: "a.b-c_1")
+        let copy = try keeper.set(
+            try keeper.state(named: "a.b-c_1").snapshot, named: "copy", parent: "a.b-c_1")
         #expect(copy.parent == "a.b-c_1" && copy.snapshot.history == [1, 2, 3])
-        #expect(throws: ServingError.stateExists("copy")) { try store.fork("a.b-c_1", as: "copy") }
-        #expect(throws: ServingError.unknownState("b")) { try store.fork("b", as: "c") }
-        try store.deleteState(named: "a.b-c_1")
-        #expect(throws: ServingError.unknownState("a.b-c_1")) { try store.state(named: "a.b-c_1") }
-        #expect(throws: ServingError.unknownState("a.b-c_1")) { try store.deleteState(named: "a.b-c_1") }
+        #expect(throws: ServingError.stateExists("copy")) { try keeper.set(copy.snapshot, named: "copy") }
+        #expect(throws: ServingError.noStateFolder) { try keeper.save("copy") }
+        #expect(throws: ServingError.noStateFolder) {
+            try keeper.set(copy.snapshot, named: "x", persists: true)
+        }
+        try keeper.delete("a.b-c_1")
+        #expect(throws: ServingError.unknownState("a.b-c_1")) { try keeper.state(named: "a.b-c_1") }
+        #expect(throws: ServingError.unknownState("a.b-c_1")) { try keeper.delete("a.b-c_1") }
         for name in ["", ".hidden", "../x", "a/b", "ä", "a b", String(repeating: "x", count: 129)] {
             #expect(throws: ServingError.invalidStateName(name)) {
-                try store.setState(copy.snapshot, named: name)
+                try keeper.set(copy.snapshot, named: name)
             }
         }
-        try store.deleteState(named: "copy")
+        try keeper.delete("copy")
         #expect(store.statistics == StateStore.Statistics())
         #expect(Self.match(store, [1, 2, 3, 4]) == nil)
     }
