@@ -37,9 +37,11 @@ let package = Package(
     targets: [
         // Batches, states and their cache: no HTTP.
         .target(name: "RetNetServing", dependencies: [runtime, logging], swiftSettings: strict),
+        // The templates of chats: Jinja2's language as they use it.
+        .target(name: "ChatTemplates", swiftSettings: strict),
         // Requests and answers.
         .target(
-            name: "RetNetHTTP", dependencies: ["RetNetServing", runtime, logging] + http,
+            name: "RetNetHTTP", dependencies: ["ChatTemplates", "RetNetServing", runtime, logging] + http,
             swiftSettings: strict),
         .executableTarget(
             name: "retnet-server",
@@ -56,7 +58,9 @@ let package = Package(
             name: "RetNetServingTests", dependencies: ["ServerTestSupport", "RetNetServing", runtime]),
         .testTarget(
             name: "RetNetHTTPTests",
-            dependencies: ["ServerTestSupport", "retnet-server", "RetNetHTTP", "RetNetServing", runtime]
+            dependencies: [
+                "ServerTestSupport", "retnet-server", "ChatTemplates", "RetNetHTTP", "RetNetServing", runtime,
+            ]
                 + http),
     ],
     cxxLanguageStandard: .cxx20

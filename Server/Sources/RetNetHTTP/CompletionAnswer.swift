@@ -23,6 +23,52 @@ struct CompletionAnswer: Sendable {
     let id: String
     let created: Int
     let model: ServingModel
+    /// True for answers with messages.
+    var isChat = false
+
+    /// Returns the piece of a message: the first one names who speaks, the last one why it ends.
+    func delta(index: Int, role: Bool, text: String?, logprobs: JSONValue, reason: FinishReason?) -> JSONValue
+    {
+        var delta: [JSONValue.Member] = []
+        if role { delta.append(.init(name: "role", value: "assistant")) }
+        if let text { delta.append(.init(name: "content", value: .string(text))) }
+        return [
+            "index": .int(index), "delta": .object(delta), "logprobs": logprobs,
+            "finish_reason": reason.map { .string(Self.name(of: $0)) } ?? .null,
+        ]
+    }
+
+    /// Returns a whole message of an answer.
+    func message(index: Int, text: String, logprobs: JSONValue, reason: FinishReason?) -> JSONValue {
+        [
+            "index": .int(index),
+            "message": ["role": "assistant", "content": .string(text), "refusal": nil],
+            "logprobs": logprobs, "finish_reason": reason.map { .string(Self.name(of: $0)) } ?? .null,
+        ]
+    }
+
+    /// Returns the log-probabilities of a message's tokens: a list of objects.
+    func content(_ tokens: [GeneratedToken]) -> JSONValue {
+        func object(_ token: Int32, _ value: Double?, _ more: [JSONValue.Member] = []) -> JSONValue {
+            .object(
+                [
+                    .init(name: "token", value: .string(model.label(of: token))),
+                    .init(name: "logprob", value: value.map { .double($0) } ?? .null),
+                    .init(
+                        name: "bytes",
+                        value: .array(model.tokenizer.bytes(of: token).map { .int(Int($0)) })),
+                ] + more)
+        }
+        return [
+            "content": .array(
+                tokens.map { token in
+                    let top = token.score.top.map { object($0.token, $0.logProbability) }
+                    return object(
+                        token.score.token, token.score.logProbability,
+                        [.init(name: "top_logprobs", value: .array(top))])
+                })
+        ]
+    }
 
     /// Returns one text of an answer.
     func choice(index: Int, text: String, logprobs: JSONValue, reason: FinishReason?) -> JSONValue {
@@ -33,11 +79,15 @@ struct CompletionAnswer: Sendable {
     }
 
     /// Returns the object around some choices.
-    func object(_ choices: [JSONValue], usage: TokenUsage?, showsUsage: Bool = true, state: JSONValue? = nil)
+    func object(
+        _ choices: [JSONValue], usage: TokenUsage?, showsUsage: Bool = true, state: JSONValue? = nil,
+        isChunk: Bool = false
+    )
         -> JSONValue
     {
+        let kind = !isChat ? "text_completion" : isChunk ? "chat.completion.chunk" : "chat.completion"
         var members: [JSONValue.Member] = [
-            .init(name: "id", value: .string(id)), .init(name: "object", value: "text_completion"),
+            .init(name: "id", value: .string(id)), .init(name: "object", value: .string(kind)),
             .init(name: "created", value: .int(created)), .init(name: "model", value: .string(model.name)),
             .init(name: "choices", value: .array(choices)),
         ]

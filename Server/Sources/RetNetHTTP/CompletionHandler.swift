@@ -67,6 +67,12 @@ struct CompletionHandler: Sendable {
     }
 
     private func choice(_ index: Int, _ result: Collected, _ candidate: Int, _ prompt: String) -> JSONValue {
+        if answer.isChat {
+            return answer.message(
+                index: index, text: result.texts[candidate],
+                logprobs: request.topCount == nil ? .null : answer.content(result.tokens[candidate]),
+                reason: result.ends[candidate]?.reason)
+        }
         var tokens: [(score: TokenScore, offset: Int)] = []
         var offset = 0
         if request.echoes {
@@ -119,7 +125,7 @@ struct CompletionHandler: Sendable {
                     for chunk in try await chunks(event, prompt) { try await send(chunk) }
                 }
             }
-            if request.includesUsage { try await send(answer.object([], usage: usage)) }
+            if request.includesUsage { try await send(answer.object([], usage: usage, isChunk: true)) }
             try await write(Array("data: [DONE]\n\n".utf8))
         } catch let error where !(error is CancellationError) && !Task.isCancelled {
             // The status has been sent; the error comes in the stream.
@@ -131,6 +137,7 @@ struct CompletionHandler: Sendable {
 
     /// Returns the objects for an event.
     private func chunks(_ event: ServingEvent, _ prompt: Int) async throws -> [JSONValue] {
+        if answer.isChat { return try await deltas(event) }
         let first = prompt * request.choiceCount
         let offset = request.echoes ? request.prompts[prompt].text.unicodeScalars.count : 0
         func chunk(_ choice: Int, _ fragment: TextFragment, _ reason: FinishReason?, state: JSONValue? = nil)
@@ -159,6 +166,34 @@ struct CompletionHandler: Sendable {
         case .text(let choice, let fragment): return [chunk(choice, fragment, nil)]
         case .end(let choice, let end):
             return [chunk(choice, end.fragment, end.reason, state: try await keep(end))]
+        }
+    }
+
+    /// Returns the objects of a conversation for an event.
+    private func deltas(_ event: ServingEvent) async throws -> [JSONValue] {
+        func chunk(_ choice: JSONValue, state: JSONValue? = nil) -> JSONValue {
+            answer.object(
+                [choice], usage: nil, showsUsage: request.includesUsage, state: state, isChunk: true)
+        }
+        func delta(_ choice: Int, _ fragment: TextFragment) -> [JSONValue] {
+            guard !fragment.text.isEmpty || !fragment.tokens.isEmpty else { return [] }
+            let logprobs = request.topCount == nil ? .null : answer.content(fragment.tokens)
+            return [
+                chunk(
+                    answer.delta(
+                        index: choice, role: false, text: fragment.text, logprobs: logprobs, reason: nil))
+            ]
+        }
+        switch event {
+        case .read:
+            return (0..<request.choiceCount).map {
+                chunk(answer.delta(index: $0, role: true, text: "", logprobs: .null, reason: nil))
+            }
+        case .text(let choice, let fragment): return delta(choice, fragment)
+        case .end(let choice, let end):
+            let last = answer.delta(
+                index: choice, role: false, text: nil, logprobs: .null, reason: end.reason)
+            return delta(choice, end.fragment) + [chunk(last, state: try await keep(end))]
         }
     }
 }

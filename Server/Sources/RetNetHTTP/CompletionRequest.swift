@@ -26,6 +26,8 @@ struct CompletionRequest: Sendable {
     var savedName: String?
     var replacesState = false
     var persistsState = false
+    /// True for `/v1/chat/completions`, whose answers have messages.
+    var isChat = false
 
     /// The largest values of `n` and `best_of`.
     static let choiceLimit = 128
@@ -39,10 +41,7 @@ struct CompletionRequest: Sendable {
         throws
     {
         var fields = try RequestFields(body)
-        if let name = try fields.string("model"), name != model.name {
-            throw APIError.notFound(
-                "there is no model '\(name)': this server has '\(model.name)'", code: "model_not_found")
-        }
+        try Self.checkModel(&fields, model)
         choiceCount = try fields.integer("n", 1...Self.choiceLimit) ?? 1
         candidateCount = try fields.integer("best_of", 1...Self.choiceLimit) ?? choiceCount
         echoes = try fields.bool("echo") ?? false
@@ -54,7 +53,7 @@ struct CompletionRequest: Sendable {
         }
         _ = try fields.string("user")
         var template = ServingRequest(tokens: [])
-        template.sampling = try Self.sampling(&fields, model)
+        template.sampling = try Self.sampling(&fields, model, maxTokens: Self.defaultMaxTokens)
         template.adjustments = try Self.adjustments(&fields, model)
         template.choiceCount = candidateCount
         template.topCount = topCount ?? (candidateCount > choiceCount ? 0 : nil)
@@ -72,7 +71,7 @@ struct CompletionRequest: Sendable {
         try checkCombinations()
     }
 
-    private mutating func readStreaming(_ fields: inout RequestFields) throws {
+    mutating func readStreaming(_ fields: inout RequestFields) throws {
         streams = try fields.bool("stream") ?? false
         guard let options = fields.take("stream_options") else { return }
         guard streams else {
@@ -83,7 +82,7 @@ struct CompletionRequest: Sendable {
         try inner.finish()
     }
 
-    private mutating func readStates(
+    mutating func readStates(
         _ fields: inout RequestFields, _ template: inout ServingRequest, _ states: StateKeeper
     ) throws {
         if let name = try fields.string("state") {
@@ -104,6 +103,16 @@ struct CompletionRequest: Sendable {
         if !replacesState, states.contains(savedName) { throw ServingError.stateExists(savedName) }
         if persistsState, states.folder == nil { throw ServingError.noStateFolder }
         template.keepsState = true
+    }
+
+    /// A request without prompts.
+    init() {}
+
+    /// Refuses the name of another model.
+    static func checkModel(_ fields: inout RequestFields, _ model: ServingModel) throws {
+        guard let name = try fields.string("model"), name != model.name else { return }
+        throw APIError.notFound(
+            "there is no model '\(name)': this server has '\(model.name)'", code: "model_not_found")
     }
 
     private mutating func readPrompts(
@@ -140,7 +149,7 @@ struct CompletionRequest: Sendable {
         }
     }
 
-    private func checkCombinations() throws {
+    func checkCombinations() throws {
         func refuse(_ name: String, _ message: String) throws { throw APIError.invalid(name, message) }
         if candidateCount < choiceCount {
             try refuse(
@@ -167,10 +176,12 @@ struct CompletionRequest: Sendable {
     // MARK: Choice of tokens
 
     /// Reads the fields of sampling; the model folder has the values of those that are missing.
-    static func sampling(_ fields: inout RequestFields, _ model: ServingModel) throws -> SamplingParameters {
+    static func sampling(_ fields: inout RequestFields, _ model: ServingModel, maxTokens: Int) throws
+        -> SamplingParameters
+    {
         var result = model.defaults
         result.maxTokens =
-            try fields.integer("max_tokens", 0...Int.max) ?? model.defaultMaxTokens ?? Self.defaultMaxTokens
+            try fields.integer("max_tokens", 0...Int.max) ?? model.defaultMaxTokens ?? maxTokens
         result.temperature = try fields.number("temperature", 0...100) ?? result.temperature
         result.topP = try fields.number("top_p", 0...1) ?? result.topP
         if result.topP == 0 {
@@ -190,7 +201,7 @@ struct CompletionRequest: Sendable {
         return result
     }
 
-    private static func adjustments(_ fields: inout RequestFields, _ model: ServingModel) throws
+    static func adjustments(_ fields: inout RequestFields, _ model: ServingModel) throws
         -> LogitAdjustments
     {
         var result = LogitAdjustments()

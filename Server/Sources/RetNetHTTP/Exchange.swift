@@ -41,7 +41,10 @@ struct Exchange {
         switch parts {
         case ["v1", "completions"]:
             try expect(.post)
-            return try await completions()
+            return try await completions(isChat: false)
+        case ["v1", "chat", "completions"]:
+            try expect(.post)
+            return try await completions(isChat: true)
         case ["v1", "models"]:
             try expect(.get)
             return json(["object": "list", "data": .array([modelObject(try core.availableEngine())])])
@@ -138,12 +141,16 @@ struct Exchange {
 
     // MARK: Completions
 
-    private mutating func completions() async throws -> Response {
+    private mutating func completions(isChat: Bool) async throws -> Response {
         let engine = try core.availableEngine()
         let body = try await body()
         let (states, deadline) = (try core.states(of: engine), core.deadline)
+        let format = try core.chatFormat()
         let completion = try await Blocking.run {
-            try CompletionRequest(body, model: engine.model, states: states, deadline: deadline)
+            isChat
+                ? try CompletionRequest(
+                    chat: body, format: format, model: engine.model, states: states, deadline: deadline)
+                : try CompletionRequest(body, model: engine.model, states: states, deadline: deadline)
         }
         let watch = await ConnectionWatch.of(channel)
         let run = try CompletionRun(completion, engine: engine, pingInterval: core.configuration.pingInterval)
@@ -151,8 +158,9 @@ struct Exchange {
         let handler = CompletionHandler(
             request: completion,
             answer: CompletionAnswer(
-                id: "cmpl-" + Responder.randomID(), created: Int(Date().timeIntervalSince1970),
-                model: engine.model), states: states, run: run)
+                id: (isChat ? "chatcmpl-" : "cmpl-") + Responder.randomID(),
+                created: Int(Date().timeIntervalSince1970), model: engine.model, isChat: isChat),
+            states: states, run: run)
         guard completion.streams else {
             defer { if let number { watch?.remove(number) } }
             let (answer, usage) = try await handler.whole()

@@ -30,6 +30,8 @@ public struct ServerConfiguration: Sendable {
     public var stateByteLimit = 1 << 30
     /// The folder of states that outlive the server; nil for none.
     public var stateFolder: String?
+    /// The file of a chat template; nil for that of the model folder, or the plain form.
+    public var chatTemplate: String?
     /// The element type of the matrices of states.
     public var stateType = StateElementType.float32
     /// The limits of the engine.

@@ -20,7 +20,7 @@ public final class ServerCore: @unchecked Sendable {
 
     private enum Phase {
         case loading
-        case ready(ServingEngine, StateFolder?)
+        case ready(ServingEngine, StateFolder?, ChatFormat)
         case failed(String)
     }
 
@@ -49,12 +49,14 @@ public final class ServerCore: @unchecked Sendable {
     ///
     /// Throws `RuntimeError` if threads cannot be started, and `StorageError` for a folder of states that cannot be used.
     public func serve(_ model: ServingModel) throws {
+        let format = try ChatFormat(
+            folder: model.model.path, file: configuration.chatTemplate, tokenizer: model.tokenizer)
         let folder = try configuration.stateFolder.map { try StateFolder($0, model: model) }
         let engine = try ServingEngine(
             model, configuration.engine, store: StateStore(byteLimit: configuration.stateByteLimit),
             metrics: metrics)
         lock.withLock {
-            phase = .ready(engine, folder)
+            phase = .ready(engine, folder, format)
             if isDraining { engine.drain() }
         }
     }
@@ -63,7 +65,7 @@ public final class ServerCore: @unchecked Sendable {
     public func drain() async {
         let engine: ServingEngine? = lock.withLock {
             isDraining = true
-            if case .ready(let engine, _) = phase { return engine }
+            if case .ready(let engine, _, _) = phase { return engine }
             return nil
         }
         guard let engine else { return }
@@ -83,7 +85,7 @@ public final class ServerCore: @unchecked Sendable {
 
     /// The engine, if there is one.
     public var engine: ServingEngine? {
-        lock.withLock { if case .ready(let engine, _) = phase { engine } else { nil } }
+        lock.withLock { if case .ready(let engine, _, _) = phase { engine } else { nil } }
     }
 
     /// Returns the engine; throws an answer with 503 while there is none, and while the server shuts down.
@@ -92,7 +94,7 @@ public final class ServerCore: @unchecked Sendable {
         switch phase {
         case .loading: throw APIError.unavailable("the model is being loaded: try again in a moment")
         case .failed(let reason): throw APIError.failure("the model could not be loaded: \(reason)")
-        case .ready(let engine, _):
+        case .ready(let engine, _, _):
             if isDraining { throw APIError(ServingError.draining) }
             return engine
         }
@@ -101,10 +103,19 @@ public final class ServerCore: @unchecked Sendable {
     /// The states with names of an engine.
     func states(of engine: ServingEngine) throws -> StateKeeper {
         let folder: StateFolder? = lock.withLock {
-            if case .ready(_, let folder) = phase { return folder }
+            if case .ready(_, let folder, _) = phase { return folder }
             return nil
         }
         return StateKeeper(engine.store, folder: folder)
+    }
+
+    /// The form of conversations; throws an answer with 503 while there is no model.
+    func chatFormat() throws -> ChatFormat {
+        let phase = lock.withLock { self.phase }
+        guard case .ready(_, _, let format) = phase else {
+            throw APIError.unavailable("the model is being loaded: try again in a moment")
+        }
+        return format
     }
 
     /// What `/health` answers: 200 only if requests are taken and the engine makes progress.
@@ -113,7 +124,7 @@ public final class ServerCore: @unchecked Sendable {
         switch phase {
         case .loading: return (503, ["status": "loading"])
         case .failed(let reason): return (503, ["status": "failed", "message": .string(reason)])
-        case .ready(let engine, _):
+        case .ready(let engine, _, _):
             let status = engine.status
             let isStuck = status.secondsWithoutStep > configuration.stallTimeout / .seconds(1)
             let word: JSONValue = isDraining ? "draining" : isStuck ? "stuck" : "ok"

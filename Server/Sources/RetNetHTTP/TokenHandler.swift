@@ -52,8 +52,6 @@ struct TokenHandler: Sendable {
     }
 
     private func checkModel(_ fields: inout RequestFields) throws {
-        guard let name = try fields.string("model"), name != model.name else { return }
-        throw APIError.notFound(
-            "there is no model '\(name)': this server has '\(model.name)'", code: "model_not_found")
+        try CompletionRequest.checkModel(&fields, model)
     }
 }

@@ -67,6 +67,12 @@ struct ServerCommand: AsyncParsableCommand {
         })
     var stateDtype = StateElementType.float32
 
+    @Option(
+        help: ArgumentHelp(
+            "File with the chat template (default: that of the model folder, or a plain one).",
+            valueName: "file"))
+    var chatTemplate: String?
+
     @Flag(help: "Read every prompt from its beginning, whatever was read before.")
     var noPrefixCache = false
 
@@ -137,6 +143,7 @@ struct ServerCommand: AsyncParsableCommand {
         configuration.drainTimeout = .seconds(drainTimeout)
         configuration.stateByteLimit = stateMemory << 20
         (configuration.stateFolder, configuration.stateType) = (stateDir, stateDtype)
+        configuration.chatTemplate = chatTemplate
         configuration.engine.threadCount = threads
         configuration.engine.rowLimit = parallel
         configuration.engine.queueLimit = queue

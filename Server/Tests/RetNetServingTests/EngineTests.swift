@@ -108,21 +108,14 @@ import Testing
     @Test func `long prompts stall neither running texts nor short prompts`() async throws {
         let engine = try Fixture.story.engine(piece: 64)
         defer { engine.stop() }
-        let long = storyText(40_000)
+        // They take many times as long as what follows, and are cancelled at the end.
+        let long = storyText(400_000)
         let streams = try (0..<2).map { try engine.submit(engine.request(long + "\($0)", maxTokens: 1)) }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for index in 0..<3 {
-                group.addTask {
-                    _ = try await engine.outcome(engine.request("The dog \(index)", maxTokens: 30))
-                }
-            }
-            try await group.waitForAll()
-        }
+        let shorts = try (0..<3).map { try engine.submit(engine.request("The dog \($0)", maxTokens: 30)) }
+        for stream in shorts { for try await _ in stream {} }
         #expect(engine.status.reading == 2 && streams.count == 2)
-        // Every pass that chose a token read a piece too, and no piece was longer than it may be.
-        let figures = engine.metrics.current
-        #expect(figures.generatedTokens == 90)
-        #expect(figures.decodedRows == 87)
+        #expect(engine.metrics.current.generatedTokens == 90)
+        #expect(engine.metrics.current.decodedRows == 87)
     }
 
     @Test func `a row that was used before begins from nothing`() async throws {
