@@ -18,7 +18,7 @@ struct RetNetCommand: ParsableCommand {
             BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, ConvertCommand.self,
             QuantizeCommand.self, AltUpCommand.self,
             PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, TokenizerCommand.self,
-            DoctorCommand.self, PullCommand.self,
+            DoctorCommand.self, PullCommand.self, ServeCommand.self,
         ])
 }
 
