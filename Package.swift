@@ -60,7 +60,7 @@ let package = Package(
                 "RetNetArchitecture", "RetNetModels", "RetNetText", "RetNetStories", "RetNetCheckpoints",
                 "RetNetTraining",
                 "RetNetGeneration",
-                "RetNetEvaluation",
+                "RetNetEvaluation", "RetNetEngines",
             ]),
     ],
     dependencies: [
@@ -81,6 +81,10 @@ let package = Package(
             name: "RetNetSampling",
             dependencies: ["RetNetArchitecture", "RetNetText", "RetNetSettings", "RetNetStorage"],
             swiftSettings: strict),
+        // What a loaded language model does, whichever engine computes it.
+        .target(
+            name: "RetNetInference", dependencies: ["RetNetArchitecture", "RetNetSampling", "RetNetText"],
+            swiftSettings: strict),
         .target(name: "RetNetStories", dependencies: ["RetNetText"], swiftSettings: strict),
         .target(
             name: "RetNetReporting", dependencies: ["RetNetStorage", "RetNetSystem", system],
@@ -100,7 +104,8 @@ let package = Package(
         .target(
             name: "RetNetRuntime",
             dependencies: [
-                "RetNetArchitecture", "RetNetKernels", "RetNetSampling", "RetNetText", "RetNetStorage",
+                "RetNetArchitecture", "RetNetInference", "RetNetKernels", "RetNetSampling", "RetNetText",
+                "RetNetStorage",
                 "RetNetSettings", "RetNetSystem",
             ],
             swiftSettings: strict),
@@ -108,13 +113,15 @@ let package = Package(
         .target(
             name: "RetNetCommandLine",
             dependencies: [
-                "RetNetArchitecture", "RetNetSampling", "RetNetText", "RetNetStorage", "RetNetSettings",
+                "RetNetArchitecture", "RetNetInference", "RetNetRuntime", "RetNetReporting", "RetNetSampling",
+                "RetNetText", "RetNetStorage", "RetNetSettings",
                 "RetNetSystem", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: unoptimized),
         .executableTarget(
             name: "retnet-lite",
             dependencies: [
-                "RetNetCommandLine", "RetNetRuntime", "RetNetSampling", "RetNetText", "RetNetStorage",
+                "RetNetCommandLine", "RetNetInference", "RetNetRuntime", "RetNetReporting", "RetNetSampling",
+                "RetNetText", "RetNetStorage",
                 "RetNetSettings", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: unoptimized),
         .target(
@@ -154,10 +161,19 @@ let package = Package(
         .target(
             name: "RetNetEvaluation",
             dependencies: [
-                "RetNetModels", "RetNetMixers", "RetNetTorch", "RetNetText", "RetNetStories",
+                "RetNetInference", "RetNetModels", "RetNetMixers", "RetNetTorch", "RetNetText",
+                "RetNetStories",
                 "RetNetStorage",
             ],
             swiftSettings: strict),
+        // Both engines and the choice between them.
+        .target(
+            name: "RetNetEngines",
+            dependencies: [
+                "RetNetInference", "RetNetRuntime", "RetNetKernels", "RetNetCheckpoints", "RetNetGeneration",
+                "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetText", "RetNetStorage",
+            ], swiftSettings: strict),
         .target(
             name: "RetNetTraining",
             dependencies: [
@@ -178,7 +194,7 @@ let package = Package(
             name: "retnet",
             dependencies: [
                 "RetNetCommandLine", "RetNetSampling", "RetNetExperiments", "RetNetTraining",
-                "RetNetGeneration", "RetNetEvaluation",
+                "RetNetEngines", "RetNetInference", "RetNetGeneration", "RetNetEvaluation",
                 "RetNetRuntime", "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
                 "RetNetLayers", "RetNetTorch", "RetNetKernels",
                 "RetNetText", "RetNetStories",
@@ -246,6 +262,14 @@ let package = Package(
                 "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStories", "RetNetStorage",
             ], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "RetNetEnginesTests",
+            dependencies: [
+                "RetNetTestSupport",
+                "RetNetEngines", "RetNetInference", "RetNetRuntime", "RetNetEvaluation", "RetNetGeneration",
+                "RetNetCheckpoints", "RetNetModels", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetText", "RetNetStorage",
+            ]),
         .testTarget(
             name: "RetNetTrainingTests",
             dependencies: [

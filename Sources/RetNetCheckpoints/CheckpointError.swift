@@ -130,6 +130,8 @@ public enum ModelFolderError: Error, Equatable, CustomStringConvertible, Localiz
     case noWholeCheckpoint(path: String, reasons: [String])
     /// There is no model, checkpoint or run at the path.
     case noModel(path: String)
+    /// The weights are rounded to 8 or 4 bits, which LibTorch does not read.
+    case rounded(path: String, scheme: String)
 
     /// The problem and the remedy.
     public var description: String {
@@ -141,6 +143,9 @@ public enum ModelFolderError: Error, Equatable, CustomStringConvertible, Localiz
                 + "again in another folder"
         case .noModel(let path):
             "'\(path)' holds no model: give a model folder (with config.json), a checkpoint or a run folder"
+        case .rounded(let path, let scheme):
+            "the weights in '\(path)' are rounded to \(scheme), which only the engine without LibTorch reads: give the model"
+                + " from which they were made"
         }
     }
 

@@ -138,6 +138,11 @@ extension ModelFolder {
             defaultsName: contents.generationDefaultsName, tokenizerResult: tokenizer)
     }
 
+    /// Returns true for the folder of a language model of this package, false for other forms.
+    ///
+    /// Throws `StorageError`, and `SettingsError` for a configuration of this package that cannot be read.
+    public static func isOwn(_ path: String) throws -> Bool { try ConfigurationFile.own(folder: path) != nil }
+
     /// Reads the architecture alone, without weights; throws `StorageError`, `SettingsError` or ``DialectError``.
     public static func configuration(of path: String) throws -> LanguageModelConfiguration {
         try ModelContents(path: path).configuration
@@ -153,6 +158,12 @@ extension ModelFolder {
         guard counts.0 > counts.1 else { return }
         throw CheckpointError(
             path: path, problems: [.tooFewTensors(layerCount: counts.0, tensorCount: counts.1)])
+    }
+
+    /// Throws ``ModelFolderError/rounded(path:scheme:)`` for weights of 8 and 4 bits.
+    static func checkNotRounded(_ tensors: SafetensorsTensors, path: String) throws {
+        guard let scheme = tensors.metadata[SafetensorsFolder.roundingKey] else { return }
+        throw ModelFolderError.rounded(path: path, scheme: scheme)
     }
 
     static func checkSizes(_ path: String, verifies: Bool) throws {
@@ -224,7 +235,10 @@ private struct ModelContents {
 
     var tensors: any TensorSource {
         get throws {
-            try foreign?.files.tensors ?? SafetensorsTensors(folder: path, sharesFiles: sharesFiles)
+            if let foreign { return try foreign.files.tensors }
+            let tensors = try SafetensorsTensors(folder: path, sharesFiles: sharesFiles)
+            try ModelFolder.checkNotRounded(tensors, path: path)
+            return tensors
         }
     }
 

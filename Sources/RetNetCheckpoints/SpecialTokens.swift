@@ -163,37 +163,11 @@ extension GenerationDefaults {
 
     /// Returns the end tokens that a decoder-only model cannot choose.
     ///
-    /// Other tokens than the tokenizer's are the folder's choice, as in Transformers; see ``remarks(on:sourceName:)``.
+    /// Other tokens than the tokenizer's are the folder's choice, as in Transformers; see `remarks(on:sourceName:)`.
     func specialTokenProblems(vocabularySize: Int) -> [SpecialTokenProblem] {
         (endTokens ?? []).filter { Int($0) >= vocabularySize }.prefix(1).map {
             .outside(.end, found: Int($0), vocabularySize: vocabularySize)
         }
-    }
-
-    /// Returns a sentence for each special token that differs from the tokenizer's, saying which one counts.
-    ///
-    /// `sourceName` is the name of the file with the settings.
-    func remarks(on tokenizer: any Tokenizer, sourceName: String) -> [String] {
-        func name(_ token: Int32) -> String {
-            let text =
-                tokenizer.specialName(of: token)
-                ?? String(decoding: tokenizer.bytes(of: token), as: UTF8.self)
-            return text.isEmpty ? "\(token)" : "\(token) ('\(text)')"
-        }
-        var remarks: [String] = []
-        if let ends = endTokens, !ends.isEmpty, let end = tokenizer.endToken, !ends.contains(end) {
-            let list = ends.map(name).joined(separator: " or ")
-            remarks.append(
-                "texts end at token \(list), as \(sourceName) says; the tokenizer's end token \(name(end)) does not end"
-                    + " them")
-        }
-        if let begin = beginToken, let own = tokenizer.beginToken, begin != own, !tokenizer.textStart.isEmpty
-        {
-            remarks.append(
-                "prompts begin with the tokenizer's begin token \(name(own)), not with \(name(begin)) of \(sourceName)"
-            )
-        }
-        return remarks
     }
 }
 

@@ -52,6 +52,14 @@ package enum Arguments {
         return value
     }
 
+    /// Parses a number of threads.
+    package static func threads(_ text: String) throws -> Int {
+        guard let value = Int(text), (1...1024).contains(value) else {
+            throw ValidationError("'\(text)' is not a number of threads from 1 to 1024")
+        }
+        return value
+    }
+
     /// Parses a seed in the range of configuration files.
     package static func seed(_ text: String) throws -> Int {
         guard let value = Int(text), value >= 0 else {

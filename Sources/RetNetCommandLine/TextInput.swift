@@ -25,12 +25,16 @@ package struct DataOptions: ParsableArguments {
     }
 
     /// Returns the corpus of the files, with a warning about what is left out of folders.
-    package func corpus() throws -> Corpus {
+    package func corpus() throws -> Corpus { try Self.corpus(data, separator: separator) }
+
+    /// Returns the corpus of some files, with a warning about what is left out of folders.
+    package static func corpus(_ data: [String], separator: DocumentSeparator) throws -> Corpus {
         for remark in try Corpus.remarks(on: data) { Console.warn(remark) }
         return try Corpus(paths: data, separator: separator)
     }
 
-    private static func separator(_ text: String) throws -> DocumentSeparator {
+    /// Parses the separator of documents.
+    package static func separator(_ text: String) throws -> DocumentSeparator {
         if let separator = DocumentSeparator(text) { return separator }
         throw ValidationError("'\(text)' is not file, blank_lines:N or text:SEPARATOR")
     }

@@ -4,6 +4,8 @@ import Foundation
 public enum RuntimeError: Error, Equatable, CustomStringConvertible, LocalizedError {
     /// The weights of a folder do not fit its configuration.
     case weights(path: String, problem: String)
+    /// The folder is in the form of another project, or of another kind of model.
+    case otherForm(path: String)
     /// The model has a part that this engine does not run.
     case unsupported(part: String)
     /// A token is not in the vocabulary.
@@ -25,6 +27,9 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible, LocalizedEr
     public var description: String {
         switch self {
         case .weights(let path, let problem): "cannot use the weights in '\(path)': \(problem)"
+        case .otherForm(let path):
+            "'\(path)/config.json' is not that of a language model of this package: `retnet convert` makes such a folder of"
+                + " checkpoints of other projects, and `retnet` itself reads them as they are"
         case .unsupported(let part):
             "this engine does not run \(part); use the LibTorch engine: retnet generate --engine libtorch"
         case .unknownToken(let token, let size):

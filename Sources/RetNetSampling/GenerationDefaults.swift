@@ -2,6 +2,7 @@ import Foundation
 import RetNetArchitecture
 import RetNetSettings
 import RetNetStorage
+import RetNetText
 
 /// The settings of generation in a model folder's `generation_config.json`; nil where it has none.
 ///
@@ -80,6 +81,32 @@ public struct GenerationDefaults: Sendable, Equatable {
         result.endTokens = endTokens ?? number(tokens.end).map { [$0] }
         result.paddingToken = paddingToken ?? number(tokens.padding)
         return result
+    }
+
+    /// Returns a sentence for each special token that differs from the tokenizer's, saying which one counts.
+    ///
+    /// `sourceName` is the name of the file with the settings.
+    package func remarks(on tokenizer: any Tokenizer, sourceName: String) -> [String] {
+        func name(_ token: Int32) -> String {
+            let text =
+                tokenizer.specialName(of: token)
+                ?? String(decoding: tokenizer.bytes(of: token), as: UTF8.self)
+            return text.isEmpty ? "\(token)" : "\(token) ('\(text)')"
+        }
+        var remarks: [String] = []
+        if let ends = endTokens, !ends.isEmpty, let end = tokenizer.endToken, !ends.contains(end) {
+            let list = ends.map(name).joined(separator: " or ")
+            remarks.append(
+                "texts end at token \(list), as \(sourceName) says; the tokenizer's end token \(name(end)) does not end"
+                    + " them")
+        }
+        if let begin = beginToken, let own = tokenizer.beginToken, begin != own, !tokenizer.textStart.isEmpty
+        {
+            remarks.append(
+                "prompts begin with the tokenizer's begin token \(name(own)), not with \(name(begin)) of \(sourceName)"
+            )
+        }
+        return remarks
     }
 
     /// Returns the text of the file; throws `SettingsError` for numbers that JSON cannot express.

@@ -18,6 +18,14 @@ public struct SafetensorsFolder: Sendable {
     public let metadata: [ExactString: String]
     private let locations: [ExactString: Location]
 
+    /// The key of the metadata that names the number of bits to which weights are rounded.
+    public static let roundingKey: ExactString = "quantization"
+
+    /// Returns what the weights of a folder are rounded to, such as `int8`; nil for others and for what is no such folder.
+    public static func rounding(of path: String) -> String? {
+        (try? SafetensorsFolder(path: path))?.metadata[roundingKey]
+    }
+
     private struct Location {
         let fileIndex: Int
         let entryIndex: Int

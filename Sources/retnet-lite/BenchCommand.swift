@@ -33,7 +33,7 @@ struct DecodeCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let model = try RuntimeModel(path: model.model, stateType: model.stateType)
+        let model = try RuntimeModel(path: model.folder.path(), stateType: model.stateType)
         let runner = try self.model.runner(model)
         let size = Int32(clamping: model.configuration.vocabularySize)
         var states = (0..<batch).map { _ in model.initialState() }
@@ -99,7 +99,7 @@ struct PrefillCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let model = try RuntimeModel(path: model.model, stateType: model.stateType)
+        let model = try RuntimeModel(path: model.folder.path(), stateType: model.stateType)
         let runner = try self.model.runner(model)
         let tokens = (0..<length).map { Int32(($0 * 31) % model.configuration.vocabularySize) }
         var timings: [Double] = []

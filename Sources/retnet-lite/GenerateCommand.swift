@@ -8,12 +8,11 @@ import RetNetStorage
 
 /// The model and the threads of a command.
 struct ModelOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Model folder of `retnet train` or `retnet convert`.", valueName: "dir"))
-    var model: String
+    @OptionGroup var folder: FolderOptions
 
     @Option(
         parsing: .unconditional, help: "Threads (default: one per processor core).",
-        transform: Arguments.positive)
+        transform: Arguments.threads)
     var threads: Int?
 
     @Option(
@@ -33,6 +32,29 @@ struct ModelOptions: ParsableArguments {
 
     func runner(_ model: RuntimeModel) throws -> ModelRunner {
         try ModelRunner(model, threads: threads ?? ModelRunner.defaultThreadCount)
+    }
+}
+
+/// The folder of a model.
+struct FolderOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Model folder of `retnet train`, `convert` or `quantize`, or folder of a run.", valueName: "dir"))
+    var model: String
+
+    /// Returns the folder of the model, of a run that of its newest checkpoint.
+    func path() throws -> String {
+        let files = FileManager.default
+        var isFolder: ObjCBool = false
+        guard files.fileExists(atPath: model, isDirectory: &isFolder) else {
+            throw CommandError("there is no model at '\(model)': check the path")
+        }
+        guard isFolder.boolValue else {
+            throw CommandError("'\(model)' is a file: give the folder with config.json and the weights")
+        }
+        let newest = model + "/model"
+        let isRun = !files.fileExists(atPath: model + "/config.json")
+        return isRun && files.fileExists(atPath: newest + "/config.json") ? newest : model
     }
 }
 
@@ -68,7 +90,7 @@ struct GenerateCommand: ParsableCommand {
         let start = ContinuousClock.now
         try states.checkOutput()
         let texts = try prompt.texts()
-        let folder = try RuntimeFolder(path: model.model, stateType: model.stateType)
+        let folder = try RuntimeFolder(path: model.folder.path(), stateType: model.stateType)
         let tokenizer = try folder.tokenizer
         let generator = TextGenerator(try model.runner(folder.model), tokenizer: tokenizer)
         generator.keepsUnfinishedText = states.stateOut != nil

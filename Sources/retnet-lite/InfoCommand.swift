@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCommandLine
+import RetNetReporting
 import RetNetRuntime
 import RetNetSettings
 import RetNetStorage
@@ -19,12 +20,11 @@ struct InfoCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let model = try RuntimeModel(path: model.model, stateType: model.stateType)
+        let path = try model.folder.path()
+        let model = try RuntimeModel(path: path, stateType: model.stateType)
         if verify {
-            if FileManager.default.fileExists(
-                atPath: self.model.model + "/" + AtomicFolder.checksumsFileName)
-            {
-                try AtomicFolder.verify(self.model.model)
+            if FileManager.default.fileExists(atPath: path + "/" + AtomicFolder.checksumsFileName) {
+                try AtomicFolder.verify(path)
             }
             try model.verify()
         }
@@ -32,6 +32,7 @@ struct InfoCommand: ParsableCommand {
         let c = model.configuration
         let mixers = c.pattern.map(\.mixer.kind.rawValue)
         let kinds = mixers.indices.filter { mixers.firstIndex(of: mixers[$0]) == $0 }.map { mixers[$0] }
+        let stored = try StoredWeights(path: model.path)
         if json {
             return try Console.json([
                 "model": .string(model.path), "parameters": .int(model.parameterCount),
@@ -41,29 +42,35 @@ struct InfoCommand: ParsableCommand {
                 "verified": .bool(verify),
                 "state_bytes": .int(model.stateByteCount), "state_dtype": .string(model.stateType.rawValue),
                 "state_grows": .bool(c.stateGrows),
+                "stored": stored.tree,
                 "layers": .int(c.layerCount), "hidden_size": .int(c.hiddenSize),
                 "vocabulary_size": .int(c.vocabularySize), "mixers": .array(kinds.map { .string($0) }),
                 "threads": .int(runner.threadCount), "instruction_set": .string(runner.instructionSet),
             ])
         }
-        let lines: [(String, String)] = [
-            ("parameters", "\(model.parameterCount)"),
+        var lines: [(String, String)] = [
+            ("parameters", Format.grouped(model.parameterCount)),
             ("layers", "\(c.layerCount) of width \(c.hiddenSize), \(kinds.joined(separator: ", "))"),
-            ("vocabulary", "\(c.vocabularySize) tokens"),
-            (
-                "weights",
-                "\(model.weightByteCount) bytes, matrices in \(model.elementTypes.joined(separator: ", "))"
-            ),
-            ("read per token", "\(model.weightByteCountPerToken) bytes"),
+            ("vocabulary", "\(Format.grouped(c.vocabularySize)) tokens"),
+            ("weights", "\(Format.bytes(model.weightByteCount)), matrices in \(model.weightSummary)"),
+        ]
+        if let policy = stored.policy { lines.append(("rounding", policy)) }
+        lines += [
+            ("read per token", Format.bytes(model.weightByteCountPerToken)),
             (
                 "state",
-                "\(model.stateByteCount) bytes" + (c.stateGrows ? ", and keys and values of every token" : "")
+                Format.bytes(model.stateByteCount)
+                    + (c.stateGrows ? ", and keys and values of every token" : "")
+            ),
+            (
+                "processor",
+                "\(runner.instructionSet), \(runner.threadCount) thread\(runner.threadCount == 1 ? "" : "s")"
             ),
             ("verified", verify ? "all weights are finite" : "no: --verify reads all weights"),
-            ("processor", "\(runner.instructionSet), \(runner.threadCount) threads"),
         ]
         for (name, value) in lines {
             Console.result(name + String(repeating: " ", count: max(1, 16 - name.count)) + value)
         }
+        Console.result("\n" + stored.table)
     }
 }

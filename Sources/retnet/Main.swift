@@ -1,6 +1,7 @@
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
+import RetNetEngines
 import RetNetHub
 import RetNetSampling
 import RetNetStorage
@@ -23,6 +24,10 @@ enum Main {
             "`retnet convert --list` names the forms that are known"
         case DialectError.unrecognized(_, _, true, _):
             "`retnet convert --from FORM` reads it as one of them and writes a model folder"
+        case ModelFolderError.rounded:
+            "`retnet generate`, `eval perplexity`, `eval tasks`, `bench decode` and `bench prefill` run it with --engine"
+                + " runtime, and so does `retnet-lite`"
+        case EngineError.cannotRun: "--engine libtorch takes it"
         case HubError.nothingSelected: "choose them with `retnet pull --include`"
         case HubError.noSpace, HubError.cache: "or with `retnet pull --cache`"
         case HubError.offline: "`retnet pull` fetches it"

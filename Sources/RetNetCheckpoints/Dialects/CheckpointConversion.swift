@@ -35,8 +35,10 @@ public struct CheckpointConversion {
         if let own {
             foreign = nil
             configuration = own
-            tensors = try SafetensorsTensors(folder: path)
-            try ModelFolder.checkLayerCount(own, tensors, path: path)
+            let ownTensors = try SafetensorsTensors(folder: path)
+            try ModelFolder.checkNotRounded(ownTensors, path: path)
+            try ModelFolder.checkLayerCount(own, ownTensors, path: path)
+            tensors = ownTensors
             ours = try own.parameterShapes()
         } else if name == Self.ownName {
             throw DialectError.mismatch(

@@ -52,7 +52,7 @@ public struct ScoringCost: Sendable, Equatable {
 /// The context of a question is run once: with its choices as one tree of tokens where the model can run trees, otherwise
 /// the state after it is forked for the choices. Questions run in batches. Padding stands behind a row and enters no state that is used again, so that the scores depend on neither to more than
 /// rounding. Log-probabilities are computed in float32 (float64 in float64 models) and added in float64.
-public struct LogLikelihoodScorer {
+public struct LogLikelihoodScorer: RequestScorer {
     /// The division of the work.
     public struct Options: Sendable, Equatable {
         /// Form of every pass.
@@ -117,7 +117,7 @@ public struct LogLikelihoodScorer {
     /// After every batch `progress` gets the answers that it has finished, with the numbers of their requests counted
     /// through all questions, and ends the scoring by returning false; the answers to the others are then nil. Throws
     /// `TorchError` and ``EvaluationError``.
-    func score(
+    public func score(
         _ questions: [[ScoringRequest]], cost: inout ScoringCost,
         progress: (_ finished: [(request: Int, answer: RequestScore)]) throws -> Bool = { _ in true }
     ) throws -> [[RequestScore?]] {

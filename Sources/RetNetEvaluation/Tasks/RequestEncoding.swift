@@ -1,14 +1,32 @@
 import RetNetText
 
 /// A request in tokens: the inputs of the model, and the targets of the last of them.
-struct ScoringRequest: Sendable, Equatable {
+public struct ScoringRequest: Sendable, Equatable {
     /// The tokens that are read, at least as many as there are targets.
-    var inputs: [Int32]
+    public var inputs: [Int32]
     /// The tokens that follow the last inputs, in order.
-    var targets: [Int32]
+    public var targets: [Int32]
+
+    /// Creates a request.
+    public init(inputs: [Int32], targets: [Int32]) {
+        self.inputs = inputs
+        self.targets = targets
+    }
 
     /// The place of the first input whose target counts.
     var firstScored: Int { inputs.count - targets.count }
+}
+
+/// What answers the requests of tasks by a language model.
+public protocol RequestScorer {
+    /// Returns the answers to the requests of each question, in their order.
+    ///
+    /// After every batch `progress` gets the answers that it has finished, with the numbers of their requests counted
+    /// through all questions, and ends the scoring by returning false; the answers to the others are then nil.
+    func score(
+        _ questions: [[ScoringRequest]], cost: inout ScoringCost,
+        progress: (_ finished: [(request: Int, answer: RequestScore)]) throws -> Bool
+    ) throws -> [[RequestScore?]]
 }
 
 /// The conversion of requests to tokens, as `lm_eval/api/model.py` and `lm_eval/models/huggingface.py` do it.

@@ -29,7 +29,7 @@ public struct TaskEvaluation {
         public init() {}
     }
 
-    private let scorer: LogLikelihoodScorer
+    private let scorer: any RequestScorer
     private let tokenizer: any Tokenizer
     private let options: Options
     /// Documents that are encoded and batched together: enough for rows of equal length, few enough for memory.
@@ -39,11 +39,23 @@ public struct TaskEvaluation {
     ///
     /// Throws ``EvaluationError`` if the model lacks the form or some of the tokenizer's tokens, and `TorchError`.
     public init(_ model: LanguageModel, tokenizer: any Tokenizer, options: Options = Options()) throws {
-        guard tokenizer.vocabularySize <= model.configuration.vocabularySize else {
+        try self.init(
+            LogLikelihoodScorer(model, options: options.scoring),
+            vocabularySize: model.configuration.vocabularySize, tokenizer: tokenizer, options: options)
+    }
+
+    /// Creates an evaluation with what scores the requests by a model of `vocabularySize` tokens.
+    ///
+    /// Throws ``EvaluationError`` if the model lacks some of the tokenizer's tokens.
+    public init(
+        _ scorer: any RequestScorer, vocabularySize: Int, tokenizer: any Tokenizer,
+        options: Options = Options()
+    ) throws {
+        guard tokenizer.vocabularySize <= vocabularySize else {
             throw EvaluationError.tokenOutOfRange(
-                token: tokenizer.vocabularySize - 1, vocabularySize: model.configuration.vocabularySize)
+                token: tokenizer.vocabularySize - 1, vocabularySize: vocabularySize)
         }
-        scorer = try LogLikelihoodScorer(model, options: options.scoring)
+        self.scorer = scorer
         self.tokenizer = tokenizer
         self.options = options
     }

@@ -24,13 +24,25 @@ public struct Logits {
 }
 
 /// The tokens of a call whose logits are wanted.
-public enum WantedLogits: Sendable {
+public enum WantedLogits: Sendable, Equatable {
     /// None: the states are all that is wanted.
     case none
     /// The last one of every sequence, in the order of the sequences.
     case last
     /// All, one sequence's after another's.
     case all
+    /// Those of the last tokens of every sequence, as many as given for each, one sequence's after another's.
+    case tails([Int])
+
+    /// Returns how many of the last tokens of a sequence are wanted.
+    func count(_ index: Int, of length: Int) -> Int {
+        switch self {
+        case .none: 0
+        case .last: min(1, length)
+        case .all: length
+        case .tails(let counts): min(max(0, counts[index]), length)
+        }
+    }
 }
 
 /// Runs a model over batches of sequences: worker threads and memory for intermediate values.
@@ -96,14 +108,20 @@ public final class ModelRunner {
         _ sequences: [[Int32]], _ states: inout [SequenceState], logits wanted: WantedLogits = .last
     ) throws -> Logits? {
         try check(sequences, states)
+        if case .tails(let counts) = wanted, counts.count != sequences.count {
+            throw RuntimeError.wrongState(
+                reason: "\(sequences.count) sequences but \(counts.count) numbers of tokens")
+        }
+        let counts = sequences.indices.map { wanted.count($0, of: sequences[$0].count) }
         guard
-            wanted == .all || sequences.contains(where: { $0.count > Self.pieceLength })
+            counts.reduce(0, +) > sequences.count
+                || sequences.contains(where: { $0.count > Self.pieceLength })
                 || sequences.reduce(0, { $0 + $1.count }) > Self.rowLimit
         else {
             return try run(
-                sequences.indices.map { ($0, 0..<sequences[$0].count) }, sequences, &states, wanted)
+                sequences.indices.map { ($0, 0..<sequences[$0].count) }, sequences, &states, counts)
         }
-        return try readInPasses(sequences, &states, wanted)
+        return try readInPasses(sequences, &states, counts)
     }
 
     /// Reads one more token of every sequence; the logits are those of the tokens in their order.
@@ -123,23 +141,17 @@ public final class ModelRunner {
     // MARK: Passes
 
     /// Reads sequences in as many passes as they need; every pass takes the next piece of as many as fit.
-    private func readInPasses(
-        _ sequences: [[Int32]], _ states: inout [SequenceState], _ wanted: WantedLogits
-    ) throws -> Logits? {
+    private func readInPasses(_ sequences: [[Int32]], _ states: inout [SequenceState], _ wanted: [Int]) throws
+        -> Logits?
+    {
         let size = model.configuration.vocabularySize
-        let rowCount =
-            switch wanted {
-            case .none: 0
-            case .last: sequences.count
-            case .all: sequences.reduce(0) { $0 + $1.count }
-            }
-        kept.reserve(rowCount * size)
         var starts: [Int] = []
         var total = 0
-        for sequence in sequences {
+        for count in wanted {
             starts.append(total)
-            total += sequence.count
+            total += count
         }
+        kept.reserve(total * size)
         var done = [Int](repeating: 0, count: sequences.count)
         while let first = done.indices.first(where: { done[$0] < sequences[$0].count }) {
             var pieces: [(index: Int, range: Range<Int>)] = []
@@ -151,26 +163,32 @@ public final class ModelRunner {
                 pieces.append((index, done[index]..<end))
                 rows += end - done[index]
             }
-            let ends = pieces.contains { $0.range.upperBound == sequences[$0.index].count }
-            let wantedHere: WantedLogits = wanted == .last && !ends ? .none : wanted
-            if let logits = try run(pieces, sequences, &states, wantedHere) {
+            if let logits = try run(pieces, sequences, &states, wanted) {
                 var row = 0
                 for piece in pieces {
-                    let count = wanted == .all ? piece.range.count : 1
-                    let place = wanted == .all ? starts[piece.index] + piece.range.lowerBound : piece.index
-                    kept.write(logits, rows: row..<row + count, to: place)
-                    row += count
+                    let part = Self.wanted(wanted[piece.index], of: sequences[piece.index], in: piece.range)
+                    guard !part.isEmpty else { continue }
+                    let tail = sequences[piece.index].count - wanted[piece.index]
+                    kept.write(
+                        logits, rows: row..<row + part.count, to: starts[piece.index] + part.lowerBound - tail
+                    )
+                    row += part.count
                 }
             }
             for piece in pieces { done[piece.index] = piece.range.upperBound }
         }
-        return wanted == .none ? nil : Logits(kept.rows(rowCount, width: size))
+        return total == 0 ? nil : Logits(kept.rows(total, width: size))
     }
 
-    /// Runs one pass over pieces of sequences; the logits are one row per piece, or all.
+    /// Returns the tokens of a piece whose logits are wanted, of the last `count` of a sequence.
+    private static func wanted(_ count: Int, of sequence: [Int32], in piece: Range<Int>) -> Range<Int> {
+        min(max(piece.lowerBound, sequence.count - count), piece.upperBound)..<piece.upperBound
+    }
+
+    /// Runs one pass over pieces of sequences; the logits are those of wanted tokens, piece by piece.
     private func run(
         _ pieces: [(index: Int, range: Range<Int>)], _ sequences: [[Int32]], _ states: inout [SequenceState],
-        _ wanted: WantedLogits
+        _ wanted: [Int]
     ) throws -> Logits? {
         prepare()
         for piece in pieces {
@@ -181,18 +199,20 @@ public final class ModelRunner {
         for piece in pieces {
             states[piece.index].place = states[piece.index].place.advanced(by: piece.range.count)
         }
-        switch wanted {
-        case .none: return nil
-        case .all: return Logits(model.logits(hidden, pass))
-        case .last:
-            let last = pass.rows(hidden.width, count: pieces.count)
-            for segment in pieces.indices {
-                let row = pass.segments[segment].upperBound - 1
-                (last.data + segment * last.width).update(
-                    from: hidden.data + row * hidden.stride, count: hidden.width)
-            }
-            return Logits(model.logits(last, pass))
+        var rows: [Int] = []
+        for (segment, piece) in pieces.enumerated() {
+            let part = Self.wanted(wanted[piece.index], of: sequences[piece.index], in: piece.range)
+            let start = pass.segments[segment].lowerBound - piece.range.lowerBound
+            rows.append(contentsOf: (start + part.lowerBound)..<(start + part.upperBound))
         }
+        if rows.isEmpty { return nil }
+        if rows.count == hidden.count { return Logits(model.logits(hidden, pass)) }
+        let chosen = pass.rows(hidden.width, count: rows.count)
+        for (place, row) in rows.enumerated() {
+            (chosen.data + place * chosen.width).update(
+                from: hidden.data + row * hidden.stride, count: hidden.width)
+        }
+        return Logits(model.logits(chosen, pass))
     }
 
     private func prepare() {

@@ -1,52 +1,34 @@
-import Foundation
+import RetNetInference
 import RetNetKernels
 import RetNetText
-
-/// The quality of a model's predictions of a stream of tokens.
-public struct StreamLoss: Sendable, Equatable {
-    /// Number of predicted tokens.
-    public var tokenCount = 0
-    /// Bytes of the source text that those tokens stand for; nil if unknown.
-    public var byteCount: Int? = 0
-    /// Sum of the negative log-likelihoods in nats.
-    public var totalNats = 0.0
-    /// Wall-clock time in seconds.
-    public var seconds = 0.0
-
-    /// Creates a loss of nothing.
-    public init() {}
-
-    /// Mean loss in nats per token; NaN when nothing was predicted.
-    public var natsPerToken: Double { tokenCount > 0 ? totalNats / Double(tokenCount) : .nan }
-    /// Exponential of the mean loss.
-    public var perplexity: Double { exp(natsPerToken) }
-    /// Loss in bits per byte of the source text; nil if their number is 0 or not known.
-    public var bitsPerByte: Double? {
-        byteCount.flatMap { $0 > 0 && totalNats.isFinite ? totalNats / Double($0) / log(2) : nil }
-    }
-    /// Predicted tokens per second.
-    public var tokensPerSecond: Double { seconds > 0 ? Double(tokenCount) / seconds : 0 }
-}
 
 extension ModelRunner {
     /// Measures a stream from front to back at constant memory.
     ///
-    /// Every token but the first is predicted from those before it in its window; `mode` says whether windows carry the
-    /// state on. After every window `progress` gets the sums and the completed share, and ends the measurement by returning
-    /// false. Throws `TextError` and ``RuntimeError``.
-    public func loss(
-        of stream: TokenStream, windowLength: Int = 2048, mode: EvaluationWindows.Mode = .carried,
-        progress: (_ soFar: StreamLoss, _ fraction: Double) throws -> Bool = { _, _ in true }
-    ) throws -> StreamLoss {
-        var windows = try EvaluationWindows(stream: stream, length: windowLength, mode: mode)
+    /// Every token but the first is predicted from those before it in its window; the mode of the options says whether windows
+    /// carry the state on. Their form is not used: there is one. After every window `progress` gets the sums and the
+    /// completed share, and ends the measurement by returning false. Throws `TextError` and ``RuntimeError``.
+    public func perplexity(
+        of stream: TokenStream, _ options: PerplexityOptions = .init(),
+        progress: (_ soFar: PerplexityResult, _ fraction: Double) throws -> Bool = { _, _ in true }
+    ) throws -> PerplexityResult {
+        var windows = try EvaluationWindows(stream: stream, length: options.windowLength, mode: options.mode)
+        let size = model.configuration.vocabularySize
+        guard stream.vocabularySize <= size else {
+            throw RuntimeError.unknownToken(stream.vocabularySize - 1, vocabularySize: size)
+        }
         let start = ContinuousClock.now
-        var result = StreamLoss()
+        var result = PerplexityResult()
+        if options.measuresPositions { result.byPosition = PositionLosses() }
         var states: [SequenceState] = []
+        var readCount = 0
         while let batch = try windows.next() {
-            if states.count != batch.rowCount || batch.resets.contains(true) || !mode.carriesState {
+            if states.count != batch.rowCount || batch.resets.contains(true) || !options.mode.carriesState {
                 states = (0..<batch.rowCount).map { _ in model.initialState() }
+                readCount = 0
             }
-            result.totalNats += try nats(of: batch, &states)
+            try score(batch, &states, after: readCount, &result)
+            readCount += batch.length
             result.tokenCount += batch.targetCount
             result.byteCount = result.byteCount.flatMap { sum in batch.targetByteCount.map { sum + $0 } }
             result.seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -55,39 +37,52 @@ extension ModelRunner {
         return result
     }
 
-    /// Returns the sum of the losses of a batch, whose rows are read in pieces that bound the memory of logits.
-    private func nats(of batch: Batch, _ states: inout [SequenceState]) throws -> Double {
-        var total = 0.0
-        for row in 0..<batch.rowCount {
-            var state = [states[row]]
-            // The array must not hold the state meanwhile, or reading would copy it.
-            states[row] = model.initialState()
-            for begin in stride(from: 0, to: batch.length, by: Self.pieceLength) {
-                let range = begin..<min(begin + Self.pieceLength, batch.length)
-                let places = range.map { row * batch.length + $0 }
-                let tokens = places.map { Int32(batch.tokens[$0]) }
-                let targets = places.map { place in
-                    batch.targets[place] == Batch.ignoredTarget ? Int64(-1) : Int64(batch.targets[place])
-                }
-                total += try losses(of: tokens, targets: targets, &state).reduce(0, +)
+    /// Logits of so many tokens are in memory at once, unless a piece of one row has more.
+    private static let logitRowLimit = 512
+
+    /// Adds the losses of a batch, whose rows are read in pieces that bound the memory of logits.
+    private func score(
+        _ batch: Batch, _ states: inout [SequenceState], after readCount: Int,
+        _ result: inout PerplexityResult
+    ) throws {
+        for begin in stride(from: 0, to: batch.length, by: Self.pieceLength) {
+            let range = begin..<min(begin + Self.pieceLength, batch.length)
+            let step = max(1, Self.logitRowLimit / range.count)
+            for first in stride(from: 0, to: batch.rowCount, by: step) {
+                let rows = first..<min(first + step, batch.rowCount)
+                var part = Array(states[rows])
+                // The array must not hold the states meanwhile, or reading would copy them.
+                for row in rows { states[row] = model.initialState() }
+                try score(batch, rows, range, &part, after: readCount, &result)
+                states.replaceSubrange(rows, with: part)
             }
-            states[row] = state[0]
         }
-        return total
     }
 
-    /// Reads tokens of one sequence; returns the loss of every target in nats, 0 where the target is negative.
-    private func losses(of tokens: [Int32], targets: [Int64], _ state: inout [SequenceState]) throws
-        -> [Double]
-    {
-        guard let logits = try read([tokens], &state, logits: .all) else { return [] }
-        return try targets.enumerated().map { row, target in
-            guard target >= 0 else { return 0 }
-            let values = logits[row]
-            guard target < values.count, let start = values.baseAddress else {
-                throw RuntimeError.unknownToken(Int(target), vocabularySize: values.count)
-            }
-            return Double(rn_log_sum(start, Int64(values.count))) - Double(values[Int(target)])
+    private func score(
+        _ batch: Batch, _ rows: Range<Int>, _ range: Range<Int>, _ states: inout [SequenceState],
+        after readCount: Int, _ result: inout PerplexityResult
+    ) throws {
+        let tokens = rows.map { row in
+            range.map { batch.tokens[row * batch.length + $0] }
         }
+        guard let logits = try read(tokens, &states, logits: .all) else { return }
+        for (index, row) in rows.enumerated() {
+            for column in range {
+                let target = batch.targets[row * batch.length + column]
+                guard target != Batch.ignoredTarget else { continue }
+                let loss = try Self.loss(logits[index * range.count + column - range.lowerBound], Int(target))
+                result.totalNats += loss
+                result.byPosition?.add(loss, contextLength: readCount + column + 1)
+            }
+        }
+    }
+
+    /// Returns the negative log-likelihood of a target in nats.
+    static func loss(_ logits: UnsafeBufferPointer<Float>, _ target: Int) throws -> Double {
+        guard logits.indices.contains(target), let start = logits.baseAddress else {
+            throw RuntimeError.unknownToken(target, vocabularySize: logits.count)
+        }
+        return Double(rn_log_sum(start, Int64(logits.count))) - Double(logits[target])
     }
 }

@@ -39,6 +39,10 @@ public final class RuntimeModel: @unchecked Sendable {
     public convenience init(path: String, stateType: StateElementType = .float32) throws {
         let file = path + "/config.json"
         let text = try JSONFile.text(file, maximumByteCount: Self.maximumConfigurationByteCount)
+        guard
+            try LanguageModelConfiguration.recognizes(
+                SettingsDocument(pythonJSON: text, sourceName: file).tree)
+        else { throw RuntimeError.otherForm(path: path) }
         try self.init(
             LanguageModelConfiguration(json: text, sourceName: file), weights: ModelWeights(path: path),
             path: path, stateType: stateType)

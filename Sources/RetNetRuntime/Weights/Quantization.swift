@@ -11,7 +11,7 @@ public enum QuantizationScheme: String, Sendable, CaseIterable {
     case int4
 
     /// The key of the scheme in the metadata of the files.
-    static let metadataKey = "quantization"
+    static let metadataKey = SafetensorsFolder.roundingKey.text
     /// The keys of the number of columns of a group and of what becomes of which tensors.
     static let groupKey = "quantization_group"
     static let policyKey = "quantization_policy"
@@ -94,8 +94,8 @@ public struct Quantization {
     /// Throws ``RuntimeError`` with the name of a tensor that is not finite or too large, and `StorageError`; then nothing
     /// is left behind. `progress` is called with the number of values written and of all.
     @discardableResult
-    public func write(to out: String, progress: (_ done: Int, _ all: Int) -> Void = { _, _ in }) throws
-        -> Report
+    public func write(to out: String, progress: (_ done: Int, _ all: Int) throws -> Void = { _, _ in })
+        throws -> Report
     {
         guard let pool = rn_pool_create(Int32(clamping: max(1, threads)), nil) else {
             throw RuntimeError.noThreads(reason: "the system gives none")
@@ -113,7 +113,7 @@ public struct Quantization {
                         entry, form: form(of: entry), folder: folder, path: path, pool: pool
                     ) {
                         done += Self.valueCount(entry)
-                        progress(done, all)
+                        try progress(done, all)
                     }
                     tensors += tensor.parts()
                     counts[tensor.elementTypeName, default: 0] += Self.valueCount(entry)
@@ -204,7 +204,7 @@ private final class RoundedTensor {
     private let folder: SafetensorsFolder
     private let path: String
     private let pool: OpaquePointer
-    private let finished: () -> Void
+    private let finished: () throws -> Void
     private var rounded: Parts?
 
     /// Values that are widened at once.
@@ -212,7 +212,7 @@ private final class RoundedTensor {
 
     init(
         _ entry: SafetensorsEntry, form: Form, folder: SafetensorsFolder, path: String, pool: OpaquePointer,
-        finished: @escaping () -> Void
+        finished: @escaping () throws -> Void
     ) {
         self.entry = entry
         self.form = form
@@ -250,7 +250,7 @@ private final class RoundedTensor {
                 .init(name: name, elementType: entry.elementType, shape: shape) { sink in
                     try self.checkFinite()
                     try self.folder.withUnsafeBytes(of: name) { try sink.write($0) }
-                    self.finished()
+                    try self.finished()
                 }
             ]
         case .float16:
@@ -272,7 +272,7 @@ private final class RoundedTensor {
                 .init(name: name, elementType: form == .int8 ? .int8 : .uint8, shape: Array(data)) { sink in
                     try self.round().data.withUnsafeBytes { try sink.write($0) }
                     self.rounded = nil
-                    self.finished()
+                    try self.finished()
                 })
             return parts
         }
@@ -324,7 +324,7 @@ private final class RoundedTensor {
                 try sink.write(UnsafeRawBufferPointer(rebasing: $0[..<(2 * x.count)]))
             }
         }
-        finished()
+        try finished()
     }
 
     private func checkFinite() throws {

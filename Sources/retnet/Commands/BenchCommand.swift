@@ -2,6 +2,8 @@ import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
+import RetNetEngines
+import RetNetInference
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
@@ -45,25 +47,47 @@ struct BenchOptions: ParsableArguments {
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    /// Returns the model to measure; presets get random weights.
-    func makeModel(forTraining: Bool) throws -> LanguageModel {
+    /// Returns the model to train; presets get random weights.
+    func makeModel() throws -> LanguageModel {
         let (device, type) = try device.prepare(.fast)
-        // Training keeps float32 master weights; inference keeps weights in the type it computes with.
-        let stored = forTraining && type == .bfloat16 ? ElementType.float32 : type
+        // Training keeps float32 master weights.
+        let stored = type == .bfloat16 ? ElementType.float32 : type
         if let path = source.model {
             let folder = try ModelOptions.modelPath(path)
             let start = ProcessInfo.processInfo.systemUptime
             let loaded = try ModelFolder.load(
-                folder, elementType: stored, device: device, computeType: type, sharesFiles: !forTraining)
+                folder, elementType: stored, device: device, computeType: type)
             let seconds = ProcessInfo.processInfo.systemUptime - start
             Console.note("weights loaded in \(Format.fixed(seconds, decimals: 2)) s")
             return loaded.model
         }
+        return try randomModel(stored, device, computeType: type)
+    }
+
+    private func randomModel(_ stored: ElementType, _ device: Device, computeType: ElementType) throws
+        -> LanguageModel
+    {
         let configuration = try source.configuration()
         let parameters = ParameterStore(source: .random(seed: seed), elementType: stored, device: device)
         return try withoutGradients {
-            try LanguageModel(configuration, parameters: parameters, computeType: type)
+            try LanguageModel(configuration, parameters: parameters, computeType: computeType)
         }
+    }
+
+    /// Loads the model to run into an engine; presets get random weights.
+    func open(_ engine: EngineOptions, onlyLibTorch: [(isGiven: Bool, name: String)] = []) throws
+        -> OpenedEngine
+    {
+        let request = try engine.request(device, .fast, onlyLibTorch: onlyLibTorch)
+        let start = ProcessInfo.processInfo.systemUptime
+        let opened =
+            try source.model.map { try EngineSelection(ModelOptions.modelPath($0), request).load() }
+            ?? OpenedEngine.random(request) { try randomModel($0, $1, computeType: $0) }
+        let seconds = ProcessInfo.processInfo.systemUptime - start
+        if source.model != nil {
+            Console.note("weights loaded in \(Format.fixed(seconds, decimals: 2)) s")
+        }
+        return opened
     }
 
     /// Times repetitions of a body with the device idle before and after each.
@@ -78,6 +102,30 @@ struct BenchOptions: ParsableArguments {
             }
         }
         return timings
+    }
+
+    /// Times repetitions of a body that has finished its work when it returns.
+    func measure(_ body: () throws -> Void) throws -> Timings {
+        for _ in 0..<warmup { try body() }
+        var timings = Timings()
+        for _ in 0..<repetitions { try timings.time(body) }
+        return timings
+    }
+
+    /// Returns the first entries of the results of a benchmark of an engine.
+    func header(_ kind: String, _ engine: any LanguageEngine) -> [(String, SettingsTree)] {
+        [
+            ("benchmark", .string(kind)), ("model", .string(source.name)),
+            ("parameters", .int(engine.parameterCount)), ("device", .string(engine.deviceName)),
+            ("dtype", .string(engine.elementTypeName)), ("threads", .int(engine.threadCount)),
+            ("batch", .int(batch)), ("repetitions", .int(repetitions)), ("warmup", .int(warmup)),
+        ]
+    }
+
+    /// Returns the line above a table of results of an engine.
+    func headline(_ kind: String, _ engine: any LanguageEngine) -> String {
+        "\(kind) of \(source.name) (\(Format.count(engine.parameterCount)) parameters),"
+            + " \(engine.elementTypeName) on \(engine.deviceName), \(engine.threadCount) threads, batch \(batch)"
     }
 
     /// Returns the first entries of the results of a benchmark.
@@ -123,6 +171,16 @@ extension Timings {
             rows.append(["FLOP per second", Format.count(flopsPerToken * tokensPerSecond), "by model FLOPs"])
         }
         return rows
+    }
+}
+
+extension OpenedEngine {
+    /// The engine as entries of results.
+    var entries: [(String, SettingsTree)] {
+        [
+            ("engine", .string(engine.kind.rawValue)), ("engine_details", .string(engine.details)),
+            ("engine_reason", reason.map { .string($0) } ?? .null),
+        ]
     }
 }
 

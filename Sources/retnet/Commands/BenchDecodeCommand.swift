@@ -1,14 +1,14 @@
 import ArgumentParser
 import Foundation
 import RetNetCommandLine
+import RetNetEngines
+import RetNetInference
 import RetNetKernels
-import RetNetLayers
 import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
 import RetNetStorage
-import RetNetTorch
 
 /// `retnet bench decode`: generation token by token at several positions.
 struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
@@ -26,6 +26,7 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
             """)
 
     @OptionGroup var options: BenchOptions
+    @OptionGroup var engine: EngineOptions
 
     @Option(
         parsing: .unconditional, help: "Positions of generation, separated by commas.",
@@ -45,17 +46,21 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
 
     func run() throws {
         let tokens = tokens
-        let model = try options.makeModel(forTraining: false)
-        let bench = DecodeBench(model: model, batch: options.batch)
+        let opened = try options.open(engine)
+        let engine = opened.engine
+        let bench = DecodeBench(engine: engine, batch: options.batch)
         let results = try bench.run(
             positions: positions, tokenCount: tokens * options.repetitions, warmup: max(1, options.warmup * 5)
         )
-        let accounting = try ModelAccounting(model.configuration)
+        let accounting = try ModelAccounting(engine.configuration)
         let peak = ProcessMemory.peakByteCount
-        let bound = model.device == .cpu ? MemoryBound(accounting, model) : nil
+        let bound = engine.deviceName == "cpu" ? MemoryBound(engine) : nil
         guard options.json else {
-            var lines = [options.headline("generation", model), "", DecodeBench.table(results, bound)]
+            var lines = [
+                options.headline("generation", engine), "", DecodeBench.table(results, bound),
+            ]
             if let bound { lines.append(bound.summary) }
+            lines.append("Engine: \(engine.summary(reason: opened.reason)).")
             lines.append("Peak memory of the process: \(Format.bytes(peak)).")
             Console.result(lines.joined(separator: "\n"))
             return
@@ -70,7 +75,7 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
         }
         try Console.json(
             .ordered(
-                options.header("decode", model) + [
+                options.header("decode", engine) + opened.entries + [
                     ("tokens", .int(tokens * options.repetitions)), ("results", .array(entries)),
                     ("peak_bytes", .int(peak)),
                     ("weight_bytes_per_step", bound.map { .int($0.weightByteCount) } ?? .null),
@@ -95,52 +100,42 @@ struct DecodeBench {
         let stateByteCount: Int
     }
 
-    let model: LanguageModel
+    let engine: any LanguageEngine
     let batch: Int
+
+    init(engine: any LanguageEngine, batch: Int) {
+        self.engine = engine
+        self.batch = batch
+    }
+
+    /// Measures a model that LibTorch computes.
+    init(model: LanguageModel, batch: Int) { self.init(engine: LibTorchEngine(model), batch: batch) }
 
     /// Times a number of tokens at every position after a warm-up.
     func run(positions: [Int], tokenCount: Int, warmup: Int) throws -> [Result] {
-        try withoutGradients {
-            var states = try positions.map(state(at:))
-            var results = zip(positions, states).map { Result(position: $0, stateByteCount: $1.byteCount) }
-            let size = model.configuration.vocabularySize
-            var context = ForwardContext.inference
-            for step in 0..<(warmup + tokenCount) {
-                let ids = (0..<batch).map { Int64((step * 31 + $0 * 7) % size) }
-                let token = try Tensor.from(ids, [batch, 1], on: model.device)
-                for index in states.indices {
-                    let state = states[index]
-                    var next: LanguageModelState?
-                    let work = {
-                        let (logits, after) = try model(
-                            token, state: state, form: .recurrent, lastOnly: true, context: context)
-                        // The next token depends on the logits, so generation waits for them.
-                        _ = try logits.argmax(axis: -1).to(on: .cpu)
-                        next = after
-                    }
-                    if step < warmup { try work() } else { try results[index].timings.time(work) }
-                    if let next { states[index] = next }
-                }
-                // From the second step on as in generation, where nothing else uses the states.
-                context.overwritesStates = true
+        let rows = try positions.map(sequences(at:))
+        var results = zip(positions, rows).map { Result(position: $0, stateByteCount: $1.stateByteCount) }
+        let size = engine.configuration.vocabularySize
+        for step in 0..<(warmup + tokenCount) {
+            let tokens = (0..<batch).map { Int32((step * 31 + $0 * 7) % size) }
+            for index in rows.indices {
+                let work = { try rows[index].step(tokens) }
+                if step < warmup { try work() } else { try results[index].timings.time(work) }
             }
-            return results
         }
+        return results
     }
 
-    /// Returns a state with some text that has been moved to a position.
-    private func state(at position: Int) throws -> LanguageModelState {
-        let initial = try model.initialState(batch: batch)
+    /// Returns sequences with some text that have been moved to a position.
+    private func sequences(at position: Int) throws -> any EngineSequences {
+        let rows = try engine.sequences(count: batch, form: .chunkwise(64))
         let length = min(position, 128)
-        guard length > 0 else { return initial }
-        let ids = (0..<(batch * length)).map { Int64($0 % model.configuration.vocabularySize) }
-        let tokens = try Tensor.from(ids, [batch, length], on: model.device)
-        var state = try model(tokens, state: initial, form: .chunkwise(64), lastOnly: true).state
-        state = try state.grown(to: position)
-        for row in state.positions.indices {
-            state.positions[row] = SequencePosition(position: position, count: position)
-        }
-        return state
+        guard length > 0 else { return rows }
+        let size = engine.configuration.vocabularySize
+        try rows.read(
+            (0..<batch).map { row in (0..<length).map { Int32((row * length + $0) % size) } })
+        try rows.move(to: position)
+        return rows
     }
 
     /// Returns the results as a table.
@@ -175,11 +170,13 @@ struct MemoryBound {
     /// The rate of all threads together.
     let bytesPerSecond: Double
 
+    private let threadCount: Int
+
     /// Measures the rate with as many threads as operations use; nil where there is no memory for that.
-    init?(_ accounting: ModelAccounting, _ model: LanguageModel) {
-        weightByteCount =
-            accounting.activeMatrixParameterCount * model.parameters.elementType.byteCount
-        let pool = rn_pool_create(Int32(clamping: Runtime.threadCount), nil)
+    init?(_ engine: any LanguageEngine) {
+        weightByteCount = engine.weightByteCountPerStep
+        threadCount = engine.threadCount
+        let pool = rn_pool_create(Int32(clamping: threadCount), nil)
         defer { rn_pool_destroy(pool) }
         // Larger than any cache of a processor.
         bytesPerSecond = rn_read_bandwidth(pool, 1 << 29, 5)
@@ -194,6 +191,6 @@ struct MemoryBound {
     var summary: String {
         "Bound: a step reads \(Format.bytes(weightByteCount)) of weights and the state once, at"
             + " \(Format.fixed(bytesPerSecond / 1e9, decimals: 1)) GB/s as read here by"
-            + " \(Runtime.threadCount) \(Runtime.threadCount == 1 ? "thread" : "threads")."
+            + " \(threadCount) \(threadCount == 1 ? "thread" : "threads")."
     }
 }

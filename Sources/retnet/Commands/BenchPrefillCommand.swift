@@ -1,12 +1,13 @@
 import ArgumentParser
 import Foundation
 import RetNetCommandLine
+import RetNetEngines
+import RetNetInference
 import RetNetMixers
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
 import RetNetStorage
-import RetNetTorch
 
 /// `retnet bench prefill`: the reading of a prompt.
 struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
@@ -14,12 +15,14 @@ struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
         commandName: "prefill", abstract: "Measure prefill: the reading of a prompt into the state.")
 
     @OptionGroup var options: BenchOptions
+    @OptionGroup var engine: EngineOptions
 
     @Option(parsing: .unconditional, help: "Tokens per row.", transform: Arguments.positive)
     var length = 2048
 
     @Option(
-        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        parsing: .unconditional,
+        help: "Form of computation with LibTorch: parallel, chunkwise:N or recurrent.",
         transform: Arguments.form)
     var form: MixerForm?
 
@@ -36,20 +39,27 @@ struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
     }
 
     func run() throws {
-        let model = try options.makeModel(forTraining: false)
-        let form = form ?? chunk.map { .chunkwise($0) } ?? model.configuration.trainingForm
+        let opened = try options.open(
+            engine, onlyLibTorch: [(form != nil, "--form"), (chunk != nil, "--chunk")])
+        let engine = opened.engine
         let (count, overflow) = options.batch.multipliedReportingOverflow(by: length)
         guard !overflow, count <= 1 << 30 else {
             throw CommandError("a batch of \(options.batch) rows of \(length) tokens is too large to measure")
         }
-        let tokens = try Tensor.from(
-            (0..<count).map { Int64($0 % model.configuration.vocabularySize) }, [options.batch, length],
-            on: model.device)
+        let form =
+            engine.kind == .libtorch
+            ? form ?? chunk.map { .chunkwise($0) } ?? engine.configuration.trainingForm : nil
+        let size = engine.configuration.vocabularySize
+        let tokens = (0..<options.batch).map { row in (0..<length).map { Int32((row * length + $0) % size) } }
         var stateByteCount = 0
-        let timings = try options.measure(on: model.device) {
-            stateByteCount = try read(tokens, model, form)
+        let timings = try options.measure {
+            let rows = try engine.sequences(count: options.batch, form: form)
+            for start in stride(from: 0, to: length, by: piece) {
+                try rows.read(tokens.map { Array($0[start..<min(start + piece, length)]) })
+            }
+            stateByteCount = rows.stateByteCount
         }
-        let flops = Double(try ModelAccounting(model.configuration).forwardFLOPsPerToken)
+        let flops = Double(try ModelAccounting(engine.configuration).forwardFLOPsPerToken)
         let peak = ProcessMemory.peakByteCount
         guard options.json else {
             var table = TextTable(
@@ -58,26 +68,17 @@ struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
             table.append(["state", Format.bytes(stateByteCount), "whole batch"])
             table.append(["peak memory", Format.bytes(peak), "of the process"])
             Console.result(
-                "\(options.headline("prefill", model)), length \(length), \(form)\n\n\(table.text())")
+                "\(options.headline("prefill", engine)), length \(length)\(form.map { ", \($0)" } ?? "")\n\n"
+                    + "\(table.text())\nEngine: \(engine.summary(reason: opened.reason)).")
             return
         }
         try Console.json(
             .ordered(
-                options.header("prefill", model) + [
-                    ("length", .int(length)), ("form", .string(form.description)), ("piece", .int(piece)),
+                options.header("prefill", engine) + opened.entries + [
+                    ("length", .int(length)), ("form", form.map { .string($0.description) } ?? .null),
+                    ("piece", .int(piece)),
                 ] + timings.figures(tokenCount: count, flopsPerToken: flops) + [
                     ("state_bytes", .int(stateByteCount)), ("peak_bytes", .int(peak)),
                 ]))
-    }
-
-    private func read(_ tokens: Tensor, _ model: LanguageModel, _ form: MixerForm) throws -> Int {
-        try withoutGradients {
-            var state = try model.initialState(batch: options.batch)
-            for start in stride(from: 0, to: length, by: piece) {
-                let part = try tokens.sliced(1, start..<min(start + piece, length))
-                state = try model(part, state: state, form: form, lastOnly: true).state
-            }
-            return state.byteCount
-        }
     }
 }

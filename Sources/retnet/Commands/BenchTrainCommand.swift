@@ -37,7 +37,7 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
     }
 
     func run() throws {
-        let model = try options.makeModel(forTraining: true)
+        let model = try options.makeModel()
         model.recomputesActivations = recompute
         let form = form ?? chunk.map { .chunkwise($0) } ?? model.configuration.trainingForm
         var training = TrainingConfiguration()

@@ -2,7 +2,9 @@ import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
+import RetNetEngines
 import RetNetGeneration
+import RetNetInference
 import RetNetMixers
 import RetNetModels
 import RetNetReporting
@@ -12,7 +14,7 @@ import RetNetText
 import RetNetTorch
 
 /// `retnet generate`: continuation of texts.
-struct GenerateCommand: ParsableCommand, ComputingCommand {
+struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate",
         abstract: "Continue a text and stream it to standard output.",
@@ -32,13 +34,16 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
     @OptionGroup var sampling: SamplingOptions
     @OptionGroup var search: BeamOptions
     @OptionGroup var device: DeviceOptions
+    @OptionGroup var engine: EngineOptions
 
     @OptionGroup var prompt: PromptOptions
 
     @Option(
-        parsing: .unconditional, help: "Form of reading prompts: parallel, chunkwise:N or recurrent.",
+        parsing: .unconditional,
+        help:
+            "Form of reading prompts with LibTorch: parallel, chunkwise:N or recurrent (default: chunkwise:128).",
         transform: Arguments.form)
-    var prefillForm: MixerForm = .chunkwise(128)
+    var prefillForm: MixerForm?
 
     @Option(
         name: .customLong("add-bos"), parsing: .unconditional,
@@ -63,16 +68,18 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
 
     func run() throws {
         try states.checkOutput()
-        let prompts = try prompt.texts()
         let path = try model.modelPath()
-        if T5Folder.recognizes(path) { return try generateFromT5(path, prompts: prompts) }
+        if T5Folder.recognizes(path) { return try generateFromT5(path) }
         guard !search.isGiven else {
             throw CommandError(
                 "--beams, --length-penalty, --early-stopping and --outputs are for encoder-decoders: '\(path)' is none"
             )
         }
-        let (device, type) = try device.prepare(.fast)
-        let loaded = try model.load(on: device, as: type)
+        let selection = try engine.select(
+            path, device, .fast, onlyLibTorch: [(prefillForm != nil, "--prefill-form")])
+        let prompts = try prompt.texts()
+        let opened = try selection.load()
+        let loaded = opened.engine
         let session = try session(loaded)
         for remark in loaded.specialTokenRemarks { Console.note(remark) }
         let parameters = sampling.parameters(SamplingParameters(defaults: loaded.generationDefaults))
@@ -84,36 +91,31 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
             rows, parameters, onText: { _, text in if streams { Console.stream(text) } },
             isCancelled: { interrupt.isRaised })
         if streams { Console.stream("\n") }
-        if let stateOut = states.stateOut, let saved = try session.savedState() {
-            try StateFile.write(saved, of: loaded.model, to: stateOut)
-        }
+        if let stateOut = states.stateOut { try session.save(to: stateOut) }
         if json {
-            try report(results, rows, parameters, session, device: device, type: type)
+            try report(results, rows, parameters, session, opened)
         } else if !streams {
             GenerationResult.printBatch(results, prompts: rows, echo: echo)
         }
-        if !json { Console.note(statistics(results, session)) }
+        if !json {
+            Console.note(statistics(results, session))
+            Console.note("engine \(opened.engine.summary(reason: opened.reason))")
+        }
         if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
     }
 
-    private func session(_ loaded: LoadedModel) throws -> GenerationSession {
-        var options = GenerationOptions()
+    private func session(_ loaded: any LanguageEngine) throws -> any TextSession {
+        var options = TextSessionOptions()
         options.prefillForm = prefillForm
         options.beginToken = beginToken
         options.keepsUnfinishedText = states.stateOut != nil
-        let tokenizer = try loaded.tokenizer
-        if beginToken == .yes, tokenizer.beginToken == nil {
+        if beginToken == .yes, try loaded.tokenizer.beginToken == nil {
             throw CommandError("the tokenizer has no begin token: leave --add-bos out")
         }
-        guard let stateIn = states.stateIn else {
-            return try GenerationSession(model: loaded.model, tokenizer: tokenizer, options: options)
-        }
-        let saved = try StateFile.read(stateIn, for: loaded.model, tokenizerIdentity: tokenizer.identity)
-        return try GenerationSession(
-            model: loaded.model, tokenizer: tokenizer, resuming: saved, options: options)
+        return try loaded.session(options, resuming: states.stateIn)
     }
 
-    private func statistics(_ results: [GenerationResult], _ session: GenerationSession) -> String {
+    private func statistics(_ results: [GenerationResult], _ session: any TextSession) -> String {
         let read = results.reduce(0) { $0 + $1.promptTokenCount }
         let made = results.reduce(0) { $0 + $1.tokens.count }
         let readSeconds = results.first?.prefillSeconds ?? 0
@@ -123,7 +125,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
         return """
             read \(Format.grouped(read)) tokens (\(rate(read, readSeconds))), generated \(Format.grouped(made)) \
             (\(rate(made, madeSeconds))), ended by \(reasons), seed \(seeds), \
-            state \(Format.bytes(session.state?.byteCount ?? 0)), peak memory \
+            state \(Format.bytes(session.stateByteCount)), peak memory \
             \(Format.bytes(ProcessMemory.peakByteCount))
             """
     }
@@ -134,7 +136,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
 
     private func report(
         _ results: [GenerationResult], _ prompts: [String], _ parameters: SamplingParameters,
-        _ session: GenerationSession, device: Device, type: ElementType
+        _ session: any TextSession, _ opened: OpenedEngine
     ) throws {
         let entries = zip(results, prompts).map { result, prompt in
             result.tree(prompt: prompt).merging([
@@ -142,7 +144,7 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
                 "decode_tokens_per_second": .double(result.decodeTokensPerSecond),
             ])
         }
-        try Console.json([
+        let tree: SettingsTree = [
             "results": .array(entries),
             "sampling": [
                 "max_tokens": .int(parameters.maxTokens), "temperature": .double(parameters.temperature),
@@ -150,18 +152,20 @@ struct GenerateCommand: ParsableCommand, ComputingCommand {
                 "min_p": .double(parameters.minP),
                 "repetition_penalty": .double(parameters.repetitionPenalty),
             ],
-            "state_bytes": .int(session.state?.byteCount ?? 0),
+            "state_bytes": .int(session.stateByteCount),
             "state_out": states.stateOut.map { .string($0) } ?? .null,
-            "device": .string(device.description), "dtype": .string(type.rawValue),
             "peak_bytes": .int(ProcessMemory.peakByteCount),
-        ])
+        ]
+        try Console.json(tree.merging(opened.engine.tree(reason: opened.reason)))
     }
 }
 
 extension GenerateCommand {
     /// Prints the output of a T5 for every prompt.
-    func generateFromT5(_ path: String, prompts: [String]) throws {
+    func generateFromT5(_ path: String) throws {
         try refuseForT5()
+        OpenMPSettings.apply()
+        let prompts = try prompt.texts()
         let (device, type) = try device.prepare(.fast)
         let loaded = try T5Folder.load(
             path, elementType: type, device: device, computeType: type, sharesFiles: true)
@@ -210,6 +214,7 @@ extension GenerateCommand {
     /// Throws for options that encoder-decoders lack.
     private func refuseForT5() throws {
         let given: [(String, Bool)] = [
+            ("--engine runtime", engine.choice == .runtime), ("--prefill-form", prefillForm != nil),
             ("--state-in", states.stateIn != nil), ("--state-out", states.stateOut != nil),
             ("--add-bos", beginToken != .auto),
             ("--temperature", sampling.temperature != nil), ("--top-k", sampling.topK != nil),

@@ -10,7 +10,10 @@ struct InfoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "info",
         abstract: "Show parameters, FLOPs, state size and memory of a model.",
-        discussion: "All figures are computed from the configuration, without loading weights.")
+        discussion: """
+            All figures are computed from the configuration. Of a model folder of this package the files' own list of tensors \
+            is shown too: sizes, element types, and what their weights are rounded to.
+            """)
 
     @OptionGroup var source: ModelSource
 
@@ -24,7 +27,15 @@ struct InfoCommand: ParsableCommand {
             return
         }
         let accounting = try ModelAccounting(source.configuration())
-        if json { try Console.json(tree(accounting)) } else { Console.result(text(accounting)) }
+        let stored = try source.storedWeights()
+        if json {
+            return try Console.json(tree(accounting).merging(["stored": stored?.tree ?? .null]))
+        }
+        Console.result(text(accounting))
+        if let stored {
+            let policy = stored.policy.map { "\nrounded: \($0)\n" } ?? ""
+            Console.result(policy + "\n" + stored.table)
+        }
     }
 
     private func text(_ accounting: ModelAccounting) -> String {

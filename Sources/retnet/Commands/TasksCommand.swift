@@ -2,7 +2,9 @@ import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
+import RetNetEngines
 import RetNetEvaluation
+import RetNetInference
 import RetNetMixers
 import RetNetModels
 import RetNetReporting
@@ -11,7 +13,7 @@ import RetNetText
 import RetNetTorch
 
 /// `retnet eval tasks`: zero- and few-shot tasks of lm-evaluation-harness.
-struct TasksCommand: ParsableCommand, ComputingCommand {
+struct TasksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tasks",
         abstract: "Measure zero- and few-shot tasks by the protocol of lm-evaluation-harness.",
@@ -32,6 +34,7 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var tasks: TaskOptions
     @OptionGroup var device: DeviceOptions
+    @OptionGroup var engine: EngineOptions
 
     @OptionGroup var scoring: ScoringOptions
 
@@ -63,20 +66,28 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
         let selected = try tasks.tasks(files)
         // Everything that can be refused is refused before the model is loaded.
         for task in selected { try TaskEvaluation.check(task, files: files, shots: tasks.shots) }
+        let path = try ModelOptions.modelPath(model)
+        let selection = try engine.select(
+            path, device, .exact, onlyLibTorch: [(scoring.form != nil, "--form")])
         if tasks.shots > 0 {
             for task in selected where task.kind == .rolling {
                 Console.warn("'\(task.name)' predicts whole texts and has no examples")
             }
         }
         let interrupt = InterruptFlag.onSignals()
-        let (device, type) = try device.prepare(.exact)
         let start = Date()
-        let path = try ModelOptions.modelPath(model)
-        let loaded = try ModelFolder.load(path, elementType: type, device: device, computeType: type)
-        let tokenizer = try loaded.tokenizer
+        let opened = try selection.load()
+        let tokenizer = try opened.engine.tokenizer
+        let configuration = opened.engine.configuration
         let options = scoring.options(
-            tasks, loaded.configuration, tokenizer, sharing: fromScratch ? .passes : .beginnings)
-        let evaluation = try TaskEvaluation(loaded.model, tokenizer: tokenizer, options: options)
+            tasks, configuration, tokenizer, sharing: fromScratch ? .passes : .beginnings)
+        let evaluation = try TaskEvaluation(
+            opened.engine.scorer(options.scoring), vocabularySize: configuration.vocabularySize,
+            tokenizer: tokenizer, options: options)
+        Console.note("engine \(opened.engine.summary(reason: opened.reason))")
+        // Answers of the two engines differ by rounding.
+        let type =
+            opened.engine.elementTypeName + (opened.engine.kind == .runtime ? ", runtime" : "")
         var lock: FolderLock?
         var logs: [AnswerLog] = []
         var results: [TaskResult] = []
@@ -88,7 +99,7 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
                 log = try AnswerLog(
                     path: "\(folder)/answers_\(task.name)_\(tasks.shots)shot.jsonl",
                     identity: evaluation.identity(
-                        of: task, model: ModelFiles.identity(path), elementType: type.rawValue))
+                        of: task, model: ModelFiles.identity(path), elementType: type))
             }
             if let log {
                 logs.append(log)
@@ -102,8 +113,9 @@ struct TasksCommand: ParsableCommand, ComputingCommand {
         }
         withExtendedLifetime(lock) {}
         let run = TaskResultFile.Run(
-            model: model, parameterCount: loaded.model.parameters.parameterCount, elementType: type.rawValue,
-            device: device.description, tokenizer: tokenizer.identity,
+            model: model, parameterCount: opened.engine.parameterCount,
+            elementType: opened.engine.elementTypeName,
+            device: opened.engine.deviceName, tokenizer: tokenizer.identity,
             packageVersion: PackageVersion.current, commit: WorkingCopy.commit(),
             specialTokens: (tokenizer.beginToken, tokenizer.endToken, tokenizer.paddingToken), start: start,
             end: Date())

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCommandLine
+import RetNetEngines
 import RetNetTorch
 
 /// The element type of computation when `--dtype` is `auto`.
@@ -66,3 +67,44 @@ struct DeviceOptions: ParsableArguments {
         return preference == .fast ? Runtime.fastElementType(on: device) : .float32
     }
 }
+
+/// The engine of a command that runs a language model.
+struct EngineOptions: ParsableArguments {
+    @Option(
+        name: .customLong("engine"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "Engine: auto, runtime or libtorch.",
+            discussion: """
+                runtime is the one without LibTorch, for processors, with the weights as stored and sums in float32. auto takes \
+                it for the models and options that it knows.
+                """))
+    var choice = EngineChoice.auto
+
+    /// Takes an engine for the model of a folder and the options of a command, before its inputs are read.
+    ///
+    /// May restart the program for LibTorch, see ``OpenMPSettings``.
+    func select(
+        _ path: String, _ device: DeviceOptions, _ preference: ComputePreference,
+        onlyLibTorch: [(isGiven: Bool, name: String)] = []
+    ) throws -> EngineSelection {
+        let selection = try EngineSelection(path, request(device, preference, onlyLibTorch: onlyLibTorch))
+        if selection.kind == .libtorch { OpenMPSettings.apply() }
+        return selection
+    }
+
+    /// Returns what is asked of an engine; `onlyLibTorch` are options that only LibTorch has, with whether they are given.
+    func request(
+        _ device: DeviceOptions, _ preference: ComputePreference,
+        onlyLibTorch: [(isGiven: Bool, name: String)]
+    ) throws -> EngineRequest {
+        let (place, type) = try device.prepare(preference, warns: false)
+        var request = EngineRequest(
+            choice, device: place, elementType: type, namesElementType: device.elementTypeName != "auto",
+            threads: device.threads)
+        request.onlyLibTorch = onlyLibTorch.filter(\.isGiven).map(\.name)
+        request.warn = Console.warn
+        return request
+    }
+}
+
+extension EngineChoice: ExpressibleByArgument {}

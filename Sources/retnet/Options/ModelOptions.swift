@@ -4,6 +4,7 @@ import RetNetCheckpoints
 import RetNetCommandLine
 import RetNetHub
 import RetNetModels
+import RetNetRuntime
 import RetNetText
 import RetNetTorch
 
@@ -40,6 +41,12 @@ struct ModelOptions: ParsableArguments {
         guard FileManager.default.fileExists(atPath: path) else {
             throw CommandError("there is no model at '\(path)': check the path")
         }
+        let file = URL(fileURLWithPath: path)
+        if file.pathExtension == "json", !file.hasDirectoryPath {
+            throw CommandError(
+                "'\(path)' describes a model but holds no weights: give its folder, '\(file.deletingLastPathComponent().relativePath)'"
+            )
+        }
         return try RunFolder.modelPath(for: path) { Console.warn($0) }
     }
 }
@@ -72,6 +79,15 @@ struct ModelSource: ParsableArguments {
         }
         if let preset { return try Self.preset(named: preset).configuration }
         return try reading { try ModelFolder.configuration(of: $0) }
+    }
+
+    /// Returns what the files of a folder of this package say about its weights; nil for presets and other forms.
+    func storedWeights() throws -> StoredWeights? {
+        guard let model, HubModels.reference(model) == nil else { return nil }
+        let path = try ModelOptions.modelPath(model)
+        guard try ModelFolder.isOwn(path) else { return nil }
+        // A configuration without weights has figures too.
+        return try? StoredWeights(path: path)
     }
 
     /// Returns the configuration of a T5; nil for other models.

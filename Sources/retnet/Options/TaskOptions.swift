@@ -138,9 +138,11 @@ struct ScoringOptions: ParsableArguments {
     var context: Int?
 
     @Option(
-        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        parsing: .unconditional,
+        help:
+            "Form of computation with LibTorch: parallel, chunkwise:N or recurrent (default: chunkwise:256).",
         transform: Arguments.form)
-    var form: MixerForm = .chunkwise(256)
+    var form: MixerForm?
 
     @Option(
         parsing: .unconditional, help: "Tokens per pass of the model; bounds the memory.",
@@ -160,7 +162,7 @@ struct ScoringOptions: ParsableArguments {
         options.maximumLength = context ?? configuration.evaluationWindowLength
         options.addsBeginToken = !tasks.beginToken.tokens(tokenizer).isEmpty
         options.addsByteAccuracy = tasks.addsByteAccuracy
-        options.scoring = .init(form: form, tokensPerPass: window, sharing: sharing)
+        options.scoring = .init(form: form ?? .chunkwise(256), tokensPerPass: window, sharing: sharing)
         return options
     }
 }

@@ -34,7 +34,7 @@ public struct PositionLosses: Sendable, Equatable {
     }
 
     /// Adds the loss of a prediction after `contextLength` tokens, at least one.
-    mutating func add(_ nats: Double, contextLength: Int) {
+    package mutating func add(_ nats: Double, contextLength: Int) {
         let index = Int.bitWidth - max(0, contextLength - 1).leadingZeroBitCount
         while sums.count <= index { sums.append((0, 0)) }
         sums[index].count += 1

@@ -1,0 +1,151 @@
+import RetNetArchitecture
+@_exported import RetNetInference
+import RetNetSampling
+import RetNetText
+
+/// A model folder that this engine has opened, as programs use it that may also run another one.
+public final class RuntimeEngine: LanguageEngine {
+    /// The folder.
+    public let folder: RuntimeFolder
+    /// The threads and the memory that sessions and measurements share.
+    public let runner: ModelRunner
+
+    /// Opens a folder with a number of threads, by default one per processor core.
+    ///
+    /// Throws ``RuntimeError``, `SettingsError` for the configuration and `StorageError`.
+    public convenience init(path: String, threads: Int? = nil) throws {
+        try self.init(RuntimeFolder(path: path), threads: threads)
+    }
+
+    /// Runs a folder that is open.
+    public init(_ folder: RuntimeFolder, threads: Int? = nil) throws {
+        self.folder = folder
+        runner = try ModelRunner(folder.model, threads: threads ?? ModelRunner.defaultThreadCount)
+    }
+
+    public var kind: EngineKind { .runtime }
+    public var configuration: LanguageModelConfiguration { runner.model.configuration }
+    public var parameterCount: Int { runner.model.parameterCount }
+    public var weightByteCountPerStep: Int { runner.model.weightByteCountPerToken }
+    /// `float32`, whatever the weights are.
+    public var elementTypeName: String { "float32" }
+    public var deviceName: String { "cpu" }
+    public var threadCount: Int { runner.threadCount }
+    public var details: String {
+        "\(runner.model.weightSummary) weights, \(runner.instructionSet), \(threadCount)"
+            + (threadCount == 1 ? " thread" : " threads")
+    }
+    public var tokenizer: any Tokenizer { get throws { try folder.tokenizer } }
+    public var generationDefaults: GenerationDefaults { folder.defaults }
+    public var specialTokenRemarks: [String] { folder.specialTokenRemarks }
+
+    /// Returns a session without rows, or one that resumes a state file of either engine.
+    ///
+    /// Throws `StateFileError` and `StorageError`.
+    public func session(_ options: TextSessionOptions, resuming path: String?) throws -> any TextSession {
+        let tokenizer = try tokenizer
+        let generator = TextGenerator(runner, tokenizer: tokenizer)
+        generator.beginToken = options.beginToken
+        generator.keepsUnfinishedText = options.keepsUnfinishedText
+        return RuntimeSession(
+            generator, from: try path.map { try runner.model.load($0, tokenizer: tokenizer) })
+    }
+
+    public func perplexity(
+        of stream: TokenStream, _ options: PerplexityOptions,
+        progress: (_ soFar: PerplexityResult, _ fraction: Double) throws -> Bool
+    ) throws -> PerplexityResult {
+        try runner.perplexity(of: stream, options, progress: progress)
+    }
+
+    public func sequences(count: Int, form: MixerForm?) throws -> any EngineSequences {
+        RuntimeSequences(runner, count: count)
+    }
+}
+
+extension RuntimeModel {
+    /// The element types of the matrices, the most frequent first, such as `int8 and float16`.
+    public var weightSummary: String {
+        let names = ["F32": "float32", "BF16": "bfloat16", "F16": "float16", "I8": "int8", "I4": "int4"]
+        let types = elementTypes.map { names[$0] ?? $0 }
+        guard types.count > 1, let last = types.last else { return types.first ?? "no" }
+        return types.dropLast().joined(separator: ", ") + " and " + last
+    }
+}
+
+/// A generator with the rows that it continues.
+private final class RuntimeSession: TextSession {
+    private let generator: TextGenerator
+    private let start: SavedSequences?
+
+    init(_ generator: TextGenerator, from start: SavedSequences?) {
+        self.generator = generator
+        self.start = start
+    }
+
+    private var current: SavedSequences? { generator.saved ?? start }
+
+    var rowCount: Int { current?.states.count ?? 0 }
+    var stateByteCount: Int { current?.byteCount ?? 0 }
+
+    func generate(
+        _ prompts: [String], _ parameters: SamplingParameters,
+        onText: (_ row: Int, _ text: String) throws -> Void, isCancelled: () -> Bool
+    ) throws -> [GenerationResult] {
+        try generator.generate(
+            prompts, from: current, parameters, onText: onText, isCancelled: isCancelled)
+    }
+
+    func save(to path: String) throws {
+        guard let current else { return }
+        try generator.runner.model.save(current, to: path)
+    }
+}
+
+/// Sequences that read in step, for measurements.
+private final class RuntimeSequences: EngineSequences {
+    private let runner: ModelRunner
+    private var states: [SequenceState]
+
+    init(_ runner: ModelRunner, count: Int) {
+        self.runner = runner
+        states = (0..<count).map { _ in runner.model.initialState() }
+    }
+
+    var stateByteCount: Int { states.reduce(0) { $0 + $1.byteCount } }
+
+    func read(_ tokens: [[Int32]]) throws { try runner.read(tokens, &states, logits: .last) }
+
+    func step(_ tokens: [Int32]) throws { _ = try runner.step(tokens, &states) }
+
+    func move(to position: Int) throws {
+        for index in states.indices { states[index].move(to: position) }
+    }
+}
+
+extension SequenceState {
+    /// Moves the state to a position, with keys and values of zeros for tokens that it has not read.
+    fileprivate mutating func move(to position: Int) {
+        makeUnique()
+        storage.fillCaches(to: position)
+        place = SequencePosition(position: position, count: position)
+    }
+}
+
+extension StateStorage {
+    fileprivate func fillCaches(to count: Int) {
+        for index in caches.indices where caches[index].count < count {
+            let before = caches[index].count
+            resize(cache: index, to: count)
+            let cache = caches[index]
+            let rowByteCount = cache.size * cache.type.byteCount
+            // Written, so that every page is there.
+            for group in 0..<cache.groups {
+                let start = group * cache.groupStride + before * rowByteCount
+                let length = (count - before) * rowByteCount
+                (cache.keys + start).initializeMemory(as: UInt8.self, repeating: 0, count: length)
+                (cache.values + start).initializeMemory(as: UInt8.self, repeating: 0, count: length)
+            }
+        }
+    }
+}
