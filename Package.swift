@@ -52,7 +52,8 @@ let package = Package(
         .library(
             name: "RetNetRuntime",
             targets: [
-                "RetNetRuntime", "RetNetSampling", "RetNetText", "RetNetStorage", "RetNetArchitecture",
+                "RetNetRuntime", "RetNetInference", "RetNetSampling", "RetNetText", "RetNetStorage",
+                "RetNetArchitecture",
             ]),
         .library(
             name: "RetNet",
@@ -289,7 +290,8 @@ let package = Package(
                 "RetNetStories", "RetNetStorage",
             ]),
         .testTarget(
-            name: "CommandTests", dependencies: ["RetNetTestSupport", "retnet", "RetNetStorage"],
+            name: "CommandTests",
+            dependencies: ["RetNetTestSupport", "retnet", "retnet-lite", "RetNetStorage"],
             exclude: ["Fixtures"]),
     ],
     cxxLanguageStandard: .cxx20

@@ -57,8 +57,14 @@ struct RuntimeScorer: RequestScorer {
             }
         }
         var sums = Sums(questions.lazy.joined().map(\.targets.count))
+        var wasFinite = true
         for batch in batches(questions) {
             try run(batch, &sums, &cost)
+            // Damaged weights are named once.
+            if wasFinite, !sums.areFinite {
+                wasFinite = false
+                try runner.model.verify()
+            }
             guard try progress(sums.takeFinished()) else { break }
         }
         var scores = sums.scores[...]
@@ -270,6 +276,8 @@ struct RuntimeScorer: RequestScorer {
             missing[request] -= 1
             if missing[request] == 0 { finished.append(request) }
         }
+
+        var areFinite: Bool { sums.allSatisfy(\.isFinite) }
 
         /// Returns the answers that were finished since the last time.
         mutating func takeFinished() -> [(request: Int, answer: RequestScore)] {

@@ -69,7 +69,33 @@ struct Mistake: CustomStringConvertible, Sendable {
                 arguments: ["generate", "--model", "@/run", "--prompt", "x", "--state-out", "@/none/state"],
                 words: "does not exist"),
             Mistake(arguments: ["generate", "--model", "@/truncated", "--prompt", "x"], words: "truncated"),
-            Mistake(arguments: ["generate", "--model", "@/nan", "--prompt", "x"], words: "NaN"),
+            Mistake(arguments: ["generate", "--model", "@/nan", "--prompt", "x"], words: "is not finite"),
+            Mistake(
+                arguments: ["eval", "perplexity", "--model", "@/nan", "--data", "@/text.txt"],
+                words: "is not finite"),
+            Mistake(
+                arguments: [
+                    "eval", "perplexity", "--model", "@/nan", "--data", "@/text.txt", "--engine", "libtorch",
+                ], words: "NaN"),
+            Mistake(
+                arguments: ["eval", "perplexity", "--model", "@/run/config.yaml", "--data", "@/text.txt"],
+                words: "config.yaml"),
+            Mistake(
+                arguments: ["generate", "--model", "@/run/model/config.json", "--prompt", "x"],
+                words: "holds no weights: give its folder"),
+            Mistake(
+                arguments: ["convert", "@/run/model/config.json", "--check"],
+                words: "holds no weights: give its folder"),
+            Mistake(
+                arguments: [
+                    "generate", "--model", "@/run", "--prompt", "x", "--engine", "runtime", "--dtype",
+                    "bfloat16",
+                ], words: "--engine libtorch takes it"),
+            Mistake(
+                arguments: [
+                    "bench", "prefill", "--model", "@/run", "--engine", "runtime", "--chunk", "8",
+                ],
+                words: "has no --chunk"),
             Mistake(
                 arguments: ["eval", "perplexity", "--model", "@/run", "--data", "@/none"], words: "none"),
             Mistake(

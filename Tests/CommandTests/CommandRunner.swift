@@ -42,10 +42,10 @@ final class RunningCommand {
     /// With `limits`, a shell carries them out first, such as `ulimit -f 8`.
     init(
         _ arguments: [String], input: String? = nil, environment: [String: String] = [:],
-        limits: String? = nil
+        limits: String? = nil, program: String = "retnet"
     ) throws {
         folder = try TemporaryFolder()
-        let binary = try Self.binary()
+        let binary = try Self.binary(program)
         process.executableURL = limits == nil ? binary : URL(fileURLWithPath: "/bin/sh")
         process.arguments =
             (limits.map { ["-c", $0 + "; exec \"$0\" \"$@\"", binary.path] } ?? []) + arguments
@@ -80,13 +80,13 @@ final class RunningCommand {
     }
 
     /// The command lies beside the test bundle.
-    private static func binary() throws -> URL {
+    private static func binary(_ program: String) throws -> URL {
         var candidates = [URL(fileURLWithPath: CommandLine.arguments[0])]
         candidates += Bundle.allBundles.map(\.bundleURL)
         candidates.append(Bundle.main.bundleURL)
         for candidate in candidates {
             for folder in [candidate, candidate.deletingLastPathComponent()] {
-                let file = folder.appendingPathComponent("retnet")
+                let file = folder.appendingPathComponent(program)
                 var isFolder: ObjCBool = false
                 if FileManager.default.fileExists(atPath: file.path, isDirectory: &isFolder),
                     !isFolder.boolValue
@@ -95,7 +95,7 @@ final class RunningCommand {
                 }
             }
         }
-        throw CommandFailure("the retnet command was not found beside \(CommandLine.arguments[0])")
+        throw CommandFailure("the command \(program) was not found beside \(CommandLine.arguments[0])")
     }
 }
 

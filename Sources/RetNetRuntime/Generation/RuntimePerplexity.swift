@@ -7,7 +7,8 @@ extension ModelRunner {
     ///
     /// Every token but the first is predicted from those before it in its window; the mode of the options says whether windows
     /// carry the state on. Their form is not used: there is one. After every window `progress` gets the sums and the
-    /// completed share, and ends the measurement by returning false. Throws `TextError` and ``RuntimeError``.
+    /// completed share, and ends the measurement by returning false. Throws `TextError` and ``RuntimeError``, also
+    /// for weights that are not finite.
     public func perplexity(
         of stream: TokenStream, _ options: PerplexityOptions = .init(),
         progress: (_ soFar: PerplexityResult, _ fraction: Double) throws -> Bool = { _, _ in true }
@@ -22,12 +23,18 @@ extension ModelRunner {
         if options.measuresPositions { result.byPosition = PositionLosses() }
         var states: [SequenceState] = []
         var readCount = 0
+        var wasFinite = true
         while let batch = try windows.next() {
             if states.count != batch.rowCount || batch.resets.contains(true) || !options.mode.carriesState {
                 states = (0..<batch.rowCount).map { _ in model.initialState() }
                 readCount = 0
             }
             try score(batch, &states, after: readCount, &result)
+            // Damaged weights are named once; losses of sound ones may be infinite.
+            if wasFinite, !result.totalNats.isFinite {
+                wasFinite = false
+                try model.verify()
+            }
             readCount += batch.length
             result.tokenCount += batch.targetCount
             result.byteCount = result.byteCount.flatMap { sum in batch.targetByteCount.map { sum + $0 } }

@@ -1,0 +1,131 @@
+import Foundation
+import RetNetTestSupport
+import Testing
+
+/// Both engines, and both commands that have the one without LibTorch, as a user runs them.
+@Suite struct EngineCommandTests {
+    private static let dialects = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
+        .appendingPathComponent("RetNetCheckpointsTests/Fixtures/dialects").path
+
+    private static func lite(_ arguments: [String], status: Int32 = 0) throws -> CommandOutcome {
+        let outcome = try RunningCommand(arguments, program: "retnet-lite").wait()
+        #expect(outcome.status == status, "\(arguments): \(outcome.errors)")
+        return outcome
+    }
+
+    @Test func `Text and states are the same whichever engine and command runs`() throws {
+        let folder = try TemporaryFolder()
+        let run = try TinyModel.train(in: folder)
+        let common = ["generate", "--model", run, "--seed", "5", "--ignore-end", "--threads", "1"]
+        let prompt = ["--prompt", "Line 7: the", "-n", "30", "--top-k", "20"]
+        let whole = try succeed(common + prompt + ["--engine", "libtorch", "--dtype", "float32"])
+        #expect(whole.errors.contains("engine libtorch (float32 on cpu, 1 thread)"))
+        let found = try succeed(common + prompt)
+        #expect(found.output == whole.output)
+        #expect(found.errors.contains("engine runtime (float32 weights"))
+        #expect(try Self.lite(common + prompt).output == whole.output)
+
+        // A text begun by one engine, continued by the other and ended by the small command.
+        let part = Array(prompt.dropLast(4)) + ["--top-k", "20", "-n", "10"]
+        let (first, second) = (folder.path("first"), folder.path("second"))
+        var text = try succeed(
+            common + part + ["--engine", "libtorch", "--dtype", "float32", "--state-out", first]
+        ).output.dropLast()
+        let more = ["--top-k", "20", "-n", "10"]
+        text +=
+            try succeed(
+                common + more + ["--engine", "runtime", "--state-in", first, "--state-out", second]
+            )
+            .output.dropLast()
+        text += try Self.lite(common + more + ["--state-in", second]).output
+        #expect(text == whole.output)
+    }
+
+    @Test func `What ran stands in the JSON, with the reason`() throws {
+        let folder = try TemporaryFolder()
+        let run = try TinyModel.train(in: folder)
+        let text = folder.path("text.txt")
+        let perplexity = ["eval", "perplexity", "--model", run, "--data", text, "--json", "--threads", "1"]
+        let own = try succeed(perplexity).json()
+        #expect(own["engine"] as? String == "runtime" && own["form"] is NSNull)
+        let form = try succeed(perplexity + ["--form", "parallel", "--context", "64"]).json()
+        #expect(form["engine"] as? String == "libtorch" && form["form"] as? String == "parallel")
+        #expect(form["engine_reason"] as? String == "it has no --form")
+        let other = try succeed(perplexity + ["--engine", "libtorch"]).json()
+        let (a, b) = (own["nats_per_token"] as? Double, other["nats_per_token"] as? Double)
+        #expect(abs((a ?? 0) - (b ?? 1)) < 1e-5)
+        for bench in [["decode", "--positions", "4", "--max-tokens", "2"], ["prefill", "--length", "9"]] {
+            for engine in ["runtime", "libtorch"] {
+                let tree = try succeed(
+                    ["bench"] + bench
+                        + ["--model", run, "--engine", engine, "--repetitions", "1", "--json"]
+                ).json()
+                #expect(tree["engine"] as? String == engine)
+            }
+        }
+        let foreign = try succeed([
+            "generate", "--model", "\(Self.dialects)/fla-retnet", "--prompt", "a", "-n", "2", "--json",
+        ]).json()
+        #expect(foreign["engine"] as? String == "libtorch")
+        #expect(foreign["engine_reason"] as? String == "the model is in the form of another project")
+    }
+
+    @Test func `Rounded models run on the runtime, and others are told so`() throws {
+        let folder = try TemporaryFolder()
+        let run = try TinyModel.train(in: folder)
+        let (text, out) = (folder.path("text.txt"), folder.path("int8"))
+        let arguments = [
+            "quantize", "--model", run, "--to", "int8", "--threads", "1", "--json", "--data", text,
+        ]
+        let report = try succeed(arguments + ["--out", out]).json()
+        let perplexity = try #require(report["perplexity"] as? [String: Any])
+        let (before, after) = (perplexity["before"] as? Double ?? 0, perplexity["after"] as? Double ?? 0)
+        #expect(before > 1 && abs(after / before - 1) < 0.02)
+        let kinds = try #require(report["kinds"] as? [[String: Any]])
+        #expect(kinds.compactMap { $0["name"] as? String }.contains("feed-forwards"))
+        let bytes = kinds.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) }
+        #expect(bytes == report["bytes"] as? Int && bytes > 0)
+        let again = try Self.lite(arguments + ["--out", folder.path("lite")])
+        #expect(try again.json()["bytes"] as? Int == bytes)
+        #expect(
+            try Data(contentsOf: folder.url("lite/model.safetensors"))
+                == Data(contentsOf: folder.url("int8/model.safetensors")))
+
+        for command in [["info", "--model", out], ["generate", "--model", out, "--prompt", "x", "-n", "2"]] {
+            #expect(try succeed(command).output != "")
+            #expect(try Self.lite(command).output != "")
+        }
+        #expect(try succeed(["info", "--model", out]).output.contains("rounded: matrices int8"))
+        #expect(try Self.lite(["info", "--model", out]).output.contains("matrices int8"))
+        try folder.write("[[1]]", to: "tokens.json")
+        for command in [
+            ["logits", "--model", out, "--tokens", folder.path("tokens.json"), "-o", folder.path("x")],
+            ["convert", out, "--check"], ["eval", "recall", "--model", out, "--stories", "1"],
+            ["generate", "--model", out, "--prompt", "x", "--engine", "libtorch"],
+        ] {
+            let outcome = try RunningCommand(command).wait()
+            #expect(outcome.status == 1)
+            #expect(outcome.errors.contains("rounded to int8"), "\(command): \(outcome.errors)")
+            #expect(outcome.errors.contains("`retnet generate`"), "\(outcome.errors)")
+        }
+        let refused = try RunningCommand(
+            ["generate", "--model", out, "--prompt", "x", "--dtype", "bfloat16"]
+        ).wait()
+        #expect(refused.status == 1 && refused.errors.contains("not in bfloat16"))
+    }
+
+    @Test func `The small command says what it cannot open`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("x", to: "file")
+        for (path, words) in [
+            (folder.path("none"), "there is no model at"), (folder.path("file"), "give the folder"),
+            ("\(Self.dialects)/fla-retnet", "`retnet convert`"), (folder.path("."), "config.json"),
+        ] {
+            let outcome = try Self.lite(["generate", "--model", path, "--prompt", "x"], status: 1)
+            #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        }
+        #expect(
+            try Self.lite(["info", "--model", "x", "--threads", "0"], status: 64).errors.contains("1024"))
+    }
+}
