@@ -50,9 +50,9 @@ struct RuntimeScorer: RequestScorer {
             cost.processorSeconds += Double(clock() - processorStart) / Double(CLOCKS_PER_SEC)
         }
         let size = runner.model.configuration.vocabularySize
-        for tokens in questions.lazy.joined().lazy.map(\.inputs) {
-            cost.separateTokenCount += tokens.count
-            if let bad = tokens.first(where: { $0 < 0 || Int($0) >= size }) {
+        for request in questions.lazy.joined() {
+            cost.separateTokenCount += request.inputs.count
+            if let bad = (request.inputs + request.targets).first(where: { $0 < 0 || Int($0) >= size }) {
                 throw EvaluationError.tokenOutOfRange(token: Int(bad), vocabularySize: size)
             }
         }
