@@ -23,20 +23,30 @@ public final class RuntimeEngine: LanguageEngine {
         runner = try ModelRunner(folder.model, threads: threads ?? ModelRunner.defaultThreadCount)
     }
 
+    /// The runtime.
     public var kind: EngineKind { .runtime }
+    /// The architecture.
     public var configuration: LanguageModelConfiguration { runner.model.configuration }
+    /// Number of parameters.
     public var parameterCount: Int { runner.model.parameterCount }
+    /// Bytes of the weights that one token reads.
     public var weightByteCountPerStep: Int { runner.model.weightByteCountPerToken }
     /// `float32`, whatever the weights are.
     public var elementTypeName: String { "float32" }
+    /// `cpu`.
     public var deviceName: String { "cpu" }
+    /// Threads, the calling one included.
     public var threadCount: Int { runner.threadCount }
+    /// Weights, instruction set and threads.
     public var details: String {
         "\(runner.model.weightSummary) weights, \(runner.instructionSet), \(threadCount)"
             + (threadCount == 1 ? " thread" : " threads")
     }
+    /// The tokenizer of the folder.
     public var tokenizer: any Tokenizer { get throws { try folder.tokenizer } }
+    /// The settings of generation of the folder.
     public var generationDefaults: GenerationDefaults { folder.defaults }
+    /// Differences of special tokens between folder and tokenizer.
     public var specialTokenRemarks: [String] { folder.specialTokenRemarks }
 
     /// Returns a session without rows, or one that resumes a state file of either engine.
@@ -51,6 +61,7 @@ public final class RuntimeEngine: LanguageEngine {
             generator, from: try path.map { try runner.model.load($0, tokenizer: tokenizer) })
     }
 
+    /// Measures a stream by the runner.
     public func perplexity(
         of stream: TokenStream, _ options: PerplexityOptions,
         progress: (_ soFar: PerplexityResult, _ fraction: Double) throws -> Bool
@@ -58,6 +69,7 @@ public final class RuntimeEngine: LanguageEngine {
         try runner.perplexity(of: stream, options, progress: progress)
     }
 
+    /// Returns sequences of the runner, which has one form.
     public func sequences(count: Int, form: MixerForm?) throws -> any EngineSequences {
         RuntimeSequences(runner, count: count)
     }
