@@ -65,7 +65,8 @@ import Testing
             }
         }
         let foreign = try succeed([
-            "generate", "--model", "\(Self.dialects)/fla-retnet", "--prompt", "a", "-n", "2", "--json",
+            "bench", "prefill", "--model", "\(Self.dialects)/fla-retnet", "--length", "4",
+            "--repetitions", "1", "--json",
         ]).json()
         #expect(foreign["engine"] as? String == "libtorch")
         #expect(foreign["engine_reason"] as? String == "the model is in the form of another project")
