@@ -50,6 +50,12 @@ public struct StateFileHeader: Sendable, Equatable {
 
     // MARK: Metadata
 
+    /// Returns true if the file is a state of version 1, which only the LibTorch engine reads; files that cannot be read are none.
+    public static func isOfVersion1(path: String) -> Bool {
+        guard let metadata = try? SafetensorsFile(path: path).metadata else { return false }
+        return metadata["format"] == Self.format && metadata["version"] == "1"
+    }
+
     /// Returns the metadata of a file at `path`; throws ``StateFileError`` if there are not as many rows of pending tokens
     /// as positions.
     public func metadata(path: String) throws -> [ExactString: String] {

@@ -8,6 +8,7 @@ import RetNetInference
 import RetNetMixers
 import RetNetModels
 import RetNetReporting
+import RetNetSampling
 import RetNetSettings
 import RetNetStorage
 import RetNetText
@@ -76,7 +77,11 @@ struct GenerateCommand: ParsableCommand {
             )
         }
         let selection = try engine.select(
-            path, device, .fast, onlyLibTorch: [(prefillForm != nil, "--prefill-form")])
+            path, device, .fast,
+            onlyLibTorch: [
+                (prefillForm != nil, "--prefill-form"),
+                (states.stateIn.map(StateFileHeader.isOfVersion1) ?? false, "state files of version 1"),
+            ])
         let prompts = try prompt.texts()
         let opened = try selection.load()
         let loaded = opened.engine
