@@ -129,7 +129,11 @@ struct DemoPlan {
             stream: TokenStream(texts: [corpus.text], tokenizer: ByteTokenizer()), rowCount: batchSize,
             length: Self.length, seed: 0)
         let form = model.configuration.trainingForm
-        let trainer = try Trainer(LanguageModelTask(model, source: source, form: form))
+        // With the optimizer of the run, which takes a good part of a small update.
+        let training = configuration(
+            .retnet, stepCount: 100, paths: [], tellsStories: true, seed: 0, precision: .float32
+        ).training
+        let trainer = try Trainer(LanguageModelTask(model, source: source, form: form), training)
         _ = try trainer.makeStep()
         var timings = Timings()
         let start = ContinuousClock.now
