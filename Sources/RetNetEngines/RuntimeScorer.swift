@@ -1,4 +1,3 @@
-import Foundation
 import RetNetEvaluation
 import RetNetInference
 import RetNetKernels
@@ -31,8 +30,6 @@ struct RuntimeScorer: RequestScorer {
     private static let stateBudget = 1 << 28
     /// The logits of a call may take this many numbers, unless one piece of a row has more.
     private static let logitBudget = 1 << 24
-    /// Fewer shared inputs are not worth a pass of their own.
-    private static let shortestShared = 4
 
     init(_ runner: ModelRunner, options: LogLikelihoodScorer.Options) {
         self.runner = runner
@@ -43,12 +40,13 @@ struct RuntimeScorer: RequestScorer {
         _ questions: [[ScoringRequest]], cost: inout ScoringCost,
         progress: (_ finished: [(request: Int, answer: RequestScore)]) throws -> Bool
     ) throws -> [[RequestScore?]] {
-        let start = ContinuousClock.now
-        let processorStart = clock()
-        defer {
-            cost.seconds += (ContinuousClock.now - start) / .seconds(1)
-            cost.processorSeconds += Double(clock() - processorStart) / Double(CLOCKS_PER_SEC)
-        }
+        try cost.time { cost in try score(questions, &cost, progress) }
+    }
+
+    private func score(
+        _ questions: [[ScoringRequest]], _ cost: inout ScoringCost,
+        _ progress: ([(request: Int, answer: RequestScore)]) throws -> Bool
+    ) throws -> [[RequestScore?]] {
         let size = runner.model.configuration.vocabularySize
         for request in questions.lazy.joined() {
             cost.separateTokenCount += request.inputs.count
@@ -56,7 +54,7 @@ struct RuntimeScorer: RequestScorer {
                 throw EvaluationError.tokenOutOfRange(token: Int(bad), vocabularySize: size)
             }
         }
-        var sums = Sums(questions.lazy.joined().map(\.targets.count))
+        var sums = ScoreSums(questions)
         var wasFinite = true
         for batch in batches(questions) {
             try run(batch, &sums, &cost)
@@ -67,70 +65,26 @@ struct RuntimeScorer: RequestScorer {
             }
             guard try progress(sums.takeFinished()) else { break }
         }
-        var scores = sums.scores[...]
-        return questions.map { requests in
-            defer { scores = scores.dropFirst(requests.count) }
-            return Array(scores.prefix(requests.count))
-        }
+        return sums.answers(to: questions)
     }
 
     // MARK: Rows
 
-    /// A token to score behind the input at `position` of a row.
-    private struct Score {
-        var position: Int
-        var target: Int32
-        var request: Int
-    }
-
-    /// Inputs to read, with what is scored at places counted from the first of them.
-    private struct Row {
-        var inputs: [Int32]
-        var scores: [Score]
-
-        /// The part of the row between two places.
-        func part(_ range: Range<Int>) -> Row {
-            Row(
-                inputs: Array(inputs[range]),
-                scores: scores.filter { range.contains($0.position) }.map {
-                    Score(
-                        position: $0.position - range.lowerBound, target: $0.target, request: $0.request)
-                })
-        }
-
-        /// The number of last inputs behind which something is scored.
-        var tail: Int { scores.map { inputs.count - $0.position }.max() ?? 0 }
-    }
-
-    /// The rows of a question, of which one reads for several requests where their inputs begin alike.
-    private struct Question {
-        var rows: [Row]
-        /// First inputs that all rows share; 0 where they are too few to read them apart.
-        var sharedCount: Int
-
-        var tokenCount: Int {
-            sharedCount + rows.reduce(0) { $0 + $1.inputs.count - sharedCount }
-        }
-    }
-
     /// Divides questions into batches whose states and tokens fit into memory.
-    private func batches(_ questions: [[ScoringRequest]]) -> [[Question]] {
+    private func batches(_ questions: [[ScoringRequest]]) -> [[ScoringQuestion]] {
         let stateBytes = max(1, runner.model.initialState().byteCount)
-        var (batches, open, states, tokens): ([[Question]], [Question], Int, Int) = ([], [], 0, 0)
+        var (batches, open, states, tokens): ([[ScoringQuestion]], [ScoringQuestion], Int, Int) = (
+            [], [], 0, 0
+        )
         var number = 0
         for requests in questions {
             let rows = requests.map { request in
                 defer { number += 1 }
-                let first = request.inputs.count - request.targets.count
-                return Row(
-                    inputs: request.inputs,
-                    scores: request.targets.enumerated().map {
-                        Score(position: first + $0.offset, target: $0.element, request: number)
-                    })
+                return ScoringRow(request, number: number)
             }
             let parts =
                 options.sharing == .beginnings
-                ? [Self.question(rows)] : rows.map { Question(rows: [$0], sharedCount: 0) }
+                ? [Self.question(rows)] : rows.map { ScoringQuestion($0) }
             for part in parts where !part.rows.isEmpty {
                 let count = part.rows.count + (part.sharedCount > 0 ? 1 : 0)
                 let isFull =
@@ -149,25 +103,15 @@ struct RuntimeScorer: RequestScorer {
         return batches
     }
 
-    private static func question(_ requests: [Row]) -> Question {
-        var rows: [Row] = []
-        for row in requests.sorted(by: { $0.inputs.count > $1.inputs.count }) {
-            if let index = rows.firstIndex(where: { $0.inputs.starts(with: row.inputs) }) {
-                rows[index].scores += row.scores
-            } else {
-                rows.append(row)
-            }
-        }
-        guard rows.count > 1, let first = rows.first else { return Question(rows: rows, sharedCount: 0) }
-        let shared = rows.dropFirst().reduce(first.inputs.count) { shared, row in
-            min(shared, zip(first.inputs, row.inputs).prefix { $0 == $1 }.count)
-        }
-        return Question(rows: rows, sharedCount: shared >= shortestShared ? shared : 0)
+    private static func question(_ requests: [ScoringRow]) -> ScoringQuestion {
+        var question = ScoringQuestion(joining: requests)
+        if question.sharedCount < ScoringQuestion.shortestShared { question.sharedCount = 0 }
+        return question
     }
 
     // MARK: Passes
 
-    private func run(_ batch: [Question], _ sums: inout Sums, _ cost: inout ScoringCost) throws {
+    private func run(_ batch: [ScoringQuestion], _ sums: inout ScoreSums, _ cost: inout ScoringCost) throws {
         let forked = batch.filter { $0.sharedCount > 0 }
         // All rows of a question begin with the same inputs; its first row reads them for all.
         var shared = forked.map { question in
@@ -178,7 +122,7 @@ struct RuntimeScorer: RequestScorer {
             return (row: row, state: runner.model.initialState())
         }
         try run(&shared, &sums, &cost)
-        var rows: [(row: Row, state: SequenceState)] = []
+        var rows: [(row: ScoringRow, state: SequenceState)] = []
         var next = 0
         for question in batch {
             let state = question.sharedCount > 0 ? shared[next].state : runner.model.initialState()
@@ -194,7 +138,8 @@ struct RuntimeScorer: RequestScorer {
 
     /// Reads rows from their states, in calls whose logits fit into memory.
     private func run(
-        _ rows: inout [(row: Row, state: SequenceState)], _ sums: inout Sums, _ cost: inout ScoringCost
+        _ rows: inout [(row: ScoringRow, state: SequenceState)], _ sums: inout ScoreSums,
+        _ cost: inout ScoringCost
     ) throws {
         let limit = max(
             ModelRunner.pieceLength, Self.logitBudget / runner.model.configuration.vocabularySize)
@@ -218,7 +163,8 @@ struct RuntimeScorer: RequestScorer {
 
     /// Reads a row that is scored at many places in parts, which end where the runner's pieces do.
     private func readLong(
-        _ index: Int, by limit: Int, _ rows: inout [(row: Row, state: SequenceState)], _ sums: inout Sums,
+        _ index: Int, by limit: Int, _ rows: inout [(row: ScoringRow, state: SequenceState)],
+        _ sums: inout ScoreSums,
         _ cost: inout ScoringCost
     ) throws {
         let row = rows[index].row
@@ -231,7 +177,7 @@ struct RuntimeScorer: RequestScorer {
     }
 
     private func read(
-        _ indices: [Int], _ rows: inout [(row: Row, state: SequenceState)], _ sums: inout Sums,
+        _ indices: [Int], _ rows: inout [(row: ScoringRow, state: SequenceState)], _ sums: inout ScoreSums,
         _ cost: inout ScoringCost
     ) throws {
         let tokens = indices.map { rows[$0].row.inputs }
@@ -247,51 +193,41 @@ struct RuntimeScorer: RequestScorer {
             let first = rows[index].row.inputs.count - tails[order]
             if let logits {
                 for score in rows[index].row.scores {
-                    sums.add(score.request, score.target, logits[place + score.position - first])
+                    add(score, logits[place + score.position - first], &sums)
                 }
             }
             place += tails[order]
         }
     }
 
-    /// The sums of log-probabilities of requests.
-    private struct Sums {
-        private var sums: [Double]
-        private var greedy: [Bool]
-        private var missing: [Int]
-        private var finished: [Int] = []
-
-        init(_ counts: [Int]) {
-            sums = [Double](repeating: 0, count: counts.count)
-            greedy = [Bool](repeating: true, count: counts.count)
-            missing = counts
-        }
-
-        mutating func add(_ request: Int, _ target: Int32, _ logits: UnsafeBufferPointer<Float>) {
-            guard let start = logits.baseAddress, logits.indices.contains(Int(target)) else { return }
-            let count = Int64(logits.count)
-            sums[request] += Double(logits[Int(target)]) - Double(rn_log_sum(start, count))
+    private func add(
+        _ score: ScoringRow.Score, _ logits: UnsafeBufferPointer<Float>, _ sums: inout ScoreSums
+    ) {
+        guard let start = logits.baseAddress, logits.indices.contains(Int(score.target)) else { return }
+        let count = Int64(logits.count)
+        sums.add(
+            score.request, Double(logits[Int(score.target)]) - Double(rn_log_sum(start, count)),
             // Of equal logits the first is the model's choice.
-            if rn_largest(start, count) != Int64(target) { greedy[request] = false }
-            missing[request] -= 1
-            if missing[request] == 0 { finished.append(request) }
-        }
+            isBest: rn_largest(start, count) == Int64(score.target))
+    }
+}
 
-        var areFinite: Bool { sums.allSatisfy(\.isFinite) }
+extension ScoringRow {
+    /// The part of the row between two places.
+    fileprivate func part(_ range: Range<Int>) -> ScoringRow {
+        ScoringRow(
+            inputs: Array(inputs[range]),
+            scores: scores.filter { range.contains($0.position) }.map {
+                Score(position: $0.position - range.lowerBound, target: $0.target, request: $0.request)
+            })
+    }
 
-        /// Returns the answers that were finished since the last time.
-        mutating func takeFinished() -> [(request: Int, answer: RequestScore)] {
-            defer { finished = [] }
-            return finished.map {
-                ($0, RequestScore(logLikelihood: sums[$0], isGreedy: greedy[$0]))
-            }
-        }
+    /// The number of last inputs behind which something is scored.
+    fileprivate var tail: Int { scores.map { inputs.count - $0.position }.max() ?? 0 }
+}
 
-        /// The answers; nil for requests that lack tokens.
-        var scores: [RequestScore?] {
-            sums.indices.map {
-                missing[$0] == 0 ? RequestScore(logLikelihood: sums[$0], isGreedy: greedy[$0]) : nil
-            }
-        }
+extension ScoringQuestion {
+    fileprivate var tokenCount: Int {
+        sharedCount + rows.reduce(0) { $0 + $1.inputs.count - sharedCount }
     }
 }

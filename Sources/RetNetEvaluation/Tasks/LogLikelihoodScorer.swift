@@ -1,4 +1,3 @@
-import Foundation
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
@@ -82,6 +81,13 @@ public struct LogLikelihoodScorer: RequestScorer {
         }
     }
 
+    /// A token to score: the place of the hidden state before it, and the request that it counts for.
+    private struct Pick {
+        var place: Int
+        var target: Int32
+        var request: Int
+    }
+
     private let model: LanguageModel
     private let options: Options
     private let stateByteCount: Int
@@ -121,12 +127,13 @@ public struct LogLikelihoodScorer: RequestScorer {
         _ questions: [[ScoringRequest]], cost: inout ScoringCost,
         progress: (_ finished: [(request: Int, answer: RequestScore)]) throws -> Bool = { _ in true }
     ) throws -> [[RequestScore?]] {
-        let start = ContinuousClock.now
-        let processorStart = clock()
-        defer {
-            cost.seconds += (ContinuousClock.now - start) / .seconds(1)
-            cost.processorSeconds += Double(clock() - processorStart) / Double(CLOCKS_PER_SEC)
-        }
+        try cost.time { cost in try score(questions, &cost, progress) }
+    }
+
+    private func score(
+        _ questions: [[ScoringRequest]], _ cost: inout ScoringCost,
+        _ progress: ([(request: Int, answer: RequestScore)]) throws -> Bool
+    ) throws -> [[RequestScore?]] {
         for request in questions.lazy.joined() {
             cost.separateTokenCount += request.inputs.count
             try checkVocabulary(request.inputs)
@@ -134,7 +141,7 @@ public struct LogLikelihoodScorer: RequestScorer {
         }
         let plan = ScoringPlan(
             questions, sharing: sharesBeginnings, limits: limits(stateByteCount), trees: runsTrees)
-        var sums = ScoreSums(questions.lazy.joined().map(\.targets.count))
+        var sums = ScoreSums(questions)
         try withoutGradients {
             var common: LanguageModelState?
             if !plan.commonPrefix.isEmpty {
@@ -150,11 +157,7 @@ public struct LogLikelihoodScorer: RequestScorer {
                 guard try progress(sums.takeFinished()) else { break }
             }
         }
-        var scores = sums.scores[...]
-        return questions.map { requests in
-            defer { scores = scores.dropFirst(requests.count) }
-            return Array(scores.prefix(requests.count))
-        }
+        return sums.answers(to: questions)
     }
 
     /// Returns how large passes may be whose rows have states of a size.
@@ -178,14 +181,14 @@ public struct LogLikelihoodScorer: RequestScorer {
     /// A row of a pass: tokens to read, with what is scored at places counted from the first of them.
     private struct PassRow {
         var tokens: ArraySlice<Int32>
-        var scores: [ScoringPlan.Score]
+        var scores: [ScoringRow.Score]
 
-        init(tokens: ArraySlice<Int32>, scores: [ScoringPlan.Score]) {
+        init(tokens: ArraySlice<Int32>, scores: [ScoringRow.Score]) {
             self.tokens = tokens
             self.scores = scores
         }
 
-        init(_ row: ScoringPlan.Row, from start: Int, to end: Int) {
+        init(_ row: ScoringRow, from start: Int, to end: Int) {
             tokens = row.inputs[start..<end]
             scores = row.scores.compactMap { score in
                 guard (start..<end).contains(score.position) else { return nil }
@@ -238,7 +241,7 @@ public struct LogLikelihoodScorer: RequestScorer {
         if batch.prefixCount > skipped {
             let stems = batch.trees.map { tree in
                 PassRow(
-                    ScoringPlan.Row(inputs: tree.tokens, scores: tree.scores(before: batch.prefixCount)),
+                    ScoringRow(inputs: tree.tokens, scores: tree.scores(before: batch.prefixCount)),
                     from: skipped, to: batch.prefixCount)
             }
             let start = try common.map { try $0.selecting(rows: stems.map { _ in 0 }) }
@@ -247,12 +250,12 @@ public struct LogLikelihoodScorer: RequestScorer {
         let trees = batch.trees.map { $0.dropping(batch.prefixCount) }
         let forest = try TokenForest(parents: trees.map(\.parents))
         var tokens = [Int64](repeating: 0, count: trees.count * forest.length)
-        var picks: [ScoreSums.Pick] = []
+        var picks: [Pick] = []
         for (index, tree) in trees.enumerated() {
             let first = index * forest.length
             for (offset, token) in tree.tokens.enumerated() { tokens[first + offset] = Int64(token) }
             picks += tree.scores.map {
-                ScoreSums.Pick(place: first + $0.position, target: $0.target, request: $0.request)
+                Pick(place: first + $0.position, target: $0.target, request: $0.request)
             }
             cost.tokenCount += tree.tokens.count
             cost.paddingCount += forest.length - tree.tokens.count
@@ -279,7 +282,7 @@ public struct LogLikelihoodScorer: RequestScorer {
             if width > 256 { width -= width % 256 }
             width = min(width, longest - start)
             var tokens = [Int64](repeating: 0, count: active.count * width)
-            var picks: [ScoreSums.Pick] = []
+            var picks: [Pick] = []
             for (index, row) in active.enumerated() {
                 let window = row.tokens.dropFirst(start).prefix(width)
                 for (offset, token) in window.enumerated() { tokens[index * width + offset] = Int64(token) }
@@ -287,7 +290,7 @@ public struct LogLikelihoodScorer: RequestScorer {
                 cost.paddingCount += width - window.count
                 for score in row.scores where (start..<start + width).contains(score.position) {
                     picks.append(
-                        ScoreSums.Pick(
+                        Pick(
                             place: index * width + score.position - start, target: score.target,
                             request: score.request))
                 }
@@ -307,14 +310,14 @@ public struct LogLikelihoodScorer: RequestScorer {
     /// Adds the log-probabilities of targets after hidden states [B, T, D], of which only the needed ones become logits.
     ///
     /// One place may have several targets, where choices part.
-    private func add(_ picks: [ScoreSums.Pick], _ hidden: Tensor, _ sums: inout ScoreSums) throws {
+    private func add(_ picks: [Pick], _ hidden: Tensor, _ sums: inout ScoreSums) throws {
         let flat = try hidden.reshaped([-1, hidden.size(-1)])
         let slice = max(1, Self.logitBudget / model.configuration.vocabularySize)
         var rest = picks.sorted { $0.place < $1.place }[...]
         while !rest.isEmpty {
             // The picks of the next places, as many as fit.
             var places: [Int64] = []
-            var part: [(row: Int, pick: ScoreSums.Pick)] = []
+            var part: [(row: Int, pick: Pick)] = []
             for pick in rest {
                 if places.last != Int64(pick.place) {
                     guard places.count < slice else { break }
@@ -329,7 +332,7 @@ public struct LogLikelihoodScorer: RequestScorer {
 
     /// Adds the log-probabilities of targets, each in a row of logits [N, V].
     private func add(
-        _ picks: [(row: Int, pick: ScoreSums.Pick)], _ logits: Tensor, _ sums: inout ScoreSums
+        _ picks: [(row: Int, pick: Pick)], _ logits: Tensor, _ sums: inout ScoreSums
     ) throws {
         let vocabulary = logits.size(1)
         let targets = try index(picks.map { Int64($0.row * vocabulary) + Int64($0.pick.target) })
@@ -351,46 +354,4 @@ public struct LogLikelihoodScorer: RequestScorer {
     }
 
     private func index(_ values: [Int64]) throws -> Tensor { try Tensor.from(values).to(on: model.device) }
-}
-
-/// The sums of log-probabilities of requests whose tokens come in any order.
-private struct ScoreSums {
-    /// A token to score: the place of the hidden state before it, and the request that it counts for.
-    struct Pick {
-        var place: Int
-        var target: Int32
-        var request: Int
-    }
-
-    private var sums: [Double]
-    private var greedy: [Bool]
-    private var missing: [Int]
-    /// Requests with all of their tokens that were not taken yet.
-    private var finished: [Int] = []
-
-    init(_ counts: [Int]) {
-        sums = [Double](repeating: 0, count: counts.count)
-        greedy = [Bool](repeating: true, count: counts.count)
-        missing = counts
-    }
-
-    mutating func add(_ request: Int, _ value: Double, isBest: Bool) {
-        sums[request] += value
-        if !isBest { greedy[request] = false }
-        missing[request] -= 1
-        if missing[request] == 0 { finished.append(request) }
-    }
-
-    /// Returns the answers that were finished since the last time.
-    mutating func takeFinished() -> [(request: Int, answer: RequestScore)] {
-        defer { finished = [] }
-        return finished.map { ($0, RequestScore(logLikelihood: sums[$0], isGreedy: greedy[$0])) }
-    }
-
-    /// The answers; nil for requests that lack tokens.
-    var scores: [RequestScore?] {
-        sums.indices.map {
-            missing[$0] == 0 ? RequestScore(logLikelihood: sums[$0], isGreedy: greedy[$0]) : nil
-        }
-    }
 }

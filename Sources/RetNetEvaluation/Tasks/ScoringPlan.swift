@@ -7,31 +7,9 @@
 ///
 /// Models that can run trees of tokens need no forked states: there a question with choices becomes a ``ScoringTree``.
 struct ScoringPlan {
-    /// A token to score: `target` after input `position` counts for a request.
-    struct Score: Equatable {
-        var position: Int
-        var target: Int32
-        var request: Int
-    }
-
-    /// Inputs to run from the beginning, with what is scored in them, by position.
-    struct Row {
-        var inputs: [Int32]
-        var scores: [Score]
-    }
-
-    /// Rows of one question and the number of their common first inputs.
-    struct Question {
-        var rows: [Row]
-        var sharedCount: Int
-
-        /// Tokens of the longest row behind the shared ones.
-        var longestRest: Int { rows.reduce(0) { max($0, $1.inputs.count) } - sharedCount }
-    }
-
     /// Questions that run together: their first `prefixCount` inputs once each, then all of their rows.
     struct Batch {
-        var questions: [Question]
+        var questions: [ScoringQuestion]
         var prefixCount: Int
     }
 
@@ -68,22 +46,22 @@ struct ScoringPlan {
     /// With `trees` questions with choices run as trees where they are not too long for it.
     init(_ questions: [[ScoringRequest]], sharing: Bool, limits: Limits, trees: Bool = false) {
         var number = 0
-        var planned: [(question: Question, tree: ScoringTree?)] = []
+        var planned: [(question: ScoringQuestion, tree: ScoringTree?)] = []
         for requests in questions {
             let tree = sharing && trees ? ScoringTree(requests, from: number) : nil
             let numbered = requests.map { request in
                 defer { number += 1 }
-                return Self.row(request, number: number)
+                return ScoringRow(request, number: number)
             }
             planned +=
                 sharing
-                ? [(Self.question(numbered), tree)]
-                : numbered.map { (Question(rows: [$0], sharedCount: 0), nil) }
+                ? [(ScoringQuestion(joining: numbered), tree)]
+                : numbered.map { (ScoringQuestion($0), nil) }
         }
         planned.removeAll { $0.question.rows.isEmpty }
         if sharing { commonPrefix = Self.commonPrefix(planned.map(\.question)) }
         var grown: [(tree: ScoringTree, prefixCount: Int)] = []
-        var others: [Question] = []
+        var others: [ScoringQuestion] = []
         for (question, tree) in planned {
             if let tree, let count = TreeBatch.prefixCount(tree, skipping: commonPrefix.count) {
                 grown.append((tree, count))
@@ -95,66 +73,34 @@ struct ScoringPlan {
         makeBatches(others, limits)
     }
 
-    private static func row(_ request: ScoringRequest, number: Int) -> Row {
-        let first = request.firstScored
-        return Row(
-            inputs: request.inputs,
-            scores: request.targets.enumerated().map {
-                Score(position: first + $0.offset, target: $0.element, request: number)
-            })
-    }
-
-    private static func question(_ requests: [Row]) -> Question {
-        var rows: [Row] = []
-        for row in requests.sorted(by: { $0.inputs.count > $1.inputs.count }) {
-            if let index = rows.firstIndex(where: { $0.inputs.starts(with: row.inputs) }) {
-                rows[index].scores += row.scores
-            } else {
-                rows.append(row)
-            }
-        }
-        guard rows.count > 1 else { return Question(rows: rows, sharedCount: 0) }
-        let shared = rows.dropFirst().reduce(rows[0].inputs.count) { shared, row in
-            min(shared, commonCount(rows[0].inputs, row.inputs))
-        }
-        return Question(rows: rows, sharedCount: shared)
-    }
-
-    private static func commonCount(_ a: [Int32], _ b: [Int32]) -> Int {
-        var count = 0
-        while count < a.count, count < b.count, a[count] == b[count] { count += 1 }
-        return count
-    }
-
     /// The common inputs of all rows before the first that is scored.
-    private static func commonPrefix(_ questions: [Question]) -> [Int32] {
+    private static func commonPrefix(_ questions: [ScoringQuestion]) -> [Int32] {
         let rows = questions.flatMap(\.rows)
         guard rows.count > 1, let first = rows.first else { return [] }
         let count = rows.reduce(first.inputs.count - 1) { count, row in
             let scored = row.scores.reduce(Int.max) { min($0, $1.position) }
-            return min(count, scored, commonCount(first.inputs, row.inputs))
+            return min(count, scored, ScoringQuestion.commonCount(first.inputs, row.inputs))
         }
         return count >= shortestPrefix ? Array(first.inputs.prefix(count)) : []
     }
 
     // MARK: Batches
 
-    private mutating func makeBatches(_ questions: [Question], _ limits: Limits) {
+    private mutating func makeBatches(_ questions: [ScoringQuestion], _ limits: Limits) {
         let skipped = commonPrefix.count
-        var (forked, plain): ([Question], [Question]) = ([], [])
+        var (forked, plain): ([ScoringQuestion], [ScoringQuestion]) = ([], [])
         for question in questions {
-            // A short common beginning, such as a begin token, does not pay for a second pass.
-            if question.rows.count > 1, question.sharedCount - skipped >= 4 {
+            if question.rows.count > 1, question.sharedCount - skipped >= ScoringQuestion.shortestShared {
                 forked.append(question)
             } else {
-                plain += question.rows.map { Question(rows: [$0], sharedCount: 0) }
+                plain += question.rows.map { ScoringQuestion($0) }
             }
         }
         addForked(forked, skipped, limits)
         addPlain(plain, skipped, limits)
     }
 
-    private mutating func addForked(_ questions: [Question], _ skipped: Int, _ limits: Limits) {
+    private mutating func addForked(_ questions: [ScoringQuestion], _ skipped: Int, _ limits: Limits) {
         var open = Batch(questions: [], prefixCount: 0)
         let order = questions.sorted {
             ($0.sharedCount, $0.longestRest) < ($1.sharedCount, $1.longestRest)
@@ -174,7 +120,7 @@ struct ScoringPlan {
         if !open.questions.isEmpty { batches.append(open) }
     }
 
-    private mutating func addPlain(_ questions: [Question], _ skipped: Int, _ limits: Limits) {
+    private mutating func addPlain(_ questions: [ScoringQuestion], _ skipped: Int, _ limits: Limits) {
         var limits = limits
         // Rows that begin without a state copy none.
         if skipped == 0 { limits.cheapRowCount = limits.rowCount }
@@ -203,4 +149,9 @@ struct ScoringPlan {
         if !open.isEmpty { groups.append(open) }
         return groups
     }
+}
+
+extension ScoringQuestion {
+    /// Tokens of the longest row behind the shared ones.
+    fileprivate var longestRest: Int { rows.reduce(0) { max($0, $1.inputs.count) } - sharedCount }
 }

@@ -8,7 +8,7 @@ struct ScoringTree {
     /// The node before each one; -1 for the first of a sequence.
     private(set) var parents: [Int] = []
     /// What is scored, with nodes as positions.
-    private(set) var scores: [ScoringPlan.Score] = []
+    private(set) var scores: [ScoringRow.Score] = []
     /// The number of nodes before the first branching.
     private(set) var stemCount = 0
     /// True if one request begins with all others: no node has two children.
@@ -49,7 +49,7 @@ struct ScoringTree {
     }
 
     /// What is scored among the first `count` nodes of the stem.
-    func scores(before count: Int) -> [ScoringPlan.Score] { scores.filter { $0.position < count } }
+    func scores(before count: Int) -> [ScoringRow.Score] { scores.filter { $0.position < count } }
 
     /// Returns the tree without the first `count` nodes of its stem.
     func dropping(_ count: Int) -> ScoringTree {

@@ -41,7 +41,7 @@ extension ModelWeights {
         }
     }
 
-    /// Returns the first values of a parameter, by which models are told apart.
+    /// Returns the leading values of a parameter, by which models are told apart.
     func leadingValues(_ name: String, count: Int) -> [Float] {
         if let vector = vectors.first(where: { $0.name == name }) {
             return Array(vector.values.prefix(count))
