@@ -16,12 +16,12 @@ struct DemoPlan {
     /// Tokens of training below which the next plan is chosen: after about so many the facts of the stories are recalled.
     let fewestTokenCount: Double
     /// Many small updates teach recall from fewer tokens than few large ones.
-    let batchSize: Int
-    let vocabularySize: Int
+    var batchSize = 8
+    var vocabularySize = 2048
     /// The stories, unless others are wanted.
-    let level: StoryLevel
+    var level = StoryLevel.simple
     /// A preset in place of a RetNet of these sizes.
-    let preset: Preset?
+    var preset: Preset?
 
     static let length = 256
     var tokensPerStep: Int { Self.length * batchSize }
@@ -36,28 +36,6 @@ struct DemoPlan {
             width: 128, layerCount: 3, peakLearningRate: 5e-3, fewestTokenCount: 0.3e6, batchSize: 4,
             vocabularySize: 1024, level: .basic),
     ]
-
-    /// Creates the plan of a preset, beside a Transformer of its width and depth.
-    init(preset: Preset) {
-        let model = preset.configuration
-        self.init(
-            width: model.hiddenSize, layerCount: model.layerCount,
-            peakLearningRate: preset.recipe.peakLearningRate, fewestTokenCount: 0, preset: preset)
-    }
-
-    private init(
-        width: Int, layerCount: Int, peakLearningRate: Double, fewestTokenCount: Double, batchSize: Int = 8,
-        vocabularySize: Int = 2048, level: StoryLevel = .simple, preset: Preset? = nil
-    ) {
-        self.width = width
-        self.layerCount = layerCount
-        self.peakLearningRate = peakLearningRate
-        self.fewestTokenCount = fewestTokenCount
-        self.batchSize = batchSize
-        self.vocabularySize = vocabularySize
-        self.level = level
-        self.preset = preset
-    }
 
     /// Heads of 64 channels.
     private var headCount: Int { max(1, width / 64) }
@@ -147,5 +125,15 @@ struct DemoPlan {
             }
         }
         return Double(tokensPerStep) / max(timings.median, 1e-6)
+    }
+}
+
+extension DemoPlan {
+    /// Creates the plan of a preset, beside a Transformer of its width and depth.
+    init(preset: Preset) {
+        let model = preset.configuration
+        self.init(
+            width: model.hiddenSize, layerCount: model.layerCount,
+            peakLearningRate: preset.recipe.peakLearningRate, fewestTokenCount: 0, preset: preset)
     }
 }
