@@ -9,10 +9,12 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/detail/MPSHooksInterface.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <mutex>
 #include <string>
+#include <strings.h>
 #include <torch/headeronly/version.h>
 
 using namespace ctorch;
@@ -112,9 +114,29 @@ ct_status ct_synchronize(ct_device_kind kind, int32_t index) {
   });
 }
 
+#if defined(__x86_64__)
+namespace {
+
+// True if the environment limits oneDNN, which multiplies bfloat16 here, to instructions that cannot.
+bool limited_below_bfloat16() {
+  for (auto name : {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"}) {
+    auto value = std::getenv(name);
+    if (!value)
+      continue;
+    for (auto set : {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"})
+      if (strcasecmp(value, set) == 0)
+        return true;
+    return false;
+  }
+  return false;
+}
+
+} // namespace
+#endif
+
 bool ct_supports_bfloat16(void) {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") || __builtin_cpu_supports("amx-bf16");
+  return (__builtin_cpu_supports("avx512bf16") || __builtin_cpu_supports("amx-bf16")) && !limited_below_bfloat16();
 #elif defined(__aarch64__) && defined(__APPLE__)
   return true;
 #else
