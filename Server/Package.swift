@@ -18,6 +18,14 @@ let http: [Target.Dependency] = [
     .product(name: "UnixSignals", package: "swift-service-lifecycle"),
 ]
 
+let pageFiles = [
+    "index.html", "icon.svg", "base.css", "layout.css", "parts.css", "theme.js", "main.js", "api.js",
+    "branches.js",
+    "conversation.js", "dom.js", "format.js", "generation.js", "markdown.js", "memory.js", "panels.js",
+    "parameters.js",
+    "states.js", "storage.js", "transcript.js",
+]
+
 let package = Package(
     name: "retnet-server",
     platforms: [.macOS(.v14)],
@@ -39,9 +47,14 @@ let package = Package(
         .target(name: "RetNetServing", dependencies: [runtime, logging], swiftSettings: strict),
         // The templates of chats: Jinja2's language as they use it.
         .target(name: "ChatTemplates", swiftSettings: strict),
+        // The page at `/`; its files are part of the program, so that it works wherever the program is.
+        .target(
+            name: "RetNetPage", resources: pageFiles.map { .embedInCode("Page/" + $0) }, swiftSettings: strict
+        ),
         // Requests and answers.
         .target(
-            name: "RetNetHTTP", dependencies: ["ChatTemplates", "RetNetServing", runtime, logging] + http,
+            name: "RetNetHTTP",
+            dependencies: ["ChatTemplates", "RetNetPage", "RetNetServing", runtime, logging] + http,
             swiftSettings: strict),
         .executableTarget(
             name: "retnet-server",

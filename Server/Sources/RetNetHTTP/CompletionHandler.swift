@@ -113,6 +113,8 @@ struct CompletionHandler: Sendable {
     /// `write` gets whole server-sent events.
     func stream(_ write: ([UInt8]) async throws -> Void) async throws -> TokenUsage {
         var usage = TokenUsage()
+        // Tokens of texts that have not ended.
+        var running: [Int: Int] = [:]
         func send(_ object: JSONValue) async throws {
             try await write(Array("data: ".utf8) + object.bytes + Array("\n\n".utf8))
         }
@@ -122,7 +124,18 @@ struct CompletionHandler: Sendable {
                 case .ping: try await write(Array(": ping\n\n".utf8))
                 case .event(let prompt, let event):
                     count(event, &usage)
-                    for chunk in try await chunks(event, prompt) { try await send(chunk) }
+                    var current: TokenUsage?
+                    if request.reportsUsage {
+                        switch event {
+                        case .read: break
+                        case .text(let choice, let fragment):
+                            running[prompt * request.choiceCount + choice] = fragment.tokenCount
+                        case .end(let choice, _): running[prompt * request.choiceCount + choice] = nil
+                        }
+                        current = usage
+                        current?.completionTokens += running.values.reduce(0, +)
+                    }
+                    for chunk in try await chunks(event, prompt, current) { try await send(chunk) }
                 }
             }
             if request.includesUsage { try await send(answer.object([], usage: usage, isChunk: true)) }
@@ -135,9 +148,11 @@ struct CompletionHandler: Sendable {
         return usage
     }
 
-    /// Returns the objects for an event.
-    private func chunks(_ event: ServingEvent, _ prompt: Int) async throws -> [JSONValue] {
-        if answer.isChat { return try await deltas(event) }
+    /// Returns the objects for an event, with the counts if they are given.
+    private func chunks(_ event: ServingEvent, _ prompt: Int, _ usage: TokenUsage?) async throws
+        -> [JSONValue]
+    {
+        if answer.isChat { return try await deltas(event, usage) }
         let first = prompt * request.choiceCount
         let offset = request.echoes ? request.prompts[prompt].text.unicodeScalars.count : 0
         func chunk(_ choice: Int, _ fragment: TextFragment, _ reason: FinishReason?, state: JSONValue? = nil)
@@ -149,7 +164,7 @@ struct CompletionHandler: Sendable {
                     answer.choice(
                         index: first + choice, text: fragment.text,
                         logprobs: request.topCount == nil ? .null : answer.logprobs(tokens), reason: reason)
-                ], usage: nil, showsUsage: request.includesUsage, state: state)
+                ], usage: usage, showsUsage: request.includesUsage, state: state)
         }
         switch event {
         case .read(let report):
@@ -161,7 +176,7 @@ struct CompletionHandler: Sendable {
                         answer.choice(
                             index: first + choice, text: request.prompts[prompt].text, logprobs: logprobs,
                             reason: nil)
-                    ], usage: nil, showsUsage: request.includesUsage)
+                    ], usage: usage, showsUsage: request.includesUsage)
             }
         case .text(let choice, let fragment): return [chunk(choice, fragment, nil)]
         case .end(let choice, let end):
@@ -170,10 +185,10 @@ struct CompletionHandler: Sendable {
     }
 
     /// Returns the objects of a conversation for an event.
-    private func deltas(_ event: ServingEvent) async throws -> [JSONValue] {
+    private func deltas(_ event: ServingEvent, _ usage: TokenUsage?) async throws -> [JSONValue] {
         func chunk(_ choice: JSONValue, state: JSONValue? = nil) -> JSONValue {
             answer.object(
-                [choice], usage: nil, showsUsage: request.includesUsage, state: state, isChunk: true)
+                [choice], usage: usage, showsUsage: request.includesUsage, state: state, isChunk: true)
         }
         func delta(_ choice: Int, _ fragment: TextFragment) -> [JSONValue] {
             guard !fragment.text.isEmpty || !fragment.tokens.isEmpty else { return [] }

@@ -20,6 +20,8 @@ struct CompletionRequest: Sendable {
     var echoes = false
     var streams = false
     var includesUsage = false
+    /// True if every chunk of a stream reports the counts so far.
+    var reportsUsage = false
     /// Number of alternatives to report for each token; nil for no log-probabilities.
     var topCount: Int?
     /// The name under which to keep the state behind the text.
@@ -79,6 +81,11 @@ struct CompletionRequest: Sendable {
         }
         var inner = try RequestFields(options)
         includesUsage = try inner.bool("include_usage") ?? false
+        reportsUsage = try inner.bool("continuous_usage_stats") ?? false
+        guard includesUsage || !reportsUsage else {
+            throw APIError.invalid(
+                "stream_options", "'stream_options.continuous_usage_stats' needs 'include_usage': true")
+        }
         try inner.finish()
     }
 

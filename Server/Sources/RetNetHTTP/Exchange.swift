@@ -32,13 +32,25 @@ struct Exchange {
             let (status, body) = core.health()
             return json(body, status: HTTPResponse.Status(code: status))
         }
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
+        // The page is no secret either; it asks for the key.
+        if let file = PageHandler.file(parts) {
+            try expect(.get, .head)
+            return PageHandler.response(file, to: request)
+        }
         guard core.isAuthorized(request.headers[.authorization]) else {
             throw APIError(
                 status: 401, message: "no valid API key was given: send 'Authorization: Bearer KEY'",
                 code: "invalid_api_key")
         }
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
         switch parts {
+        case ["page", "info"]:
+            try expect(.get)
+            let engine = try core.availableEngine()
+            return json(
+                PageHandler.info(
+                    engine, format: try core.chatFormat(),
+                    hasFolder: try core.states(of: engine).folder != nil))
         case ["v1", "completions"]:
             try expect(.post)
             return try await completions(isChat: false)

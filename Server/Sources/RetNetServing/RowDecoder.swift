@@ -57,7 +57,8 @@ struct RowDecoder {
         end = reason
         defer { held = [] }
         // Tokens behind a stop string are not part of the text.
-        return TextFragment(text: stream.finish(), tokens: reason == .stop ? [] : held)
+        return TextFragment(
+            text: stream.finish(), tokens: reason == .stop ? [] : held, tokenCount: tokenCount)
     }
 
     private mutating func take(_ token: Int32, _ score: TokenScore?) -> TextFragment {
@@ -76,7 +77,7 @@ struct RowDecoder {
         }
         if let score { held.append(GeneratedToken(score: score, offset: characterCount)) }
         characterCount += bytes.count { $0 & 0xC0 != 0x80 }
-        var fragment = TextFragment(text: stream.append(bytes))
+        var fragment = TextFragment(text: stream.append(bytes), tokenCount: tokenCount)
         releasedCount += fragment.text.unicodeScalars.count
         // A token is handed out with the first of its characters; what a stop string cuts off is not.
         let count = held.prefix { $0.offset < releasedCount }.count

@@ -137,6 +137,8 @@ public struct TextFragment: Sendable {
     public var text = ""
     /// The tokens; empty unless log-probabilities were asked for.
     public var tokens: [GeneratedToken] = []
+    /// Number of tokens generated so far, those whose text is held back included.
+    public var tokenCount = 0
 }
 
 /// A generated token.

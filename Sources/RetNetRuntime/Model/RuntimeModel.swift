@@ -112,6 +112,11 @@ public final class RuntimeModel: @unchecked Sendable {
     /// Bytes of the state of one sequence, without keys and values of attention.
     public var stateByteCount: Int { layout.byteCount }
 
+    /// Bytes that every token adds to the state of a sequence: keys and values of attention, 0 without it.
+    public var stateByteCountPerToken: Int {
+        layout.caches.reduce(0) { $0 + 2 * $1.width * layout.type.byteCount }
+    }
+
     /// The element type of the large parts of states.
     public var stateType: StateElementType { layout.type }
 
