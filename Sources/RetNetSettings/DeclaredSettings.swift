@@ -53,7 +53,8 @@ public struct Setting<Root> {
     let values: String
     var readValue: (SettingsReader, inout Root) -> Void
     var writeValue: (Root) -> SettingsTree?
-    var nestedRows: [SettingsRow] = []
+    /// Made for the reference only: reading a file would otherwise begin with the rows of every mixer.
+    var nestedRows: () -> [SettingsRow]
     /// False if the setting must be given, or its default depends on others.
     var hasFixedDefault = true
     var condition: Condition?
@@ -68,7 +69,8 @@ public struct Setting<Root> {
 
     /// Creates a setting with custom reading and writing; `values` completes "must be" in errors and in the reference.
     public init(
-        _ key: String, values: String, _ help: String, nestedRows: [SettingsRow] = [],
+        _ key: String, values: String, _ help: String,
+        nestedRows: @escaping @autoclosure () -> [SettingsRow] = [],
         read: @escaping (SettingsReader, inout Root) -> Void, write: @escaping (Root) -> SettingsTree?
     ) {
         self.key = key
@@ -142,7 +144,8 @@ public struct Setting<Root> {
     }
 
     func rows(_ standard: Root) -> [SettingsRow] {
-        if !nestedRows.isEmpty { return nestedRows.map { $0.nested(in: key, condition: condition?.text) } }
+        let nested = nestedRows()
+        if !nested.isEmpty { return nested.map { $0.nested(in: key, condition: condition?.text) } }
         let text = hasFixedDefault ? writeValue(standard).map(\.flowText) : nil
         return [
             SettingsRow(path: key, values: values, defaultText: text, help: help, condition: condition?.text)

@@ -247,7 +247,7 @@ extension Setting {
     public static func inline<Part: DeclaredSettings>(_ path: WritableKeyPath<Root, Part>) -> [Setting] {
         Part.declarations.map { inner in
             var setting = Setting(
-                inner.key, values: inner.values, inner.help, nestedRows: inner.nestedRows,
+                inner.key, values: inner.values, inner.help, nestedRows: inner.nestedRows(),
                 read: { inner.readValue($0, &$1[keyPath: path]) },
                 write: { inner.writeValue($0[keyPath: path]) })
             setting.hasFixedDefault = inner.hasFixedDefault

@@ -87,8 +87,8 @@ extension LanguageModelConfiguration: DeclaredSettings {
             }, write: { _ in nil })
     }
 
-    /// The list of blocks of several kinds, equal ones in a row as one entry with `repeat`.
-    private static var layerPattern: Setting<Self> {
+    /// The rows of an entry of the list of blocks.
+    private static var patternRows: [SettingsRow] {
         let count = SettingsRow(
             path: "[].repeat", values: "an integer from 1 to 10,000", defaultText: "1",
             help: "Number of blocks of this kind in a row.")
@@ -97,8 +97,13 @@ extension LanguageModelConfiguration: DeclaredSettings {
             row.path = "[]." + row.path
             return row
         }
+        return rows + [count]
+    }
+
+    /// The list of blocks of several kinds, equal ones in a row as one entry with `repeat`.
+    private static var layerPattern: Setting<Self> {
         return Setting(
-            "layer_pattern", values: "a list of blocks", "", nestedRows: rows + [count],
+            "layer_pattern", values: "a list of blocks", "", nestedRows: patternRows,
             read: { reader, model in
                 guard reader.has("layer_pattern") else { return }
                 let entries = reader.objects("layer_pattern")
