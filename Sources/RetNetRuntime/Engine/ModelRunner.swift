@@ -60,8 +60,7 @@ public final class ModelRunner {
 
     /// The longest piece of one sequence that a pass takes.
     ///
-    /// Sequences are cut at multiples of it, counted from their first token, whatever else is read. A sequence that is read
-    /// in calls that end at multiples of 64 tokens has the bits that it has in one call.
+    /// Sequences are cut at multiples of it, counted from their first token. A sequence has the same bits however it is cut.
     public static let pieceLength = 256
     /// The largest number of tokens of a pass that takes a second sequence.
     private static let rowLimit = 512
@@ -81,6 +80,7 @@ public final class ModelRunner {
         self.model = model
         self.pool = pool
         pass = Pass(pool: pool, workspace: workspace)
+        for matrix in model.matricesOfPasses { withUnsafePointer(to: matrix) { rn_map_weights(pool, $0) } }
     }
 
     deinit { rn_pool_destroy(pool) }

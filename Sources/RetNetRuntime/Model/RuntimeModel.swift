@@ -100,6 +100,11 @@ public final class RuntimeModel: @unchecked Sendable {
         return configuration.tiedOutput ? weights.byteCount : weights.byteCount - table
     }
 
+    /// The matrices of which a pass reads all rows.
+    var matricesOfPasses: [rn_weights] {
+        weights.matrices.map(\.weights).filter { configuration.tiedOutput || $0.data != embedding.data }
+    }
+
     /// The element types of matrices by their share of values, the most frequent first.
     public var elementTypes: [String] {
         weights.elementCounts.sorted { ($0.value, $1.key.rawValue) > ($1.value, $0.key.rawValue) }

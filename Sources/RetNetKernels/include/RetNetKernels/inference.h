@@ -70,6 +70,10 @@ typedef struct rn_weights {
 // Bytes of the data, scales and minima of a matrix.
 int64_t rn_weight_bytes(rn_weight_type type, int64_t rows, int64_t columns);
 
+// Maps the pages of weights in a mapped file that are in memory, with all threads: on its first use each would interrupt. What is
+// not in memory is left until then. Does nothing but on Linux.
+void rn_map_weights(rn_pool *pool, const rn_weights *weights);
+
 // Rounds x [rows, columns] to the memory of weights of 8 or 4 bits: int8 with the largest magnitude of a group as 127,
 // int4 with the scale and minimum that a search for the least squared error finds. Returns -1, or the index of the first
 // element (or of a group's first one) that is not finite or too large for a float16 scale.
