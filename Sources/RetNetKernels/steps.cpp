@@ -4,6 +4,7 @@
 #include "workers.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -58,32 +59,97 @@ void rn_rotate(rn_pool *pool, const rn_rotation *rotation, const float *x, int64
   });
 }
 
-void rn_recur(rn_pool *pool, const rn_recurrence *recurrence, const rn_sequence *sequences, int64_t count) {
+int64_t rn_recent_bytes(const rn_recurrence *recurrence) {
+  const rn_recurrence &r = *recurrence;
+  Recent rows(r, nullptr);
+  int64_t per_token = r.heads / r.key_share * rows.key_stride + r.heads * (rows.value_stride + rows.decay_stride);
+  return (64 + RN_BLOCK * per_token * int64_t(sizeof(float)) + 63) / 64 * 64;
+}
+
+int64_t rn_recur_scratch(const rn_pool *pool, const rn_recurrence *recurrence) {
+  return decoding(pool).recur_scratch(*recurrence) * 4 * rn_pool_thread_count(pool);
+}
+
+bool rn_is_settled(const void *recent) { return *static_cast<const int64_t *>(recent) == 0; }
+
+namespace {
+
+// Calls body(sequence, head, begin, end, scratch) for all columns of all heads. Strips of columns share what the tokens of a
+// block are to each other: whole rows, unless there would be too few parts.
+template <class Body>
+void in_columns(rn_pool *pool, const rn_recurrence &r, int64_t count, int64_t tokens, void *scratch, Body &&body) {
+  int64_t columns = r.value_size, parts = 4 * rn_pool_thread_count(pool), elements = decoding(pool).recur_scratch(r);
+  while (columns > 2 * kStateColumns && count * r.heads * ((r.value_size + columns - 1) / columns) < parts)
+    columns = (columns / 2 + kStateColumns - 1) / kStateColumns * kStateColumns;
+  int64_t strips = (r.value_size + columns - 1) / columns, per_sequence = r.heads * strips;
+  int64_t bytes = r.key_size * columns * element_size(r.state_type) * std::max<int64_t>(tokens, 1);
+  run_parts(pool, count * per_sequence, 1, std::max<int64_t>(1, kStateBytes / std::max<int64_t>(bytes, 1)),
+            [&](int64_t begin, int64_t end, int32_t worker) {
+              for (int64_t i = begin; i < end; i++) {
+                int64_t strip = i % strips * columns;
+                body(i / per_sequence, i % per_sequence / strips, strip, std::min(strip + columns, r.value_size),
+                     static_cast<float *>(scratch) + worker * elements);
+              }
+            });
+}
+
+// Adds the keys and decays of the tokens behind the last whole block to the recent ones, whose values are there.
+void keep_recent(const rn_recurrence &r, const rn_sequence &sequence) {
+  Recent recent(r, sequence.recent);
+  int64_t before = *recent.count, first = 0;
+  for (int64_t done = 0, count; done < sequence.count; done += count) {
+    count = tokens_of_block(sequence.position + done, before, sequence.count - done);
+    bool ends = ends_block(sequence.position + done, before, count);
+    before = ends ? 0 : before + count;
+    if (ends)
+      first = done + count;
+  }
+  int64_t place = before - (sequence.count - first);
+  for (int64_t token = first; token < sequence.count; token++, place++) {
+    int64_t row = sequence.first + token;
+    for (int64_t head = 0; head < r.heads / r.key_share; head++)
+      std::memcpy(recent.key(head, place), r.key + row * r.key_stride + head * r.key_size, r.key_size * sizeof(float));
+    if (r.decay_kind == RN_NO_DECAY)
+      continue;
+    int64_t size = r.decay_kind == RN_CHANNEL_DECAY ? r.key_size : 1;
+    for (int64_t head = 0; head < r.heads; head++)
+      std::memcpy(recent.decay(head, place), r.decays + row * r.decay_stride + head * size, size * sizeof(float));
+  }
+  *recent.count = before;
+}
+
+} // namespace
+
+void rn_recur(rn_pool *pool, const rn_recurrence *recurrence, const rn_sequence *sequences, int64_t count, void *scratch) {
   const rn_recurrence &r = *recurrence;
   if (count < 1 || r.heads < 1)
     return;
-  auto recur = decoding(pool).recur;
   int64_t longest = 0;
   for (int64_t s = 0; s < count; s++)
     longest = std::max(longest, sequences[s].count);
-  // One token streams a state through once, and a chunk of them shares the scores: whole rows, unless there would be too
-  // few parts. A few tokens come back to the columns, which should still be near.
-  int64_t columns = r.value_size, parts = 4 * rn_pool_thread_count(pool);
-  if (longest > 1 && longest < RN_CHUNK)
-    columns = kStateColumns;
-  else
-    while (columns > 2 * kStateColumns && count * r.heads * ((r.value_size + columns - 1) / columns) < parts)
-      columns = (columns / 2 + kStateColumns - 1) / kStateColumns * kStateColumns;
-  int64_t strips = (r.value_size + columns - 1) / columns, per_sequence = r.heads * strips;
-  int64_t bytes = r.key_size * columns * element_size(r.state_type) * std::max<int64_t>(longest, 1);
-  run_parts(pool, count * per_sequence, 1, std::max<int64_t>(1, kStateBytes / std::max<int64_t>(bytes, 1)),
-            [&](int64_t begin, int64_t end, int32_t) {
-              for (int64_t i = begin; i < end; i++) {
-                int64_t strip = i % strips * columns;
-                recur(r, sequences[i / per_sequence], i % per_sequence / strips, strip,
-                      std::min(strip + columns, r.value_size));
-              }
-            });
+  auto recur = decoding(pool).recur;
+  in_columns(pool, r, count, longest, scratch,
+             [&](int64_t sequence, int64_t head, int64_t begin, int64_t end, float *scratch) {
+               recur(r, sequences[sequence], head, begin, end, scratch);
+             });
+  run_parts(pool, count, 1, 8, [&](int64_t begin, int64_t end, int32_t) {
+    for (int64_t s = begin; s < end; s++)
+      keep_recent(r, sequences[s]);
+  });
+}
+
+void rn_settle(rn_pool *pool, const rn_recurrence *recurrence, const rn_sequence *sequences, int64_t count, void *scratch) {
+  const rn_recurrence &r = *recurrence;
+  if (count < 1 || r.heads < 1)
+    return;
+  auto settle = decoding(pool).settle;
+  in_columns(pool, r, count, RN_BLOCK, scratch,
+             [&](int64_t sequence, int64_t head, int64_t begin, int64_t end, float *scratch) {
+               if (!rn_is_settled(sequences[sequence].recent))
+                 settle(r, sequences[sequence], head, begin, end, scratch);
+             });
+  for (int64_t s = 0; s < count; s++)
+    *static_cast<int64_t *>(sequences[s].recent) = 0;
 }
 
 void rn_average(rn_pool *pool, const rn_wkv *wkv, const rn_sequence *sequences, int64_t count) {

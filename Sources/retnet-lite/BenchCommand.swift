@@ -51,10 +51,15 @@ struct DecodeCommand: ParsableCommand {
             _ = try runner.step(next, &states)
             if step >= 2 { timings.append((ContinuousClock.now - start) / .seconds(1)) }
         }
+        // Every 16th step rewrites states, so whole blocks are compared: the median of their means.
+        let length = min(timings.count, SequenceState.blockLength)
+        let means = stride(from: 0, through: timings.count - length, by: length).map {
+            timings[$0..<$0 + length].reduce(0, +) / Double(length)
+        }.sorted()
+        let median = means[means.count / 2]
         timings.sort()
-        let median = timings[timings.count / 2]
-        let stateBytes = states.reduce(0) { $0 + $1.byteCount }
-        let bytes = model.weightByteCountPerToken + 2 * stateBytes
+        let stateBytes = states.reduce(0) { $0 + $1.byteCountPerToken }
+        let bytes = model.weightByteCountPerToken + stateBytes
         let bandwidth = runner.readBandwidth()
         let share = Double(bytes) / median / bandwidth
         if json {

@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test(.enabled(if: isPossible, "needs clang++, aarch64-linux-gnu-ld and qemu-aarch64"))
-    func `Products and chunks with NEON equal their definition under emulation`() throws {
+    func `Products and blocks with NEON equal their definition under emulation`() throws {
         let (clang, linker) = (try #require(Self.clang), try #require(Self.linker))
         let emulator = try #require(Self.emulator)
         let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -41,52 +41,54 @@ import Testing
             let decayWidth = given.decay == RN_CHANNEL_DECAY ? heads * keys : heads
             var states = [Float](repeating: 0, count: 3 * heads * keys * values)
             for i in states.indices { states[i] = numbers.number() }
-            var bytes = narrowed(states, given.state)
-            var oneByOne = bytes
-            states = widened(bytes, given.state, states.count)
+            let size = states.count / 3
+            let start = (0..<3).map { narrowed(Array(states[$0 * size..<($0 + 1) * size]), given.state) }
+            states = start.flatMap { widened($0, given.state, size) }
+            var shape = rn_recurrence()
+            (shape.heads, shape.key_size, shape.value_size) = (Int64(heads), Int64(keys), Int64(values))
+            shape.state_type = given.state
+            (shape.query_share, shape.key_share) = (Int64(queryShare), Int64(queryShare))
+            shape.value_share = Int64(valueShare)
+            shape.decay_kind = given.decay
+            let (memory, oneByOne) = (
+                start.map { SequenceMemory($0, shape) }, start.map { SequenceMemory($0, shape) }
+            )
 
             var output = [Float](repeating: .nan, count: Self.rows * heads * values)
             var alone = output
-            let run = { (bytes: inout [UInt8], output: inout [Float], first: [Int], counts: [Int]) in
-                let size = bytes.count / 3
-                bytes.withUnsafeMutableBytes { bytes in
-                    output.withUnsafeMutableBufferPointer { output in
-                        withPointers(q, k, v, decays, strengths) { p in
-                            var recurrence = rn_recurrence()
-                            (recurrence.heads, recurrence.key_size) = (Int64(heads), Int64(keys))
-                            recurrence.value_size = Int64(values)
-                            recurrence.state_type = given.state
-                            (recurrence.query, recurrence.key, recurrence.value) = (p[0], p[1], p[2])
-                            recurrence.query_stride = Int64(heads / queryShare * keys)
-                            recurrence.key_stride = recurrence.query_stride
-                            recurrence.value_stride = Int64(heads / valueShare * values)
-                            recurrence.query_share = Int64(queryShare)
-                            recurrence.key_share = Int64(queryShare)
-                            recurrence.value_share = Int64(valueShare)
-                            recurrence.decay_kind = given.decay
-                            (recurrence.decays, recurrence.decay_stride) = (p[3], Int64(decayWidth))
-                            if given.delta {
-                                (recurrence.strengths, recurrence.strength_stride) = (p[4], Int64(heads))
-                            }
-                            (recurrence.output, recurrence.output_stride) = (
-                                output.baseAddress, Int64(heads * values)
-                            )
-                            let sequences = (0..<3).filter { counts[$0] > 0 }.map {
-                                rn_sequence(
-                                    state: bytes.baseAddress?.advanced(by: $0 * size),
-                                    first: Int64(first[$0]), count: Int64(counts[$0]), position: 0)
-                            }
-                            rn_recur(pool.pointer, &recurrence, sequences, Int64(sequences.count))
+            let run = {
+                (memory: [SequenceMemory], output: inout [Float], first: [Int], counts: [Int], position: Int)
+                in
+                output.withUnsafeMutableBufferPointer { output in
+                    withPointers(q, k, v, decays, strengths) { p in
+                        var recurrence = shape
+                        (recurrence.query, recurrence.key, recurrence.value) = (p[0], p[1], p[2])
+                        recurrence.query_stride = Int64(heads / queryShare * keys)
+                        recurrence.key_stride = recurrence.query_stride
+                        recurrence.value_stride = Int64(heads / valueShare * values)
+                        (recurrence.decays, recurrence.decay_stride) = (p[3], Int64(decayWidth))
+                        if given.delta {
+                            (recurrence.strengths, recurrence.strength_stride) = (p[4], Int64(heads))
                         }
+                        (recurrence.output, recurrence.output_stride) = (
+                            output.baseAddress, Int64(heads * values)
+                        )
+                        let sequences = (0..<3).filter { counts[$0] > 0 }.map {
+                            memory[$0].sequence(first: first[$0], count: counts[$0], position: position)
+                        }
+                        recur(&recurrence, sequences, pool)
                     }
                 }
             }
-            run(&bytes, &output, [0, 3, 4], Self.lengths)
+            run(memory, &output, [0, 3, 4], Self.lengths, 0)
             for t in 0..<6 {
-                run(&oneByOne, &alone, [t, 3 + t, 4 + t], Self.lengths.map { t < $0 ? 1 : 0 })
+                run(oneByOne, &alone, [t, 3 + t, 4 + t], Self.lengths.map { t < $0 ? 1 : 0 }, t)
             }
             #expect(output == alone)
-            #expect(bytes == oneByOne)
+            for (all, single) in zip(memory, oneByOne) {
+                #expect(all.state == single.state && all.recent == single.recent)
+                all.settle(shape, pool)
+            }
 
             var expected: [Double] = []
             var matrix = states.map(Double.init)
@@ -126,7 +128,8 @@ import Testing
             }
             let bound = given.state == RN_F32 ? 2e-6 : given.state == RN_F16 ? 1e-3 : 1e-2
             #expect(relativeError(output, expected) < bound)
-            #expect(relativeError(widened(bytes, given.state, states.count), matrix) < bound)
+            let settled = memory.flatMap { widened($0.state, given.state, size) }
+            #expect(relativeError(settled, matrix) < bound)
         }
     }
 
@@ -148,7 +151,7 @@ import Testing
                     for call in 0..<2 {
                         let sequences = [(0, 2, 1), (3, 1, 0), (4, 3, 3)].enumerated().map { index, part in
                             rn_sequence(
-                                state: states.baseAddress.map { $0 + index * 3 * channels },
+                                state: states.baseAddress.map { $0 + index * 3 * channels }, recent: nil,
                                 first: Int64(part.0 + (call == 1 ? part.1 : 0)),
                                 count: Int64(call == 0 ? part.1 : part.2), position: 0)
                         }
@@ -194,6 +197,7 @@ import Testing
                         let sequences = zip([0, 3, 4], Self.lengths).enumerated().map { index, part in
                             rn_sequence(
                                 state: rings.baseAddress.map { $0 + index * (width - 1) * channels },
+                                recent: nil,
                                 first: Int64(part.0), count: Int64(part.1), position: 0)
                         }
                         rn_convolve(pool.pointer, &convolution, sequences, 3)

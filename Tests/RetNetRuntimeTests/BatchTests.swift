@@ -45,6 +45,15 @@ import Testing
         }
     }
 
+    @Test(arguments: variants)
+    func `a sequence has the same bits however it is cut`(_ variant: ParityTests.Variant) throws {
+        let pair = try EnginePair(variant.configuration)
+        let tokens = EnginePair.tokens(61)
+        let whole = try pair.found(tokens, pieces: [61])
+        #expect(try pair.found(tokens, pieces: [1, 16, 2, 29, 13]) == whole)
+        #expect(try pair.steps(tokens) == whole)
+    }
+
     @Test func `long prompts in a batch are cut as they are alone`() throws {
         let pair = try EnginePair(ParityTests.retention())
         let prompts = [700, 3, 513].enumerated().map { EnginePair.tokens($1, seed: $0) }

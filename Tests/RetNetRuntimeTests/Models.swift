@@ -52,6 +52,16 @@ struct EnginePair {
         return try withoutGradients { try torch(row, form: form).logits.values(as: Float.self) }
     }
 
+    /// Logits of LibTorch in float64.
+    func exact(_ tokens: [Int32]) throws -> [Float] {
+        let row = try Tensor.from(tokens.map(Int64.init), [1, tokens.count])
+        torch.computeType = .float64
+        defer { torch.computeType = .float32 }
+        return try withoutGradients {
+            try torch(row, form: .chunkwise(128)).logits.to(.float32).values(as: Float.self)
+        }
+    }
+
     /// Logits of the runtime for all tokens of one sequence, read in pieces.
     func found(_ tokens: [Int32], pieces: [Int]) throws -> [Float] {
         var states = [runtime.initialState()]

@@ -234,11 +234,14 @@ import Testing
         #expect(relativeError(try pair.steps(tokens), expected) < 1e-5)
     }
 
-    /// 10,000, or with `RETNET_LONG_TESTS` ten times as many.
-    private static let longCount =
-        ProcessInfo.processInfo.environment["RETNET_LONG_TESTS"] == nil ? 10_000 : 100_000
+    /// 10,000, or with `RETNET_LONG_TESTS` ten times as many and every mixer.
+    private static let isLong = ProcessInfo.processInfo.environment["RETNET_LONG_TESTS"] != nil
+    private static let longCount = isLong ? 100_000 : 10_000
+    private static let longVariants =
+        [retentions[0], retentions[4], blocks[14], mixers[4]]
+        + (isLong ? [retentions[3], retentions[6], retentions[9], blocks[24], mixers[3]] + mixers[5...] : [])
 
-    @Test(arguments: [retentions[0], retentions[4], blocks[14], mixers[4]])
+    @Test(arguments: longVariants)
     func `logits after 10,000 tokens are those of the LibTorch engine`(_ variant: Variant) throws {
         let pair = try EnginePair(variant.configuration)
         let tokens = EnginePair.tokens(Self.longCount)
@@ -249,5 +252,10 @@ import Testing
         for token in tokens.suffix(100) { found += try Array(pair.runner.step([token], &states)[0]) }
         #expect(relativeError(found, expected) < 1e-4)
         #expect(states[0].tokenCount == Self.longCount)
+        guard Self.isLong else { return }
+        let exact = Array(try pair.exact(tokens).suffix(19 * 100))
+        let errors = (relativeError(found, exact), relativeError(expected, exact))
+        print("\(variant.name): \(relativeError(found, expected)) apart; from float64 \(errors)")
+        #expect(errors.0 < 1e-4 && errors.1 < 1e-4)
     }
 }

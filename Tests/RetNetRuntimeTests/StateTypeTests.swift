@@ -38,8 +38,9 @@ import Testing
         try pair.runner.read([tokens], &states)
         var expected = [wide.runtime.initialState()]
         try wide.runner.read([tokens], &expected)
-        if error > 0 { #expect(states[0].byteCount < expected[0].byteCount * 9 / 10) }
-        // Into the other types and back nothing changes but by rounding.
+        if error > 0 { #expect(states[0].byteCount < expected[0].byteCount) }
+        // Files have the last tokens in matrices. Into the other types and back nothing changes but by rounding.
+        states[0].settle()
         let data = try pair.runtime.data(of: SavedSequences(states: states))
         var (own, others) = (
             try pair.runtime.load(data, tokenizer: nil).states,

@@ -88,14 +88,16 @@ final class Pass {
         return new
     }
 
-    /// Returns the segments with the tensor of their states at a place, for the kernels.
-    func sequences(at place: StatePlace) -> UnsafePointer<rn_sequence> {
+    /// Returns the segments with the tensor of their states at a place, and their recent tokens, for the kernels.
+    func sequences(at place: StatePlace, recent: StatePlace? = nil) -> UnsafePointer<rn_sequence> {
         let sequences = workspace.bytes(segmentCount * MemoryLayout<rn_sequence>.stride)
             .bindMemory(to: rn_sequence.self, capacity: segmentCount)
         for index in 0..<segmentCount {
+            let memory = storages[index].memory
             sequences[index] = rn_sequence(
-                state: storages[index].memory + place.offset, first: Int64(segments[index].lowerBound),
-                count: Int64(segments[index].count), position: Int64(places[index].count))
+                state: memory + place.offset, recent: recent.map { memory + $0.offset },
+                first: Int64(segments[index].lowerBound), count: Int64(segments[index].count),
+                position: Int64(places[index].count))
         }
         return UnsafePointer(sequences)
     }

@@ -55,6 +55,8 @@ public final class TextGenerator {
         }
         for index in generating.indices { generating[index].result.prefillSeconds = seconds }
         try decode(&generating, &batch, clock, onText, isCancelled)
+        // As in a file, so that what follows is the same with and without one.
+        for index in batch.states.indices { batch.states[index].settle() }
         saved = SavedSequences(
             states: batch.states, logits: batch.logits, rows: generating.map(\.row),
             tokenizerIdentity: tokenizer.identity, texts: start?.texts ?? [:])

@@ -16,7 +16,7 @@ struct GatedRetention: RuntimeMixer {
     private let gate: Matrix?
     private let output: HeadOutput
     private let rotary: Rotary
-    private let memory: StatePlace
+    private let memory: MatrixMemory
 
     init(_ builder: inout ModelBuilder, _ c: GatedRetentionConfiguration, _ place: MixerPlace) throws {
         self.c = c
@@ -31,7 +31,10 @@ struct GatedRetention: RuntimeMixer {
             hiddenSize: d)
         rotary = builder.rotary(
             angles: c.rotation.angles(keySize: c.keySize), isInterleaved: c.rotation == .interleaved)
-        memory = try builder.state.place("memory")
+        memory = try builder.state.memory(
+            "memory",
+            MatrixShape(
+                headCount: c.headCount, keySize: c.keySize, valueSize: c.valueSize, decays: RN_HEAD_DECAY))
     }
 
     func mix(_ x: Rows, _ pass: Pass) -> Rows {
@@ -43,9 +46,8 @@ struct GatedRetention: RuntimeMixer {
             decays.data, Int64(decays.count * decays.width), Float(c.gateDivisor), -.infinity)
         let q = pass.rotate(xq, heads: c.headCount, by: rotary)
         let k = pass.rotate(xk, heads: c.headCount, by: rotary, scale: 1 / Double(c.keySize).squareRoot())
-        var step = MatrixStep(
-            q, k, v, headCount: c.headCount, keySize: c.keySize, valueSize: c.valueSize)
-        step.decays = .heads(decays)
+        var step = MatrixStep(q, k, v)
+        step.decays = .rows(decays)
         return output(pass.run(step, at: memory), gate: g, pass)
     }
 }
@@ -63,12 +65,15 @@ struct GatedLinearAttention: RuntimeMixer {
     private let decayUp: Matrix
     private let gate: Matrix?
     private let output: HeadOutput
-    private let memory: StatePlace
+    private let memory: MatrixMemory
 
     init(_ builder: inout ModelBuilder, _ c: GatedLinearAttentionConfiguration, _ place: MixerPlace) throws {
         self.c = c
         let (d, keys, values) = (place.hiddenSize, c.headCount * c.keySize, c.headCount * c.valueSize)
-        memory = try builder.state.place("memory")
+        memory = try builder.state.memory(
+            "memory",
+            MatrixShape(
+                headCount: c.headCount, keySize: c.keySize, valueSize: c.valueSize, decays: RN_CHANNEL_DECAY))
         inputs = try ConvolvedProjections(&builder, c.convolved, width: c.convolutionWidth, hiddenSize: d)
         decayDown = try builder.linear("decay_down", from: d, to: c.gateRank)
         decayUp = try builder.linear("decay_up", from: c.gateRank, to: keys, bias: true)
@@ -90,9 +95,8 @@ struct GatedLinearAttention: RuntimeMixer {
         rn_decay_gates(
             gates.data, Int64(gates.count * gates.width), Float(c.gateDivisor),
             Float(c.minimumLogGate ?? -.infinity))
-        var step = MatrixStep(
-            q, k, v, headCount: c.headCount, keySize: c.keySize, valueSize: c.valueSize)
-        step.decays = .channels(gates)
+        var step = MatrixStep(q, k, v)
+        step.decays = .rows(gates)
         return output(pass.run(step, at: memory), gate: g, pass)
     }
 }
@@ -110,12 +114,16 @@ struct GatedDeltaNet: RuntimeMixer {
     private let decay: (projection: Matrix, stepBias: UnsafePointer<Float>, log: UnsafePointer<Float>)?
     private let gate: Matrix?
     private let output: HeadOutput
-    private let memory: StatePlace
+    private let memory: MatrixMemory
 
     init(_ builder: inout ModelBuilder, _ c: GatedDeltaNetConfiguration, _ place: MixerPlace) throws {
         self.c = c
         let d = place.hiddenSize
-        memory = try builder.state.place("memory")
+        memory = try builder.state.memory(
+            "memory",
+            MatrixShape(
+                headCount: c.headCount, keySize: c.keySize, valueSize: c.valueSize,
+                decays: c.decays ? RN_HEAD_DECAY : RN_NO_DECAY))
         inputs = try ConvolvedProjections(&builder, c.convolved, width: c.convolutionWidth, hiddenSize: d)
         strength = try builder.linear("strength", from: d, to: c.headCount)
         decay =
@@ -141,15 +149,14 @@ struct GatedDeltaNet: RuntimeMixer {
         let k = unit(xk, scale: 1, pass)
         let strengths = pass.apply(RN_SIGMOID, beta)
         if c.betaRange != 1 { pass.add(strengths, times: 0, to: strengths, times: c.betaRange) }
-        var step = MatrixStep(
-            q, k, v, headCount: c.headCount, keySize: c.keySize, valueSize: c.valueSize)
+        var step = MatrixStep(q, k, v)
         step.strengths = strengths
         if let decay, let decays {
             let (steps, gates) = (pass.rows(c.headCount), pass.rows(c.headCount))
             rn_decay_steps(
                 decays.data, Int64(decays.stride), decay.stepBias, decay.log, 0, .infinity, steps.data,
                 gates.data, Int64(x.count), Int64(c.headCount))
-            step.decays = .heads(gates)
+            step.decays = .rows(gates)
         }
         return output(pass.run(step, at: memory), gate: g, pass)
     }

@@ -15,8 +15,8 @@ struct LinearAttention: RuntimeMixer {
     private let value: Matrix
     private let output: Matrix
     private let rotary: Rotary
-    private let memory: StatePlace
-    private let keySum: StatePlace?
+    private let memory: MatrixMemory
+    private let keySum: MatrixMemory?
 
     init(_ builder: inout ModelBuilder, _ c: LinearAttentionConfiguration, _ place: MixerPlace) throws {
         self.c = c
@@ -27,8 +27,12 @@ struct LinearAttention: RuntimeMixer {
         output = try builder.linear("output", from: c.width, to: d, bias: c.biases)
         rotary = builder.rotary(
             angles: c.rotation.angles(keySize: c.headSize), isInterleaved: c.rotation == .interleaved)
-        memory = try builder.state.place("memory")
-        keySum = c.normalizer == .sum ? try builder.state.place("key_sum") : nil
+        memory = try builder.state.memory(
+            "memory", MatrixShape(headCount: c.headCount, keySize: c.headSize, valueSize: c.headSize))
+        // The sum of products with keys is the same recurrence with the value 1.
+        var sums = MatrixShape(headCount: c.headCount, keySize: c.headSize, valueSize: 1)
+        sums.valueGroup = c.headCount
+        keySum = c.normalizer == .sum ? try builder.state.memory("key_sum", sums) : nil
     }
 
     func mix(_ x: Rows, _ pass: Pass) -> Rows {
@@ -39,21 +43,17 @@ struct LinearAttention: RuntimeMixer {
         let scale = c.normalizer == .sum ? 1 : 1 / Double(c.headSize).squareRoot()
         let step = MatrixStep(
             pass.rotate(q, heads: c.headCount, by: rotary),
-            pass.rotate(k, heads: c.headCount, by: rotary, scale: scale), v, headCount: c.headCount,
-            keySize: c.headSize, valueSize: c.headSize)
+            pass.rotate(k, heads: c.headCount, by: rotary, scale: scale), v)
         let heads = pass.run(step, at: memory)
         guard let keySum else {
             return pass.multiply(
                 pass.normalize(heads, RN_RMS, heads: c.headCount, epsilon: c.epsilon), output)
         }
-        // The sum of products with keys is the same recurrence with the value 1.
         let ones = pass.rows(1)
         ones.data.update(repeating: 1, count: x.count)
-        var sums = MatrixStep(q, k, ones, headCount: c.headCount, keySize: c.headSize, valueSize: 1)
-        sums.valueGroup = c.headCount
+        let sums = pass.run(MatrixStep(q, k, ones), at: keySum)
         rn_divide_heads(
-            heads.data, pass.run(sums, at: keySum).data, Float(c.epsilon), Int64(x.count), Int64(c.headCount),
-            Int64(c.headSize))
+            heads.data, sums.data, Float(c.epsilon), Int64(x.count), Int64(c.headCount), Int64(c.headSize))
         return pass.multiply(heads, output)
     }
 }

@@ -17,11 +17,15 @@ struct Mamba2: RuntimeMixer {
     private let skip: UnsafePointer<Float>
     private let normWeight: UnsafePointer<Float>
     private let output: Matrix
-    private let memory: StatePlace
+    private let memory: MatrixMemory
 
     init(_ builder: inout ModelBuilder, _ c: Mamba2Configuration, _ place: MixerPlace) throws {
         self.c = c
-        memory = try builder.state.place("memory")
+        var shape = MatrixShape(
+            headCount: c.headCount, keySize: c.stateSize, valueSize: c.headSize, decays: RN_HEAD_DECAY)
+        shape.queryGroup = c.headCount / c.groupCount
+        shape.keyGroup = shape.queryGroup
+        memory = try builder.state.memory("memory", shape)
         input = try builder.linear(
             "input", from: place.hiddenSize, to: c.innerSize + c.convolvedSize + c.headCount, bias: c.biases)
         convolution =
@@ -55,11 +59,8 @@ struct Mamba2: RuntimeMixer {
         let written = pass.rows(c.innerSize)
         scale(values, by: UnsafePointer(steps.data), stride: c.headCount, into: written, adds: false)
 
-        var step = MatrixStep(
-            query, key, written, headCount: c.headCount, keySize: c.stateSize, valueSize: c.headSize)
-        step.queryGroup = c.headCount / c.groupCount
-        step.keyGroup = step.queryGroup
-        step.decays = .heads(gates)
+        var step = MatrixStep(query, key, written)
+        step.decays = .rows(gates)
         let y = pass.run(step, at: memory)
         scale(values, by: skip, stride: 0, into: y, adds: true)
 

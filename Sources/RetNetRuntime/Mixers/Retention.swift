@@ -17,12 +17,11 @@ struct Retention: RuntimeMixer {
     private let gate: Matrix?
     private let output: HeadOutput
     private let rotary: Rotary
-    private let memory: StatePlace
-    private let keySum: StatePlace?
+    private let memory: MatrixMemory
+    private let keySum: MatrixMemory?
     private let logDecays: [Double]
     /// γ [h], or γ ζ^(1/base) [h, a] with xPos.
     private let decays: [Float]
-    private let hasChannelDecays: Bool
 
     init(_ builder: inout ModelBuilder, _ c: RetentionConfiguration, _ place: MixerPlace) throws {
         if c.normalization == .decaySumAbs {
@@ -43,18 +42,26 @@ struct Retention: RuntimeMixer {
         rotary = builder.rotary(
             angles: c.rotation.angles(keySize: c.keySize).map { $0 * Double(place.positionStride) },
             isInterleaved: c.rotation == .interleaved)
-        memory = try builder.state.place("memory")
-        keySum =
-            c.normalization == .decayAbsSum
-            ? try builder.state.place("key_sum") : nil
-
         logDecays = c.decay.logGammas(headCount: c.headCount).map { $0 * Double(place.positionStride) }
         let damping = Self.logDamping(c, stride: place.positionStride)
-        hasChannelDecays = !damping.isEmpty
         decays =
-            hasChannelDecays
+            !damping.isEmpty
             ? logDecays.flatMap { log in damping.map { Float(exp(log + $0)) } }
             : logDecays.map { Float(exp($0)) }
+        func shape(valueSize: Int, valueGroup: Int) -> MatrixShape {
+            var shape = MatrixShape(
+                headCount: c.headCount, keySize: c.keySize, valueSize: valueSize,
+                decays: damping.isEmpty ? RN_HEAD_DECAY : RN_CHANNEL_DECAY)
+            shape.keyGroup = c.headCount / keyValueHeads
+            shape.valueGroup = valueGroup
+            return shape
+        }
+        memory = try builder.state.memory(
+            "memory", shape(valueSize: c.valueSize, valueGroup: c.headCount / keyValueHeads))
+        // The sum of scores is retention of the value 1, and z the state of that column.
+        keySum =
+            c.normalization == .decayAbsSum
+            ? try builder.state.memory("key_sum", shape(valueSize: 1, valueGroup: c.headCount)) : nil
     }
 
     /// ln ζ / base of every key channel, ζⱼ = (2j/a + 0.4)/1.4 of its pair j; empty without xPos.
@@ -76,11 +83,8 @@ struct Retention: RuntimeMixer {
         let k = pass.rotate(
             xk, heads: keyValueHeads, by: rotary, scale: 1 / Double(c.keySize).squareRoot())
 
-        var step = MatrixStep(
-            q, k, v, headCount: c.headCount, keySize: c.keySize, valueSize: c.valueSize)
-        step.keyGroup = c.headCount / keyValueHeads
-        step.valueGroup = step.keyGroup
-        step.decays = hasChannelDecays ? .constantChannels(decays) : .constants(decays)
+        var step = MatrixStep(q, k, v)
+        step.decays = .constants(decays)
         let heads = pass.run(step, at: memory)
         return output(heads, gate: g, epsilons: epsilons(q, k, pass), pass)
     }
@@ -90,13 +94,10 @@ struct Retention: RuntimeMixer {
         guard c.normalization != .none else { return nil }
         var sums: UnsafeMutablePointer<Float>?
         if let keySum {
-            // The sum of scores is retention of the value 1, and z the state of that column.
             let ones = pass.rows(1, count: q.count)
             ones.data.update(repeating: 1, count: q.count)
-            var step = MatrixStep(q, k, ones, headCount: c.headCount, keySize: c.keySize, valueSize: 1)
-            step.keyGroup = c.headCount / (c.keyValueHeadCount ?? c.headCount)
-            step.valueGroup = c.headCount
-            step.decays = hasChannelDecays ? .constantChannels(decays) : .constants(decays)
+            var step = MatrixStep(q, k, ones)
+            step.decays = .constants(decays)
             sums = pass.run(step, at: keySum).data
         }
         let epsilons = pass.workspace.floats(q.count * c.headCount)

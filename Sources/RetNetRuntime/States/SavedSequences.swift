@@ -95,7 +95,12 @@ extension RuntimeModel {
 
 extension RuntimeModel {
     private func writer(of saved: SavedSequences, path: String) throws -> SafetensorsWriter {
-        let states = saved.states
+        // Files have matrices with all tokens.
+        let states = saved.states.map { state in
+            var state = state
+            state.settle()
+            return state
+        }
         guard states.allSatisfy({ $0.storage.layout.signature == layout.signature }) else {
             throw RuntimeError.wrongState(reason: "it was made by another model")
         }

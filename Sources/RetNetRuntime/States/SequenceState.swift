@@ -51,6 +51,21 @@ public struct SequenceState: @unchecked Sendable {
     /// Bytes of all numbers of the state; the same for any number of tokens unless a layer keeps a cache.
     public var byteCount: Int { storage.byteCount }
 
+    /// Tokens that enter the matrices of recurrences together: one of so many steps writes them, and the others only read.
+    public static let blockLength = Int(RN_BLOCK)
+
+    /// Bytes of the state that a step reads and writes, on average.
+    public var byteCountPerToken: Int { storage.byteCountPerToken }
+
+    /// Lets the last tokens enter matrices before their block is whole, as state files have them.
+    ///
+    /// What follows is equal to rounding to what would have followed.
+    public mutating func settle() {
+        guard !storage.isSettled else { return }
+        makeUnique()
+        storage.settle()
+    }
+
     /// Makes the storage this value's own.
     mutating func makeUnique() {
         if !isKnownUniquelyReferenced(&storage) { storage = StateStorage(copying: storage) }
@@ -88,6 +103,8 @@ struct StateLayout {
     let type: StateElementType
     private(set) var entries: [Entry] = []
     private(set) var caches: [Cache] = []
+    /// Matrices per head, whose last tokens are beside them.
+    private(set) var memories: [MatrixMemory] = []
     /// Bytes of all tensors of fixed size.
     private(set) var byteCount = 0
     /// Equal for equal layouts.
@@ -116,10 +133,27 @@ struct StateLayout {
             byteCount = place.offset + entry.byteCount
         }
         byteCount = (byteCount + 63) & ~63
+        sign()
+    }
+
+    /// Returns the places of a matrix per head of the layer that was added last, and of its last tokens.
+    mutating func memory(_ name: String, _ shape: MatrixShape) throws -> MatrixMemory {
+        let state = try place(name)
+        var recurrence = shape.recurrence(state.type)
+        let memory = MatrixMemory(
+            shape: shape, state: state, recent: StatePlace(offset: byteCount, type: .float32))
+        memories.append(memory)
+        byteCount += Int(rn_recent_bytes(&recurrence))
+        sign()
+        return memory
+    }
+
+    private mutating func sign() {
         var hasher = Hasher()
         hasher.combine(type)
         hasher.combine(entries)
         hasher.combine(caches)
+        hasher.combine(memories)
         signature = hasher.finalize()
     }
 
@@ -180,6 +214,38 @@ final class StateStorage {
     }
 
     var byteCount: Int { layout.byteCount + caches.reduce(0) { $0 + 2 * $1.count * $1.rowByteCount } }
+
+    /// True where no tokens wait beside matrices.
+    var isSettled: Bool { layout.memories.allSatisfy { rn_is_settled(memory + $0.recent.offset) } }
+
+    /// Lets the tokens that wait enter their matrices.
+    func settle() {
+        for place in layout.memories {
+            var recurrence = place.recurrence
+            let scratch = UnsafeMutableRawPointer.allocate(
+                byteCount: Int(rn_recur_scratch(nil, &recurrence)), alignment: 64)
+            defer { scratch.deallocate() }
+            var sequence = rn_sequence(
+                state: memory + place.state.offset, recent: memory + place.recent.offset, first: 0, count: 0,
+                position: 0)
+            rn_settle(nil, &recurrence, &sequence, 1, scratch)
+        }
+    }
+
+    /// Matrices are read by every step and rewritten by one of a block; of waiting tokens half are there on average.
+    var byteCountPerToken: Int {
+        let sizes = layout.memories.map { memory in
+            let (shape, type) = (memory.shape, memory.state.type)
+            var recurrence = memory.recurrence
+            return (
+                shape.headCount * shape.keySize * shape.valueSize * type.byteCount,
+                Int(rn_recent_bytes(&recurrence))
+            )
+        }
+        let (matrices, recent) = sizes.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
+        return matrices + 2 * matrices / SequenceState.blockLength + recent / 2
+            + 2 * (layout.byteCount - matrices - recent) + (byteCount - layout.byteCount)
+    }
 
     /// Returns a tensor of float32 numbers.
     func floats(at place: StatePlace) -> UnsafeMutablePointer<Float> {

@@ -56,7 +56,7 @@ struct Matrix {
   rn_weights weights() const { return {data.data(), scales.data(), minima.data(), rows, columns, type}; }
 };
 
-// 150 tokens from position 37 on, in one call and in calls that end at multiples of RN_CHUNK. Returns 1 for a failure.
+// 150 tokens from position 37 on, in one call and in calls that end anywhere. Returns 1 for a failure.
 int check_recurrence(rn_pool *pool, const char *name, rn_weight_type type) {
   const int64_t tokens = 150, position = 37, keys = 10, values = 71;
   std::vector<float> q(tokens * keys), k(tokens * keys), v(tokens * values), decays(tokens), start(keys * values);
@@ -74,15 +74,19 @@ int check_recurrence(rn_pool *pool, const char *name, rn_weight_type type) {
   r.query = q.data(), r.key = k.data(), r.value = v.data(), r.decays = decays.data();
   r.query_stride = r.key_stride = keys, r.value_stride = r.output_stride = values, r.decay_stride = 1;
   r.query_share = r.key_share = r.value_share = 1, r.decay_kind = RN_HEAD_DECAY;
-  rn_sequence sequence{whole.data(), 0, tokens, position};
+  std::vector<int64_t> recent(rn_recent_bytes(&r) / 8), others(recent.size());
+  std::vector<char> scratch(rn_recur_scratch(pool, &r));
+  rn_sequence sequence{whole.data(), recent.data(), 0, tokens, position};
   r.output = output.data();
-  rn_recur(pool, &r, &sequence, 1);
+  rn_recur(pool, &r, &sequence, 1, scratch.data());
+  rn_settle(pool, &r, &sequence, 1, scratch.data());
   r.output = pieces.data();
   for (int64_t begin = 0, end; begin < tokens; begin = end) {
-    end = std::min(tokens, begin + RN_CHUNK - (position + begin) % RN_CHUNK);
-    sequence = {parts.data(), begin, end - begin, position + begin};
-    rn_recur(pool, &r, &sequence, 1);
+    end = std::min(tokens, begin + 1 + begin % 23);
+    sequence = {parts.data(), others.data(), begin, end - begin, position + begin};
+    rn_recur(pool, &r, &sequence, 1, scratch.data());
   }
+  rn_settle(pool, &r, &sequence, 1, scratch.data());
   bool same = std::memcmp(whole.data(), parts.data(), keys * values * (type == RN_F32 ? 4 : 2)) == 0 && output == pieces;
   double error = 0, size = 0;
   std::vector<double> state(start.begin(), start.end());
@@ -99,7 +103,7 @@ int check_recurrence(rn_pool *pool, const char *name, rn_weight_type type) {
     }
   double relative = std::sqrt(error / size);
   bool fails = !same || !(relative < (type == RN_F32 ? 2e-6 : 1e-2));
-  std::printf("%s: %s, chunks, type %d, error %.2g, pieces %s\n", fails ? "FAILED" : "passed", name, int(type), relative,
+  std::printf("%s: %s, blocks, type %d, error %.2g, pieces %s\n", fails ? "FAILED" : "passed", name, int(type), relative,
               same ? "the same" : "differ");
   return fails;
 }

@@ -27,6 +27,40 @@ struct PreparedRows {
   int64_t narrow_stride;
 };
 
+// The tokens of a block of rn_recur that are not in the state yet: their number, and of every head or shared head
+// RN_BLOCK rows of keys, decays and values. Rows are padded, so that they do not fall on the same lines of a cache.
+struct Recent {
+  int64_t *count;
+  float *keys = nullptr, *decays = nullptr, *values = nullptr;
+  int64_t key_stride, decay_stride, value_stride;
+
+  RETNET_INLINE Recent(const rn_recurrence &r, void *memory)
+      : count(static_cast<int64_t *>(memory)), key_stride(padded_row(r.key_size)),
+        decay_stride(r.decay_kind == RN_CHANNEL_DECAY ? key_stride : r.decay_kind == RN_HEAD_DECAY),
+        value_stride(padded_row(r.value_size)) {
+    if (!memory)
+      return;
+    keys = static_cast<float *>(memory) + 16;
+    values = keys + r.heads / r.key_share * RN_BLOCK * key_stride;
+    decays = values + r.heads * RN_BLOCK * value_stride;
+  }
+
+  static RETNET_INLINE int64_t padded_row(int64_t size) { return (size + 15) / 16 * 16 + 16; }
+  RETNET_INLINE float *key(int64_t head, int64_t token) const { return keys + (head * RN_BLOCK + token) * key_stride; }
+  RETNET_INLINE float *decay(int64_t head, int64_t token) const { return decays + (head * RN_BLOCK + token) * decay_stride; }
+  RETNET_INLINE float *value(int64_t head, int64_t token) const { return values + (head * RN_BLOCK + token) * value_stride; }
+};
+
+// How many of the next `left` tokens belong to the block of which `before` tokens are there, and whether they end it.
+RETNET_INLINE int64_t tokens_of_block(int64_t position, int64_t before, int64_t left) {
+  int64_t count = RN_BLOCK - (position & (RN_BLOCK - 1));
+  count = count < RN_BLOCK - before ? count : RN_BLOCK - before;
+  return count < left ? count : left;
+}
+RETNET_INLINE bool ends_block(int64_t position, int64_t before, int64_t count) {
+  return ((position + count) & (RN_BLOCK - 1)) == 0 || before + count == RN_BLOCK;
+}
+
 struct DecodingKernels {
   // Rounds a row of `columns` elements (a multiple of 32) to int8.
   void (*quantize_row)(const float *x, int64_t columns, const PreparedRows &rows, int64_t row);
@@ -52,7 +86,13 @@ struct DecodingKernels {
   void (*interpolate)(const float *past, const float *x, const float *weight, float *y, int64_t count);
   void (*normalize)(const rn_norm &norm, int64_t row);
   void (*rotate)(const rn_rotation &rotation, const float *x, float *y, int64_t row);
-  void (*recur)(const rn_recurrence &recurrence, const rn_sequence &sequence, int64_t head, int64_t begin, int64_t end);
+  // The scratch of a thread, in floats, the tokens of a sequence, and its recent tokens alone. Values of recent tokens are
+  // kept up; the caller then adds keys, decays and their number.
+  int64_t (*recur_scratch)(const rn_recurrence &recurrence);
+  void (*recur)(const rn_recurrence &recurrence, const rn_sequence &sequence, int64_t head, int64_t begin, int64_t end,
+                float *scratch);
+  void (*settle)(const rn_recurrence &recurrence, const rn_sequence &sequence, int64_t head, int64_t begin, int64_t end,
+                 float *scratch);
   void (*average)(const rn_wkv &wkv, const rn_sequence &sequence, int64_t begin, int64_t end);
   void (*convolve)(const rn_convolution &convolution, const rn_sequence &sequence, int64_t begin, int64_t end);
   // The heads [begin, end), which share one of the cache, of a token of the cache; elements of scratch, and the kernel.

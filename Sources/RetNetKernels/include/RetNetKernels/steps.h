@@ -84,15 +84,16 @@ void rn_rotate(rn_pool *pool, const rn_rotation *rotation, const float *x, int64
 // Recurrences ----------------------------------------------------------------------------------------------------
 
 // Tokens of one sequence: the rows first ..< first + count, and its state, which moves behind them. `position` is the
-// number of tokens before the first row.
+// number of tokens before the first row. `recent` is for rn_recur alone.
 typedef struct rn_sequence {
   void *state;
+  void *recent;
   int64_t first, count;
   int64_t position;
 } rn_sequence;
 
-// Tokens of a chunk of rn_recur.
-#define RN_CHUNK 64
+// Tokens of a block of rn_recur.
+#define RN_BLOCK 16
 
 typedef enum rn_decay_kind {
   RN_NO_DECAY = 0,
@@ -104,9 +105,12 @@ typedef enum rn_decay_kind {
 //
 //     S = a S        S = S + k^T v, or with strengths b: S = S + k^T b (v - k S)        o = q S
 //
-// The state of a sequence is [heads, key_size, value_size] in float32, bfloat16 or float16; sums are in float32. Without
-// strengths and decays per channel, tokens between two multiples of RN_CHUNK of the sequence are taken together where a
-// call has all of them. So a sequence that is cut at such places gives the same bits as all in one call.
+// The state of a sequence is [heads, key_size, value_size] in float32, bfloat16 or float16; sums are in float32.
+//
+// Tokens enter the state together when the last one of a block was there: a block is the RN_BLOCK tokens between two
+// multiples of it in the sequence. Until then their keys, values and decays wait in the recent tokens of the sequence, in
+// float32. So most steps read the state without writing it, a number of the state is rounded once a block, and a call that
+// has several tokens of a block multiplies matrices. Results are bit for bit the same however a sequence is cut into calls.
 typedef struct rn_recurrence {
   int64_t heads, key_size, value_size;
   rn_weight_type state_type;
@@ -125,7 +129,18 @@ typedef struct rn_recurrence {
   int64_t output_stride;
 } rn_recurrence;
 
-void rn_recur(rn_pool *pool, const rn_recurrence *recurrence, const rn_sequence *sequences, int64_t count);
+// Bytes of the recent tokens of a sequence, 64-byte aligned; all zeros are none. They depend on heads, sizes, shares and the
+// kind of decays alone.
+int64_t rn_recent_bytes(const rn_recurrence *recurrence);
+
+int64_t rn_recur_scratch(const rn_pool *pool, const rn_recurrence *recurrence);
+void rn_recur(rn_pool *pool, const rn_recurrence *recurrence, const rn_sequence *sequences, int64_t count, void *scratch);
+
+// Lets recent tokens enter the states before the end of their block, for those who read states. What follows is equal to
+// rounding to what would have followed. Of the recurrence, heads, sizes, shares, the state's type and the kind of decays count.
+void rn_settle(rn_pool *pool, const rn_recurrence *recurrence, const rn_sequence *sequences, int64_t count, void *scratch);
+// True where there are no recent tokens.
+bool rn_is_settled(const void *recent);
 
 // The average of RWKV-4 over past values, whose weights decay by w > 0 a token; the current one counts e^bonus more.
 // The state of a sequence is [3, channels] in float32: numerator, denominator and exponent, all 0 before the first token.
