@@ -8,7 +8,7 @@ SHELL := bash
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SOURCES := Sources Tests Examples Package.swift Server/Sources Server/Tests Server/Package.swift
 
-.PHONY: help setup build lite server serve demo test check-device check-checkpoints format lint docs clean distclean
+.PHONY: help setup build lite server serve demo test check-device check-checkpoints check-server format lint docs clean distclean
 
 help:
 	@echo 'make demo [DATA=path]  train a small RetNet, generate text, show that decoding cost stays flat'
@@ -19,6 +19,7 @@ help:
 	@echo 'make test              run all tests and build the example package'
 	@echo 'make check-device      compare a CUDA device with the CPU (skips where there is none)'
 	@echo 'make check-checkpoints convert the checkpoints of other projects, compare, generate, convert back'
+	@echo 'make check-server      real clients, a browser, nonsense and a minute of broken clients against the server'
 	@echo 'make setup             only fetch LibTorch into .libtorch/ (the others do this when needed)'
 	@echo 'make format | lint     rewrite | check the source format'
 	@echo 'make docs              build the documentation, warnings as errors'
@@ -52,6 +53,12 @@ check-device: build
 
 check-checkpoints: build
 	@python3 Benchmarks/checkpoints/walk.py ./retnet
+
+check-server: server
+	@Server/Tests/Clients/run
+	@Server/Tests/Page/run
+	@Server/Tests/Fuzz/run
+	@python3 Server/Tests/Soak/soak.py --seconds 60 --conversations 16 --misbehaving 12
 
 format:
 	@swift format format --in-place --recursive $(SOURCES)

@@ -181,7 +181,7 @@ async function submit() {
 /** Generates what follows a text; null for what follows nothing. */
 async function generate(after) {
     if (running) return;
-    const { body, wrong } = parameters.read();
+    const { body, wrong } = parameters.read(shown);
     if (wrong) {
         notice(`The parameter “${wrong}” is wrong.`);
         save(shown);

@@ -10,12 +10,15 @@ const fields = [
     { name: "top_k", label: "Top-k", min: 0, isWhole: true, fallback: "all" },
     { name: "min_p", label: "Min-p", min: 0, max: 1, step: "any" },
     { name: "repetition_penalty", label: "Repetition penalty", min: 0.01, max: 100, step: "any" },
-    { name: "repetition_window", label: "over … tokens", min: 1, isWhole: true },
+    { name: "repetition_window", label: "Penalty window", min: 1, isWhole: true },
     { name: "frequency_penalty", label: "Frequency penalty", min: -2, max: 2, step: "any", fallback: "0" },
     { name: "presence_penalty", label: "Presence penalty", min: -2, max: 2, step: "any", fallback: "0" },
     { name: "max_tokens", label: "Tokens at most", min: 1, isWhole: true },
     { name: "seed", label: "Seed", isWhole: true, min: -9007199254740991, max: 9007199254740991, fallback: "random" },
 ];
+
+// OpenAI's default for texts, 16 tokens, is for programs; people read on.
+const textLength = 128;
 
 export class Parameters {
     #form = get("parameters");
@@ -34,7 +37,7 @@ export class Parameters {
         const defaults = info?.defaults ?? {};
         for (const field of fields) {
             const { number } = this.#inputs.get(field.name);
-            const own = field.name === "max_tokens" ? defaults[conversation.mode === "chat" ? "chat_max_tokens" : "completion_max_tokens"] : defaults[field.name];
+            const own = field.name === "max_tokens" ? this.#length(conversation) : defaults[field.name];
             number.placeholder = own === undefined || own === null ? field.fallback ?? "" : field.name === "top_k" && own === 0 ? "all" : String(own);
             this.#mirror(field);
         }
@@ -43,9 +46,14 @@ export class Parameters {
         get("system-row").hidden = conversation.mode !== "chat";
     }
 
-    /** Returns the values for a request, and the name of the first wrong one. */
-    read() {
-        const body = {};
+    #length(conversation) {
+        const { chat_max_tokens: chat, completion_max_tokens: text } = this.info?.defaults ?? {};
+        return conversation.mode === "chat" ? chat : Math.max(textLength, text ?? 0);
+    }
+
+    /** Returns the values for a request of a conversation, or the name of the first wrong one. */
+    read(conversation) {
+        const body = conversation.mode === "chat" ? {} : { max_tokens: this.#length(conversation) };
         for (const field of fields) {
             const text = String(this.#stored[field.name] ?? "").trim();
             if (text === "") continue;
