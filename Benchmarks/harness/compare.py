@@ -2,12 +2,15 @@
 
     python compare.py --retnet ../../retnet --data DIR --tokenizer DIR [--model DIR] [--shots 0 2] [--limit 100]
 
-Without --model a small Llama, GPT-2 or GPT-NeoX (--architecture; transformers) is made, trained for a minute on the contexts of the tasks so that its answers are
-not noise, and saved as a folder that both sides load. --tokenizer is a folder or file that transformers reads: tokenizer.model
-(SentencePiece) or tokenizer.json. The tasks of the harness are its own YAML files over the local documents (harness_tasks.py).
+Without --model a small Llama, GPT-2 or GPT-NeoX (--architecture; transformers) or RetNet of flash-linear-attention (--fla CHECKOUT) is made,
+trained for a minute on the contexts of the tasks so that its answers are not noise (those of fla stay random), and saved as a
+folder that both sides load. --tokenizer is a folder or file that transformers reads: tokenizer.model (SentencePiece) or
+tokenizer.json. The tasks of the harness are its own YAML files over the local documents (harness_tasks.py).
 
 Counts (acc, acc_norm) and their standard errors must be equal to the last digit, log-likelihoods to rounding. Every question in
-which the two sides choose differently is printed with its scores. Ends with 1 if a figure differs without being a tie.
+which the two sides choose differently is printed with its scores. Ends with 1 if a figure differs without being a tie. The processor
+time of scoring is printed beside: of the harness, its method `loglikelihood`, which encodes and scores; with --batch 1, its default,
+every choice is a pass of its own.
 """
 
 import argparse
@@ -77,6 +80,10 @@ SETS = {
     "piqa": ({"validation": "piqa_valid.jsonl", "train": "piqa_train1000.jsonl"}, dict),
     "wsc273": ({"test": "wsc273.jsonl"}, wsc273),
     "winogrande": ({"validation": "winogrande_xl_dev.jsonl", "train": "winogrande_xl_train1000.jsonl"}, winogrande),
+    "arc_easy": ({"test": "arc_easy_test.jsonl", "train": "arc_easy_train.jsonl"}, dict),
+    "arc_challenge": ({"test": "arc_challenge_test.jsonl", "train": "arc_challenge_train.jsonl"}, dict),
+    "openbookqa": ({"test": "openbookqa_test.jsonl", "train": "openbookqa_train.jsonl"}, dict),
+    "sciq": ({"test": "sciq_test.jsonl", "train": "sciq_train.jsonl"}, dict),
     "lambada_openai": ({"test": "lambada_test.jsonl"}, lambada),
     # The harness looks at all splits of a task; only the test split is scored.
     "wikitext": ({split: "../lm/wikitext-2/test.txt" for split in ("train", "validation", "test")}, dict),
@@ -100,28 +107,52 @@ def number(response):
     return float(response[0] if isinstance(response, (tuple, list)) else response)
 
 
-def empty_model(architecture, tok):
-    """Returns a small model of an architecture that both sides have."""
+def load_fla(checkout):
+    """Makes flash-linear-attention's models known to transformers, with their kernels in Triton's interpreter."""
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "parity"))
+    # The module takes the checkout from the first argument.
+    arguments, sys.argv = sys.argv, [sys.argv[0], checkout]
+    import fla_interpreter
+
+    sys.argv = arguments
+    from fla.models.retnet.modeling_retnet import RetNetForCausalLM
+
+    # Transformers 5 wants a mapping here.
+    RetNetForCausalLM._tied_weights_keys = {"lm_head.weight": "model.embeddings.weight"}
+    return fla_interpreter.VERSIONS
+
+
+def empty_model(architecture, tok, width, layers):
+    """Returns a model of random weights of an architecture that both sides have."""
     import transformers
 
+    heads = max(2, width // 64)
     common = dict(vocab_size=len(tok), bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id, pad_token_id=None)
     if architecture == "gpt2":
         return transformers.GPT2LMHeadModel(transformers.GPT2Config(
-            n_embd=128, n_layer=3, n_head=4, n_positions=2048, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, **common))
-    shape = dict(hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4,
+            n_embd=width, n_layer=layers, n_head=2 * heads, n_positions=2048, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
+            **common))
+    if architecture == "fla-retnet":
+        from fla.models.retnet import RetNetConfig, RetNetForCausalLM
+
+        # Larger weights than usual, since they are not trained: more than noise decides about answers.
+        return RetNetForCausalLM(RetNetConfig(
+            hidden_size=width, num_hidden_layers=layers, num_heads=heads, fuse_cross_entropy=False,
+            initializer_range=0.1, **common))
+    shape = dict(hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers, num_attention_heads=2 * heads,
                  max_position_embeddings=2048, tie_word_embeddings=False, **common)
     if architecture == "neox":
         return transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**shape))
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(num_key_value_heads=2, rms_norm_eps=1e-5, **shape))
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(num_key_value_heads=heads, rms_norm_eps=1e-5, **shape))
 
 
-def make_model(architecture, tokenizer, texts, folder, steps):
-    """Saves a small model that has seen some of the texts."""
+def make_model(architecture, tokenizer, texts, folder, steps, width, layers):
+    """Saves a model that has seen some of the texts."""
     import transformers
 
     torch.manual_seed(7)
     tok = transformers.AutoTokenizer.from_pretrained(tokenizer)
-    model = empty_model(architecture, tok).float()
+    model = empty_model(architecture, tok, width, layers).float()
     ids = []
     for text in texts:
         ids += tok(text).input_ids
@@ -180,6 +211,20 @@ def choose(scores, lengths=None):
     return max(range(len(values)), key=lambda i: values[i]), values
 
 
+def time_scoring(model):
+    """Returns a list that gets the processor time of every call of the harness that scores requests, in seconds."""
+    clock = []
+    for name in ("loglikelihood", "loglikelihood_rolling"):
+        def timed(*arguments, call=getattr(model, name), **named):
+            start = time.process_time()
+            result = call(*arguments, **named)
+            clock.append(time.process_time() - start)
+            return result
+
+        setattr(model, name, timed)
+    return clock
+
+
 def processor():
     try:
         return next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
@@ -193,23 +238,37 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--tokenizer")
     parser.add_argument("--model")
-    parser.add_argument("--architecture", default="llama", choices=["llama", "gpt2", "neox"], help="of the model that is made")
+    parser.add_argument("--architecture", default="llama", choices=["llama", "gpt2", "neox", "fla-retnet"], help="of the model that is made")
+    parser.add_argument("--width", type=int, default=128, help="of the model that is made")
+    parser.add_argument("--layers", type=int, default=3, help="of the model that is made")
+    parser.add_argument("--fla", help="a checkout of flash-linear-attention, for fla-retnet and models in its form")
     parser.add_argument("--tasks", default=",".join(SETS))
     parser.add_argument("--shots", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--limit", type=int)
     parser.add_argument("--bootstrap", type=int, default=1000)
     parser.add_argument("--context", type=int, default=2048)
     parser.add_argument("--train-steps", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8, help="of the harness")
+    parser.add_argument("--threads", type=int, help="of both sides")
     parser.add_argument("--ours", default="", help="further options of `retnet eval tasks`")
     options = parser.parse_args()
     if not options.model and not options.tokenizer:
         parser.error("give --model, or --tokenizer for the one that is made")
+    if options.architecture == "fla-retnet" and not (options.model or options.fla):
+        parser.error("fla-retnet needs --fla")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+        options.ours += f" --threads {options.threads}"
+    versions = [load_fla(options.fla)] if options.fla else []
     names = options.tasks.split(",")
     work = tempfile.mkdtemp(prefix="harness-")
     data = {}
     for name in names:
         files, convert = SETS[name]
+        missing = [f for f in files.values() if not os.path.exists(os.path.join(options.data, f))]
+        if missing and options.tasks == ",".join(SETS):
+            print(f"{name} is left out: {', '.join(missing)} is not in '{options.data}'", file=sys.stderr)
+            continue
         documents = {split: [convert(d) for d in read(os.path.join(options.data, file))]
                      for split, file in files.items()}
         # Both sides get the same documents, so that checksums of documents are equal too.
@@ -223,19 +282,20 @@ def main():
         folder = os.path.join(work, "model")
         texts = [str(v) for _, documents in data.values() for rows in documents.values() for d in rows[:300]
                  for v in d.values() if isinstance(v, str) and len(v) > 40]
-        make_model(options.architecture, options.tokenizer, texts, folder, options.train_steps)
+        # The backward kernels of fla would take hours in the interpreter.
+        steps = 0 if options.architecture == "fla-retnet" else options.train_steps
+        make_model(options.architecture, options.tokenizer, texts, folder, steps, options.width, options.layers)
 
     model = HFLM(pretrained=folder, tokenizer=folder, dtype="float32", device="cpu", batch_size=options.batch,
                  max_length=options.context)
+    clock = time_scoring(model)
     print("| task | n-shot | documents | metric | lm-evaluation-harness | retnet | equal |\n| --- | --: | --: | --- | --: | --: | --- |")
     worst, failures, notes = 0.0, 0, []
-    for name in names:
-        paths, documents = data[name]
+    for name, (paths, documents) in data.items():
         for shots in options.shots if name != "wikitext" else [0]:
             task = harness_tasks.task(name, documents)
-            start = time.monotonic()
+            clock.clear()
             results, samples = theirs(model, task, name, shots, options.limit, options.bootstrap, options.context)
-            seconds = time.monotonic() - start
             own, own_samples, origin = ours(options.retnet, folder, name, paths, shots, options.limit, options.bootstrap,
                                             options.context, options.ours.split(), os.path.join(work, "out"))
             ties = 0
@@ -277,10 +337,12 @@ def main():
                     failures += 1
                 print(f"| {name} | {shots} | {len(own_samples)} | {key.split(',')[0]} | {x} | {y} | {label} |", flush=True)
             notes.append(f"{name}, {shots} shots: {origin['tokens']} tokens instead of {origin['tokens_from_scratch']}"
-                         f" ({origin['saving']:.2f}x), {origin['scoring_seconds']:.1f} s; the harness {seconds:.1f} s with its preparation")
+                         f" ({origin['saving']:.2f}x) in {origin['scoring_processor_seconds']:.2f} s; the harness with batches of"
+                         f" {options.batch} in {sum(clock):.2f} s, {sum(clock) / origin['scoring_processor_seconds']:.2f} times as long")
+    print("\n(seconds are processor time)" if notes else "")
     print(f"\nlargest relative difference of log-likelihoods: {worst:.2e}")
     print("\n".join(notes))
-    versions = [f"{m} {importlib.metadata.version(m)}" for m in ("lm_eval", "torch", "transformers", "datasets")]
+    versions += [f"{m} {importlib.metadata.version(m)}" for m in ("lm_eval", "torch", "transformers", "datasets")]
     command = subprocess.run([options.retnet, "--version"], capture_output=True, text=True).stdout.strip()
     print(f"\n{', '.join(versions)}, Python {platform.python_version()}; retnet {command}; {processor()}, {torch.get_num_threads()}"
           f" threads; model of {sum(p.numel() for p in model.model.parameters()):,} parameters")

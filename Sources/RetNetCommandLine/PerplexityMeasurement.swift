@@ -70,7 +70,7 @@ package struct PerplexityMeasurement: ParsableArguments {
         stream.byteCountWarnings.forEach(Console.warn)
         let bar = ProgressBar(title: "eval", total: stream.tokenCount)
         var isComplete = true
-        let result = try engine.perplexity(of: stream, options) { sums, fraction in
+        var result = try engine.perplexity(of: stream, options) { sums, fraction in
             bar.update(
                 step: Int((fraction * Double(stream.tokenCount)).rounded()),
                 metrics: (sums.bitsPerByte.map { [.value("bits/byte", $0)] } ?? [])
@@ -79,6 +79,7 @@ package struct PerplexityMeasurement: ParsableArguments {
             return isComplete
         }
         bar.finish()
+        if isComplete { result.wordCount = try corpus.wordCount() }
         if !isComplete { Console.warn("interrupted: the result covers only the first part of the text") }
         let usedForm = engine.kind == .libtorch ? options.form.description : nil
         if json {
@@ -111,10 +112,12 @@ package struct PerplexityMeasurement: ParsableArguments {
         func add(_ name: String, _ value: String?) { table.append([name, value ?? "unknown"]) }
         add("bits per byte", result.bitsPerByte.map { Format.fixed($0, decimals: 4) })
         add("perplexity per byte", result.bytePerplexity.map { Format.fixed($0, decimals: 4) })
+        add("perplexity per word", result.wordPerplexity.map { Format.fixed($0, decimals: 4) })
         add("perplexity per token", Format.fixed(result.perplexity, decimals: 4))
         add("nats per token", Format.fixed(result.natsPerToken, decimals: 6))
         add("tokens predicted", Format.grouped(result.tokenCount))
         add("bytes of text", result.byteCount.map { Format.grouped($0) })
+        add("words of text", result.wordCount.map { Format.grouped($0) })
         if let form { add("form", form) }
         add("context", context.map { "\($0) tokens" } ?? "everything before")
         add("tokens per second", Format.count(result.tokensPerSecond))
@@ -128,10 +131,12 @@ package struct PerplexityMeasurement: ParsableArguments {
         let tree: SettingsTree = [
             "bits_per_byte": result.bitsPerByte.map { .double($0) } ?? .null,
             "byte_perplexity": result.bytePerplexity.map { .double($0) } ?? .null,
+            "word_perplexity": result.wordPerplexity.map { .double($0) } ?? .null,
             "perplexity": .double(result.perplexity),
             "nats_per_token": .double(result.natsPerToken), "bits_per_token": .double(result.bitsPerToken),
             "total_nats": .double(result.totalNats), "tokens": .int(result.tokenCount),
-            "bytes": result.byteCount.map { .int($0) } ?? .null, "form": form.map { .string($0) } ?? .null,
+            "bytes": result.byteCount.map { .int($0) } ?? .null,
+            "words": result.wordCount.map { .int($0) } ?? .null, "form": form.map { .string($0) } ?? .null,
             "context": context.map { .int($0) } ?? .null, "seconds": .double(result.seconds),
             "tokens_per_second": .double(result.tokensPerSecond), "complete": .bool(isComplete),
         ]

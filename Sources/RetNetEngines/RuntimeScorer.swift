@@ -1,6 +1,5 @@
 import RetNetEvaluation
 import RetNetInference
-import RetNetKernels
 import RetNetRuntime
 import RetNetText
 
@@ -28,8 +27,6 @@ struct RuntimeScorer: RequestScorer {
 
     /// The states of a batch may take this many bytes.
     private static let stateBudget = 1 << 28
-    /// The logits of a call may take this many numbers, unless one piece of a row has more.
-    private static let logitBudget = 1 << 24
 
     init(_ runner: ModelRunner, options: LogLikelihoodScorer.Options) {
         self.runner = runner
@@ -136,79 +133,27 @@ struct RuntimeScorer: RequestScorer {
         try run(&rows, &sums, &cost)
     }
 
-    /// Reads rows from their states, in calls whose logits fit into memory.
+    /// Reads rows from their states.
     private func run(
         _ rows: inout [(row: ScoringRow, state: SequenceState)], _ sums: inout ScoreSums,
         _ cost: inout ScoringCost
     ) throws {
-        let limit = max(
-            ModelRunner.pieceLength, Self.logitBudget / runner.model.configuration.vocabularySize)
-        var open: [Int] = []
-        var count = 0
-        for index in rows.indices {
-            let tail = rows[index].row.tail
-            if !open.isEmpty, count + tail > limit {
-                try read(open, &rows, &sums, &cost)
-                (open, count) = ([], 0)
-            }
-            if tail > limit {
-                try readLong(index, by: limit, &rows, &sums, &cost)
-            } else {
-                open.append(index)
-                count += tail
-            }
-        }
-        if !open.isEmpty { try read(open, &rows, &sums, &cost) }
-    }
-
-    /// Reads a row that is scored at many places in parts, which end where the runner's pieces do.
-    private func readLong(
-        _ index: Int, by limit: Int, _ rows: inout [(row: ScoringRow, state: SequenceState)],
-        _ sums: inout ScoreSums,
-        _ cost: inout ScoringCost
-    ) throws {
-        let row = rows[index].row
-        let length = limit / ModelRunner.pieceLength * ModelRunner.pieceLength
-        for start in stride(from: 0, to: row.inputs.count, by: length) {
-            rows[index].row = row.part(start..<min(start + length, row.inputs.count))
-            try read([index], &rows, &sums, &cost)
-        }
-        rows[index].row = row
-    }
-
-    private func read(
-        _ indices: [Int], _ rows: inout [(row: ScoringRow, state: SequenceState)], _ sums: inout ScoreSums,
-        _ cost: inout ScoringCost
-    ) throws {
-        let tokens = indices.map { rows[$0].row.inputs }
-        let tails = indices.map { rows[$0].row.tail }
-        var states = indices.map { rows[$0].state }
+        guard !rows.isEmpty else { return }
+        var states = rows.map(\.state)
+        // Nobody else holds the states meanwhile, or reading would copy them.
         let empty = runner.model.initialState()
-        for index in indices { rows[index].state = empty }
-        let logits = try runner.read(tokens, &states, logits: .tails(tails))
-        cost.tokenCount += tokens.reduce(0) { $0 + $1.count }
-        var place = 0
-        for (order, index) in indices.enumerated() {
-            rows[index].state = states[order]
-            let first = rows[index].row.inputs.count - tails[order]
-            if let logits {
-                for score in rows[index].row.scores {
-                    add(score, logits[place + score.position - first], &sums)
-                }
+        for index in rows.indices { rows[index].state = empty }
+        let targets = rows.map { $0.row.scores.map { TokenTarget(position: $0.position, token: $0.target) } }
+        let scores = try runner.score(targets, reading: rows.map(\.row.inputs), &states)
+        for index in rows.indices {
+            rows[index].state = states[index]
+            let row = rows[index].row
+            cost.tokenCount += row.inputs.count
+            cost.scoredCount += Set(row.scores.map(\.position)).count
+            for (wanted, score) in zip(row.scores, scores[index]) {
+                sums.add(wanted.request, score.logProbability, isBest: score.isLargest)
             }
-            place += tails[order]
         }
-    }
-
-    private func add(
-        _ score: ScoringRow.Score, _ logits: UnsafeBufferPointer<Float>, _ sums: inout ScoreSums
-    ) {
-        guard let start = logits.baseAddress, logits.indices.contains(Int(score.target)) else { return }
-        let count = Int64(logits.count)
-        sums.add(
-            score.request, Double(logits[Int(score.target)]) - Double(rn_log_sum(start, count)),
-            // Of equal logits the first is the model's choice.
-            isBest: rn_largest(start, count) == Int64(score.target))
     }
 }
 
@@ -221,9 +166,6 @@ extension ScoringRow {
                 Score(position: $0.position - range.lowerBound, target: $0.target, request: $0.request)
             })
     }
-
-    /// The number of last inputs behind which something is scored.
-    fileprivate var tail: Int { scores.map { inputs.count - $0.position }.max() ?? 0 }
 }
 
 extension ScoringQuestion {

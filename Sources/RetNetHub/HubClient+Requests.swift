@@ -175,6 +175,10 @@ extension HubClient {
             return HubError.noRevision(repository: repository, revision: reference.revisionName)
         case (404, _):
             if let file { return HubError.noFile(repository: repository, file: file) }
+            if let revision = reference.revision {
+                return HubError.noRepositoryOrRevision(
+                    repository, revision: revision, endpoint: environment.endpoint)
+            }
             return HubError.noRepository(repository, endpoint: environment.endpoint, hasToken: hasToken)
         case (401, _): return HubError.unauthorized(repository: repository, hasToken: hasToken)
         case (403, _): return HubError.forbidden(repository: repository, reason: reason)

@@ -10,6 +10,8 @@ public enum HubError: Error, Equatable, Sendable {
     case invalidEndpoint(String)
     /// The hub knows no such model, or hides it.
     case noRepository(String, endpoint: String, hasToken: Bool)
+    /// The server has no such model or no such revision of it, without saying which.
+    case noRepositoryOrRevision(String, revision: String, endpoint: String)
     /// The model has no such revision.
     case noRevision(repository: String, revision: String)
     /// The revision has no such file.
@@ -58,6 +60,9 @@ extension HubError: CustomStringConvertible, LocalizedError {
             "there is no model '\(repository)' at \(endpoint), or it is private: check the spelling"
                 + (hasToken
                     ? " and that your token may read it" : "; for a private model set HF_TOKEN to your token")
+        case .noRepositoryOrRevision(let repository, let revision, let endpoint):
+            "there is no model '\(repository)' with a revision '\(revision)' at \(endpoint), or it is private: check the "
+                + "spelling of both; for a private model set HF_TOKEN to your token"
         case .noRevision(let repository, let revision):
             "the model '\(repository)' has no revision '\(revision)': give a branch, tag or commit that it has"
         case .noFile(let repository, let file):

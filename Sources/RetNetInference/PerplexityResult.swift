@@ -41,6 +41,8 @@ public struct PerplexityResult: Sendable, Equatable {
     ///
     /// Special tokens have none. Token files of version 1 do not keep the number.
     public var byteCount: Int?
+    /// Words of the whole source text, by `Corpus.wordCount()`; nil if unknown, or if a part of the text was predicted.
+    public var wordCount: Int?
     /// Sum of the negative log-likelihoods of all predicted tokens, in nats.
     public var totalNats: Double
     /// Wall-clock time in seconds.
@@ -72,6 +74,10 @@ public struct PerplexityResult: Sendable, Equatable {
     public var bitsPerByte: Double? { natsPerByte.map { $0 / log(2) } }
     /// Perplexity per byte of the source text; nil like `natsPerByte`.
     public var bytePerplexity: Double? { natsPerByte.map { exp($0) } }
+    /// Perplexity per word of the source text, as of WikiText in lm-evaluation-harness; nil if their number is not known.
+    public var wordPerplexity: Double? {
+        wordCount.flatMap { $0 > 0 && totalNats.isFinite ? exp(totalNats / Double($0)) : nil }
+    }
     /// Predicted tokens per second.
     public var tokensPerSecond: Double { seconds > 0 ? Double(tokenCount) / seconds : 0 }
 }

@@ -221,6 +221,17 @@ int64_t rn_largest(const float *x, int64_t count) { return kernels().decoding.la
 
 float rn_log_sum(const float *x, int64_t count) { return kernels().decoding.log_sum(x, count); }
 
+void rn_log_sums(rn_pool *pool, const float *x, int64_t x_stride, int64_t rows, int64_t count, float *sums,
+                 int64_t *largest) {
+  const DecodingKernels &table = decoding(pool);
+  run_parts(pool, rows, 1, rows_of_a_part(count), [&](int64_t begin, int64_t end, int32_t) {
+    for (int64_t r = begin; r < end; r++) {
+      sums[r] = table.log_sum(x + r * x_stride, count);
+      largest[r] = table.largest(x + r * x_stride, count);
+    }
+  });
+}
+
 int64_t rn_largest_elements(const float *x, int64_t count, int64_t wanted, float *values, int32_t *indices) {
   // A heap in the results whose first element is the one to give way: the smallest, of equal ones the last.
   auto before = [&](std::pair<float, int32_t> a, std::pair<float, int32_t> b) {

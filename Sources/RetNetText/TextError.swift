@@ -20,6 +20,8 @@ public enum TextError: Error, Equatable, Sendable {
     case invalidTokenizer(path: String, reason: String)
     /// A folder has a tokenizer of another project in a form that is not supported; `found` names its file and class.
     case unsupportedTokenizer(folder: String, found: String)
+    /// A folder has no files of a tokenizer.
+    case noTokenizer(folder: String)
     /// A part or an option of a tokenizer's files, at a place in them, is not supported.
     case unsupportedTokenizerPart(path: String, place: String, reason: String)
     /// A tokenizer configuration names an unknown kind.
@@ -66,6 +68,10 @@ extension TextError: CustomStringConvertible, LocalizedError {
             return
                 "the tokenizer in '\(folder)' (\(found)) has a form that is not supported: add its tokenizer.json, its "
                 + "vocab.json with merges.txt, or its SentencePiece file (spiece.model or tokenizer.model) to the folder"
+        case .noTokenizer(let folder):
+            return
+                "'\(folder)' holds no tokenizer: add its tokenizer.json, its vocab.json with merges.txt, its vocab.txt or its "
+                + "SentencePiece file (spiece.model or tokenizer.model) to the folder"
         case .unsupportedTokenizerPart(let path, let place, let reason):
             return "the tokenizer in '\(path)' cannot be used: \(place.isEmpty ? "it" : place) \(reason)"
         case .unknownTokenizerKind(let path, let kind, let known):

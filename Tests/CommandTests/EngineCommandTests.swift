@@ -49,6 +49,9 @@ import Testing
         let perplexity = ["eval", "perplexity", "--model", run, "--data", text, "--json", "--threads", "1"]
         let own = try succeed(perplexity).json()
         #expect(own["engine"] as? String == "runtime" && own["form"] is NSNull)
+        let (words, nats) = (own["words"] as? Int, own["total_nats"] as? Double)
+        #expect(words == TinyModel.text.split(omittingEmptySubsequences: false) { $0.isWhitespace }.count)
+        #expect(own["word_perplexity"] as? Double == exp((nats ?? 0) / Double(words ?? 1)))
         let form = try succeed(perplexity + ["--form", "parallel", "--context", "64"]).json()
         #expect(form["engine"] as? String == "libtorch" && form["form"] as? String == "parallel")
         #expect(form["engine_reason"] as? String == "it has no --form")
@@ -70,6 +73,37 @@ import Testing
         ]).json()
         #expect(foreign["engine"] as? String == "libtorch")
         #expect(foreign["engine_reason"] as? String == "the model is in the form of another project")
+    }
+
+    @Test func `Scoring with shared contexts is measured beside scoring from scratch`() throws {
+        let folder = try TemporaryFolder()
+        let run = try TinyModel.train(in: folder)
+        let line =
+            #"{"goal": "Dry a shoe", "sol1": "Fill it with paper.", "sol2": "Sing to it.", "label": 0}"#
+        try folder.write("\(line)\n\(line)\n", to: "piqa.jsonl")
+        let common = ["bench", "tasks", "--model", run, "--data", "piqa=\(folder.path("piqa.jsonl"))"]
+        for engine in ["runtime", "libtorch"] {
+            let tree = try succeed(
+                common + ["--engine", engine, "--rounds", "1", "--threads", "1", "--json"]
+            ).json()
+            #expect(tree["benchmark"] as? String == "tasks" && tree["model"] as? String == run)
+            #expect(tree["engine"] as? String == engine && tree["threads"] as? Int == 1)
+            let task = try #require((tree["tasks"] as? [[String: Any]])?.first)
+            func number(_ name: String) -> Double { task[name] as? Double ?? -1 }
+            #expect(number("tokens_from_scratch") / number("tokens") == number("token_ratio"))
+            #expect(number("token_ratio") > 1 && number("work_ratio") > 1)
+            #expect(number("work_ratio") < number("token_ratio"))
+            // The space of both choices and the letters behind it are scored at two places of each question, not at four.
+            #expect(number("scored_places_from_scratch") == number("scored_places") + 4)
+            for way in ["", "_in_batches", "_one_by_one"] {
+                #expect(number("seconds" + way) > 0 && number("processor_seconds" + way) >= 0)
+            }
+            #expect(number("speedup_in_batches") > 0 && number("largest_relative_difference") < 1e-4)
+        }
+        #expect(try succeed(common + ["--rounds", "1"]).output.contains("less work"))
+        // What changes nothing that is measured is no option.
+        #expect(try RunningCommand(common + ["--bootstrap", "5"]).wait().status == 64)
+        #expect(try RunningCommand(common + ["--acc-bytes"]).wait().status == 64)
     }
 
     @Test func `Rounded models run on the runtime, and others are told so`() throws {

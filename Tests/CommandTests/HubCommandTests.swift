@@ -96,6 +96,12 @@ import Testing
             #expect(
                 try RunningCommand(["pull"] + arguments, environment: place.variables).wait().status == 64)
         }
+        for arguments in [["owner/name", "--revision", "nope"], ["owner/name@nope"]] {
+            let outcome = try RunningCommand(["pull"] + arguments, environment: place.variables).wait()
+            #expect(outcome.status == 1 && outcome.output.isEmpty)
+            #expect(outcome.errors.contains("the model 'owner/name' has no revision 'nope': give a branch"))
+            #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+        }
         let unknown = try place.run("pull", "owner/none")
         #expect(
             unknown.status == 1 && unknown.output.isEmpty

@@ -102,6 +102,19 @@ import Testing
         #expect(parsed.first == 3 && parsed.count < plain.count)
         #expect(try ids(["--add-end"]) == plain + [1])
         #expect(try ids(["--add-special-tokens"]) == plain + [1])
+        // Bytes have no special tokens in text but T5's sentinels.
+        let sentinels = ["tokenizer", "encode", "--tokenizer", "byte-sentinel", "--parse-special"]
+        #expect(try succeed(sentinels, input: "a<extra_id_0>").output == "100 383\n")
+        #expect(
+            try succeed(sentinels + ["--json"], input: "a<extra_id_0>b").output
+                == "{\"ids\":[100,383,101],\"offsets\":[[0,1],[1,13],[13,14]]}\n")
+        let refused = try RunningCommand(
+            ["tokenizer", "encode", "--tokenizer", "byte", "--parse-special"], input: "fox"
+        ).wait()
+        #expect(refused.status == 1 && refused.output.isEmpty)
+        #expect(
+            refused.errors.contains(
+                "--parse-special does nothing here: the tokenizer 'byte' takes no special"))
         let begin = try RunningCommand(
             ["tokenizer", "encode", "--tokenizer", out, "--add-begin"], input: "fox"
         ).wait()

@@ -32,7 +32,7 @@ import Testing
             #expect(FileManager.default.fileExists(atPath: folder + "/m/model.safetensors.index.json"))
             let loaded = try ModelFolder.load(folder + "/m")
             #expect(try logits(loaded.model) == logits(model))
-            #expect(throws: StorageError.notFound(path: folder + "/m/tokenizer_config.json")) {
+            #expect(throws: TextError.noTokenizer(folder: folder + "/m")) {
                 try loaded.tokenizer
             }
         }

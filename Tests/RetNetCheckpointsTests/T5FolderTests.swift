@@ -75,7 +75,7 @@ struct T5FolderTests {
             try T5Folder.save(model, to: half, elementType: .bfloat16, maximumShardByteCount: 20_000)
             let narrow = try T5Folder.load(half)
             #expect(narrow.model.computeType == .bfloat16)
-            #expect(throws: StorageError.notFound(path: half + "/tokenizer_config.json")) {
+            #expect(throws: TextError.noTokenizer(folder: half)) {
                 try narrow.tokenizer
             }
         }

@@ -280,6 +280,11 @@ import Testing
         #expect(try text(place.pull(token: "hf_other")).contains("with the account of your token"))
         #expect(try text(place.pull("owner/other")).contains("there is no model 'owner/other' at"))
         #expect(try text(place.pull("owner/name@v9", token: "hf_right")).contains("no revision 'v9'"))
+        // Mirrors do not always say what it is that they do not have.
+        place.server.fail("api", [.status(404, retryAfter: nil)])
+        #expect(
+            try text(place.pull("owner/name@v9", token: "hf_right")).contains(
+                "there is no model 'owner/name' with a revision 'v9' at http://127.0.0.1"))
         gated.isGated = false
         place.server.set("owner/name", gated)
         #expect(try text(place.pull(token: "hf_other")).contains("the hub refuses your token"))

@@ -1,3 +1,4 @@
+import Foundation
 import RetNetArchitecture
 import RetNetRuntime
 import Testing
@@ -65,6 +66,41 @@ import Testing
             let alone = try pair.runner.read([prompt], &state)
             #expect(Self.bits(alone, row: 0) == found[row])
             #expect(state[0].tokenCount == prompt.count)
+        }
+    }
+
+    @Test func `scores are those of the logits, in any order and however many`() throws {
+        let pair = try EnginePair(ParityTests.retention())
+        let sequences = [300, 5, 1].enumerated().map { EnginePair.tokens($1, seed: $0) }
+        // Behind some tokens, one several times and out of order; none of the second sequence.
+        let targets: [[TokenTarget]] = [
+            [299, 0, 255, 256, 7, 7].enumerated().map { TokenTarget(position: $1, token: Int32($0 * 3)) }, [],
+            [TokenTarget(position: 0, token: 18)],
+        ]
+        var states = sequences.map { _ in pair.runtime.initialState() }
+        let scores = try pair.runner.score(targets, reading: sequences, &states)
+        #expect(states.map(\.tokenCount) == [300, 5, 1] && scores.map(\.count) == [6, 0, 1])
+        for (index, sequence) in sequences.enumerated() {
+            var alone = [pair.runtime.initialState()]
+            let logits = try #require(try pair.runner.read([sequence], &alone, logits: .all))
+            for (target, score) in zip(targets[index], scores[index]) {
+                let row = logits[target.position].map { Double($0) }
+                let expected = row[Int(target.token)] - log(row.reduce(0) { $0 + exp($1) })
+                #expect(abs(score.logProbability - expected) < 1e-5)
+                #expect(score.isLargest == (row.firstIndex(of: row.max() ?? 0) == Int(target.token)))
+            }
+            var kept = [states[index]]
+            let next = Self.bits(try pair.runner.step([3], &kept), row: 0)
+            #expect(Self.bits(try pair.runner.step([3], &alone), row: 0) == next)
+        }
+        #expect(throws: RuntimeError.self) {
+            _ = try pair.runner.score([[TokenTarget(position: 1, token: 0)]], reading: [[1]], &states)
+        }
+        var one = [pair.runtime.initialState()]
+        for target in [TokenTarget(position: 1, token: 0), TokenTarget(position: 0, token: 99)] {
+            #expect(throws: RuntimeError.self) {
+                _ = try pair.runner.score([[target]], reading: [[1]], &one)
+            }
         }
     }
 

@@ -35,6 +35,26 @@ import Testing
         }
     }
 
+    @Test func `words are the parts between white space, as Python divides each document`() throws {
+        try withTemporaryFolder { folder in
+            // len(re.split(r"\s+", text)) of each.
+            for (text, count) in [
+                ("one two", 2), (" one\n\ntwo\t", 4), ("a\u{2003}b\u{00A0}c\u{3000}\u{2028}d\u{1680}e", 5),
+                ("naïve\u{200B}x â €", 3), ("\u{1C}\u{85}x", 2), ("", 0), (" ", 2),
+            ] {
+                let path = try put(text, at: folder + "/a.txt")
+                #expect(try Corpus(path: path).wordCount() == count, "\(text)")
+            }
+            let long = String(repeating: "ä\u{2009}b ", count: 700_000)
+            let path = try put(Gzip.compress(Data(long.utf8)), at: folder + "/a.txt")
+            #expect(try Corpus(path: path).wordCount() == 1_400_001)
+            let stories = try put("a b\n\n\n c\nd \n\n", at: folder + "/b.txt")
+            #expect(try Corpus(path: stories, separator: .blankLines(1)).wordCount() == 5)
+            try Corpus(path: stories).writeTokenFile(tokenizer: tokenizer, to: folder + "/t.rtok")
+            #expect(try Corpus(paths: [stories, folder + "/t.rtok"]).wordCount() == nil)
+        }
+    }
+
     @Test func `a byte-order mark is skipped in plain and compressed files`() throws {
         try withTemporaryFolder { folder in
             let data = Data([0xEF, 0xBB, 0xBF] + Array("text".utf8))

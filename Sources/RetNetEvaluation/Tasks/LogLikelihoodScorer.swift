@@ -24,6 +24,8 @@ public struct ScoringCost: Sendable, Equatable {
     public var tokenCount = 0
     /// Tokens of padding that it has read besides.
     public var paddingCount = 0
+    /// Places behind which the output layer has run, once for all tokens that are scored there.
+    public var scoredCount = 0
     /// Tokens of all requests from their beginning.
     public var separateTokenCount = 0
     /// Wall-clock time of all passes in seconds.
@@ -40,6 +42,7 @@ public struct ScoringCost: Sendable, Equatable {
     static func += (left: inout ScoringCost, right: ScoringCost) {
         left.tokenCount += right.tokenCount
         left.paddingCount += right.paddingCount
+        left.scoredCount += right.scoredCount
         left.separateTokenCount += right.separateTokenCount
         left.seconds += right.seconds
         left.processorSeconds += right.processorSeconds
@@ -49,8 +52,8 @@ public struct ScoringCost: Sendable, Equatable {
 /// The scoring of continuations by a language model.
 ///
 /// The context of a question is run once: with its choices as one tree of tokens where the model can run trees, otherwise
-/// the state after it is forked for the choices. Questions run in batches. Padding stands behind a row and enters no state that is used again, so that the scores depend on neither to more than
-/// rounding. Log-probabilities are computed in float32 (float64 in float64 models) and added in float64.
+/// the state after it is forked for the choices. Questions run in batches. Padding stands behind a row and enters no state that
+/// is used again, so that the scores depend on neither to more than rounding. Log-probabilities are computed in float32 (float64 in float64 models) and added in float64.
 public struct LogLikelihoodScorer: RequestScorer {
     /// The division of the work.
     public struct Options: Sendable, Equatable {
@@ -261,7 +264,7 @@ public struct LogLikelihoodScorer: RequestScorer {
             cost.paddingCount += forest.length - tree.tokens.count
         }
         let input = try Tensor.from(tokens, [trees.count, forest.length]).to(on: model.device)
-        try add(picks, model.hidden(input, in: forest, state: state), &sums)
+        try add(picks, model.hidden(input, in: forest, state: state), &sums, &cost)
     }
 
     /// Runs rows from a state in windows of bounded size, and returns the state after the last token of equally long rows.
@@ -301,7 +304,7 @@ public struct LogLikelihoodScorer: RequestScorer {
             context.keepsStates = keepsState || start < longest
             let (hidden, next) = try model.hidden(
                 input, state: state, form: options.form, context: context)
-            try add(picks, hidden, &sums)
+            try add(picks, hidden, &sums, &cost)
             state = context.keepsStates ? next : nil
         }
         return state
@@ -310,7 +313,9 @@ public struct LogLikelihoodScorer: RequestScorer {
     /// Adds the log-probabilities of targets after hidden states [B, T, D], of which only the needed ones become logits.
     ///
     /// One place may have several targets, where choices part.
-    private func add(_ picks: [Pick], _ hidden: Tensor, _ sums: inout ScoreSums) throws {
+    private func add(
+        _ picks: [Pick], _ hidden: Tensor, _ sums: inout ScoreSums, _ cost: inout ScoringCost
+    ) throws {
         let flat = try hidden.reshaped([-1, hidden.size(-1)])
         let slice = max(1, Self.logitBudget / model.configuration.vocabularySize)
         var rest = picks.sorted { $0.place < $1.place }[...]
@@ -326,6 +331,7 @@ public struct LogLikelihoodScorer: RequestScorer {
                 part.append((places.count - 1, pick))
             }
             rest = rest.dropFirst(part.count)
+            cost.scoredCount += places.count
             try add(part, model.logits(flat.indexSelected(0, index(places))), &sums)
         }
     }

@@ -91,7 +91,8 @@ struct RequestEncoder {
         if let maximumLength {
             guard targets.count <= maximumLength else {
                 throw MalformedExample(
-                    "its continuation has \(targets.count) tokens, more than the context of \(maximumLength)")
+                    "its continuation has \(targets.count) tokens, more than the context of \(maximumLength): "
+                        + "give a longer context")
             }
             inputs = Array(inputs.suffix(maximumLength))
         }

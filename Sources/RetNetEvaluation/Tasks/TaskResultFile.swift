@@ -176,8 +176,11 @@ public struct TaskResultFile: Sendable {
             "examples": result.examplesPath.map { .string($0) } ?? .null,
             "complete": .bool(result.isComplete), "scored_before": .int(result.knownCount),
             "seconds": .double(result.seconds),
-            "scoring_seconds": .double(result.cost.seconds), "tokens": .int(result.cost.tokenCount),
+            "scoring_seconds": .double(result.cost.seconds),
+            "scoring_processor_seconds": .double(result.cost.processorSeconds),
+            "tokens": .int(result.cost.tokenCount),
             "padding_tokens": .int(result.cost.paddingCount),
+            "scored_places": .int(result.cost.scoredCount),
             "tokens_from_scratch": .int(result.cost.separateTokenCount),
             "saving": .double(result.cost.saving),
         ]

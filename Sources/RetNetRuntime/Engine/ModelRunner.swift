@@ -64,6 +64,8 @@ public final class ModelRunner {
     public static let pieceLength = 256
     /// The largest number of tokens of a pass that takes a second sequence.
     private static let rowLimit = 512
+    /// Logits that are scored and then not needed are this many numbers at a time, so that the caches hold them.
+    private static let logitBudget = 1 << 21
 
     /// A runner with worker threads, by default one per processor core, the calling one included.
     ///
@@ -118,8 +120,8 @@ public final class ModelRunner {
                 || sequences.contains(where: { $0.count > Self.pieceLength })
                 || sequences.reduce(0, { $0 + $1.count }) > Self.rowLimit
         else {
-            return try run(
-                sequences.indices.map { ($0, 0..<sequences[$0].count) }, sequences, &states, counts)
+            let pieces: [Piece] = sequences.indices.map { ($0, 0..<sequences[$0].count) }
+            return try logits(pieces, run(pieces, sequences, &states), sequences, counts)
         }
         return try readInPasses(sequences, &states, counts)
     }
@@ -140,7 +142,38 @@ public final class ModelRunner {
 
     // MARK: Passes
 
+    /// A part of a sequence that a pass reads.
+    typealias Piece = (index: Int, range: Range<Int>)
+
     /// Reads sequences in as many passes as they need; every pass takes the next piece of as many as fit.
+    ///
+    /// `use` gets the pieces of each pass and the hidden states of their tokens, one piece's after another's, which are valid
+    /// until it returns.
+    func readInPasses(
+        _ sequences: [[Int32]], _ states: inout [SequenceState],
+        _ use: (_ pieces: [Piece], _ hidden: Rows) throws -> Void
+    ) throws {
+        try check(sequences, states)
+        var done = [Int](repeating: 0, count: sequences.count)
+        var first = 0
+        while first < sequences.count {
+            var pieces: [Piece] = []
+            var rows = 0
+            for index in first..<sequences.count where done[index] < sequences[index].count {
+                let length = Self.pieceLength - states[index].place.count % Self.pieceLength
+                let end = min(done[index] + length, sequences[index].count)
+                guard pieces.isEmpty || rows + end - done[index] <= Self.rowLimit else { continue }
+                pieces.append((index, done[index]..<end))
+                rows += end - done[index]
+                if rows == Self.rowLimit { break }
+            }
+            try use(pieces, run(pieces, sequences, &states))
+            for piece in pieces { done[piece.index] = piece.range.upperBound }
+            while first < sequences.count, done[first] == sequences[first].count { first += 1 }
+        }
+    }
+
+    /// Reads sequences in passes; returns the logits of the last `wanted` tokens of each.
     private func readInPasses(_ sequences: [[Int32]], _ states: inout [SequenceState], _ wanted: [Int]) throws
         -> Logits?
     {
@@ -152,30 +185,17 @@ public final class ModelRunner {
             total += count
         }
         kept.reserve(total * size)
-        var done = [Int](repeating: 0, count: sequences.count)
-        while let first = done.indices.first(where: { done[$0] < sequences[$0].count }) {
-            var pieces: [(index: Int, range: Range<Int>)] = []
-            var rows = 0
-            for index in first..<sequences.count where done[index] < sequences[index].count {
-                let length = Self.pieceLength - states[index].place.count % Self.pieceLength
-                let end = min(done[index] + length, sequences[index].count)
-                guard pieces.isEmpty || rows + end - done[index] <= Self.rowLimit else { continue }
-                pieces.append((index, done[index]..<end))
-                rows += end - done[index]
+        try readInPasses(sequences, &states) { pieces, hidden in
+            guard let logits = logits(pieces, hidden, sequences, wanted) else { return }
+            var row = 0
+            for piece in pieces {
+                let part = Self.wanted(wanted[piece.index], of: sequences[piece.index], in: piece.range)
+                guard !part.isEmpty else { continue }
+                let tail = sequences[piece.index].count - wanted[piece.index]
+                kept.write(
+                    logits, rows: row..<row + part.count, to: starts[piece.index] + part.lowerBound - tail)
+                row += part.count
             }
-            if let logits = try run(pieces, sequences, &states, wanted) {
-                var row = 0
-                for piece in pieces {
-                    let part = Self.wanted(wanted[piece.index], of: sequences[piece.index], in: piece.range)
-                    guard !part.isEmpty else { continue }
-                    let tail = sequences[piece.index].count - wanted[piece.index]
-                    kept.write(
-                        logits, rows: row..<row + part.count, to: starts[piece.index] + part.lowerBound - tail
-                    )
-                    row += part.count
-                }
-            }
-            for piece in pieces { done[piece.index] = piece.range.upperBound }
         }
         return total == 0 ? nil : Logits(kept.rows(total, width: size))
     }
@@ -185,11 +205,10 @@ public final class ModelRunner {
         min(max(piece.lowerBound, sequence.count - count), piece.upperBound)..<piece.upperBound
     }
 
-    /// Runs one pass over pieces of sequences; the logits are those of wanted tokens, piece by piece.
-    private func run(
-        _ pieces: [(index: Int, range: Range<Int>)], _ sequences: [[Int32]], _ states: inout [SequenceState],
-        _ wanted: [Int]
-    ) throws -> Logits? {
+    /// Runs one pass over pieces of sequences and returns the hidden states of their tokens.
+    private func run(_ pieces: [Piece], _ sequences: [[Int32]], _ states: inout [SequenceState]) throws
+        -> Rows
+    {
         prepare()
         for piece in pieces {
             try add(piece.index, &states, length: piece.range.count)
@@ -199,20 +218,46 @@ public final class ModelRunner {
         for piece in pieces {
             states[piece.index].place = states[piece.index].place.advanced(by: piece.range.count)
         }
+        return hidden
+    }
+
+    /// Returns the logits of wanted tokens of a pass, piece by piece; nil if there are none.
+    private func logits(_ pieces: [Piece], _ hidden: Rows, _ sequences: [[Int32]], _ wanted: [Int]) -> Logits?
+    {
         var rows: [Int] = []
-        for (segment, piece) in pieces.enumerated() {
+        var start = 0
+        for piece in pieces {
             let part = Self.wanted(wanted[piece.index], of: sequences[piece.index], in: piece.range)
-            let start = pass.segments[segment].lowerBound - piece.range.lowerBound
-            rows.append(contentsOf: (start + part.lowerBound)..<(start + part.upperBound))
+            let offset = start - piece.range.lowerBound
+            rows.append(contentsOf: (offset + part.lowerBound)..<(offset + part.upperBound))
+            start += piece.range.count
         }
         if rows.isEmpty { return nil }
         if rows.count == hidden.count { return Logits(model.logits(hidden, pass)) }
+        return Logits(model.logits(chosen(rows, of: hidden), pass))
+    }
+
+    /// Returns copies of some rows, in the work space.
+    private func chosen(_ rows: some Collection<Int>, of hidden: Rows) -> Rows {
         let chosen = pass.rows(hidden.width, count: rows.count)
         for (place, row) in rows.enumerated() {
             (chosen.data + place * chosen.width).update(
                 from: hidden.data + row * hidden.stride, count: hidden.width)
         }
-        return Logits(model.logits(chosen, pass))
+        return chosen
+    }
+
+    /// Calls `use` with the logits of some rows of a pass, as many at a time as stay near, with the place of the first.
+    func withLogits(
+        of rows: [Int], _ hidden: Rows, _ use: (_ first: Int, _ logits: Rows, _ pool: OpaquePointer) -> Void
+    ) {
+        let step = max(32, Self.logitBudget / model.configuration.vocabularySize)
+        for first in stride(from: 0, to: rows.count, by: step) {
+            let mark = pass.workspace.mark
+            let part = rows[first..<min(first + step, rows.count)]
+            use(first, model.logits(chosen(part, of: hidden), pass), pool)
+            pass.workspace.release(to: mark)
+        }
     }
 
     private func prepare() {

@@ -1,5 +1,4 @@
 import RetNetInference
-import RetNetKernels
 import RetNetText
 
 extension ModelRunner {
@@ -44,17 +43,17 @@ extension ModelRunner {
         return result
     }
 
-    /// Logits of so many tokens are in memory at once, unless a piece of one row has more.
-    private static let logitRowLimit = 512
+    /// Tokens that are read at once, unless a piece of one row has more.
+    private static let tokenLimit = 512
 
-    /// Adds the losses of a batch, whose rows are read in pieces that bound the memory of logits.
+    /// Adds the losses of a batch, whose rows are read in pieces.
     private func score(
         _ batch: Batch, _ states: inout [SequenceState], after readCount: Int,
         _ result: inout PerplexityResult
     ) throws {
         for begin in stride(from: 0, to: batch.length, by: Self.pieceLength) {
             let range = begin..<min(begin + Self.pieceLength, batch.length)
-            let step = max(1, Self.logitRowLimit / range.count)
+            let step = max(1, Self.tokenLimit / range.count)
             for first in stride(from: 0, to: batch.rowCount, by: step) {
                 let rows = first..<min(first + step, batch.rowCount)
                 var part = Array(states[rows])
@@ -70,26 +69,22 @@ extension ModelRunner {
         _ batch: Batch, _ rows: Range<Int>, _ range: Range<Int>, _ states: inout [SequenceState],
         after readCount: Int, _ result: inout PerplexityResult
     ) throws {
-        let tokens = rows.map { row in
-            range.map { batch.tokens[row * batch.length + $0] }
-        }
-        guard let logits = try read(tokens, &states, logits: .all) else { return }
-        for (index, row) in rows.enumerated() {
-            for column in range {
+        let tokens = rows.map { row in range.map { batch.tokens[row * batch.length + $0] } }
+        let targets = rows.map { row in
+            range.compactMap { column in
                 let target = batch.targets[row * batch.length + column]
-                guard target != Batch.ignoredTarget else { continue }
-                let loss = try Self.loss(logits[index * range.count + column - range.lowerBound], Int(target))
-                result.totalNats += loss
-                result.byPosition?.add(loss, contextLength: readCount + column + 1)
+                return target == Batch.ignoredTarget
+                    ? nil : TokenTarget(position: column - range.lowerBound, token: target)
             }
         }
-    }
-
-    /// Returns the negative log-likelihood of a target in nats.
-    static func loss(_ logits: UnsafeBufferPointer<Float>, _ target: Int) throws -> Double {
-        guard logits.indices.contains(target), let start = logits.baseAddress else {
-            throw RuntimeError.unknownToken(target, vocabularySize: logits.count)
+        let scores = try score(targets, reading: tokens, &states)
+        for (targets, scores) in zip(targets, scores) {
+            for (target, score) in zip(targets, scores) {
+                let loss = -score.logProbability
+                result.totalNats += loss
+                result.byPosition?.add(
+                    loss, contextLength: readCount + range.lowerBound + target.position + 1)
+            }
         }
-        return Double(rn_log_sum(start, Int64(logits.count))) - Double(logits[target])
     }
 }

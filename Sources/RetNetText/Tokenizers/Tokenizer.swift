@@ -268,33 +268,62 @@ extension SentinelTokenizer {
     ///
     /// The parts between sentinels are encoded as parts of one text: no space is put in front of the later ones.
     public func encodeWithSentinels(_ text: String) -> [Int32] {
-        // By bytes: a sentinel before a combining accent or a joiner is still one.
-        let (mark, bytes) = (Array("<extra_id_".utf8), Array(text.utf8))
+        let bytes = Array(text.utf8)
         var tokens: [Int32] = []
         var place = TextPlace.beginning
-        var (start, index) = (0, 0)
-        func encodePart(_ end: Int) {
-            guard end > start else { return }
-            tokens += bytes[start..<end].withUnsafeBytes { encode(utf8: $0, at: &place) }
-        }
-        while let mark = bytes[index...].firstRange(of: mark) {
-            let digits = bytes[mark.upperBound...].prefix { (0x30...0x39).contains($0) }
-            let name = String(decoding: digits, as: UTF8.self)
-            guard let number = Int(name), String(number) == name, sentinels.indices.contains(number),
-                digits.endIndex < bytes.count, bytes[digits.endIndex] == UInt8(ascii: ">")
-            else {
-                index = mark.upperBound
-                continue
-            }
-            encodePart(mark.lowerBound)
-            tokens.append(sentinels[number])
+        for (range, sentinel) in Self.sentinels(in: bytes, count: sentinels.count) {
+            if !range.isEmpty { tokens += bytes[range].withUnsafeBytes { encode(utf8: $0, at: &place) } }
+            guard let sentinel else { continue }
+            tokens.append(sentinels[sentinel.index])
             // A space before a sentinel belongs to it, as in T5's vocabularies.
             place = .inside
+        }
+        return tokens
+    }
+
+    /// Returns the tokens of a text with sentinels written by name, and the range of its UTF-8 bytes that each stands for.
+    public func encodeWithSentinelOffsets(_ text: String) -> LocatedText {
+        let bytes = Array(text.utf8)
+        var located = LocatedText()
+        var place = TextPlace.beginning
+        for (range, sentinel) in Self.sentinels(in: bytes, count: sentinels.count) {
+            if !range.isEmpty {
+                let part = bytes[range].withUnsafeBytes { encodeWithOffsets(utf8: $0, at: &place) }
+                located.tokens += part.tokens
+                located.ranges += part.ranges.map {
+                    $0.lowerBound + range.lowerBound..<$0.upperBound + range.lowerBound
+                }
+            }
+            guard let sentinel else { continue }
+            located.tokens.append(sentinels[sentinel.index])
+            located.ranges.append(sentinel.range)
+            place = .inside
+        }
+        return located
+    }
+
+    /// Returns the parts of a text that are no sentinels, each with the sentinel behind it; only the last has none.
+    private static func sentinels(in bytes: [UInt8], count: Int)
+        -> [(text: Range<Int>, sentinel: (index: Int, range: Range<Int>)?)]
+    {
+        // By bytes: a sentinel before a combining accent or a joiner is still one.
+        let mark = Array("<extra_id_".utf8)
+        var parts: [(text: Range<Int>, sentinel: (index: Int, range: Range<Int>)?)] = []
+        var (start, index) = (0, 0)
+        while let found = bytes[index...].firstRange(of: mark) {
+            let digits = bytes[found.upperBound...].prefix { (0x30...0x39).contains($0) }
+            let name = String(decoding: digits, as: UTF8.self)
+            guard let number = Int(name), String(number) == name, number < count,
+                digits.endIndex < bytes.count, bytes[digits.endIndex] == UInt8(ascii: ">")
+            else {
+                index = found.upperBound
+                continue
+            }
             index = digits.endIndex + 1
+            parts.append((start..<found.lowerBound, (number, found.lowerBound..<index)))
             start = index
         }
-        encodePart(bytes.count)
-        return tokens
+        return parts + [(start..<bytes.count, nil)]
     }
 
     /// Returns the text of tokens with sentinels written by name, without other special tokens.

@@ -48,7 +48,12 @@ public enum TokenizerLoader {
     /// ``TextError/unsupportedTokenizer(folder:found:)``.
     public static func load(folder: String) throws -> any Tokenizer {
         let path = folder + "/" + fileName
-        guard hasFiles(in: folder) else { throw StorageError.notFound(path: path) }
+        guard hasFiles(in: folder) else {
+            guard FileManager.default.fileExists(atPath: folder) else {
+                throw StorageError.notFound(path: folder)
+            }
+            throw TextError.noTokenizer(folder: folder)
+        }
         let model = SentencePieceTokenizer.modelPath(in: folder)
         let hasConfiguration = FileManager.default.fileExists(atPath: path)
         var files = HuggingFaceTokenizer.paths(in: folder)

@@ -33,6 +33,7 @@ struct TasksCommand: ParsableCommand {
     var model: String?
 
     @OptionGroup var tasks: TaskOptions
+    @OptionGroup var metrics: TaskMetricOptions
     @OptionGroup var device: DeviceOptions
     @OptionGroup var engine: EngineOptions
 
@@ -79,8 +80,10 @@ struct TasksCommand: ParsableCommand {
         let opened = try selection.load()
         let tokenizer = try opened.engine.tokenizer
         let configuration = opened.engine.configuration
-        let options = scoring.options(
+        var options = scoring.options(
             tasks, configuration, tokenizer, sharing: fromScratch ? .passes : .beginnings)
+        options.bootstrapIterations = metrics.bootstrap
+        options.addsByteAccuracy = metrics.addsByteAccuracy
         let evaluation = try TaskEvaluation(
             opened.engine.scorer(options.scoring), vocabularySize: configuration.vocabularySize,
             tokenizer: tokenizer, options: options)

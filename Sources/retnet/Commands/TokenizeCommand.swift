@@ -51,6 +51,10 @@ struct TokenizeCommand: ParsableCommand {
         try Arguments.checkOutput(output)
         let tokenizer: any Tokenizer =
             try model.map { try TokenizerLoader.load(folder: ModelOptions.modelPath($0)) } ?? choice.load()
+        if specialTokens == .recognized {
+            _ = try TokenizerCommand.recognizing(
+                tokenizer, named: model ?? choice.name ?? "byte", option: "--special-tokens recognized")
+        }
         let corpus = try data.corpus()
         try corpus.writeTokenFile(
             tokenizer: tokenizer, to: output, replacing: false, specialTokens: specialTokens)

@@ -35,6 +35,21 @@ struct TokenizerCommand: ParsableCommand {
         }
         return try TokenizerLoader.load(folder: path)
     }
+
+    /// Returns a tokenizer that takes special tokens from text; throws for one that never does, naming the option.
+    static func recognizing(_ tokenizer: any Tokenizer, named name: String, option: String) throws
+        -> any Tokenizer
+    {
+        let recognizing = tokenizer.with(.recognized)
+        guard recognizing.specialTokensInText == .recognized else {
+            throw CommandError(
+                "\(option) does nothing here: the tokenizer '\(name)' takes no special tokens from text"
+                    + (tokenizer is SentencePieceTokenizer
+                        ? ", as SentencePiece does not (user-defined pieces it always takes)" : "")
+                    + "; leave it out, or give a tokenizer.json")
+        }
+        return recognizing
+    }
 }
 
 /// The tokenizer of a subcommand of `retnet tokenizer`.
@@ -68,7 +83,12 @@ struct TokenizerEncodeCommand: ParsableCommand {
         help: ArgumentHelp("Objects with a text, one on each line; - is standard input.", valueName: "file"))
     var jsonl: String?
 
-    @Flag(help: "Special tokens that are written out in the text, such as </s>, become those tokens.")
+    @Flag(
+        help: ArgumentHelp(
+            "Special tokens that are written out in the text, such as </s>, become those tokens.",
+            discussion:
+                "Of SentencePiece models and bytes these are T5's sentinels, <extra_id_0> and so on, if they have them."
+        ))
     var parseSpecial = false
 
     @Flag(help: "Add the tokens that the tokenizer's files put around a text.")
@@ -91,15 +111,27 @@ struct TokenizerEncodeCommand: ParsableCommand {
     }
 
     func run() throws {
-        let tokenizer = try choice.load()
-        let encoder = try Encoder(
-            tokenizer: tokenizer.with(parseSpecial ? .recognized : .text), around: around(tokenizer))
+        let encoder = try encoder()
         guard let jsonl else {
             let text = try TextInput.text("-")
             let line = json ? encoder.line(text) : encoder.ids(text).map(String.init).joined(separator: " ")
             return Console.result(line)
         }
         try LineFilter(jsonl).run { try encoder.line($0.text("text")) }
+    }
+
+    private func encoder() throws -> Encoder {
+        let tokenizer = try choice.load()
+        let around = try around(tokenizer)
+        guard parseSpecial else { return Encoder(tokenizer: tokenizer.with(.text), around: around) }
+        if tokenizer.with(.recognized).specialTokensInText == .text,
+            let sentinels = tokenizer as? any SentinelTokenizer, !sentinels.sentinels.isEmpty
+        {
+            return Encoder(tokenizer: tokenizer, around: around, sentinels: sentinels)
+        }
+        return Encoder(
+            tokenizer: try TokenizerCommand.recognizing(
+                tokenizer, named: choice.tokenizer, option: "--parse-special"), around: around)
     }
 
     private func around(_ tokenizer: any Tokenizer) throws -> (before: [Int32], after: [Int32]) {
@@ -121,12 +153,17 @@ struct TokenizerEncodeCommand: ParsableCommand {
     private struct Encoder {
         let tokenizer: any Tokenizer
         let around: (before: [Int32], after: [Int32])
+        /// The tokenizer, if it takes T5's sentinels from text.
+        var sentinels: (any SentinelTokenizer)?
 
-        func ids(_ text: String) -> [Int32] { around.before + tokenizer.encode(text) + around.after }
+        func ids(_ text: String) -> [Int32] {
+            around.before + (sentinels?.encodeWithSentinels(text) ?? tokenizer.encode(text)) + around.after
+        }
 
         /// Returns the ids and the offsets of a text as one line of JSON.
         func line(_ text: String) -> String {
-            let located = tokenizer.encodeWithOffsets(text)
+            let located =
+                sentinels?.encodeWithSentinelOffsets(text) ?? tokenizer.encodeWithOffsets(text)
             let ids = around.before + located.tokens + around.after
             var offsets = around.before.map { _ in "[0,0]" }
             offsets += CodePointRanges(text).ranges(located.ranges).map {

@@ -96,8 +96,8 @@ struct TokenizerTrainCommand: ParsableCommand {
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         if tokenizer.vocabularySize < vocabulary {
             Console.warn(
-                "the text gives only \(tokenizer.vocabularySize) of \(vocabulary) tokens: use more text, fewer tokens"
-                    + (kind == .bytePairs ? " or --minimum-frequency 1" : ""))
+                "the text gives only \(tokenizer.vocabularySize) of \(vocabulary) tokens: use more text"
+                    + (kind == .bytePairs ? ", fewer tokens or --minimum-frequency 1" : " or fewer tokens"))
         }
         try AtomicFolder.create(at: out) { try tokenizer.save(to: $0) }
         try report(trainer, tokenizer, seconds: seconds)

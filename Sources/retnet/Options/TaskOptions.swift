@@ -6,7 +6,7 @@ import RetNetEvaluation
 import RetNetMixers
 import RetNetText
 
-/// The tasks of an evaluation, the files with their documents, and the choices of the harness.
+/// The tasks of an evaluation, the files with their documents, and what the harness makes of these.
 struct TaskOptions: ParsableArguments {
     @Option(
         name: .customLong("tasks"), parsing: .unconditionalSingleValue,
@@ -40,20 +40,11 @@ struct TaskOptions: ParsableArguments {
     var seed = 1234
 
     @Option(
-        parsing: .unconditional,
-        help: "Bootstrap samples for the standard error of perplexity; 0 for no standard errors.",
-        transform: Arguments.nonNegative)
-    var bootstrap = 100_000
-
-    @Option(
         name: .customLong("add-bos"), parsing: .unconditional,
         help: ArgumentHelp(
             "The begin token before each text: auto, yes or no.",
             discussion: "auto does what the tokenizer's own settings say."))
     var beginToken = BeginTokenChoice.auto
-
-    @Flag(name: .customLong("acc-bytes"), help: "Add accuracy normalized by bytes to acc_norm.")
-    var addsByteAccuracy = false
 
     func validate() throws {
         _ = try files()
@@ -125,6 +116,18 @@ struct TaskOptions: ParsableArguments {
     }
 }
 
+/// The figures that are made of the scores of requests.
+struct TaskMetricOptions: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: "Bootstrap samples for the standard error of perplexity; 0 for no standard errors.",
+        transform: Arguments.nonNegative)
+    var bootstrap = 100_000
+
+    @Flag(name: .customLong("acc-bytes"), help: "Add accuracy normalized by bytes to acc_norm.")
+    var addsByteAccuracy = false
+}
+
 /// How requests are run through a model.
 struct ScoringOptions: ParsableArguments {
     @Option(
@@ -149,7 +152,7 @@ struct ScoringOptions: ParsableArguments {
         transform: Arguments.positive)
     var window = 4096
 
-    /// Returns the options of an evaluation of a model.
+    /// Returns the options of an evaluation of a model, without standard errors.
     func options(
         _ tasks: TaskOptions, _ configuration: LanguageModelConfiguration, _ tokenizer: any Tokenizer,
         sharing: LogLikelihoodScorer.Options.Sharing = .beginnings
@@ -158,10 +161,9 @@ struct ScoringOptions: ParsableArguments {
         options.shots = tasks.shots
         options.seed = UInt64(tasks.seed)
         options.limit = tasks.limit
-        options.bootstrapIterations = tasks.bootstrap
+        options.bootstrapIterations = 0
         options.maximumLength = context ?? configuration.evaluationWindowLength
         options.addsBeginToken = !tasks.beginToken.tokens(tokenizer).isEmpty
-        options.addsByteAccuracy = tasks.addsByteAccuracy
         options.scoring = .init(form: form ?? .chunkwise(256), tokensPerPass: window, sharing: sharing)
         return options
     }

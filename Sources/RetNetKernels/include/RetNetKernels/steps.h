@@ -204,6 +204,9 @@ void rn_widen(const rn_pool *pool, const void *x, rn_weight_type type, float *ou
 int64_t rn_largest(const float *x, int64_t count);
 // The logarithm of the sum of e^x.
 float rn_log_sum(const float *x, int64_t count);
+// Both of every row of x [rows, count].
+void rn_log_sums(rn_pool *pool, const float *x, int64_t x_stride, int64_t rows, int64_t count, float *sums,
+                 int64_t *largest);
 // The `wanted` largest elements in falling order, equal ones by index, and their indices; NaN is never among them.
 // Returns how many there are.
 int64_t rn_largest_elements(const float *x, int64_t count, int64_t wanted, float *values, int32_t *indices);
