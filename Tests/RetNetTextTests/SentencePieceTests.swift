@@ -250,7 +250,7 @@ import Testing
         #expect(tokens == [11, 6, 111, 11, 12])
         let located = tokenizer.encodeWithSentinelOffsets(text)
         #expect(located.tokens == tokens && located.ranges.map(\.lowerBound) == [0, 1, 3, 15, 17])
-        #expect(located.ranges.map(\.upperBound) == [1, 2, 15, 17, 29])
+        #expect(located.ranges.map(\.upperBound) == [1, 3, 15, 17, 30])
         #expect(tokenizer.decodeWithSentinels(tokens + [3]) == "ab<extra_id_0> a<extra_id_99>")
         #expect(tokenizer.decode(tokens) == "ab a")
         // Text alone never makes sentinels, and names of others are text.
