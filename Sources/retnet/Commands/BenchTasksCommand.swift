@@ -17,7 +17,7 @@ struct BenchTasksCommand: ParsableCommand {
         discussion: """
             Each task is scored in three ways: as `retnet eval tasks` does it; from scratch in batches, where every request \
             runs from its beginning, many in a pass; and from scratch one by one, where every request is a pass of its own. \
-            The rounds run in turns forwards and backwards. Times are medians of scoring alone, without reading and encoding. \
+            After a warm-up the rounds run in turns forwards and backwards. Times are medians of scoring alone, without reading and encoding. \
             The three must give the same answers to rounding, which is checked. Tokens are those that the model reads. The \
             output layer runs for the scored ones only, in all ways, so that a large vocabulary leaves less to save: the \
             work counts it too.
@@ -60,6 +60,11 @@ struct BenchTasksCommand: ParsableCommand {
                 tokenizer: tokenizer, options: options)
         }
         let work = try ScoringWork(engine.configuration)
+        // The first pass reads the weights from the files.
+        for task in selected.prefix(1) {
+            _ = try evaluations[0].evaluate(task, files: files) { _, _ in !interrupt.isRaised }
+            guard !interrupt.isRaised else { throw ExitCodes.interrupted }
+        }
         var comparisons: [TaskComparison] = []
         for task in selected {
             var comparison = TaskComparison(work: work)
