@@ -1,5 +1,5 @@
 /// A refusal of a JSON text; offsets count bytes from the start of the text.
-package enum JSONFault: Error, Equatable {
+public enum JSONFault: Error, Equatable, CustomStringConvertible {
     /// The text is not UTF-8.
     case notUTF8(byteOffset: Int)
     /// The text is not JSON.
@@ -8,6 +8,16 @@ package enum JSONFault: Error, Equatable {
     case wrongKind(byteOffset: Int, reason: String)
     /// An object has the same name twice, in the same Unicode scalars.
     case duplicateName(name: String, byteOffset: Int)
+
+    /// The reason to refuse the text, with the byte where the problem is.
+    public var description: String {
+        switch self {
+        case .notUTF8(let offset): "it is not UTF-8 text at byte \(offset)"
+        case .syntax(let offset, let reason), .wrongKind(let offset, let reason):
+            "it is not valid JSON at byte \(offset): \(reason)"
+        case .duplicateName(let name, let offset): "the name '\(name)' occurs twice, again at byte \(offset)"
+        }
+    }
 }
 
 /// A JSON value that is neither an object nor an array.

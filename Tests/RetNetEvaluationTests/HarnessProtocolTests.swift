@@ -1,4 +1,5 @@
 import Foundation
+import RetNetStorage
 import RetNetText
 import Testing
 

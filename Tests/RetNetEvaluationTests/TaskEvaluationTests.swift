@@ -2,6 +2,7 @@ import Foundation
 import RetNetLayers
 import RetNetMixers
 import RetNetModels
+import RetNetStorage
 import RetNetText
 import RetNetTorch
 import Testing

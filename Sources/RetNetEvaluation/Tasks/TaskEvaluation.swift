@@ -1,5 +1,6 @@
 import Foundation
 import RetNetModels
+import RetNetStorage
 import RetNetText
 
 /// The evaluation of a language model on tasks of lm-evaluation-harness, by its protocol.

@@ -126,3 +126,27 @@ public struct TaskFiles: Sendable {
         return name.hasSuffix(".txt") || name.hasSuffix(".txt.gz")
     }
 }
+
+extension JSONValue {
+    /// Reads one value of UTF-8 JSON text; throws the reason and place as ``MalformedExample``.
+    init(parsing data: Data) throws(MalformedExample) {
+        do {
+            self = try JSONValue(reading: data)
+        } catch {
+            throw MalformedExample("\(error)")
+        }
+    }
+
+    /// The kind of the value in error messages.
+    var kind: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): "\(value)"
+        case .int(let value): "the number \(value)"
+        case .double(let value): "the number \(value)"
+        case .string: "a text"
+        case .array: "a list"
+        case .object: "an object"
+        }
+    }
+}
