@@ -10,6 +10,9 @@ let package = Package(
     targets: [
         .executableTarget(name: "TextStreamer", dependencies: [.product(name: "RetNet", package: "retnet")]),
         .executableTarget(name: "TinyTrainer", dependencies: [.product(name: "RetNet", package: "retnet")]),
+        // Without LibTorch, as on a phone.
+        .executableTarget(
+            name: "LiteStreamer", dependencies: [.product(name: "RetNetRuntime", package: "retnet")]),
     ],
     cxxLanguageStandard: .cxx20
 )
