@@ -2,6 +2,11 @@ import ArgumentParser
 import Foundation
 import RetNetStorage
 
+/// The version of this package.
+package enum PackageVersion {
+    package static let current = "0.1.0"
+}
+
 /// The entry of a program: parses the command line, runs the command and converts errors to exit codes.
 package enum CommandProgram<Root: ParsableCommand> {
     /// Runs the program.

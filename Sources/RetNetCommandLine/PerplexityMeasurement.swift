@@ -180,7 +180,7 @@ extension LanguageEngine {
             "device": .string(deviceName), "dtype": .string(elementTypeName),
             "engine": .string(kind.rawValue),
             "engine_details": .string(details), "engine_reason": reason.map { .string($0) } ?? .null,
-            "threads": .int(threadCount),
+            "state_dtype": .string(stateElementTypeName), "threads": .int(threadCount),
         ]
     }
 }

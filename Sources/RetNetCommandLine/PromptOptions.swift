@@ -1,6 +1,10 @@
 import ArgumentParser
+import RetNetReporting
+import RetNetRuntime
 import RetNetSampling
 import RetNetSettings
+import RetNetStorage
+import RetNetText
 
 /// The texts that generation continues.
 package struct PromptOptions: ParsableArguments {
@@ -13,7 +17,21 @@ package struct PromptOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("Read the prompt from standard input.", valueName: "-"))
     package var standardInput: String?
 
+    @Option(
+        name: .customLong("add-bos"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "The begin token before each prompt: auto, yes or no.",
+            discussion: "auto does what the tokenizer's own files say; models trained with retnet have it."))
+    package var beginToken = BeginTokenChoice.auto
+
     package init() {}
+
+    /// Throws if the tokenizer lacks the begin token that was asked for.
+    package func check(_ tokenizer: any Tokenizer) throws {
+        if beginToken == .yes, tokenizer.beginToken == nil {
+            throw CommandError("the tokenizer has no begin token: leave --add-bos out")
+        }
+    }
 
     package func validate() throws {
         if let standardInput, standardInput != "-" {
@@ -30,6 +48,8 @@ package struct PromptOptions: ParsableArguments {
     }
 }
 
+extension BeginTokenChoice: ExpressibleByArgument {}
+
 extension GenerationResult {
     /// Prints the texts of a batch under their numbers, with their prompts if `echo` says so.
     package static func printBatch(_ results: [GenerationResult], prompts: [String], echo: Bool) {
@@ -37,6 +57,26 @@ extension GenerationResult {
             Console.result("=== \(index + 1) of \(results.count) ===")
             Console.result((echo ? prompts[index] : "") + result.text)
         }
+    }
+
+    /// Returns one line on the tokens, the speed and the memory of a batch.
+    package static func statistics(
+        _ results: [GenerationResult], stateByteCount: Int, secondsToText: Double? = nil
+    ) -> String {
+        func rate(_ count: Int, _ seconds: Double) -> String {
+            seconds > 0 ? "\(Format.count(Double(count) / seconds)) tokens/s" : "0 s"
+        }
+        let read = results.reduce(0) { $0 + $1.promptTokenCount }
+        let made = results.reduce(0) { $0 + $1.tokens.count }
+        let first = secondsToText.map { "first text after \(Format.duration(seconds: $0)), " } ?? ""
+        let reasons = Set(results.map(\.finishReason.rawValue)).sorted().joined(separator: ", ")
+        let seeds = results.map { String($0.seed) }.joined(separator: ", ")
+        return """
+            read \(Format.grouped(read)) tokens (\(rate(read, results.first?.prefillSeconds ?? 0))), generated \
+            \(Format.grouped(made)) (\(rate(made, results.map(\.decodeSeconds).max() ?? 0))), \(first)ended by \
+            \(reasons), seed \(seeds), state \(Format.bytes(stateByteCount)), peak memory \
+            \(Format.bytes(ProcessMemory.peakByteCount))
+            """
     }
 
     /// Returns the fields of the result that every engine has, for JSON.
@@ -68,4 +108,25 @@ package struct StateOptions: ParsableArguments {
     package func checkOutput() throws {
         if let stateOut { try Arguments.checkOutput(stateOut, replaceable: true) }
     }
+}
+
+/// The element type in which the engine without LibTorch keeps states.
+package struct StateTypeOptions: ParsableArguments {
+    @Option(
+        name: .customLong("state-dtype"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "Element type of the large parts of states: float32, bfloat16 or float16.",
+            discussion:
+                "Matrices of recurrences, and keys and values of attention, in the engine without LibTorch."),
+        transform: { text in
+            guard let type = StateElementType(rawValue: text) else {
+                throw ValidationError(
+                    "'\(text)' is no element type of states: "
+                        + StateElementType.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            return type
+        })
+    package var stateType = StateElementType.float32
+
+    package init() {}
 }

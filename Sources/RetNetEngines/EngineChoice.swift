@@ -28,6 +28,8 @@ public struct EngineRequest {
     public var namesElementType: Bool
     /// Threads; nil for one per processor core.
     public var threads: Int?
+    /// The element type of the large parts of states; another than float32 only the runtime has.
+    public var stateType = StateElementType.float32
     /// Whatever else was asked for that only LibTorch does, in the words of the program, such as `--form parallel`.
     public var onlyLibTorch: [String] = []
     /// Gets warnings before a model is loaded.
@@ -43,6 +45,16 @@ public struct EngineRequest {
         self.elementType = elementType
         self.namesElementType = namesElementType
         self.threads = threads
+    }
+
+    /// Opens the runtime for a folder.
+    func runtime(_ path: String) throws -> RuntimeEngine {
+        try RuntimeEngine(path: path, threads: threads, stateType: stateType)
+    }
+
+    /// Throws if LibTorch cannot take the request; `reason` is why the runtime does not, where the choice was free.
+    func checkLibTorch(_ reason: String?) throws {
+        if stateType != .float32 { throw EngineError.stateType(stateType, reason: reason) }
     }
 
     /// What the runtime cannot do of this request; nil if it can do all.
@@ -77,19 +89,20 @@ public struct EngineSelection {
         switch (request.choice, reason) {
         case (.libtorch, _): (runtime, reason) = (nil, nil)
         case (.runtime, let reason?): throw EngineError.cannotRun(.runtime, reason: reason)
-        case (.runtime, nil): runtime = try RuntimeEngine(path: path, threads: request.threads)
+        case (.runtime, nil): runtime = try request.runtime(path)
         case (.auto, let reason?):
             if let rounded { throw EngineError.rounded(path: path, scheme: rounded, reason: reason) }
             runtime = nil
         case (.auto, nil):
             do {
-                runtime = try RuntimeEngine(path: path, threads: request.threads)
+                runtime = try request.runtime(path)
             } catch  where rounded == nil {
                 // What is wrong with a folder that neither engine takes, LibTorch's reader says for all tensors at once.
                 runtime = nil
                 reason = OpenedEngine.reason(error)
             }
         }
+        if runtime == nil { try request.checkLibTorch(reason) }
         self.reason = reason
         kind = runtime == nil ? .libtorch : .runtime
     }
@@ -108,7 +121,7 @@ public struct EngineSelection {
 /// An engine that was chosen and has loaded a model.
 public struct OpenedEngine {
     /// The engine.
-    public let engine: any ScoringEngine
+    public let engine: any EvaluationEngine
     /// Why it is not the runtime, where the choice was free; otherwise nil.
     public let reason: String?
 
@@ -128,12 +141,12 @@ public struct OpenedEngine {
             defer { try? FileManager.default.removeItem(atPath: folder) }
             try ModelFolder.save(make(.float32, .cpu), tokenizer: nil, to: folder)
             do {
-                let engine = try RuntimeEngine(path: folder, threads: request.threads)
-                return OpenedEngine(engine: engine, reason: nil)
+                return OpenedEngine(engine: try request.runtime(folder), reason: nil)
             } catch  where request.choice == .auto {
                 reason = Self.reason(error)
             }
         }
+        try request.checkLibTorch(request.choice == .auto ? reason : nil)
         let (type, device) = (request.elementType, request.device)
         if let warning = Runtime.slownessWarning(for: type, on: device) { request.warn(warning) }
         return OpenedEngine(
@@ -155,6 +168,12 @@ public enum EngineError: Error, Equatable, CustomStringConvertible, LocalizedErr
     case cannotRun(EngineKind, reason: String)
     /// Only the runtime reads the weights, but something was asked for that it does not do.
     case rounded(path: String, scheme: String, reason: String)
+    /// States in 16 bits were asked for where LibTorch computes; the reason why the runtime does not, if it was free to.
+    case stateType(StateElementType, reason: String?)
+    /// A state file has another number of rows than the tokens that go on from it.
+    case rowCount(path: String, states: Int, rows: Int)
+    /// A state file has tokens that were chosen but not read yet, which a text goes on with.
+    case pendingTokens(path: String)
     /// The model has no folder and so no tokenizer.
     case noTokenizer
 
@@ -166,6 +185,16 @@ public enum EngineError: Error, Equatable, CustomStringConvertible, LocalizedErr
         case .rounded(let path, let scheme, let reason):
             "the weights in '\(path)' are rounded to \(scheme), which only the engine 'runtime' reads, and \(reason):"
                 + " leave that out, or take the model from which it was made"
+        case .stateType(let type, let reason):
+            "LibTorch keeps states in float32, not in \(type.rawValue)"
+                + (reason.map { ", and the engine 'runtime' does not take this: \($0)" } ?? "")
+                + ": leave out the element type of states"
+                + (reason == nil ? ", or use the engine 'runtime'" : "")
+        case .rowCount(let path, let states, let rows):
+            "the state in '\(path)' has \(states) \(states == 1 ? "row" : "rows"), but there are \(rows) of tokens: give"
+                + " one for each"
+        case .pendingTokens(let path):
+            "the state in '\(path)' has tokens that are chosen but not read yet: continue its text instead"
         case .noTokenizer: "the model has random weights and no tokenizer: give a model folder"
         }
     }

@@ -39,6 +39,10 @@ public final class LibTorchEngine: ScoringEngine {
     }
     /// The element type of passes.
     public var elementTypeName: String { model.computeType.rawValue }
+    /// That of passes, at least float32.
+    public var stateElementTypeName: String {
+        (model.computeType == .float64 ? ElementType.float64 : .float32).rawValue
+    }
     /// The device of the parameters.
     public var deviceName: String { model.device.description }
     /// Threads per operation.

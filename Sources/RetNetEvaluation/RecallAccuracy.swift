@@ -4,38 +4,90 @@ import RetNetStories
 import RetNetText
 import RetNetTorch
 
+/// A model that names the most probable token after each token of a text.
+public protocol TokenPredictor {
+    /// V, the number of tokens.
+    var vocabularySize: Int { get }
+
+    /// Returns the most probable token after each of the tokens, given those before it; throws the errors of the model.
+    func mostProbable(after tokens: [Int32]) throws -> [Int32]
+}
+
+/// Predictions of a language model in LibTorch, which reads windows with a carried state.
+public struct LanguageModelPredictor: TokenPredictor {
+    private let model: LanguageModel
+    private let form: MixerForm
+    private let windowLength: Int
+
+    /// Creates a predictor that reads `windowLength` tokens per pass in a form.
+    ///
+    /// Throws ``EvaluationError`` when the model lacks the form.
+    public init(_ model: LanguageModel, form: MixerForm = .chunkwise(256), windowLength: Int = 2048) throws {
+        if let reason = model.unsupportedReason(for: form) {
+            throw EvaluationError.unsupportedForm(form: form.description, reason: reason)
+        }
+        self.model = model
+        self.form = form
+        self.windowLength = max(1, windowLength)
+    }
+
+    /// V of the model.
+    public var vocabularySize: Int { model.configuration.vocabularySize }
+
+    /// Returns the most probable token after each token; throws `TorchError`.
+    public func mostProbable(after tokens: [Int32]) throws -> [Int32] {
+        try withoutGradients {
+            var state: LanguageModelState?
+            var result: [Int32] = []
+            for start in stride(from: 0, to: tokens.count, by: windowLength) {
+                let end = min(start + windowLength, tokens.count)
+                let window = try Tensor.from(Array(tokens[start..<end]), [1, end - start])
+                    .to(.int64, on: model.device)
+                let (logits, next) = try model(window, state: state, form: form)
+                state = next
+                result += try logits.argmax(axis: -1).values(as: Int64.self).map { Int32(clamping: $0) }
+            }
+            return result
+        }
+    }
+}
+
 /// The measurement of recall: facts that stories state early and need again later.
 ///
 /// An answer is right if every token that holds a byte of it is the model's most probable one, given the true
 /// text before. Each story is read on its own, after `<bos>` where the tokenizer has one.
 public struct RecallAccuracy {
-    private let model: LanguageModel
+    private let predictor: any TokenPredictor
     private let tokenizer: any Tokenizer
-    private let form: MixerForm
-    private let windowLength: Int
     private let contextTokenCount: Int?
 
-    /// Creates a measurement of one model that reads `windowLength` tokens per pass, carrying the state.
+    /// Creates a measurement of one model in LibTorch that reads `windowLength` tokens per pass, carrying the state.
     ///
-    /// With `contextTokenCount` the model reads only so many tokens before each answer instead of the whole story, and
-    /// ``measure(_:progress:)`` leaves out answers which that context states itself: the share of right answers is the
-    /// control, since the model can only guess.
     /// Throws ``EvaluationError`` when the model lacks the form or some of the tokenizer's tokens.
     public init(
         _ model: LanguageModel, tokenizer: any Tokenizer, form: MixerForm = .chunkwise(256),
         windowLength: Int = 2048, contextTokenCount: Int? = nil
     ) throws {
-        if let reason = model.unsupportedReason(for: form) {
-            throw EvaluationError.unsupportedForm(form: form.description, reason: reason)
-        }
-        guard tokenizer.vocabularySize <= model.configuration.vocabularySize else {
+        try self.init(
+            LanguageModelPredictor(model, form: form, windowLength: windowLength), tokenizer: tokenizer,
+            contextTokenCount: contextTokenCount)
+    }
+
+    /// Creates a measurement of what predicts the tokens.
+    ///
+    /// With `contextTokenCount` the model reads only so many tokens before each answer instead of the whole story, and
+    /// ``measure(_:progress:)`` leaves out answers which that context states itself: the share of right answers is the
+    /// control, since the model can only guess.
+    /// Throws ``EvaluationError`` when the model lacks some of the tokenizer's tokens.
+    public init(_ predictor: any TokenPredictor, tokenizer: any Tokenizer, contextTokenCount: Int? = nil)
+        throws
+    {
+        guard tokenizer.vocabularySize <= predictor.vocabularySize else {
             throw EvaluationError.tokenOutOfRange(
-                token: tokenizer.vocabularySize - 1, vocabularySize: model.configuration.vocabularySize)
+                token: tokenizer.vocabularySize - 1, vocabularySize: predictor.vocabularySize)
         }
-        self.model = model
+        self.predictor = predictor
         self.tokenizer = tokenizer
-        self.form = form
-        self.windowLength = max(1, windowLength)
         self.contextTokenCount = contextTokenCount.map { max(0, $0) }
     }
 
@@ -88,25 +140,8 @@ public struct RecallAccuracy {
         let tokens = start + text
         // Nothing comes before the first token where texts begin with none.
         let unpredicted = start.isEmpty ? [false] : []
-        let predicted = zip(try predictions(tokens), tokens.dropFirst()).map { $0 == Int64($1) }
+        let predicted = zip(try predictor.mostProbable(after: tokens.dropLast()), tokens.dropFirst()).map(==)
         return unpredicted + predicted.dropFirst(start.count - 1 + unpredicted.count)
-    }
-
-    /// Returns the most probable token after each token but the last.
-    private func predictions(_ tokens: [Int32]) throws -> [Int64] {
-        try withoutGradients {
-            var state: LanguageModelState?
-            var result: [Int64] = []
-            for start in stride(from: 0, to: tokens.count - 1, by: windowLength) {
-                let end = min(start + windowLength, tokens.count - 1)
-                let window = try Tensor.from(Array(tokens[start..<end]), [1, end - start])
-                    .to(.int64, on: model.device)
-                let (logits, next) = try model(window, state: state, form: form)
-                state = next
-                result += try logits.argmax(axis: -1).values(as: Int64.self)
-            }
-            return result
-        }
     }
 }
 

@@ -22,6 +22,8 @@ public protocol LanguageEngine: AnyObject {
     var weightByteCountPerStep: Int { get }
     /// The element type of intermediate values, such as `float32`.
     var elementTypeName: String { get }
+    /// The element type of the large parts of states, such as `float32`.
+    var stateElementTypeName: String { get }
     /// The device, such as `cpu`.
     var deviceName: String { get }
     /// The number of threads that compute.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import RetNetCommandLine
+import RetNetReporting
 import RetNetRuntime
 import RetNetSettings
 import RetNetStorage
@@ -60,6 +61,8 @@ struct DecodeCommand: ParsableCommand {
         timings.sort()
         let stateBytes = states.reduce(0) { $0 + $1.byteCountPerToken }
         let bytes = model.weightByteCountPerToken + stateBytes
+        // Without the memory that is read for the comparison.
+        let peak = ProcessMemory.peakByteCount
         let bandwidth = runner.readBandwidth()
         let share = Double(bytes) / median / bandwidth
         if json {
@@ -73,17 +76,19 @@ struct DecodeCommand: ParsableCommand {
                 "read_bandwidth": .double(bandwidth), "share_of_bandwidth": .double(share),
                 "threads": .int(runner.threadCount), "instruction_set": .string(runner.instructionSet),
                 "element_types": .array(model.elementTypes.map { .string($0) }),
-                "peak_bytes": .int(ProcessMemory.peakByteCount),
+                "peak_bytes": .int(peak),
             ])
         }
+        func milliseconds(_ seconds: Double?) -> String {
+            Format.fixed((seconds ?? median) * 1000, decimals: 3)
+        }
         Console.result(
-            "\(thousandths(median * 1000)) ms per step (\(thousandths((timings.first ?? median) * 1000)) to"
-                + " \(thousandths((timings.last ?? median) * 1000))), \(thousandths(Double(batch) / median)) tokens/s"
-        )
+            "\(milliseconds(median)) ms per step (\(milliseconds(timings.first)) to \(milliseconds(timings.last))),"
+                + " \(Format.count(Double(batch) / median)) tokens/s")
         Console.result(
-            "\(bytes) bytes of weights and states per step: \(thousandths(Double(bytes) / median / 1e9)) GB/s,"
-                + " \(Int((100 * share).rounded())) % of the \(thousandths(bandwidth / 1e9)) GB/s at which memory is read"
-        )
+            "\(Format.bytes(bytes)) of weights and states per step:"
+                + " \(Format.fixed(Double(bytes) / median / 1e9, decimals: 1)) GB/s, \(Format.percent(share, decimals: 0))"
+                + " of the \(Format.fixed(bandwidth / 1e9, decimals: 1)) GB/s at which memory is read")
     }
 }
 
@@ -127,8 +132,7 @@ struct PrefillCommand: ParsableCommand {
             ])
         }
         Console.result(
-            "\(length) tokens in \(thousandths(median)) s: \(thousandths(Double(length) / median)) tokens/s")
+            "\(Format.grouped(length)) tokens in \(Format.duration(seconds: median)):"
+                + " \(Format.count(Double(length) / median)) tokens/s")
     }
 }
-
-private func thousandths(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }

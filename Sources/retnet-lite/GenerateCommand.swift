@@ -15,20 +15,9 @@ struct ModelOptions: ParsableArguments {
         transform: Arguments.threads)
     var threads: Int?
 
-    @Option(
-        name: .customLong("state-dtype"), parsing: .unconditional,
-        help: ArgumentHelp(
-            "Element type of the large parts of states: float32, bfloat16 or float16.",
-            discussion: "Matrices of recurrences, and keys and values of attention."),
-        transform: { text in
-            guard let type = StateElementType(rawValue: text) else {
-                throw ValidationError(
-                    "'\(text)' is no element type of states: "
-                        + StateElementType.allCases.map(\.rawValue).joined(separator: ", "))
-            }
-            return type
-        })
-    var stateType = StateElementType.float32
+    @OptionGroup var states: StateTypeOptions
+
+    var stateType: StateElementType { states.stateType }
 
     func runner(_ model: RuntimeModel) throws -> ModelRunner {
         try ModelRunner(model, threads: threads ?? ModelRunner.defaultThreadCount)
@@ -93,7 +82,10 @@ struct GenerateCommand: ParsableCommand {
         let folder = try RuntimeFolder(path: model.folder.path(), stateType: model.stateType)
         let tokenizer = try folder.tokenizer
         let generator = TextGenerator(try model.runner(folder.model), tokenizer: tokenizer)
+        generator.beginToken = prompt.beginToken
         generator.keepsUnfinishedText = states.stateOut != nil
+        try prompt.check(tokenizer)
+        for remark in folder.specialTokenRemarks { Console.note(remark) }
         let begin = try states.stateIn.map { try folder.model.load($0, tokenizer: tokenizer) }
         let prompts = texts.isEmpty ? [String](repeating: "", count: begin?.states.count ?? 1) : texts
         let parameters = sampling.parameters(SamplingParameters(defaults: folder.defaults))
@@ -117,25 +109,12 @@ struct GenerateCommand: ParsableCommand {
         } else if !streams {
             GenerationResult.printBatch(results, prompts: prompts, echo: echo)
         }
-        if !json { Console.note(statistics(results, generator, secondsToText)) }
-        if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
-    }
-
-    private func statistics(
-        _ results: [GenerationResult], _ generator: TextGenerator, _ secondsToText: Double?
-    ) -> String {
-        let read = results.reduce(0) { $0 + $1.promptTokenCount }
-        let made = results.reduce(0) { $0 + $1.tokens.count }
-        let seconds = (results.first?.prefillSeconds ?? 0, results.map(\.decodeSeconds).max() ?? 0)
-        func rate(_ count: Int, _ seconds: Double) -> String {
-            seconds > 0 ? "\(Int((Double(count) / seconds).rounded())) tokens/s" : "0 s"
+        if !json {
+            Console.note(
+                GenerationResult.statistics(
+                    results, stateByteCount: generator.saved?.byteCount ?? 0, secondsToText: secondsToText))
         }
-        let reasons = Set(results.map(\.finishReason.rawValue)).sorted().joined(separator: ", ")
-        let first = secondsToText.map { "first text after \(Int(($0 * 1000).rounded())) ms, " } ?? ""
-        let state = generator.saved?.byteCount ?? 0
-        return "read \(read) tokens (\(rate(read, seconds.0))), generated \(made) (\(rate(made, seconds.1))),"
-            + " \(first)ended by \(reasons), seed \(results.map { String($0.seed) }.joined(separator: ", ")),"
-            + " state \(state) bytes, peak memory \(ProcessMemory.peakByteCount) bytes"
+        if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
     }
 
     private func report(

@@ -12,6 +12,7 @@ struct LiteCommand: ParsableCommand {
             are written to standard output, messages to standard error. The exit code is 0 on success, 64 for usage \
             errors and 1 for any other failure.
             """,
+        version: "retnet-lite \(PackageVersion.current)",
         subcommands: [
             GenerateCommand.self, EvalCommand.self, BenchCommand.self, InfoCommand.self, QuantizeCommand.self,
         ])

@@ -25,9 +25,11 @@ enum Main {
         case DialectError.unrecognized(_, _, true, _):
             "`retnet convert --from FORM` reads it as one of them and writes a model folder"
         case ModelFolderError.rounded:
-            "`retnet generate`, `eval perplexity`, `eval tasks`, `bench decode` and `bench prefill` run it with --engine"
-                + " runtime, and so does `retnet-lite`"
-        case EngineError.cannotRun: "--engine libtorch takes it"
+            "`retnet generate`, `logits`, `eval` and `bench decode|prefill|tasks` run it with --engine runtime, and so"
+                + " does `retnet-lite`"
+        case EngineError.cannotRun(.runtime, _): "--engine libtorch takes it"
+        case EngineError.stateType: "the option is --state-dtype"
+        case EngineError.pendingTokens: "`retnet generate --state-in` does"
         case HubError.nothingSelected: "choose them with `retnet pull --include`"
         case HubError.noSpace, HubError.cache: "or with `retnet pull --cache`"
         case HubError.offline: "`retnet pull` fetches it"

@@ -1,4 +1,5 @@
 import ArgumentParser
+import RetNetCommandLine
 import RetNetTorch
 
 /// The root command.
@@ -20,9 +21,4 @@ struct RetNetCommand: ParsableCommand {
             PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, TokenizerCommand.self,
             DoctorCommand.self, PullCommand.self, ServeCommand.self,
         ])
-}
-
-/// The version of this package.
-enum PackageVersion {
-    static let current = "0.1.0"
 }

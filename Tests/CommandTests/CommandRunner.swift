@@ -106,11 +106,13 @@ func retnet(_ arguments: String..., input: String? = nil) throws -> CommandOutco
 
 /// Runs the built command to its end and fails unless it succeeds.
 @discardableResult
-func succeed(_ arguments: [String], input: String? = nil) throws -> CommandOutcome {
-    let outcome = try RunningCommand(arguments, input: input).wait()
+func succeed(_ arguments: [String], input: String? = nil, program: String = "retnet") throws
+    -> CommandOutcome
+{
+    let outcome = try RunningCommand(arguments, input: input, program: program).wait()
     guard outcome.status == 0 else {
         throw CommandFailure(
-            "retnet \(arguments.joined(separator: " ")) gave \(outcome.status): \(outcome.errors)")
+            "\(program) \(arguments.joined(separator: " ")) gave \(outcome.status): \(outcome.errors)")
     }
     return outcome
 }

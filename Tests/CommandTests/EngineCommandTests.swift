@@ -1,4 +1,5 @@
 import Foundation
+import RetNetStorage
 import RetNetTestSupport
 import Testing
 
@@ -135,9 +136,13 @@ import Testing
         #expect(try succeed(["info", "--model", out]).output.contains("rounded: matrices int8"))
         #expect(try Self.lite(["info", "--model", out]).output.contains("matrices int8"))
         try folder.write("[[1]]", to: "tokens.json")
+        let logits = [
+            "logits", "--model", out, "--tokens", folder.path("tokens.json"), "-o", folder.path("x"),
+        ]
+        #expect(try succeed(logits + ["--json"]).json()["engine"] as? String == "runtime")
         for command in [
-            ["logits", "--model", out, "--tokens", folder.path("tokens.json"), "-o", folder.path("x")],
-            ["convert", out, "--check"], ["eval", "recall", "--model", out, "--stories", "1"],
+            logits + ["--engine", "libtorch"], ["convert", out, "--check"],
+            ["eval", "recall", "--model", out, "--stories", "1", "--engine", "libtorch"],
             ["generate", "--model", out, "--prompt", "x", "--engine", "libtorch"],
         ] {
             let outcome = try RunningCommand(command).wait()
@@ -149,6 +154,136 @@ import Testing
             ["generate", "--model", out, "--prompt", "x", "--dtype", "bfloat16"]
         ).wait()
         #expect(refused.status == 1 && refused.errors.contains("not in bfloat16"))
+    }
+
+    @Test func `Recall, logits and tasks are the same on both engines, and say which one ran`() throws {
+        let folder = try TemporaryFolder()
+        let run = try TinyModel.train(in: folder)
+        func both(_ arguments: [String], more: (String) -> [String] = { _ in [] }) throws -> [[String: Any]] {
+            try ["runtime", "libtorch"].map { engine in
+                let engines = ["--model", run, "--engine", engine, "--threads", "1"]
+                return try succeed(arguments + engines + more(engine)).json()
+            }
+        }
+        let recall = try both(["eval", "recall", "--stories", "3", "--json"])
+        #expect(recall.map { $0["engine"] as? String } == ["runtime", "libtorch"])
+        for key in ["total", "correct"] { #expect(recall[0][key] as? Int == recall[1][key] as? Int) }
+
+        try folder.write("[[76, 105, 110, 101, 32], [1, 2, 3, 4, 5]]", to: "tokens.json")
+        let logits = ["logits", "--tokens", folder.path("tokens.json"), "--json"]
+        let first = try both(logits) {
+            ["-o", folder.path($0), "--state-out", folder.path($0 + ".state")]
+        }
+        #expect(first.map { $0["form"] as? String } == [nil, "parallel"])
+        // Each engine goes on from the state of the other.
+        _ = try both(logits) { engine in
+            let other = engine == "runtime" ? "libtorch" : "runtime"
+            return ["-o", folder.path(engine + "2"), "--state-in", folder.path(other + ".state")]
+        }
+        for suffix in ["", "2"] {
+            let files = try ["runtime", "libtorch"].map {
+                try SafetensorsFile(path: folder.path($0 + suffix))
+            }
+            let found = try files.map { try $0.withUnsafeBytes(of: "logits") { floats($0) } }
+            #expect(
+                try files.map { try #require($0.entry(named: "logits")).shape } == [
+                    [2, 5, 256], [2, 5, 256],
+                ])
+            #expect(zip(found[0], found[1]).allSatisfy { abs($0 - $1) < 1e-4 })
+        }
+        let refused = try RunningCommand(
+            logits + [
+                "--model", run, "-o", folder.path("x"), "--state-in", folder.path("runtime.state"),
+                "--tokens",
+                "-",
+            ], input: "[[1]]"
+        ).wait()
+        #expect(refused.status == 1 && refused.errors.contains("has 2 rows, but there are 1 of tokens"))
+
+        let lines = (0..<6).map {
+            "{\"goal\": \"Line \($0)\", \"sol1\": \"the fox\", \"sol2\": \"and hens\", \"label\": \($0 % 2)}"
+        }
+        try folder.write(lines.joined(separator: "\n"), to: "piqa.jsonl")
+        let data = ["--data", "piqa=" + folder.path("piqa.jsonl"), "--json"]
+        let tasks = try both(["eval", "tasks"] + data)
+        let names = tasks.map { ($0["retnet"] as? [String: Any])?["engine"] as? String ?? "" }
+        #expect(names[0].hasPrefix("runtime (float32 weights") && names[1].hasPrefix("libtorch (float32"))
+        let scores = tasks.map {
+            (($0["results"] as? [String: Any])?["piqa"] as? [String: Any])?["acc,none"] as? Double
+        }
+        #expect(scores[0] != nil && scores[0] == scores[1])
+    }
+
+    @Test func `States in 16 bits belong to the runtime`() throws {
+        let folder = try TemporaryFolder()
+        let run = try TinyModel.train(in: folder)
+        let generate = [
+            "generate", "--model", run, "--prompt", "Line", "-n", "3", "--temp", "0", "--json", "--threads",
+            "1",
+        ]
+        let sizes = try ["float32", "float16"].map { type in
+            let tree = try succeed(generate + ["--state-dtype", type]).json()
+            #expect(tree["state_dtype"] as? String == type)
+            let lite = try Self.lite(generate + ["--state-dtype", type]).json()
+            #expect(lite["state_bytes"] as? Int == tree["state_bytes"] as? Int)
+            return tree["state_bytes"] as? Int ?? 0
+        }
+        #expect(sizes[1] >= sizes[0] / 2 && sizes[1] < sizes[0] * 2 / 3)
+        for (options, words) in [
+            (["--engine", "libtorch"], "LibTorch keeps states in float32, not in float16"),
+            (
+                ["--prefill-form", "parallel"],
+                "the engine 'runtime' does not take this: it has no --prefill-form"
+            ),
+        ] {
+            let outcome = try RunningCommand(generate + ["--state-dtype", "float16"] + options).wait()
+            #expect(outcome.status == 1 && outcome.errors.contains(words), "\(outcome.errors)")
+        }
+        #expect(try Self.lite(generate + ["--state-dtype", "int8"], status: 64).errors.contains("float16"))
+    }
+
+    @Test(arguments: [
+        "{kind: retention, head_count: 2, key_size: 16, value_size: 32}",
+        "{kind: attention, head_count: 2, head_size: 16}",
+    ]) func `Greedy text of trained models is identical, and 16 bits of state cost little`(mixer: String)
+        throws
+    {
+        let folder = try TemporaryFolder()
+        var arguments = try TinyModel.arguments(in: folder, steps: 120)
+        let configuration = try folder.text("config.yaml").replacing(
+            "{head_count: 2, key_size: 16, value_size: 32}", with: mixer)
+        #expect(configuration.contains(mixer))
+        try folder.write(configuration, to: "config.yaml")
+        arguments += ["--set", "optimizer.learning_rate=5e-3"]
+        try succeed(arguments)
+        let model = ["--model", folder.path("run"), "--threads", "1"]
+        let generate =
+            ["generate", "--prompt", "Line 123: the", "-n", "150", "--temp", "0", "--ignore-end"] + model
+        let text = try succeed(generate + ["--engine", "libtorch", "--dtype", "float32"]).output
+        #expect(try succeed(generate + ["--engine", "runtime"]).output == text)
+        let lite = try Self.lite(generate + ["--json"]).json()
+        let results = try #require(lite["results"] as? [[String: Any]])
+        #expect(results[0]["text"] as? String == String(text.dropLast()))
+        // The limit of memory: weights, the state and 64 MiB.
+        let info = try Self.lite(["info", "--json"] + model).json()
+        let bytes = [info["weight_bytes"], lite["state_bytes"]].compactMap { $0 as? Int }
+        #expect(bytes.count == 2)
+        #expect(lite["peak_bytes"] as? Int ?? .max < bytes.reduce(1 << 26, +))
+
+        let losses = try ["float32", "float16", "bfloat16"].map { type in
+            try #require(
+                Self.lite(
+                    [
+                        "eval", "perplexity", "--data", folder.path("text.txt"), "--state-dtype", type,
+                        "--json",
+                    ]
+                        + model
+                ).json()["nats_per_token"] as? Double)
+        }
+        // 5.5 before training.
+        #expect(losses[0] < 2.5)
+        #expect(abs(losses[1] - losses[0]) < 1e-3)
+        #expect(abs(losses[2] - losses[0]) < 1e-2)
     }
 
     @Test func `The small command says what it cannot open`() throws {

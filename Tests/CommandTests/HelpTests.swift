@@ -37,9 +37,9 @@ struct CommandDescription: Decodable, CustomTestStringConvertible {
         }
     }
 
-    /// Reads the whole tree without the root and the parser's own help command.
-    static func all() throws -> [CommandDescription] {
-        let text = try succeed(["--experimental-dump-help"]).output
+    /// Reads the whole tree of a program without the root and the parser's own help command.
+    static func all(_ program: String = "retnet") throws -> [CommandDescription] {
+        let text = try succeed(["--experimental-dump-help"], program: program).output
         func flattened(_ command: CommandDescription) -> [CommandDescription] {
             (command.subcommands ?? []).filter { $0.commandName != "help" }.flatMap { [$0] + flattened($0) }
         }
@@ -59,12 +59,12 @@ struct CommandDescription: Decodable, CustomTestStringConvertible {
         #expect(paths.count >= 28)
     }
 
-    @Test("Every command explains itself and every option of it")
-    func help() throws {
-        for command in try CommandDescription.all() {
-            let outcome = try succeed(command.path + ["--help"])
+    @Test("Every command explains itself and every option of it", arguments: ["retnet", "retnet-lite"])
+    func help(program: String) throws {
+        for command in try CommandDescription.all(program) {
+            let outcome = try succeed(command.path + ["--help"], program: program)
             #expect(outcome.output.contains("OVERVIEW:"))
-            #expect(outcome.output.contains("USAGE: retnet \(command.testDescription)"))
+            #expect(outcome.output.contains("USAGE: \(program) \(command.testDescription)"))
             #expect(outcome.errors.isEmpty)
             #expect(command.abstract?.isEmpty == false, "\(command.testDescription)")
             for option in command.options {
@@ -99,6 +99,38 @@ struct CommandDescription: Decodable, CustomTestStringConvertible {
             for name in command.options.flatMap(\.spellings) {
                 let isNamed = ["`", " ", "/"].contains { known.contains("`\(name)\($0)") }
                 #expect(isNamed, "\(command.testDescription) \(name)")
+            }
+        }
+    }
+
+    @Test("The reference has every command and every option of retnet-lite, in a section of its own")
+    func referenceOfLite() throws {
+        let text = try repositoryText("Documentation/CommandLine.md")
+        let commands = try CommandDescription.all("retnet-lite")
+        #expect(commands.count == 8)
+        let section = try #require(
+            text.components(separatedBy: "\n## ").first { $0.hasPrefix("retnet-lite\n") })
+        // What every command has stands above the first of them.
+        let parts = section.components(separatedBy: "\n### ")
+        for command in commands where command.subcommands?.isEmpty ?? true {
+            let part = try #require(
+                parts.dropFirst().first { $0.hasPrefix("retnet-lite \(command.testDescription)\n") },
+                "\(command.testDescription)")
+            let known = part + parts[0]
+            for option in command.options {
+                for name in option.spellings {
+                    let isNamed = ["`", " "].contains { known.contains("`\(name)\($0)") }
+                    #expect(isNamed, "\(command.testDescription) \(name)")
+                }
+            }
+            // And nothing that it has no more.
+            let options = Set(command.options.flatMap(\.spellings))
+            for row in part.split(separator: "\n") where row.hasPrefix("| `-") {
+                for name in row.split(separator: "|")[0].matches(of: /`(--?[a-z-]+)/) {
+                    #expect(
+                        options.contains(String(name.output.1)), "\(command.testDescription) \(name.output.1)"
+                    )
+                }
             }
         }
     }

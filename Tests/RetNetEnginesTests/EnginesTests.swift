@@ -41,7 +41,7 @@ import Testing
         EngineRequest(choice, device: .cpu, elementType: type, namesElementType: named, threads: 1)
     }
 
-    private static func open(_ path: String, _ choice: EngineChoice) throws -> any ScoringEngine {
+    private static func open(_ path: String, _ choice: EngineChoice) throws -> any EvaluationEngine {
         try EngineSelection(path, request(choice)).load().engine
     }
 

@@ -128,7 +128,9 @@ import Testing
         #expect(result.figures.map(\.metric) == [.accuracy, .normalizedAccuracy, .byteAccuracy])
         #expect(result.cost.tokenCount < result.cost.separateTokenCount)
         let run = TaskResultFile.Run(
-            model: "runs/a", parameterCount: 1, elementType: "float32", device: "cpu", tokenizer: "byte",
+            model: "runs/a", parameterCount: 1, elementType: "float32", device: "cpu",
+            engine: "libtorch (float32 on cpu)",
+            form: "parallel", tokenizer: "byte",
             packageVersion: "0", commit: nil, specialTokens: (255, 254, nil), start: Date(), end: Date())
         let file = TaskResultFile([result], options: options, run: run)
         let path = try file.write(to: folder.path, samples: true)

@@ -15,6 +15,10 @@ public struct TaskResultFile: Sendable {
         public var elementType: String
         /// The device.
         public var device: String
+        /// The program that computed and how, such as `runtime (float32 weights, avx512, 2 threads)`.
+        public var engine: String
+        /// The form of computation, of engines that have several.
+        public var form: String?
         /// The tokenizer.
         public var tokenizer: String
         /// The version of this package.
@@ -30,14 +34,16 @@ public struct TaskResultFile: Sendable {
 
         /// Creates a description.
         public init(
-            model: String, parameterCount: Int, elementType: String, device: String, tokenizer: String,
-            packageVersion: String, commit: String?,
+            model: String, parameterCount: Int, elementType: String, device: String, engine: String,
+            form: String?, tokenizer: String, packageVersion: String, commit: String?,
             specialTokens: (begin: Int32?, end: Int32?, padding: Int32?), start: Date, end: Date
         ) {
             self.model = model
             self.parameterCount = parameterCount
             self.elementType = elementType
             self.device = device
+            self.engine = engine
+            self.form = form
             self.tokenizer = tokenizer
             self.packageVersion = packageVersion
             self.commit = commit
@@ -162,8 +168,8 @@ public struct TaskResultFile: Sendable {
 
     private var own: JSONValue {
         [
-            "version": .string(run.packageVersion), "tokenizer": .string(run.tokenizer),
-            "form": .string(options.scoring.form.description),
+            "version": .string(run.packageVersion), "engine": .string(run.engine),
+            "tokenizer": .string(run.tokenizer), "form": run.form.map { .string($0) } ?? .null,
             "adds_begin_token": .bool(options.addsBeginToken),
             "complete": .bool(results.allSatisfy(\.isComplete)),
             "tasks": .object(results.map { ($0.task.name, Self.origin($0)) }),

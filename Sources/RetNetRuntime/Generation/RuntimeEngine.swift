@@ -12,9 +12,11 @@ public final class RuntimeEngine: LanguageEngine {
 
     /// Opens a folder with a number of threads, by default one per processor core.
     ///
-    /// Throws ``RuntimeError``, `SettingsError` for the configuration and `StorageError`.
-    public convenience init(path: String, threads: Int? = nil) throws {
-        try self.init(RuntimeFolder(path: path), threads: threads)
+    /// `stateType` is the element type of the large parts of states. Throws ``RuntimeError``, `SettingsError` for the
+    /// configuration and `StorageError`.
+    public convenience init(path: String, threads: Int? = nil, stateType: StateElementType = .float32) throws
+    {
+        try self.init(RuntimeFolder(path: path, stateType: stateType), threads: threads)
     }
 
     /// Runs a folder that is open.
@@ -33,14 +35,18 @@ public final class RuntimeEngine: LanguageEngine {
     public var weightByteCountPerStep: Int { runner.model.weightByteCountPerToken }
     /// `float32`, whatever the weights are.
     public var elementTypeName: String { "float32" }
+    /// The element type of the folder's states.
+    public var stateElementTypeName: String { runner.model.stateType.rawValue }
     /// `cpu`.
     public var deviceName: String { "cpu" }
     /// Threads, the calling one included.
     public var threadCount: Int { runner.threadCount }
-    /// Weights, instruction set and threads.
+    /// Weights, instruction set and threads, and the element type of states if it is not float32.
     public var details: String {
-        "\(runner.model.weightSummary) weights, \(runner.instructionSet), \(threadCount)"
-            + (threadCount == 1 ? " thread" : " threads")
+        let type = runner.model.stateType
+        return "\(runner.model.weightSummary) weights, "
+            + (type == .float32 ? "" : "\(type.rawValue) states, ")
+            + "\(runner.instructionSet), \(threadCount)" + (threadCount == 1 ? " thread" : " threads")
     }
     /// The tokenizer of the folder.
     public var tokenizer: any Tokenizer { get throws { try folder.tokenizer } }

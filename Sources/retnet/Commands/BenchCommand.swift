@@ -180,6 +180,7 @@ extension OpenedEngine {
         [
             ("engine", .string(engine.kind.rawValue)), ("engine_details", .string(engine.details)),
             ("engine_reason", reason.map { .string($0) } ?? .null),
+            ("state_dtype", .string(engine.stateElementTypeName)),
         ]
     }
 }

@@ -51,7 +51,7 @@ struct PerplexityCommand: ParsableCommand {
 }
 
 /// `retnet eval recall`: recall of facts in generated stories.
-struct RecallCommand: ParsableCommand, ComputingCommand {
+struct RecallCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "recall",
         abstract: "Measure the recall of facts in generated stories.",
@@ -60,6 +60,7 @@ struct RecallCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var device: DeviceOptions
+    @OptionGroup var engine: EngineOptions
 
     @Option(parsing: .unconditional, help: "Number of stories.", transform: Arguments.positive)
     var stories = 200
@@ -83,30 +84,39 @@ struct RecallCommand: ParsableCommand, ComputingCommand {
     var context: Int?
 
     @Option(
-        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        parsing: .unconditional,
+        help:
+            "Form of computation with LibTorch: parallel, chunkwise:N or recurrent (default: chunkwise:256).",
         transform: Arguments.form)
-    var form: MixerForm = .chunkwise(256)
+    var form: MixerForm?
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func run() throws {
-        let (device, type) = try device.prepare(.exact)
-        let loaded = try model.load(on: device, as: type)
+        let opened = try engine.select(
+            model.modelPath(), device, .exact, onlyLibTorch: [(form != nil, "--form")]
+        ).load()
+        let loaded = opened.engine
         let interrupt = InterruptFlag.onSignals()
         var generator = StoryGenerator(
             seed: seed, level: level, fillerSentenceCount: filler.map { $0...$0 })
         let texts = (0..<stories).map { _ in generator.story() }
         let bar = ProgressBar(title: "recall", total: stories)
         let result = try RecallAccuracy(
-            loaded.model, tokenizer: loaded.tokenizer, form: form, contextTokenCount: context
+            loaded.predictor(form: form), tokenizer: loaded.tokenizer, contextTokenCount: context
         )
         .measure(texts) { count in
             bar.update(step: count)
             return !interrupt.isRaised
         }
         bar.finish()
-        if json { try Console.json(tree(result)) } else { Console.result(RecallReport.text(result)) }
+        if json {
+            try Console.json(tree(result).merging(loaded.tree(reason: opened.reason)))
+        } else {
+            Console.result(
+                RecallReport.text(result) + "\nEngine: \(loaded.summary(reason: opened.reason)).\n")
+        }
         if interrupt.isRaised { throw ExitCodes.interrupted }
     }
 

@@ -46,13 +46,6 @@ struct GenerateCommand: ParsableCommand {
         transform: Arguments.form)
     var prefillForm: MixerForm?
 
-    @Option(
-        name: .customLong("add-bos"), parsing: .unconditional,
-        help: ArgumentHelp(
-            "The begin token before each prompt: auto, yes or no.",
-            discussion: "auto does what the tokenizer's own files say; models trained with retnet have it."))
-    var beginToken = BeginTokenChoice.auto
-
     @OptionGroup var states: StateOptions
 
     @Flag(help: "Print the prompt before the generated text.")
@@ -103,7 +96,7 @@ struct GenerateCommand: ParsableCommand {
             GenerationResult.printBatch(results, prompts: rows, echo: echo)
         }
         if !json {
-            Console.note(statistics(results, session))
+            Console.note(GenerationResult.statistics(results, stateByteCount: session.stateByteCount))
             Console.note("engine \(opened.engine.summary(reason: opened.reason))")
         }
         if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
@@ -112,31 +105,10 @@ struct GenerateCommand: ParsableCommand {
     private func session(_ loaded: any LanguageEngine) throws -> any TextSession {
         var options = TextSessionOptions()
         options.prefillForm = prefillForm
-        options.beginToken = beginToken
+        options.beginToken = prompt.beginToken
         options.keepsUnfinishedText = states.stateOut != nil
-        if beginToken == .yes, try loaded.tokenizer.beginToken == nil {
-            throw CommandError("the tokenizer has no begin token: leave --add-bos out")
-        }
+        try prompt.check(loaded.tokenizer)
         return try loaded.session(options, resuming: states.stateIn)
-    }
-
-    private func statistics(_ results: [GenerationResult], _ session: any TextSession) -> String {
-        let read = results.reduce(0) { $0 + $1.promptTokenCount }
-        let made = results.reduce(0) { $0 + $1.tokens.count }
-        let readSeconds = results.first?.prefillSeconds ?? 0
-        let madeSeconds = results.map(\.decodeSeconds).max() ?? 0
-        let reasons = Set(results.map(\.finishReason.rawValue)).sorted().joined(separator: ", ")
-        let seeds = results.map { String($0.seed) }.joined(separator: ", ")
-        return """
-            read \(Format.grouped(read)) tokens (\(rate(read, readSeconds))), generated \(Format.grouped(made)) \
-            (\(rate(made, madeSeconds))), ended by \(reasons), seed \(seeds), \
-            state \(Format.bytes(session.stateByteCount)), peak memory \
-            \(Format.bytes(ProcessMemory.peakByteCount))
-            """
-    }
-
-    private func rate(_ count: Int, _ seconds: Double) -> String {
-        seconds > 0 ? "\(Format.count(Double(count) / seconds)) tokens/s" : "0 s"
     }
 
     private func report(
@@ -219,9 +191,10 @@ extension GenerateCommand {
     /// Throws for options that encoder-decoders lack.
     private func refuseForT5() throws {
         let given: [(String, Bool)] = [
-            ("--engine runtime", engine.choice == .runtime), ("--prefill-form", prefillForm != nil),
+            ("--engine runtime", engine.choice == .runtime),
+            ("--state-dtype", engine.stateType != .float32), ("--prefill-form", prefillForm != nil),
             ("--state-in", states.stateIn != nil), ("--state-out", states.stateOut != nil),
-            ("--add-bos", beginToken != .auto),
+            ("--add-bos", prompt.beginToken != .auto),
             ("--temperature", sampling.temperature != nil), ("--top-k", sampling.topK != nil),
             ("--top-p", sampling.topP != nil), ("--min-p", sampling.minP != nil),
             ("--repetition-penalty", sampling.repetitionPenalty != nil), ("--stop", !sampling.stop.isEmpty),

@@ -1,18 +1,14 @@
 import ArgumentParser
 import Foundation
-import RetNetCheckpoints
 import RetNetCommandLine
-import RetNetGeneration
+import RetNetEngines
+import RetNetInference
 import RetNetMixers
-import RetNetModels
-import RetNetReporting
+import RetNetSampling
 import RetNetSettings
-import RetNetStorage
-import RetNetText
-import RetNetTorch
 
 /// `retnet logits`: logits of a model, for comparison with other implementations.
-struct LogitsCommand: ParsableCommand, ComputingCommand {
+struct LogitsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logits",
         abstract: "Write the logits of rows of token ids as safetensors.",
@@ -23,14 +19,16 @@ struct LogitsCommand: ParsableCommand, ComputingCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var device: DeviceOptions
+    @OptionGroup var engine: EngineOptions
 
     @Option(help: ArgumentHelp("File with a JSON array of rows of token ids, or -.", valueName: "file"))
     var tokens: String
 
     @Option(
-        parsing: .unconditional, help: "Form of computation: parallel, chunkwise:N or recurrent.",
+        parsing: .unconditional,
+        help: "Form of computation with LibTorch: parallel, chunkwise:N or recurrent (default: parallel).",
         transform: Arguments.form)
-    var form: MixerForm = .parallel
+    var form: MixerForm?
 
     @Option(name: .shortAndLong, help: ArgumentHelp("Safetensors file to write.", valueName: "file"))
     var output: String
@@ -49,62 +47,48 @@ struct LogitsCommand: ParsableCommand, ComputingCommand {
     func run() throws {
         try Arguments.checkOutput(output, replaceable: true)
         if let stateOut { try Arguments.checkOutput(stateOut, replaceable: true) }
-        let (device, type) = try device.prepare(.exact)
+        let selection = try engine.select(
+            model.modelPath(), device, .exact,
+            onlyLibTorch: [
+                (form != nil, "--form"),
+                (stateIn.map(StateFileHeader.isOfVersion1) ?? false, "state files of version 1"),
+            ])
         let rows = try TokenRows(path: tokens)
-        let loaded = try model.load(on: device, as: type)
-        let network = loaded.model
-        if let reason = network.unsupportedReason(for: form) {
-            throw CommandError("this model has no form '\(form)': \(reason)")
-        }
-        let vocabularySize = network.configuration.vocabularySize
+        let opened = try selection.load()
+        let vocabularySize = opened.engine.configuration.vocabularySize
         try rows.check(vocabularySize: vocabularySize)
-        try checkSize(rows, vocabularySize: vocabularySize)
-        let identity = try? loaded.tokenizer.identity
-        let saved = try stateIn.map { try StateFile.read($0, for: network, tokenizerIdentity: identity) }
-        if saved?.pendingTokens.contains(where: { !$0.isEmpty }) == true {
-            throw CommandError(
-                "the state in '\(stateIn ?? "")' has tokens that are chosen but not read yet: resume it with"
-                    + " `retnet generate` instead")
-        }
-        try withoutGradients {
-            let ids = try Tensor.from(rows.values, [rows.count, rows.length], on: device)
-            let (logits, state) = try network(ids, state: saved?.state, form: form)
-            let result = try logits.to(.float32)
-            try SafetensorsWriter(tensors: [("logits", result)], metadata: ["form": form.description])
-                .write(to: output)
-            if let stateOut {
-                let last = try result.selected(1, rows.length - 1)
-                let tokens = (0..<rows.count).map { row in
-                    rows.values[row * rows.length..<(row + 1) * rows.length].map { Int32(clamping: $0) }
-                }
-                let next = SavedState(
-                    state: state, logits: last, tokenizerIdentity: identity,
-                    metadata: try GenerationSession.metadata(afterTokens: tokens))
-                try StateFile.write(next, of: network, to: stateOut)
-            }
-        }
-        try report(rows, vocabularySize: vocabularySize, device: device, type: type)
+        // The runtime writes them as they are computed.
+        if selection.kind == .libtorch { try checkSize(rows, vocabularySize: vocabularySize) }
+        var job = LogitsJob(rows: rows.rows, output: output)
+        (job.form, job.stateIn, job.stateOut) = (form, stateIn, stateOut)
+        try opened.engine.writeLogits(job)
+        try report(opened, shape: [rows.count, rows.length, vocabularySize])
     }
 
     /// Throws before the computation if the logits do not fit into memory.
     private func checkSize(_ rows: TokenRows, vocabularySize: Int) throws {
-        let (byteCount, overflow) = (rows.values.count * 4).multipliedReportingOverflow(by: vocabularySize)
+        let count = rows.count * rows.length
+        let (byteCount, overflow) = (count * 4).multipliedReportingOverflow(by: vocabularySize)
         guard !overflow, UInt64(byteCount) <= ProcessInfo.processInfo.physicalMemory else {
             throw CommandError(
-                "the logits of \(rows.values.count) tokens do not fit into memory: use shorter rows and carry the"
+                "the logits of \(count) tokens do not fit into memory: use shorter rows and carry the"
                     + " state with --state-out and --state-in")
         }
     }
 
-    private func report(_ rows: TokenRows, vocabularySize: Int, device: Device, type: ElementType) throws {
+    private func report(_ opened: OpenedEngine, shape: [Int]) throws {
         guard json else {
-            Console.note("logits [\(rows.count), \(rows.length), \(vocabularySize)] written to '\(output)'")
+            let sizes = shape.map(String.init).joined(separator: ", ")
+            Console.note("logits [\(sizes)] written to '\(output)'")
+            Console.note("engine \(opened.engine.summary(reason: opened.reason))")
             return
         }
-        try Console.json([
-            "output": .string(output), "shape": [.int(rows.count), .int(rows.length), .int(vocabularySize)],
-            "form": .string(form.description), "device": .string(device.description),
-            "dtype": .string(type.rawValue), "state_out": stateOut.map { .string($0) } ?? .null,
-        ])
+        let usedForm = opened.engine.kind == .libtorch ? (form ?? .parallel).description : nil
+        let tree: SettingsTree = [
+            "output": .string(output), "shape": .array(shape.map { .int($0) }),
+            "form": usedForm.map { .string($0) } ?? .null,
+            "state_out": stateOut.map { .string($0) } ?? .null,
+        ]
+        try Console.json(tree.merging(opened.engine.tree(reason: opened.reason)))
     }
 }

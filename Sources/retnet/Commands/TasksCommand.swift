@@ -88,9 +88,11 @@ struct TasksCommand: ParsableCommand {
             opened.engine.scorer(options.scoring), vocabularySize: configuration.vocabularySize,
             tokenizer: tokenizer, options: options)
         Console.note("engine \(opened.engine.summary(reason: opened.reason))")
-        // Answers of the two engines differ by rounding.
+        // Answers of the two engines differ by rounding, and so do those of states in fewer bits.
+        let isExact = engine.stateType == .float32
         let type =
             opened.engine.elementTypeName + (opened.engine.kind == .runtime ? ", runtime" : "")
+            + (isExact ? "" : ", \(engine.stateType.rawValue) states")
         var lock: FolderLock?
         var logs: [AnswerLog] = []
         var results: [TaskResult] = []
@@ -117,8 +119,10 @@ struct TasksCommand: ParsableCommand {
         withExtendedLifetime(lock) {}
         let run = TaskResultFile.Run(
             model: model, parameterCount: opened.engine.parameterCount,
-            elementType: opened.engine.elementTypeName,
-            device: opened.engine.deviceName, tokenizer: tokenizer.identity,
+            elementType: opened.engine.elementTypeName, device: opened.engine.deviceName,
+            engine: opened.engine.summary,
+            form: opened.engine.kind == .libtorch ? options.scoring.form.description : nil,
+            tokenizer: tokenizer.identity,
             packageVersion: PackageVersion.current, commit: WorkingCopy.commit(),
             specialTokens: (tokenizer.beginToken, tokenizer.endToken, tokenizer.paddingToken), start: start,
             end: Date())

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RetNetCommandLine
 import RetNetEngines
+import RetNetRuntime
 import RetNetTorch
 
 /// The element type of computation when `--dtype` is `auto`.
@@ -80,6 +81,10 @@ struct EngineOptions: ParsableArguments {
                 """))
     var choice = EngineChoice.auto
 
+    @OptionGroup var states: StateTypeOptions
+
+    var stateType: StateElementType { states.stateType }
+
     /// Takes an engine for the model of a folder and the options of a command, before its inputs are read.
     ///
     /// May restart the program for LibTorch, see ``OpenMPSettings``.
@@ -101,6 +106,7 @@ struct EngineOptions: ParsableArguments {
         var request = EngineRequest(
             choice, device: place, elementType: type, namesElementType: device.elementTypeName != "auto",
             threads: device.threads)
+        request.stateType = stateType
         request.onlyLibTorch = onlyLibTorch.filter(\.isGiven).map(\.name)
         request.warn = Console.warn
         return request

@@ -168,5 +168,3 @@ struct ScoringOptions: ParsableArguments {
         return options
     }
 }
-
-extension BeginTokenChoice: ExpressibleByArgument {}

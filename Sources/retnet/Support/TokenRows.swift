@@ -8,8 +8,8 @@ struct TokenRows {
     let count: Int
     /// The number of tokens of each row.
     let length: Int
-    /// All ids, row after row.
-    let values: [Int64]
+    /// The ids of each row.
+    let rows: [[Int32]]
     private let source: String
 
     /// Reads a JSON array of arrays; `-` is standard input.
@@ -23,15 +23,17 @@ struct TokenRows {
                 "\(source): rows must have one length, but row 0 has \(length) tokens and row \(index) has"
                     + " \(row.count)")
         }
-        values = ragged.rows.flatMap { $0.map(Int64.init) }
+        rows = ragged.rows
     }
 
     /// Throws if an id is outside the vocabulary.
     func check(vocabularySize: Int) throws {
-        guard let bad = values.firstIndex(where: { $0 < 0 || $0 >= vocabularySize }) else { return }
-        throw CommandError(
-            "\(source): row \(bad / length), token \(bad % length) is \(values[bad]), outside the vocabulary of"
-                + " \(vocabularySize) tokens (0 to \(vocabularySize - 1))")
+        for (index, row) in rows.enumerated() {
+            guard let bad = row.firstIndex(where: { $0 < 0 || Int($0) >= vocabularySize }) else { continue }
+            throw CommandError(
+                "\(source): row \(index), token \(bad) is \(row[bad]), outside the vocabulary of"
+                    + " \(vocabularySize) tokens (0 to \(vocabularySize - 1))")
+        }
     }
 }
 
