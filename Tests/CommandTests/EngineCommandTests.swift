@@ -228,7 +228,8 @@ import Testing
             #expect(lite["state_bytes"] as? Int == tree["state_bytes"] as? Int)
             return tree["state_bytes"] as? Int ?? 0
         }
-        #expect(sizes[1] >= sizes[0] / 2 && sizes[1] < sizes[0] * 2 / 3)
+        // Inputs that wait for their block stay float32.
+        #expect(sizes[1] >= sizes[0] / 2 && sizes[1] < sizes[0])
         for (options, words) in [
             (["--engine", "libtorch"], "LibTorch keeps states in float32, not in float16"),
             (
