@@ -65,6 +65,6 @@ import Testing
         #expect(
             result.output.contains("passed: neondot, type 4")
                 && result.output.contains("passed: baseline, type 4")
-                && result.output.contains("passed: neondot, chunks, type 2"))
+                && result.output.contains("passed: neondot, blocks, type 2"))
     }
 }

@@ -166,9 +166,9 @@ import Testing
             }
             #expect(pieces == output)
             for index in 0..<2 {
-                #expect(
-                    parts[index].state == states[index].state && parts[index].recent == states[index].recent)
-                #expect(!states[index].isSettled)
+                #expect(parts[index].state == states[index].state)
+                // Behind 240 tokens, which are whole blocks, and 130.
+                #expect(states[index].isSettled == (index == 0))
                 states[index].settle(problem.shape, pool)
                 parts[index].settle(problem.shape, single)
                 #expect(parts[index].state == states[index].state)
@@ -224,7 +224,7 @@ import Testing
             oneByOne += key
             exact += Double(key)
         }
-        #expect(abs(Double(output) - exact) < abs(Double(oneByOne) - exact) / 8)
+        #expect(abs(Double(output) - exact) < abs(Double(oneByOne) - exact) / 3)
     }
 }
 
@@ -250,7 +250,6 @@ final class SequenceMemory {
     }
 
     var state: [UInt8] { Array(UnsafeRawBufferPointer(start: memory.state, count: sizes.state)) }
-    var recent: [UInt8] { Array(UnsafeRawBufferPointer(start: memory.recent, count: sizes.recent)) }
     var isSettled: Bool { rn_is_settled(memory.recent) }
 
     func sequence(first: Int, count: Int, position: Int) -> rn_sequence {

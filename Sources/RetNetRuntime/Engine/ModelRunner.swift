@@ -60,7 +60,8 @@ public final class ModelRunner {
 
     /// The longest piece of one sequence that a pass takes.
     ///
-    /// Sequences are cut at multiples of it, counted from their first token. A sequence has the same bits however it is cut.
+    /// Sequences are cut at multiples of it, counted from their first token. A sequence has the same bits however it is cut,
+    /// but for RWKV-4, where cuts are equal to rounding.
     public static let pieceLength = 256
     /// The largest number of tokens of a pass that takes a second sequence.
     private static let rowLimit = 512
