@@ -15,7 +15,7 @@ help:
 	@echo 'make build             build the release binary and link it as ./retnet'
 	@echo 'make lite              build ./retnet-lite, which runs models without LibTorch (nothing is fetched)'
 	@echo 'make serve [MODEL=dir] serve a model over HTTP: the one given, that of the demo, or a small one that it trains'
-	@echo 'make server            only build ./retnet-server, which `retnet serve` starts'
+	@echo 'make server [TLS=1]    only build ./retnet-server, which `retnet serve` starts; with TLS=1 it can encrypt connections'
 	@echo 'make test              run all tests and build the example package'
 	@echo 'make check-device      compare a CUDA device with the CPU (skips where there is none)'
 	@echo 'make check-checkpoints convert the checkpoints of other projects, compare, generate, convert back'
@@ -37,10 +37,10 @@ lite:
 	@JOBS=$(JOBS) scripts/build retnet-lite
 
 server:
-	@JOBS=$(JOBS) scripts/serve --build-only
+	@JOBS=$(JOBS) TLS=$(TLS) scripts/serve --build-only
 
 serve:
-	@JOBS=$(JOBS) scripts/serve $(if $(MODEL),'$(MODEL)')
+	@JOBS=$(JOBS) TLS=$(TLS) scripts/serve $(if $(MODEL),'$(MODEL)')
 
 demo: build
 	@./retnet demo $(if $(DATA),--data '$(DATA)')

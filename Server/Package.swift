@@ -10,9 +10,11 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let http: [Target.Dependency] = [
     hummingbird,
     .product(name: "HummingbirdCore", package: "hummingbird"),
+    .product(name: "HummingbirdTLS", package: "hummingbird", condition: .when(traits: ["TLS"])),
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOHTTP1", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl", condition: .when(traits: ["TLS"])),
     .product(name: "HTTPTypes", package: "swift-http-types"),
     .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
     .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -33,12 +35,17 @@ let package = Package(
         .executable(name: "retnet-server", targets: ["retnet-server"]),
         .library(name: "RetNetServing", targets: ["RetNetServing"]),
     ],
+    traits: [
+        .trait(name: "TLS", description: "Encrypted connections; BoringSSL takes minutes to compile.")
+    ],
     dependencies: [
-        .package(name: "retnet", path: ".."),
+        // A link to "..": a package is known by the last part of its path, and a clone may have any name, this folder's too.
+        .package(path: "retnet"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],

@@ -66,16 +66,37 @@ struct ChatFormat: Sendable {
         }
     }
 
+    /// A conversation as text.
+    struct Text {
+        let text: String
+        /// The places in bytes at which other conversations may go on differently: behind the first messages if they are
+        /// the system's, and in front of the last one.
+        let marks: [Int]
+    }
+
     /// Returns the text of a conversation; throws ``APIError`` for what the template refuses.
-    func text(_ messages: JSONValue, addsPrompt: Bool, _ more: [JSONValue.Member]) throws -> String {
-        var names = TemplateDictionary([
-            ("messages", Self.value(messages)), ("add_generation_prompt", .bool(addsPrompt)),
-            ("bos_token", .string(beginName)), ("eos_token", .string(endName)), ("tools", .none),
-            ("documents", .none),
-        ])
-        for member in more { names[member.name] = Self.value(member.value) }
-        do {
+    func text(_ messages: [JSONValue], addsPrompt: Bool, _ more: [JSONValue.Member]) throws -> Text {
+        func render(_ count: Int, _ addsPrompt: Bool) throws -> String {
+            var names = TemplateDictionary([
+                ("messages", .list(messages.prefix(count).map(Self.value))),
+                ("add_generation_prompt", .bool(addsPrompt)),
+                ("bos_token", .string(beginName)), ("eos_token", .string(endName)), ("tools", .none),
+                ("documents", .none),
+            ])
+            for member in more { names[member.name] = Self.value(member.value) }
             return try template.render(names)
+        }
+        do {
+            let text = try render(messages.count, addsPrompt)
+            let systemCount = messages.prefix { $0["role"] == "system" || $0["role"] == "developer" }.count
+            let marks = Set([systemCount, messages.count - 1]).compactMap { count -> Int? in
+                // A template may refuse a conversation that ends there; then it has no such place.
+                guard count > 0, count < messages.count, let beginning = try? render(count, false) else {
+                    return nil
+                }
+                return zip(text.utf8, beginning.utf8).prefix { $0 == $1 }.count
+            }
+            return Text(text: text, marks: marks)
         } catch let error as TemplateError {
             throw APIError.invalid("messages", "\(error)", code: "chat_template")
         }

@@ -14,23 +14,24 @@ extension CompletionRequest {
         self.init()
         var fields = try RequestFields(body)
         try Self.checkModel(&fields, model)
-        choiceCount = try fields.integer("n", 1...Self.choiceLimit) ?? 1
+        choiceCount = try fields.read(Fields.choiceCount) ?? 1
         candidateCount = choiceCount
         try readStreaming(&fields)
-        let reports = try fields.bool("logprobs") ?? false
-        let count = try fields.integer("top_logprobs", 0...20)
+        let reports = try fields.read(Fields.reportsScores) ?? false
+        let count = try fields.read(Fields.topScores)
         guard reports || count == nil else {
             throw APIError.invalid("top_logprobs", "'top_logprobs' needs 'logprobs': true")
         }
         topCount = reports ? count ?? 0 : nil
-        _ = try fields.string("user")
+        _ = try fields.read(Fields.user)
         var template = ServingRequest(tokens: [])
-        let limit = try fields.integer("max_completion_tokens", 0...Int.max)
-        template.sampling = try Self.sampling(&fields, model, maxTokens: limit ?? Self.defaultChatTokens)
+        let limit = try fields.read(Fields.maxCompletionTokens)
+        template.sampling = try Self.sampling(&fields, model, maxTokens: Self.defaultChatTokens)
+        if let limit { template.sampling.maxTokens = limit }
         template.adjustments = try Self.adjustments(&fields, model)
         template.choiceCount = choiceCount
         template.topCount = topCount
-        template.usesCache = try fields.bool("cache_prompt") ?? true
+        template.usesCache = try fields.read(Fields.cachesPrompt) ?? true
         template.deadline = deadline
         try readStates(&fields, &template, states)
         guard template.start == nil else {
@@ -38,22 +39,23 @@ extension CompletionRequest {
                 "state",
                 "a conversation is read from its beginning: use '/v1/completions' to continue a state")
         }
-        let addsPrompt = try fields.bool("add_generation_prompt") ?? true
+        let addsPrompt = try fields.read(Fields.addsPrompt) ?? true
         var more: [JSONValue.Member] = []
-        if let names = fields.take("chat_template_kwargs") {
+        if let names = try fields.read(Fields.templateNames) {
             guard case .object(let members) = names else {
                 throw APIError.invalid("chat_template_kwargs", "'chat_template_kwargs' must be an object")
             }
             more = members
         }
-        let messages = try Self.messages(fields.take("messages"))
+        let messages = try Self.messages(try fields.read(Fields.messages))
         try fields.finish()
-        let text = try format.text(messages, addsPrompt: addsPrompt, more)
+        let conversation = try format.text(messages, addsPrompt: addsPrompt, more)
         var request = template
         if format.isPlain { request.sampling.stopStrings += ChatFormat.plainStops }
         // A template writes the begin token itself.
-        (request.tokens, request.place) = model.tokens(of: text, begin: format.isPlain ? .auto : .no)
-        prompts = [Prompt(request: request, text: text)]
+        (request.tokens, request.place, request.marks) = model.tokens(
+            of: conversation.text, begin: format.isPlain ? .auto : .no, marks: conversation.marks)
+        prompts = [Prompt(request: request, text: conversation.text)]
         isChat = true
         try checkCombinations()
     }
@@ -62,22 +64,21 @@ extension CompletionRequest {
     static let defaultChatTokens = 1024
 
     /// Checks messages, and makes texts of lists of texts.
-    private static func messages(_ value: JSONValue?) throws -> JSONValue {
+    private static func messages(_ value: JSONValue?) throws -> [JSONValue] {
         guard case .array(let list)? = value, (1...messageLimit).contains(list.count) else {
             throw APIError.invalid("messages", "'messages' must be a list of 1 to \(messageLimit) messages")
         }
-        return .array(
-            try list.enumerated().map { index, message in
-                let place = "messages[\(index)]"
-                guard case .object(let members) = message, case .string? = message["role"] else {
-                    throw APIError.invalid(place, "'\(place)' must be an object with a 'role'")
-                }
-                return .object(
-                    try members.map { member in
-                        guard member.name == "content" else { return member }
-                        return .init(name: member.name, value: try content(member.value, place))
-                    })
-            })
+        return try list.enumerated().map { index, message in
+            let place = "messages[\(index)]"
+            guard case .object(let members) = message, case .string? = message["role"] else {
+                throw APIError.invalid(place, "'\(place)' must be an object with a 'role'")
+            }
+            return .object(
+                try members.map { member in
+                    guard member.name == "content" else { return member }
+                    return .init(name: member.name, value: try content(member.value, place))
+                })
+        }
     }
 
     private static func content(_ value: JSONValue, _ place: String) throws -> JSONValue {

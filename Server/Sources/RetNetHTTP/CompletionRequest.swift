@@ -31,10 +31,6 @@ struct CompletionRequest: Sendable {
     /// True for `/v1/chat/completions`, whose answers have messages.
     var isChat = false
 
-    /// The largest values of `n` and `best_of`.
-    static let choiceLimit = 128
-    static let promptLimit = 2048
-    static let stopLimit = 16
     /// OpenAI's default of `max_tokens` for completions.
     static let defaultMaxTokens = 16
 
@@ -44,27 +40,29 @@ struct CompletionRequest: Sendable {
     {
         var fields = try RequestFields(body)
         try Self.checkModel(&fields, model)
-        choiceCount = try fields.integer("n", 1...Self.choiceLimit) ?? 1
-        candidateCount = try fields.integer("best_of", 1...Self.choiceLimit) ?? choiceCount
-        echoes = try fields.bool("echo") ?? false
+        choiceCount = try fields.read(Fields.choiceCount) ?? 1
+        candidateCount = try fields.read(Fields.candidateCount) ?? choiceCount
+        echoes = try fields.read(Fields.echoes) ?? false
         try readStreaming(&fields)
-        topCount = try fields.integer("logprobs", 0...20)
-        if let suffix = try fields.string("suffix"), !suffix.isEmpty {
+        topCount = try fields.read(Fields.topCount)
+        if let suffix = try fields.read(Fields.suffix), suffix != "" {
             throw APIError.invalid(
                 "suffix", "'suffix' is not supported: the model reads texts from front to back")
         }
-        _ = try fields.string("user")
+        _ = try fields.read(Fields.user)
         var template = ServingRequest(tokens: [])
         template.sampling = try Self.sampling(&fields, model, maxTokens: Self.defaultMaxTokens)
         template.adjustments = try Self.adjustments(&fields, model)
         template.choiceCount = candidateCount
         template.topCount = topCount ?? (candidateCount > choiceCount ? 0 : nil)
         template.scoresPrompt = echoes && topCount != nil
-        template.usesCache = try fields.bool("cache_prompt") ?? true
+        template.usesCache = try fields.read(Fields.cachesPrompt) ?? true
         template.deadline = deadline
         try readStates(&fields, &template, states)
-        let begin: BeginTokenChoice = try fields.bool("add_special_tokens") ?? true ? .auto : .no
-        guard let prompt = fields.take("prompt") ?? (template.start == nil ? JSONValue?.none : .string(""))
+        let begin: BeginTokenChoice = try fields.read(Fields.addsBeginToken) ?? true ? .auto : .no
+        guard
+            let prompt = try fields.read(Fields.prompt)
+                ?? (template.start == nil ? JSONValue?.none : .string(""))
         else {
             throw APIError.invalid("prompt", "'prompt' is missing: give a text or a list of tokens")
         }
@@ -74,14 +72,14 @@ struct CompletionRequest: Sendable {
     }
 
     mutating func readStreaming(_ fields: inout RequestFields) throws {
-        streams = try fields.bool("stream") ?? false
-        guard let options = fields.take("stream_options") else { return }
+        streams = try fields.read(Fields.streams) ?? false
+        guard let options = try fields.read(Fields.streamOptions) else { return }
         guard streams else {
             throw APIError.invalid("stream_options", "'stream_options' needs 'stream': true")
         }
         var inner = try RequestFields(options)
-        includesUsage = try inner.bool("include_usage") ?? false
-        reportsUsage = try inner.bool("continuous_usage_stats") ?? false
+        includesUsage = try inner.read(Fields.includesUsage) ?? false
+        reportsUsage = try inner.read(Fields.reportsUsage) ?? false
         guard includesUsage || !reportsUsage else {
             throw APIError.invalid(
                 "stream_options", "'stream_options.continuous_usage_stats' needs 'include_usage': true")
@@ -92,12 +90,12 @@ struct CompletionRequest: Sendable {
     mutating func readStates(
         _ fields: inout RequestFields, _ template: inout ServingRequest, _ states: StateKeeper
     ) throws {
-        if let name = try fields.string("state") {
+        if let name = try fields.read(Fields.state) {
             template.start = try states.state(named: name).snapshot
         }
-        savedName = try fields.string("save_state")
-        replacesState = try fields.bool("replace_state") ?? false
-        persistsState = try fields.bool("persist_state") ?? false
+        savedName = try fields.read(Fields.savedState)
+        replacesState = try fields.read(Fields.replacesState) ?? false
+        persistsState = try fields.read(Fields.persistsState) ?? false
         guard let savedName else {
             guard !replacesState, !persistsState else {
                 throw APIError.invalid(
@@ -117,7 +115,7 @@ struct CompletionRequest: Sendable {
 
     /// Refuses the name of another model.
     static func checkModel(_ fields: inout RequestFields, _ model: ServingModel) throws {
-        guard let name = try fields.string("model"), name != model.name else { return }
+        guard let name = try fields.read(Fields.model), name != model.name else { return }
         throw APIError.notFound(
             "there is no model '\(name)': this server has '\(model.name)'", code: "model_not_found")
     }
@@ -132,9 +130,10 @@ struct CompletionRequest: Sendable {
             if case .int = list.first { elements = [value] } else { elements = list }
         default: elements = [value]
         }
-        guard (1...Self.promptLimit).contains(elements.count) else {
+        guard (1...Fields.promptLimit).contains(elements.count) else {
             throw APIError.invalid(
-                "prompt", "'prompt' must have 1 to \(Self.promptLimit) prompts, but it has \(elements.count)")
+                "prompt",
+                "'prompt' must have 1 to \(Fields.promptLimit) prompts, but it has \(elements.count)")
         }
         for element in elements {
             var request = template
@@ -142,7 +141,7 @@ struct CompletionRequest: Sendable {
                 let place = template.start?.place
                 (request.tokens, request.place) = model.tokens(of: text, begin: begin, continuing: place)
                 prompts.append(Prompt(request: request, text: text))
-            } else if let tokens = RequestFields.tokens(element) {
+            } else if let tokens = Field<[Int32]>.tokens(element) {
                 request.tokens = tokens
                 request.place = model.tokenizer.place(
                     after: tokens, from: template.start?.place ?? .beginning)
@@ -188,23 +187,20 @@ struct CompletionRequest: Sendable {
     {
         var result = model.defaults
         result.maxTokens =
-            try fields.integer("max_tokens", 0...Int.max) ?? model.defaultMaxTokens ?? maxTokens
-        result.temperature = try fields.number("temperature", 0...100) ?? result.temperature
-        result.topP = try fields.number("top_p", 0...1) ?? result.topP
-        if result.topP == 0 {
-            throw APIError.invalid("top_p", "'top_p' must be a number above 0 and at most 1, but it is 0")
-        }
+            try fields.read(Fields.maxTokens) ?? model.defaultMaxTokens ?? maxTokens
+        result.temperature = try fields.read(Fields.temperature) ?? result.temperature
+        result.topP = try fields.read(Fields.topP) ?? result.topP
         // Other servers write -1 for all.
-        result.topK = max(0, try fields.integer("top_k", -1...Int.max) ?? result.topK)
-        result.minP = try fields.number("min_p", 0...1) ?? result.minP
+        result.topK = max(0, try fields.read(Fields.topK) ?? result.topK)
+        result.minP = try fields.read(Fields.minP) ?? result.minP
         result.repetitionPenalty =
-            try fields.number("repetition_penalty", 0.01...100) ?? result.repetitionPenalty
+            try fields.read(Fields.repetitionPenalty) ?? result.repetitionPenalty
         result.repetitionWindow =
-            try fields.integer("repetition_window", 1...SamplingParameters.maximumRepetitionWindow)
+            try fields.read(Fields.repetitionWindow)
             ?? result.repetitionWindow
-        result.seed = try fields.seed("seed")
-        result.stopStrings = try fields.strings("stop", limit: Self.stopLimit) ?? []
-        result.stopsAtEndToken = !(try fields.bool("ignore_eos") ?? false)
+        result.seed = try fields.read(Fields.seed)
+        result.stopStrings = try fields.read(Fields.stop) ?? []
+        result.stopsAtEndToken = !(try fields.read(Fields.ignoresEnd) ?? false)
         return result
     }
 
@@ -212,9 +208,9 @@ struct CompletionRequest: Sendable {
         -> LogitAdjustments
     {
         var result = LogitAdjustments()
-        result.frequencyPenalty = try fields.number("frequency_penalty", -2...2) ?? 0
-        result.presencePenalty = try fields.number("presence_penalty", -2...2) ?? 0
-        guard let bias = fields.take("logit_bias") else { return result }
+        result.frequencyPenalty = try fields.read(Fields.frequencyPenalty) ?? 0
+        result.presencePenalty = try fields.read(Fields.presencePenalty) ?? 0
+        guard let bias = try fields.read(Fields.logitBias) else { return result }
         guard case .object(let members) = bias else {
             throw APIError.invalid("logit_bias", "'logit_bias' must be an object of tokens and numbers")
         }

@@ -15,6 +15,8 @@ struct Exchange {
     private(set) var usage: TokenUsage?
     /// True if the answer is written piece by piece, after this value is done.
     private(set) var isStreaming = false
+    /// The memory of the body while it is being read.
+    private var share: BodyBudget.Share?
 
     init(core: ServerCore, request: Request, channel: any Channel, id: String, start: ContinuousClock.Instant)
     {
@@ -35,9 +37,10 @@ struct Exchange {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
         // The page is no secret either; it asks for the key.
         if let file = PageHandler.file(parts) {
-            try expect(.get, .head)
+            try expect(.get)
             return PageHandler.response(file, to: request)
         }
+        try core.crossOrigin.check(request)
         guard core.isAuthorized(request.headers[.authorization]) else {
             throw APIError(
                 status: 401, message: "no valid API key was given: send 'Authorization: Bearer KEY'",
@@ -46,11 +49,10 @@ struct Exchange {
         switch parts {
         case ["page", "info"]:
             try expect(.get)
-            let engine = try core.availableEngine()
+            let served = try servedByQuery()
             return json(
                 PageHandler.info(
-                    engine, format: try core.chatFormat(),
-                    hasFolder: try core.states(of: engine).folder != nil))
+                    served.engine, format: served.format, hasFolder: served.states.folder != nil))
         case ["v1", "completions"]:
             try expect(.post)
             return try await completions(isChat: false)
@@ -59,12 +61,12 @@ struct Exchange {
             return try await completions(isChat: true)
         case ["v1", "models"]:
             try expect(.get)
-            return json(["object": "list", "data": .array([modelObject(try core.availableEngine())])])
+            return json(["object": "list", "data": .array(try core.served().map(modelObject))])
         case _ where parts.count > 2 && parts.starts(with: ["v1", "models"]):
             try expect(.get)
             // Names of the hub have a slash.
             let name = parts.dropFirst(2).joined(separator: "/")
-            return try model(name.removingPercentEncoding ?? name)
+            return json(modelObject(try core.served(named: name.removingPercentEncoding ?? name)))
         case ["v1", "states"]:
             try expect(.get, .post)
             return try await states()
@@ -76,14 +78,18 @@ struct Exchange {
             return try await saveState(parts[2].removingPercentEncoding ?? parts[2])
         case ["tokenize"]:
             try expect(.post)
-            return json(try TokenHandler(model: try core.availableEngine().model).tokenize(try await body()))
+            let body = try await body()
+            return json(try TokenHandler(model: try served(body).model).tokenize(body))
         case ["detokenize"]:
             try expect(.post)
-            return json(
-                try TokenHandler(model: try core.availableEngine().model).detokenize(try await body()))
+            let body = try await body()
+            return json(try TokenHandler(model: try served(body).model).detokenize(body))
         case ["tokenizer_info"]:
             try expect(.get)
-            return json(TokenHandler(model: try core.availableEngine().model).info())
+            return json(TokenHandler(model: try servedByQuery().model).info())
+        case ["openapi.json"]:
+            try expect(.get)
+            return json(OpenAPI.description(version: ServerConfiguration.version))
         case ["metrics"]:
             try expect(.get)
             return try metrics()
@@ -92,60 +98,59 @@ struct Exchange {
     }
 
     private func expect(_ methods: HTTPRequest.Method...) throws {
-        guard !methods.contains(request.method) else { return }
-        let names = methods.map(\.rawValue).joined(separator: ", ")
+        guard !methods.contains(request.method == .head ? .get : request.method) else { return }
+        let allowed = methods.contains(.get) ? methods + [.head] : methods
+        let names = allowed.map(\.rawValue).joined(separator: ", ")
         throw APIError(
             status: 405, message: "'\(request.uri.path)' takes \(names), not \(request.method.rawValue)",
             code: "method_not_allowed", allowedMethods: names)
     }
 
-    private func modelObject(_ engine: ServingEngine) -> JSONValue {
-        let model = engine.model
+    /// The model that a body names.
+    private func served(_ body: JSONValue) throws -> ServedModel {
+        guard case .string(let name)? = body["model"] else { return try core.served(named: nil) }
+        return try core.served(named: name)
+    }
+
+    /// The model that `?model=` names.
+    func servedByQuery() throws -> ServedModel {
+        try core.served(named: request.uri.queryParameters["model"].map { String($0) })
+    }
+
+    private func modelObject(_ served: ServedModel) -> JSONValue {
+        let model = served.model
         return [
             "id": .string(model.name), "object": "model",
             "created": .int(Int(core.started.timeIntervalSince1970)),
             "owned_by": "retnet",
-            "max_model_len": [model.positionLimit, engine.configuration.contextLimit].compactMap { $0 }.min()
-                .map { .int($0) } ?? .null,
+            "max_model_len": [model.positionLimit, served.engine.configuration.contextLimit]
+                .compactMap { $0 }.min().map { .int($0) } ?? .null,
             "parameters": .int(model.model.parameterCount), "state_bytes": .int(model.model.stateByteCount),
         ]
     }
 
-    private func model(_ name: String) throws -> Response {
-        let engine = try core.availableEngine()
-        guard name == engine.model.name else {
-            throw APIError.notFound(
-                "there is no model '\(name)': this server has '\(engine.model.name)'", code: "model_not_found"
-            )
-        }
-        return json(modelObject(engine))
-    }
-
-    private func states() async throws -> Response {
-        let engine = try core.availableEngine()
-        let handler = StateHandler(engine: engine, states: try core.states(of: engine))
-        guard request.method == .post else { return json(handler.list()) }
+    private mutating func states() async throws -> Response {
+        guard request.method == .post else { return json(StateHandler(try servedByQuery()).list()) }
         let body = try await body()
-        return json(try await handler.create(body, deadline: core.deadline))
+        return json(try await StateHandler(try served(body)).create(body, deadline: core.deadline))
     }
 
     private func state(_ name: String) async throws -> Response {
-        let engine = try core.availableEngine()
-        let handler = StateHandler(engine: engine, states: try core.states(of: engine))
+        let handler = StateHandler(try servedByQuery())
         let isDeletion = request.method == .delete
         return json(
             try await Blocking.run { isDeletion ? try handler.delete(name) : try handler.get(name) })
     }
 
     private func saveState(_ name: String) async throws -> Response {
-        let engine = try core.availableEngine()
-        let handler = StateHandler(engine: engine, states: try core.states(of: engine))
+        let handler = StateHandler(try servedByQuery())
         return json(try await Blocking.run { try handler.save(name) })
     }
 
     private func metrics() throws -> Response {
         // Also while the server shuts down.
-        let text = PrometheusText.of(try core.engine ?? core.availableEngine())
+        let engines = core.engines
+        let text = PrometheusText.of(engines.isEmpty ? try core.served().map(\.engine) : engines)
         return Response(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
             body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
@@ -154,16 +159,19 @@ struct Exchange {
     // MARK: Completions
 
     private mutating func completions(isChat: Bool) async throws -> Response {
-        let engine = try core.availableEngine()
+        // Said before the body is read, which may take long.
+        _ = try core.served()
         let body = try await body()
-        let (states, deadline) = (try core.states(of: engine), core.deadline)
-        let format = try core.chatFormat()
+        let (served, deadline) = (try served(body), core.deadline)
+        let (engine, states) = (served.engine, served.states)
         let completion = try await Blocking.run {
             isChat
                 ? try CompletionRequest(
-                    chat: body, format: format, model: engine.model, states: states, deadline: deadline)
+                    chat: body, format: served.format, model: engine.model, states: states, deadline: deadline
+                )
                 : try CompletionRequest(body, model: engine.model, states: states, deadline: deadline)
         }
+        share = nil
         let watch = await ConnectionWatch.of(channel)
         let run = try CompletionRun(completion, engine: engine, pingInterval: core.configuration.pingInterval)
         let number = watch?.onClose { run.cancel() }
@@ -208,8 +216,8 @@ struct Exchange {
 
     // MARK: Bodies
 
-    /// Reads the body as JSON; throws answers with 408, 413 and 415.
-    private func body() async throws -> JSONValue {
+    /// Reads the body as JSON; throws answers with 408, 413, 415 and 503.
+    private mutating func body() async throws -> JSONValue {
         // Browsers send other types to strange sites without asking; this one they ask for.
         let type = request.headers[.contentType]?.split(separator: ";").first
         guard type?.trimmingCharacters(in: .whitespaces).lowercased() == "application/json" else {
@@ -218,21 +226,16 @@ struct Exchange {
                 code: "unsupported_media_type")
         }
         let limit = core.configuration.requestByteLimit
-        let tooLarge = APIError(
-            status: 413, message: "the body has more than \(limit) bytes, which is as many as may be",
-            code: "request_too_large")
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
-            throw tooLarge
+            throw APIError(
+                status: 413, message: "the body has \(length) bytes, but may have \(limit) at most",
+                code: "request_too_large")
         }
-        let (source, timeout) = (request.body, core.configuration.bodyTimeout)
+        let (source, timeout, budget) = (request.body, core.configuration.bodyTimeout, core.bodyBudget)
+        let share = BodyBudget.Share(budget)
+        self.share = share
         let buffer: ByteBuffer = try await withThrowingTaskGroup(of: ByteBuffer?.self) { group in
-            group.addTask {
-                do {
-                    return try await source.collect(upTo: limit)
-                } catch is NIOTooManyBytesError {
-                    throw tooLarge
-                }
-            }
+            group.addTask { try await budget.read(source, limit: limit, share) }
             group.addTask {
                 try await Task.sleep(for: timeout)
                 return nil
@@ -245,13 +248,31 @@ struct Exchange {
             }
             return buffer
         }
-        return try JSONValue(Array(buffer.readableBytesView))
+        guard buffer.readableBytes > BodyBudget.smallByteCount else {
+            return try JSONValue(Array(buffer.readableBytesView))
+        }
+        return try await Blocking.run { try JSONValue(Array(buffer.readableBytesView)) }
     }
 
     private func json(_ value: JSONValue, status: HTTPResponse.Status = .ok) -> Response {
-        Response(
-            status: status, headers: [.contentType: "application/json"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: value.bytes)))
+        Response(status: status, headers: [.contentType: "application/json"], body: Self.slices(value.bytes))
+    }
+
+    private static let sliceByteCount = 64 << 10
+
+    /// Returns a body that is written in parts, so that a slow client is told from one that takes nothing.
+    private static func slices(_ bytes: [UInt8]) -> ResponseBody {
+        let buffer = ByteBuffer(bytes: bytes)
+        guard bytes.count > sliceByteCount else { return ResponseBody(byteBuffer: buffer) }
+        return ResponseBody(contentLength: bytes.count) { writer in
+            var rest = buffer
+            while rest.readableBytes > 0,
+                let slice = rest.readSlice(length: min(rest.readableBytes, sliceByteCount))
+            {
+                try await writer.write(slice)
+            }
+            try await writer.finish(nil)
+        }
     }
 
     /// Returns the answer for an error; what is left of a body that was refused closes the connection.

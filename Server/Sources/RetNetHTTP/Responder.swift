@@ -28,17 +28,24 @@ struct Responder: HTTPResponder {
         var exchange = Exchange(core: core, request: request, channel: context.channel, id: id, start: start)
         var response: Response
         do {
-            response = try await exchange.answer()
+            if let permission = core.crossOrigin.permission(request) {
+                response = permission
+            } else {
+                response = try await exchange.answer()
+            }
         } catch let error as HTTPParserError {
             // What is no HTTP is answered with 400 elsewhere, and the connection is closed.
             throw error
         } catch {
-            let answer = APIError(error)
+            var answer = APIError(error)
+            if answer.status == 429 { answer.retryAfter = core.secondsUntilRoom }
             if answer.status >= 500, answer.status != 503 {
                 core.logger.error("request failed", metadata: ["id": "\(id)", "error": "\(answer.message)"])
             }
             response = exchange.errorResponse(answer)
         }
+        if request.method == .head { response = response.createHeadResponse() }
+        core.crossOrigin.mark(&response, request)
         response.headers[.xRequestID] = id
         if !exchange.isStreaming { exchange.log(status: response.status.code) }
         return response

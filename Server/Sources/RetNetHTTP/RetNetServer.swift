@@ -12,7 +12,7 @@ public enum RetNetServer {
     /// Listens until SIGTERM or SIGINT, and then finishes the running requests within the time of the configuration.
     ///
     /// The model is opened by `load` once the server listens; `onRunning` gets the port. Throws what `load` throws, and the
-    /// error of an address at which it cannot listen.
+    /// error of an address at which it cannot listen, and ``TLSFiles/Failure``.
     public static func run(
         _ core: ServerCore, signals: [UnixSignal] = [.sigterm, .sigint],
         load: @escaping @Sendable () throws -> Void,
@@ -22,7 +22,7 @@ public enum RetNetServer {
         quiet.logLevel = max(.warning, quiet.logLevel)
         // Services end in the opposite order: requests first, then the listener.
         let services: [any Service] = [
-            application(core, onRunning: onRunning), ModelService(load: load), DrainService(core: core),
+            try application(core, onRunning: onRunning), ModelService(load: load), DrainService(core: core),
         ]
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: signals, logger: quiet)
@@ -30,23 +30,24 @@ public enum RetNetServer {
         try await ServiceGroup(configuration: configuration).run()
     }
 
-    /// The application alone, which ends when its task is cancelled.
+    /// The application alone, which ends when its task is cancelled; throws ``TLSFiles/Failure``.
     static func application(
         _ core: ServerCore, onRunning: @escaping @Sendable (_ port: Int) -> Void = { _ in }
     )
-        -> some ApplicationProtocol
+        throws -> some ApplicationProtocol
     {
         let configuration = core.configuration
         var quiet = core.logger
         quiet.logLevel = max(.warning, quiet.logLevel)
+        let plain = HTTPServerBuilder.http1(
+            configuration: .init(
+                additionalChannelHandlers: [ConnectionGuard(timeout: configuration.idleTimeout)],
+                idleTimeout: .init(configuration.idleTimeout),
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100)))
         return Application(
             responder: Responder(core: core),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [DisconnectHandler()],
-                    idleTimeout: .init(configuration.idleTimeout),
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
+            server: try configuration.tls.map { try $0.encrypting(plain) } ?? plain,
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: "retnet",
                 availableConnectionsDelegate: MaximumAvailableConnections(configuration.connectionLimit)),

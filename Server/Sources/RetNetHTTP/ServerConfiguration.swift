@@ -10,13 +10,17 @@ public struct ServerConfiguration: Sendable {
     public var port = 8080
     /// Keys of which clients must give one; none lets everybody in.
     public var apiKeys: [String] = []
+    /// The certificate and the key; nil for connections that are not encrypted.
+    public var tls: TLSFiles?
+    /// Origins of pages of other sites that may use the server, such as `https://chat.example`; `*` stands for all.
+    public var allowedOrigins: [String] = []
     /// The largest body of a request in bytes.
     public var requestByteLimit = 4 << 20
     /// The time within which the body of a request must arrive.
     public var bodyTimeout = Duration.seconds(30)
     /// The time that a request may take.
     public var requestTimeout = Duration.seconds(600)
-    /// The time after which a connection without a request, or with half of one, is closed.
+    /// The time after which a connection is closed that has no request or half of one, or whose client takes no data.
     public var idleTimeout = Duration.seconds(60)
     /// The largest number of connections.
     public var connectionLimit = 4096
@@ -37,6 +41,17 @@ public struct ServerConfiguration: Sendable {
     /// The limits of the engine.
     public var engine = ServingEngine.Configuration()
 
+    /// The version of the interface.
+    static let version = "0.1.0"
+
     /// A server for this machine alone.
     public init() {}
+
+    /// True if other machines cannot reach the address.
+    public var isLocal: Bool { ["127.0.0.1", "::1", "localhost"].contains(host) }
+}
+
+extension ServerConfiguration {
+    /// Returns what is wrong with an origin that is to be allowed; nil for one that a browser can send.
+    public static func problem(ofOrigin origin: String) -> String? { CrossOrigin.problem(origin) }
 }

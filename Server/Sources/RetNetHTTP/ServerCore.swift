@@ -3,16 +3,25 @@ import Logging
 import NIOCore
 import RetNetServing
 
-/// What all connections of a server share: its phase, its engine, and its log.
+/// A model with everything that requests to it need.
+struct ServedModel: Sendable {
+    let engine: ServingEngine
+    let states: StateKeeper
+    let format: ChatFormat
+
+    var model: ServingModel { engine.model }
+}
+
+/// What all connections of a server share: its phase, its models with their engines, and its log.
 public final class ServerCore: @unchecked Sendable {
     // Sendable: what changes is read and written under the lock.
     /// The limits.
     public let configuration: ServerConfiguration
     /// The log.
     public let logger: Logger
-    /// The figures of the engine.
-    public let metrics = ServingMetrics()
     let started = Date()
+    let crossOrigin: CrossOrigin
+    let bodyBudget: BodyBudget
     private let keys: [[UInt8]]
     private let lock = NSLock()
     private var phase = Phase.loading
@@ -20,7 +29,8 @@ public final class ServerCore: @unchecked Sendable {
 
     private enum Phase {
         case loading
-        case ready(ServingEngine, StateFolder?, ChatFormat)
+        /// At least one.
+        case ready([ServedModel])
         case failed(String)
     }
 
@@ -29,110 +39,169 @@ public final class ServerCore: @unchecked Sendable {
         self.configuration = configuration
         self.logger = logger
         keys = configuration.apiKeys.map { Array($0.utf8) }
+        crossOrigin = CrossOrigin(
+            origins: configuration.allowedOrigins,
+            checksHost: configuration.isLocal && configuration.apiKeys.isEmpty)
+        // Values take several times the bytes of their text.
+        bodyBudget = BodyBudget(byteCount: max(64 << 20, 4 * configuration.requestByteLimit))
     }
 
     // MARK: Phases
 
-    /// Opens a model and starts an engine on it; until then requests are answered with 503.
+    /// Opens models and starts an engine on each; until then requests are answered with 503.
     ///
-    /// Throws what `ServingModel` and `ServingEngine` throw.
-    public func load(path: String, name: String? = nil) throws {
+    /// The name of a model is that of its folder unless one is given. Throws what `ServingModel` and ``serve(_:)`` throw.
+    public func load(_ folders: [(path: String, name: String?)]) throws {
         do {
-            try serve(try ServingModel(path: path, name: name, stateType: configuration.stateType))
+            try serve(
+                folders.map {
+                    try ServingModel(path: $0.path, name: $0.name, stateType: configuration.stateType)
+                })
         } catch {
             lock.withLock { phase = .failed("\(error)") }
             throw error
         }
     }
 
-    /// Starts an engine on a model.
+    /// Starts an engine on each of one or more models.
     ///
-    /// Throws `RuntimeError` if threads cannot be started, and `StorageError` for a folder of states that cannot be used.
-    public func serve(_ model: ServingModel) throws {
+    /// Throws ``ModelNameTwice``, `RuntimeError` if threads cannot be started, and `StorageError` for a folder of states that
+    /// cannot be used.
+    public func serve(_ models: [ServingModel]) throws {
+        for (index, model) in models.enumerated()
+        where models[..<index].contains(where: { $0.name == model.name }) {
+            throw ModelNameTwice(name: model.name)
+        }
+        let served = try models.map { try serve($0, isAlone: models.count == 1, share: models.count) }
+        lock.withLock {
+            phase = .ready(served)
+            if isDraining { for model in served { model.engine.drain() } }
+        }
+    }
+
+    /// Two models with one name.
+    public struct ModelNameTwice: Error, Equatable, CustomStringConvertible, LocalizedError {
+        /// The name.
+        public let name: String
+        /// The problem and the remedy.
+        public var description: String {
+            "two models have the name '\(name)': give another one with --model NAME=DIR"
+        }
+        /// The same text as ``description``.
+        public var errorDescription: String? { description }
+    }
+
+    private func serve(_ model: ServingModel, isAlone: Bool, share: Int) throws -> ServedModel {
         let format = try ChatFormat(
             folder: model.model.path, file: configuration.chatTemplate, tokenizer: model.tokenizer)
-        let folder = try configuration.stateFolder.map { try StateFolder($0, model: model) }
-        let engine = try ServingEngine(
-            model, configuration.engine, store: StateStore(byteLimit: configuration.stateByteLimit),
-            metrics: metrics)
-        lock.withLock {
-            phase = .ready(engine, folder, format)
-            if isDraining { engine.drain() }
+        let folder = try configuration.stateFolder.map {
+            // Several models have a folder each; their names may have a slash.
+            let name = model.name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? model.name
+            return try StateFolder(isAlone ? $0 : $0 + "/" + name, model: model)
         }
+        let store = StateStore(byteLimit: configuration.stateByteLimit / share)
+        if let folder, configuration.engine.reusesPrefixes {
+            let found = PrefixFolder(folder).load(into: store)
+            if found.count > 0 { logger.info("read \(found.count) states of earlier prompts") }
+            if found.failureCount > 0 {
+                logger.warning(
+                    "removed \(found.failureCount) states of earlier prompts that do not belong to this model or are damaged"
+                )
+            }
+        }
+        return ServedModel(
+            engine: try ServingEngine(model, configuration.engine, store: store),
+            states: StateKeeper(store, folder: folder), format: format)
     }
 
-    /// Refuses new requests, waits until the running ones have ended or the time is over, and stops the engine.
+    /// Refuses new requests, waits until the running ones have ended or the time is over, and stops the engines.
+    ///
+    /// The states that prompts can begin with are then written to the folder of states, if there is one.
     public func drain() async {
-        let engine: ServingEngine? = lock.withLock {
+        let models: [ServedModel] = lock.withLock {
             isDraining = true
-            if case .ready(let engine, _, _) = phase { return engine }
-            return nil
+            if case .ready(let models) = phase { return models }
+            return []
         }
-        guard let engine else { return }
-        engine.drain()
+        for model in models { model.engine.drain() }
         let end = ContinuousClock.now + configuration.drainTimeout
-        while !engine.status.isIdle, ContinuousClock.now < end {
+        while !models.allSatisfy({ $0.engine.status.isIdle }), ContinuousClock.now < end {
             try? await Task.sleep(for: .milliseconds(20))
         }
-        let status = engine.status
-        if !status.isIdle {
-            logger.warning(
-                "ending \(status.waiting + status.reading + status.generating) requests that were not finished in time"
-            )
+        let count = models.map(\.engine.status).reduce(0) { $0 + $1.waiting + $1.reading + $1.generating }
+        if count > 0 { logger.warning("ending \(count) requests that were not finished in time") }
+        for model in models { model.engine.stop() }
+        guard configuration.engine.reusesPrefixes else { return }
+        for model in models {
+            guard let folder = model.states.folder else { continue }
+            do {
+                // The time that is left, but enough for some even where requests took all of it.
+                let end = max(end, .now + .seconds(3))
+                _ = try await Blocking.run { try PrefixFolder(folder).save(model.engine.store, until: end) }
+            } catch {
+                logger.warning("the states of prompts were not kept for the next start: \(error)")
+            }
         }
-        engine.stop()
     }
 
-    /// The engine, if there is one.
-    public var engine: ServingEngine? {
-        lock.withLock { if case .ready(let engine, _, _) = phase { engine } else { nil } }
+    /// The engines; none while the models are loaded.
+    public var engines: [ServingEngine] {
+        lock.withLock { if case .ready(let models) = phase { models.map(\.engine) } else { [] } }
     }
 
-    /// Returns the engine; throws an answer with 503 while there is none, and while the server shuts down.
-    func availableEngine() throws -> ServingEngine {
+    /// The engine of the first model, if there is one.
+    public var engine: ServingEngine? { engines.first }
+
+    /// Returns all models; throws an answer with 503 while there is none, and while the server shuts down.
+    func served() throws -> [ServedModel] {
         let (phase, isDraining) = lock.withLock { (self.phase, self.isDraining) }
         switch phase {
         case .loading: throw APIError.unavailable("the model is being loaded: try again in a moment")
         case .failed(let reason): throw APIError.failure("the model could not be loaded: \(reason)")
-        case .ready(let engine, _, _):
+        case .ready(let models):
             if isDraining { throw APIError(ServingError.draining) }
-            return engine
+            return models
         }
     }
 
-    /// The states with names of an engine.
-    func states(of engine: ServingEngine) throws -> StateKeeper {
-        let folder: StateFolder? = lock.withLock {
-            if case .ready(_, let folder, _) = phase { return folder }
-            return nil
-        }
-        return StateKeeper(engine.store, folder: folder)
+    /// Returns the model of a name, or the first one without a name; throws answers with 404 and 503.
+    func served(named name: String?) throws -> ServedModel {
+        let models = try served()
+        guard let name else { return models[0] }
+        if let model = models.first(where: { $0.model.name == name }) { return model }
+        let names = models.map { "'\($0.model.name)'" }.joined(separator: ", ")
+        throw APIError.notFound(
+            "there is no model '\(name)': this server has \(names)", code: "model_not_found")
     }
 
-    /// The form of conversations; throws an answer with 503 while there is no model.
-    func chatFormat() throws -> ChatFormat {
-        let phase = lock.withLock { self.phase }
-        guard case .ready(_, _, let format) = phase else {
-            throw APIError.unavailable("the model is being loaded: try again in a moment")
+    /// The time after which a full queue probably has room: that of a request, shared by those that run at once.
+    var secondsUntilRoom: Int {
+        let times = engines.map { engine in
+            let finished = engine.metrics.current.wholeRequest
+            return finished.sum / Double(max(1, finished.count)) / Double(engine.configuration.rowLimit)
         }
-        return format
+        return Int(min(60, max(1, times.max() ?? 1)).rounded(.up))
     }
 
-    /// What `/health` answers: 200 only if requests are taken and the engine makes progress.
+    /// What `/health` answers: 200 only if requests are taken and the engines make progress.
     func health() -> (status: Int, body: JSONValue) {
         let (phase, isDraining) = lock.withLock { (self.phase, self.isDraining) }
         switch phase {
         case .loading: return (503, ["status": "loading"])
         case .failed(let reason): return (503, ["status": "failed", "message": .string(reason)])
-        case .ready(let engine, _, _):
-            let status = engine.status
-            let isStuck = status.secondsWithoutStep > configuration.stallTimeout / .seconds(1)
+        case .ready(let models):
+            let all = models.map(\.engine.status)
+            let limit = configuration.stallTimeout / .seconds(1)
+            let isStuck = all.contains { $0.secondsWithoutStep > limit }
             let word: JSONValue = isDraining ? "draining" : isStuck ? "stuck" : "ok"
+            func sum(_ count: (ServingEngine.Status) -> Int) -> JSONValue {
+                .int(all.reduce(0) { $0 + count($1) })
+            }
             return (
                 isDraining || isStuck ? 503 : 200,
                 [
-                    "status": word, "waiting": .int(status.waiting), "reading": .int(status.reading),
-                    "generating": .int(status.generating),
+                    "status": word, "waiting": sum(\.waiting), "reading": sum(\.reading),
+                    "generating": sum(\.generating),
                 ]
             )
         }

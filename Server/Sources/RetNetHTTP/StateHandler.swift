@@ -29,6 +29,8 @@ struct StateHandler: Sendable {
     let engine: ServingEngine
     let states: StateKeeper
 
+    init(_ served: ServedModel) { (engine, states) = (served.engine, served.states) }
+
     func list() -> JSONValue {
         let loaded = states.store.namedStates
         let names = Set(loaded.map(\.name))
@@ -54,12 +56,13 @@ struct StateHandler: Sendable {
     /// Makes a state: by reading a prompt, from the beginning or after another state, or as a copy of another.
     func create(_ body: JSONValue, deadline: ContinuousClock.Instant?) async throws -> JSONValue {
         var fields = try RequestFields(body)
-        guard let name = try fields.string("id") else {
+        try CompletionRequest.checkModel(&fields, engine.model)
+        guard let name = try fields.read(Fields.id) else {
             throw APIError.invalid("id", "'id' is missing: give the name of the new state")
         }
-        let parent = try fields.string("from")
-        let prompt = fields.take("prompt")
-        let persists = try fields.bool("persist") ?? false
+        let parent = try fields.read(Fields.parent)
+        let prompt = try fields.read(Fields.statePrompt)
+        let persists = try fields.read(Fields.persists) ?? false
         try fields.finish()
         guard StateStore.isName(name) else { throw ServingError.invalidStateName(name) }
         if states.contains(name) { throw ServingError.stateExists(name) }
@@ -84,7 +87,7 @@ struct StateHandler: Sendable {
         case .string(let text):
             (request.tokens, request.place) = engine.model.tokens(of: text, continuing: start?.place)
         default:
-            guard let tokens = RequestFields.tokens(prompt) else {
+            guard let tokens = Field<[Int32]>.tokens(prompt) else {
                 throw APIError.invalid("prompt", "'prompt' must be a text or a list of tokens")
             }
             request.tokens = tokens

@@ -7,9 +7,9 @@ struct TokenHandler: Sendable {
 
     func tokenize(_ body: JSONValue) throws -> JSONValue {
         var fields = try RequestFields(body)
-        let prompt = try fields.string("prompt")
-        let begin: BeginTokenChoice = try fields.bool("add_special_tokens") ?? true ? .auto : .no
-        let names = try fields.bool("return_token_strs") ?? false
+        let prompt = try fields.read(Fields.text)
+        let begin: BeginTokenChoice = try fields.read(Fields.addsBeginToken) ?? true ? .auto : .no
+        let names = try fields.read(Fields.namesTokens) ?? false
         try checkModel(&fields)
         try fields.finish()
         guard let prompt else { throw APIError.invalid("prompt", "'prompt' is missing: give a text") }
@@ -23,7 +23,7 @@ struct TokenHandler: Sendable {
 
     func detokenize(_ body: JSONValue) throws -> JSONValue {
         var fields = try RequestFields(body)
-        let tokens = try fields.tokens("tokens")
+        let tokens = try fields.read(Fields.tokens)
         try checkModel(&fields)
         try fields.finish()
         guard let tokens else {

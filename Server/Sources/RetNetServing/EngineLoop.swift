@@ -2,26 +2,32 @@ import Foundation
 import RetNetRuntime
 import RetNetSampling
 
-/// The steps of an engine, on its thread.
+/// The steps of a replica of an engine, on its thread.
 final class EngineLoop: @unchecked Sendable {
-    // Sendable: used by the engine's thread only.
+    // Sendable: used by the replica's thread only.
     private let model: ServingModel
     private let runner: ModelRunner
     private let configuration: ServingEngine.Configuration
     private let store: StateStore
     private let metrics: ServingMetrics
     private let inbox: EngineInbox
+    private let replica: Int
+    private let rowLimit: Int
 
     private var readers: [PromptReader] = []
     private var prompts: [ReadPrompt] = []
     private var rows: [EngineRow] = []
     /// The reader whose turn it is.
     private var turn = 0
+    /// The number of tokens of prompts that a step reads while texts are generated.
+    private var pieceLimit = PrefixHashes.blockLength
 
     init(
         _ model: ServingModel, _ runner: ModelRunner, _ configuration: ServingEngine.Configuration,
-        store: StateStore, metrics: ServingMetrics, inbox: EngineInbox
+        store: StateStore, metrics: ServingMetrics, inbox: EngineInbox, replica: Int
     ) {
+        self.replica = replica
+        rowLimit = configuration.rowLimitOfReplica
         self.model = model
         self.runner = runner
         self.configuration = configuration
@@ -32,16 +38,17 @@ final class EngineLoop: @unchecked Sendable {
 
     func run() {
         while true {
-            let room = configuration.rowLimit - readers.count - rows.count - prompts.count
+            let room = rowLimit - readers.count - rows.count - prompts.count
             let delivery = inbox.take(
-                room: room, mayWait: readers.isEmpty && rows.isEmpty && prompts.isEmpty)
+                replica: replica, room: room, mayWait: readers.isEmpty && rows.isEmpty && prompts.isEmpty)
+            if delivery.isStopped { closeKeptRows() }
             for (job, error) in delivery.dropped { end(job, error) }
             guard !delivery.isStopped else { return }
             for job in delivery.jobs { begin(job) }
             startChoices()
             step()
             inbox.report(
-                reading: readers.count, generating: rows.count + prompts.count,
+                replica: replica, reading: readers.count, generating: rows.count + prompts.count,
                 stateByteCount: readers.reduce(0) { $0 + ($1.state?.byteCount ?? 0) }
                     + rows.reduce(0) { $0 + ($1.state?.byteCount ?? 0) })
         }
@@ -52,27 +59,48 @@ final class EngineLoop: @unchecked Sendable {
     private func begin(_ job: EngineJob) {
         let request = job.request
         metrics.update { $0.queueing.record(Self.seconds(since: job.arrival)) }
-        if let start = request.start {
-            let reader = PromptReader(
-                job, start.state, history: start.history, rest: start.pending + request.tokens)
-            if request.usesCache { reader.planSnapshots(every: configuration.snapshotInterval, shared: 0) }
-            guard reader.isDone, let logits = start.logits else { return readers.append(reader) }
-            return finish(reader, logits)
-        }
-        let hashes = request.usesCache ? PrefixHashes(request.tokens) : nil
+        let start = request.start
+        // The whole sequence, if it is known.
+        var tokens: [Int32]? = request.tokens
+        if let start { tokens = start.history.map { $0 + start.pending + request.tokens } }
+        let hashes = request.usesCache ? tokens.map { PrefixHashes($0) } : nil
+        var match: StateStore.Match?
         // Scores need the logits of every token.
-        let match =
-            request.scoresPrompt ? nil : hashes.flatMap { store.longestBeginning(of: request.tokens, $0) }
-        let count = match?.count ?? 0
-        let reader = PromptReader(
-            job, match?.snapshot.state ?? model.model.initialState(),
-            history: Array(request.tokens.prefix(count)), rest: Array(request.tokens.dropFirst(count)))
+        if let tokens, let hashes, !request.scoresPrompt {
+            match = store.longestBeginning(of: tokens, hashes)
+        }
+        let reader: PromptReader
+        let logits: [Float]?
+        if let match, let tokens, match.count > start?.state.tokenCount ?? 0 {
+            reader = PromptReader(
+                job, match.snapshot.state, history: Array(tokens.prefix(match.count)),
+                rest: Array(tokens.dropFirst(match.count)))
+            logits = match.snapshot.logits
+        } else if let start {
+            reader = PromptReader(
+                job, start.state, history: start.history, rest: start.pending + request.tokens)
+            logits = start.logits
+        } else {
+            reader = PromptReader(
+                job, model.model.initialState(), history: [], rest: request.tokens)
+            logits = nil
+        }
         if let hashes {
             reader.planSnapshots(
-                every: configuration.snapshotInterval, shared: store.sharedBlockLength(hashes))
+                every: configuration.snapshotInterval,
+                places: request.marks + [store.sharedBlockLength(hashes)])
         }
-        guard reader.isDone, let logits = match?.snapshot.logits else { return readers.append(reader) }
+        guard reader.isDone, let logits else { return readers.append(reader) }
         finish(reader, logits)
+    }
+
+    /// Ends texts whose states shall be kept, because the engine stops.
+    private func closeKeptRows() {
+        for row in rows where row.job.request.keepsState && row.choice == 0 && row.state != nil {
+            let rest = row.decoder.finish(.cancelled)
+            rows.removeAll { $0 === row }
+            close(row, rest)
+        }
     }
 
     /// Ends a request: all of its prompt and texts leave the batch.
@@ -84,7 +112,7 @@ final class EngineLoop: @unchecked Sendable {
         rows.removeAll { $0.job === job }
         metrics.update { $0.finished[error == nil ? "cancelled" : "error", default: 0] += 1 }
         job.finish(throwing: error ?? CancellationError())
-        inbox.finished(job)
+        inbox.finished(job, replica: replica)
     }
 
     private func send(_ event: ServingEvent, to job: EngineJob) {
@@ -100,8 +128,8 @@ final class EngineLoop: @unchecked Sendable {
         readers.removeAll { $0 === reader }
         if job.request.usesCache, reader.readCount >= configuration.minimumSnapshotLength {
             store.keep(
-                StateSnapshot(state: state, history: reader.history, logits: logits, place: job.request.place)
-            )
+                StateSnapshot(
+                    state: state, history: reader.history, logits: logits, place: job.request.place))
         }
         metrics.update {
             $0.promptTokens += reader.tokenCount
@@ -116,7 +144,7 @@ final class EngineLoop: @unchecked Sendable {
     }
 
     private func startChoices() {
-        while let prompt = prompts.first, rows.count + readers.count < configuration.rowLimit {
+        while let prompt = prompts.first, rows.count + readers.count < rowLimit {
             start(prompt)
             // A failure has removed it already.
             if prompt.next == prompt.job.request.choiceCount { prompts.removeAll { $0 === prompt } }
@@ -139,13 +167,21 @@ final class EngineLoop: @unchecked Sendable {
 
     // MARK: Steps
 
-    /// Reads the last token of every text and a piece of one prompt.
+    /// The next tokens of a prompt.
+    private struct Piece {
+        let reader: PromptReader
+        let tokens: [Int32]
+        /// Number of its last tokens whose logits are wanted.
+        var wantedCount: Int {
+            reader.job.request.scoresPrompt ? tokens.count : reader.endsWithPiece ? 1 : 0
+        }
+    }
+
+    /// Reads the last token of every text and pieces of prompts.
     private func step() {
-        let reader = nextReader()
-        let piece = reader?.nextPiece(
-            rows.isEmpty ? ModelRunner.pieceLength : configuration.pieceLength)
         let batch = rows.filter { $0.decoder.pending != nil && $0.state != nil }
-        guard !batch.isEmpty || reader != nil else { return }
+        let pieces = nextPieces(batch.isEmpty ? ModelRunner.pieceLength : pieceLimit)
+        guard !batch.isEmpty || !pieces.isEmpty else { return }
         var sequences: [[Int32]] = []
         var states: [SequenceState] = []
         for row in batch {
@@ -154,51 +190,81 @@ final class EngineLoop: @unchecked Sendable {
             sequences.append([token])
             states.append(state)
         }
-        if let reader, let piece, let state = reader.takeState() {
-            sequences.append(piece)
+        for piece in pieces {
+            guard let state = piece.reader.takeState() else { continue }
+            sequences.append(piece.tokens)
             states.append(state)
         }
-        let needsLast = reader.map { $0.endsWithPiece } ?? true
-        let wanted: WantedLogits =
-            reader?.job.request.scoresPrompt == true ? .all : !batch.isEmpty || needsLast ? .last : .none
+        let wanted = batch.map { _ in 1 } + pieces.map(\.wantedCount)
+        let begin = ContinuousClock.now
         do {
-            let logits = try runner.read(sequences, &states, logits: wanted)
+            let logits = try runner.read(sequences, &states, logits: .tails(wanted))
+            let duration = ContinuousClock.now - begin
             metrics.update {
                 $0.passes += 1
                 $0.decodedRows += batch.count
+                $0.batchSize.record(Double(sequences.count))
+                $0.step.record(duration / .seconds(1))
             }
-            if let reader { reader.state = states.removeLast() }
+            // From the end, so that each state has one holder only.
+            for piece in pieces.reversed() { piece.reader.state = states.removeLast() }
             for row in batch.reversed() { row.state = states.removeLast() }
-            if let reader { finishPiece(of: reader, logits, from: batch.count, all: wanted == .all) }
+            if !batch.isEmpty, !pieces.isEmpty {
+                adapt(pieces.reduce(0) { $0 + $1.tokens.count }, duration)
+            }
+            // The rows of texts come before those of prompts.
+            var first = batch.count
+            for (piece, count) in zip(pieces, wanted.dropFirst(batch.count)) {
+                finishPiece(piece.reader, logits, first..<first + count)
+                first += count
+            }
             guard let logits else { return }
             for (index, row) in batch.enumerated() { advance(row, logits[index]) }
         } catch {
             // Arguments were checked, so that nothing about one request can be the reason.
             let failure = ServingError.modelFailure("\(error)")
-            for job in batch.map(\.job) + (reader.map { [$0.job] } ?? []) { end(job, failure) }
+            for job in batch.map(\.job) + pieces.map(\.reader.job) { end(job, failure) }
         }
     }
 
-    /// Returns the prompt whose turn it is.
-    private func nextReader() -> PromptReader? {
-        guard !readers.isEmpty else { return nil }
+    /// Returns the next pieces of as many prompts as have room in so many tokens, beginning with the one whose turn it is.
+    private func nextPieces(_ limit: Int) -> [Piece] {
+        guard !readers.isEmpty else { return [] }
         turn = (turn + 1) % readers.count
-        return readers[turn]
+        var pieces: [Piece] = []
+        var rest = limit
+        for offset in readers.indices where rest > 0 {
+            let reader = readers[(turn + offset) % readers.count]
+            let tokens = reader.nextPiece(rest)
+            guard !tokens.isEmpty else { continue }
+            pieces.append(Piece(reader: reader, tokens: tokens))
+            rest -= tokens.count
+        }
+        return pieces
     }
 
-    private func finishPiece(of reader: PromptReader, _ logits: Logits?, from first: Int, all: Bool) {
-        let request = reader.job.request
-        if request.scoresPrompt, all, let logits {
-            reader.score(logits, from: first, topCount: request.topCount ?? 0)
+    /// Changes the number of tokens of prompts in a step by the time that one took.
+    private func adapt(_ tokenCount: Int, _ duration: Duration) {
+        let unit = PrefixHashes.blockLength
+        if duration > configuration.stepTime {
+            pieceLimit = max(unit, pieceLimit - unit)
+        } else if tokenCount > pieceLimit - unit, duration < configuration.stepTime / 2 {
+            pieceLimit = min(configuration.pieceLength, pieceLimit + unit)
+        }
+    }
+
+    private func finishPiece(_ reader: PromptReader, _ logits: Logits?, _ rows: Range<Int>) {
+        if reader.job.request.scoresPrompt, let logits {
+            reader.score(logits, from: rows.lowerBound, topCount: reader.job.request.topCount ?? 0)
         }
         reader.advance()
         if reader.isDone {
             guard let logits else { return }
-            // The rows of texts come before those of the prompt.
-            let row = all ? logits.count - 1 : first
-            finish(reader, Array(logits[row]))
+            finish(reader, Array(logits[rows.upperBound - 1]))
         } else if reader.isAtSnapshot, let state = reader.state {
-            store.keep(StateSnapshot(state: state, history: reader.history, place: .inside))
+            store.keep(
+                StateSnapshot(state: state, history: reader.history, place: .inside),
+                isOnTheWay: reader.isOnTheWay)
         }
     }
 
@@ -253,7 +319,7 @@ final class EngineLoop: @unchecked Sendable {
         job.isOver = true
         metrics.update { $0.wholeRequest.record(Self.seconds(since: job.arrival)) }
         job.finish()
-        inbox.finished(job)
+        inbox.finished(job, replica: replica)
     }
 
     private static func seconds(since start: ContinuousClock.Instant) -> Double { seconds(start, .now) }

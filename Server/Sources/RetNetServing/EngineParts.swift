@@ -14,6 +14,8 @@ final class PromptReader {
     private var index = 0
     private var end = 0
     private var points: [Int] = []
+    /// Those of the points that are the ends of something.
+    private var places: Set<Int> = []
 
     init(_ job: EngineJob, _ state: SequenceState, history: [Int32]?, rest: [Int32]) {
         self.job = job
@@ -38,24 +40,29 @@ final class PromptReader {
     var endsWithPiece: Bool { end == rest.count }
     /// True if the state after the tokens read shall be kept.
     var isAtSnapshot: Bool { points.contains(first + index) }
+    /// True if that state is only one of many on the way, which others go before.
+    var isOnTheWay: Bool { !places.contains(first + index) }
     /// The last tokens, for penalties.
     var recent: [Int32] { history ?? rest }
 
-    /// Plans to keep states every so many tokens, and where another prompt went on differently.
-    func planSnapshots(every interval: Int, shared: Int) {
-        points = Array(stride(from: interval, to: tokenCount, by: interval)).filter { $0 > first }
-        if shared > first, shared < tokenCount, !points.contains(shared) {
-            points.append(shared)
-            points.sort()
-        }
+    /// Plans to keep states every so many tokens, and in front of places at which prompts may part.
+    ///
+    /// All of them are behind multiples of 64 tokens, where a cut does not change a bit.
+    func planSnapshots(every interval: Int, places: [Int]) {
+        let unit = PrefixHashes.blockLength
+        self.places = Set(places.map { $0 / unit * unit })
+        points = self.places.union(stride(from: interval, to: tokenCount, by: interval))
+            .filter { $0 > first && $0 < tokenCount }.sorted()
     }
 
-    /// Returns the next tokens to read, at most so many.
+    /// Returns the next tokens to read, at most so many; none if the next cut is farther away.
     ///
-    /// Pieces end at multiples of the length in the whole sequence, wherever the reading began.
-    func nextPiece(_ length: Int) -> [Int32] {
+    /// Pieces end at multiples of 64 tokens of the whole sequence, wherever the reading began, or with the prompt.
+    func nextPiece(_ limit: Int) -> [Int32] {
         let place = first + index
-        end = min(rest.count, index + length - place % length)
+        let unit = PrefixHashes.blockLength
+        end = min(rest.count, index + limit)
+        if end < rest.count { end = max(index, (place + limit) / unit * unit - first) }
         if let point = points.first(where: { $0 > place }), point - first < end { end = point - first }
         return Array(rest[index..<end])
     }

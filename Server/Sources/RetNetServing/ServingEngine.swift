@@ -2,24 +2,31 @@ import Foundation
 import RetNetRuntime
 import RetNetSampling
 
-/// Generates texts for many requests at once, on a thread of its own.
+/// Generates texts for many requests at once, on threads of its own.
 ///
 /// Requests join and leave the batch at every step (continuous batching): a step reads one token of every text that is being
-/// generated and a piece of one prompt. The prompts take turns, so that a short one need not wait for the end of a long
+/// generated and pieces of prompts. The prompts take turns, so that a short one need not wait for the end of a long
 /// one. A text has the same bits whatever else runs. A request whose stream is dropped ends before the next step.
+///
+/// An engine may have several replicas: batches of their own over the same weights, queue and kept states. A request goes to
+/// the replica that has the fewest.
 public final class ServingEngine: Sendable {
     /// The limits of an engine.
     public struct Configuration: Sendable {
-        /// Number of threads that compute; nil for one per processor core.
+        /// Number of threads that compute, in all replicas together; nil for one per processor core.
         public var threadCount: Int?
-        /// The largest number of texts that are generated at once.
+        /// Number of batches that are computed at the same time, each by its share of the threads.
+        public var replicaCount = 1
+        /// The largest number of texts that are generated at once, in all replicas together.
         public var rowLimit = 16
         /// The largest number of requests that wait.
         public var queueLimit = 64
-        /// The largest number of tokens of a prompt that a step reads while texts are generated: a multiple of 64 up to 256.
+        /// The largest number of tokens of prompts that a step reads while texts are generated: a multiple of 64 up to 256.
         ///
         /// Prompts are cut at multiples of 64 tokens, where cuts do not change a bit of the result.
-        public var pieceLength = 64
+        public var pieceLength = 256
+        /// The time that such a step may take: where it takes longer, the next one reads 64 tokens less, down to 64.
+        public var stepTime = Duration.milliseconds(100)
         /// The largest number of tokens of a sequence; nil for no limit but the model's.
         public var contextLimit: Int?
         /// The distance in tokens between states that are kept while a prompt is read.
@@ -32,8 +39,13 @@ public final class ServingEngine: Sendable {
         /// The limits of a small server.
         public init() {}
 
-        /// The largest number of texts at once: a pass takes them and a piece of a prompt.
+        /// The largest number of texts of a replica at once: a pass takes them and pieces of prompts.
         public static let largestRowLimit = 256
+        /// The largest number of replicas.
+        public static let largestReplicaCount = 64
+
+        /// The largest number of texts of each replica.
+        var rowLimitOfReplica: Int { (rowLimit + replicaCount - 1) / replicaCount }
     }
 
     /// What an engine is doing.
@@ -71,7 +83,10 @@ public final class ServingEngine: Sendable {
         metrics: ServingMetrics = .init()
     ) throws {
         var configuration = configuration
-        configuration.rowLimit = min(max(1, configuration.rowLimit), Configuration.largestRowLimit)
+        let replicaCount = min(max(1, configuration.replicaCount), Configuration.largestReplicaCount)
+        configuration.replicaCount = replicaCount
+        configuration.rowLimit = min(
+            max(replicaCount, configuration.rowLimit), Configuration.largestRowLimit * replicaCount)
         let unit = PrefixHashes.blockLength
         let whole = (max(1, configuration.pieceLength) + unit - 1) / unit * unit
         configuration.pieceLength = min(whole, ModelRunner.pieceLength)
@@ -80,16 +95,21 @@ public final class ServingEngine: Sendable {
         self.configuration = configuration
         self.store = store
         self.metrics = metrics
-        inbox = EngineInbox(queueLimit: max(0, configuration.queueLimit))
-        let loop = EngineLoop(
-            model,
-            try ModelRunner(
-                model.model, threads: configuration.threadCount ?? ModelRunner.defaultThreadCount),
-            configuration, store: store, metrics: metrics, inbox: inbox)
-        let thread = Thread { loop.run() }
-        thread.name = "engine"
-        thread.stackSize = 8 << 20
-        thread.start()
+        inbox = EngineInbox(queueLimit: max(0, configuration.queueLimit), replicaCount: replicaCount)
+        let threadCount = max(1, configuration.threadCount ?? ModelRunner.defaultThreadCount)
+        let loops = try (0..<replicaCount).map { replica in
+            // What does not divide goes to the first ones.
+            let share = threadCount / replicaCount + (replica < threadCount % replicaCount ? 1 : 0)
+            return EngineLoop(
+                model, try ModelRunner(model.model, threads: max(1, share)), configuration, store: store,
+                metrics: metrics, inbox: inbox, replica: replica)
+        }
+        for (replica, loop) in loops.enumerated() {
+            let thread = Thread { loop.run() }
+            thread.name = "engine \(replica)"
+            thread.stackSize = 8 << 20
+            thread.start()
+        }
     }
 
     deinit { inbox.stop() }
@@ -149,148 +169,8 @@ public final class ServingEngine: Sendable {
     /// Refuses new requests from now on; those that wait or run are finished.
     public func drain() { inbox.drain() }
 
-    /// Ends all requests with an error, and the thread.
+    /// Ends all requests with an error, and the threads.
+    ///
+    /// Texts whose states are to be kept end with what they have, so that the state is not lost.
     public func stop() { inbox.stop() }
-}
-
-/// A request on its way through an engine.
-final class EngineJob: @unchecked Sendable {
-    // Sendable: what changes is used by the engine's thread only, but the mark of a cancellation, which the inbox guards.
-    let request: ServingRequest
-    let arrival = ContinuousClock.now
-    fileprivate(set) var isCancelled = false
-    /// Number of choices that have not ended.
-    var openChoices: Int
-    var hasFirstToken = false
-    var isOver = false
-    private let continuation: AsyncThrowingStream<ServingEvent, any Error>.Continuation
-
-    init(_ request: ServingRequest, _ continuation: AsyncThrowingStream<ServingEvent, any Error>.Continuation)
-    {
-        self.request = request
-        self.continuation = continuation
-        openChoices = request.choiceCount
-    }
-
-    /// Hands out an event; returns false if too many wait.
-    func send(_ event: ServingEvent) -> Bool {
-        if case .dropped = continuation.yield(event) { return false }
-        return true
-    }
-
-    func finish(throwing error: (any Error)? = nil) {
-        if let error { continuation.finish(throwing: error) } else { continuation.finish() }
-    }
-
-    func isLate(_ now: ContinuousClock.Instant) -> Bool { request.deadline.map { now >= $0 } ?? false }
-}
-
-/// The queue between the threads of clients and that of an engine.
-final class EngineInbox: @unchecked Sendable {
-    // Sendable: everything is read and written under the condition's lock.
-    private let condition = NSCondition()
-    private var waiting: [EngineJob] = []
-    private var running: [EngineJob] = []
-    private var sizes = ServingEngine.Status()
-    private var isDraining = false
-    private var isStopped = false
-    private var lastStep = ContinuousClock.now
-    let queueLimit: Int
-
-    init(queueLimit: Int) { self.queueLimit = queueLimit }
-
-    private func locked<R>(_ body: () throws -> R) rethrows -> R {
-        condition.lock()
-        defer { condition.unlock() }
-        return try body()
-    }
-
-    // MARK: Threads of clients
-
-    func push(_ job: EngineJob) throws {
-        try locked {
-            guard !isStopped else { throw ServingError.stopped }
-            guard !isDraining else { throw ServingError.draining }
-            // A request that an idle engine takes at once does not count as waiting.
-            guard waiting.count < max(1, queueLimit) else { throw ServingError.queueFull(limit: queueLimit) }
-            if waiting.isEmpty, running.isEmpty { lastStep = .now }
-            waiting.append(job)
-            condition.signal()
-        }
-    }
-
-    func cancel(_ job: EngineJob) {
-        locked {
-            job.isCancelled = true
-            condition.signal()
-        }
-    }
-
-    func drain() { locked { isDraining = true } }
-
-    func stop() {
-        locked {
-            isDraining = true
-            isStopped = true
-            condition.signal()
-        }
-    }
-
-    var status: ServingEngine.Status {
-        locked {
-            var status = sizes
-            status.waiting = waiting.count
-            status.isDraining = isDraining
-            // Jobs that were taken but not counted yet are being read.
-            if status.reading + status.generating == 0 { status.reading = running.count }
-            if !status.isIdle { status.secondsWithoutStep = (ContinuousClock.now - lastStep) / .seconds(1) }
-            return status
-        }
-    }
-
-    // MARK: The engine's thread
-
-    /// What happened since the last step.
-    struct Delivery {
-        var jobs: [EngineJob] = []
-        var dropped: [(job: EngineJob, error: ServingError?)] = []
-        var isStopped = false
-    }
-
-    /// Returns requests that may start and those that are over; waits for something to do if `mayWait`.
-    func take(room: Int, mayWait: Bool) -> Delivery {
-        locked {
-            while mayWait, waiting.isEmpty, !isStopped { condition.wait() }
-            var delivery = Delivery(isStopped: isStopped)
-            if isStopped {
-                delivery.dropped = (waiting + running).map { ($0, .stopped) }
-                (waiting, running) = ([], [])
-                return delivery
-            }
-            let now = ContinuousClock.now
-            lastStep = now
-            for job in waiting + running where job.isCancelled || job.isLate(now) {
-                delivery.dropped.append((job, job.isCancelled ? nil : .timedOut))
-            }
-            if !delivery.dropped.isEmpty {
-                waiting.removeAll { $0.isCancelled || $0.isLate(now) }
-                running.removeAll { $0.isCancelled || $0.isLate(now) }
-            }
-            let count = min(max(0, room), waiting.count)
-            delivery.jobs = Array(waiting.prefix(count))
-            waiting.removeFirst(count)
-            running += delivery.jobs
-            return delivery
-        }
-    }
-
-    func finished(_ job: EngineJob) { locked { running.removeAll { $0 === job } } }
-
-    func report(reading: Int, generating: Int, stateByteCount: Int) {
-        locked {
-            sizes.reading = reading
-            sizes.generating = generating
-            sizes.stateByteCount = stateByteCount
-        }
-    }
 }

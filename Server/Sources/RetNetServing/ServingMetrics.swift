@@ -16,6 +16,10 @@ public struct ServingFigures: Sendable {
     public var passes = 0
     /// Rows of all passes that chose tokens.
     public var decodedRows = 0
+    /// Sequences of a pass: texts, and prompts of which it reads a piece.
+    public var batchSize = Histogram(bounds: Histogram.sizes)
+    /// Seconds of a pass.
+    public var step = Histogram(bounds: Histogram.gaps)
     /// Seconds from the arrival of a request to its first token.
     public var firstToken = Histogram(bounds: Histogram.latencies)
     /// Seconds between two tokens of one text.
@@ -42,6 +46,8 @@ public struct Histogram: Sendable, Equatable {
     public static let latencies: [Double] = [
         0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
     ]
+    /// The bounds of numbers of sequences.
+    public static let sizes: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     /// The bounds of times from a millisecond to ten seconds.
     public static let gaps: [Double] = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 10,

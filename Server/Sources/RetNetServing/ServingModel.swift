@@ -1,3 +1,4 @@
+import Foundation
 import RetNetArchitecture
 import RetNetRuntime
 import RetNetSampling
@@ -18,16 +19,31 @@ public struct ServingModel: Sendable {
 
     /// Opens a model folder; the name is that of the folder unless one is given.
     ///
-    /// States hold their matrices in the element type. Throws what `RuntimeFolder` throws, and the error of a tokenizer that
-    /// cannot be read.
+    /// States hold their matrices in the element type. Throws what `RuntimeFolder` throws, ``ServingError/encoderDecoder(path:kind:)``,
+    /// and the error of a tokenizer that cannot be read.
     public init(path: String, name: String? = nil, stateType: StateElementType = .float32) throws {
-        let folder = try RuntimeFolder(path: path, stateType: stateType)
+        let folder: RuntimeFolder
+        do {
+            folder = try RuntimeFolder(path: path, stateType: stateType)
+        } catch RuntimeError.otherForm(path) {
+            guard let kind = Self.encoderDecoderKind(path) else { throw RuntimeError.otherForm(path: path) }
+            throw ServingError.encoderDecoder(path: path, kind: kind)
+        }
         model = folder.model
         tokenizer = try folder.tokenizer
         defaults = SamplingParameters(defaults: folder.defaults)
         defaultMaxTokens = folder.defaults.maxTokens
         let parts = path.split(separator: "/").filter { $0 != "." }
         self.name = name ?? parts.last.map(String.init) ?? "model"
+    }
+
+    /// Returns the kind of an encoder-decoder in a folder, as its `config.json` names it; nil for another model.
+    private static func encoderDecoderKind(_ path: String) -> String? {
+        guard let data = FileManager.default.contents(atPath: path + "/config.json"), data.count <= 1 << 20,
+            let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any],
+            let kind = object["model_type"] as? String
+        else { return nil }
+        return object["is_encoder_decoder"] as? Bool == true || kind == "t5" ? kind : nil
     }
 
     /// The largest number of tokens of a sequence; nil if there is no limit.
@@ -46,15 +62,38 @@ public struct ServingModel: Sendable {
     ) -> (tokens: [Int32], place: TextPlace) {
         var end = place ?? .beginning
         let tokens = tokenizer.encode(text, at: &end)
-        guard place == nil else { return (tokens, end) }
-        let start = begin.tokens(tokenizer)
-        if !tokens.starts(with: start) || start.isEmpty {
-            let all = start + tokens
-            // A text of nothing needs a begin token even if prompts do without.
-            if all.isEmpty, begin != .no { return (BeginTokenChoice.yes.tokens(tokenizer), end) }
-            return (all, end)
+        return (place == nil ? beginning(tokens, begin) : tokens, end)
+    }
+
+    /// Returns the tokens of a text from its beginning, the place behind them, and the numbers of tokens that end before some
+    /// places of the text, which are given in bytes.
+    public func tokens(of text: String, begin: BeginTokenChoice, marks: [Int])
+        -> (tokens: [Int32], place: TextPlace, marks: [Int])
+    {
+        var end = TextPlace.beginning
+        var text = text
+        let encoded = text.withUTF8 {
+            tokenizer.encodeCountingBytes(utf8: UnsafeRawBufferPointer($0), at: &end)
         }
-        return (tokens, end)
+        let tokens = beginning(encoded.tokens, begin)
+        let shift = tokens.count - encoded.tokens.count
+        var (count, offset) = (0, 0)
+        let counts = marks.sorted().map { mark in
+            while count < encoded.byteCounts.count, offset + encoded.byteCounts[count] <= mark {
+                offset += encoded.byteCounts[count]
+                count += 1
+            }
+            return shift + count
+        }
+        return (tokens, end, counts)
+    }
+
+    /// Returns tokens with those that begin a text, unless they are there already.
+    private func beginning(_ tokens: [Int32], _ begin: BeginTokenChoice) -> [Int32] {
+        let start = begin.tokens(tokenizer)
+        let all = tokens.starts(with: start) ? tokens : start + tokens
+        // A text of nothing needs a begin token even if prompts do without.
+        return all.isEmpty && begin != .no ? BeginTokenChoice.yes.tokens(tokenizer) : all
     }
 
     /// The tokens at which texts end.

@@ -23,6 +23,8 @@ public struct ServingRequest: Sendable {
     public var scoresPrompt = false
     /// True if the states of earlier requests may be used, and this one's kept.
     public var usesCache = true
+    /// Numbers of tokens of the prompt at which others may go on differently, such as the end of the system's message.
+    public var marks: [Int] = []
     /// True to get the state behind the first text.
     public var keepsState = false
     /// The time at which the request is given up.

@@ -1,6 +1,5 @@
 import Foundation
 import RetNetRuntime
-import RetNetSampling
 import RetNetStorage
 import RetNetText
 
@@ -11,14 +10,13 @@ import RetNetText
 public final class StateFolder: Sendable {
     /// The folder.
     public let path: String
-    private let model: ServingModel
+    let model: ServingModel
     private let lock: FolderLock
 
     private static let suffix = ".state"
     private static let lockName = "server.lock"
     /// Names of the texts in the files.
     private enum Text {
-        static let tokens = "server.tokens"
         static let parent = "server.parent"
         static let created = "server.created"
     }
@@ -28,6 +26,14 @@ public final class StateFolder: Sendable {
         self.path = path
         self.model = model
         lock = try FolderLock(path, fileName: Self.lockName)
+        // What a server that was killed had begun to write.
+        for name in try FileManager.default.contentsOfDirectory(atPath: path) where Self.isUnfinished(name) {
+            try? FileManager.default.removeItem(atPath: path + "/" + name)
+        }
+    }
+
+    private static func isUnfinished(_ name: String) -> Bool {
+        name.hasPrefix(".") && name.contains(suffix + ".tmp-")
     }
 
     private func file(_ name: String) -> String { path + "/" + name + Self.suffix }
@@ -49,23 +55,9 @@ public final class StateFolder: Sendable {
 
     /// Writes a state; throws `StateFileError` and `StorageError`, and then the file is as it was.
     public func save(_ state: StateStore.NamedState) throws {
-        let snapshot = state.snapshot
-        var row = SessionRow()
-        row.place = snapshot.place
-        row.pendingTokens = snapshot.pending
-        let all = (snapshot.history ?? []) + snapshot.pending
-        row.recentTokens = Array(all.suffix(SamplingParameters.maximumRepetitionWindow))
         var texts = [Text.created: String(state.created.timeIntervalSince1970)]
         texts[Text.parent] = state.parent
-        texts[Text.tokens] = snapshot.history.map { tokens in
-            var bytes = Data(capacity: 4 * tokens.count)
-            for token in tokens { withUnsafeBytes(of: token.littleEndian) { bytes.append(contentsOf: $0) } }
-            return bytes.base64EncodedString()
-        }
-        let saved = SavedSequences(
-            states: [snapshot.state], logits: snapshot.logits.map { [$0] }, rows: [row],
-            tokenizerIdentity: model.tokenizer.identity, texts: texts)
-        try model.model.save(saved, to: file(state.name))
+        try StateFile.write(state.snapshot, texts, to: file(state.name), model)
     }
 
     /// Reads a state.
@@ -74,41 +66,11 @@ public final class StateFolder: Sendable {
     /// contents than it should have, and `StorageError`.
     public func load(_ name: String) throws -> StateStore.NamedState {
         guard StateStore.isName(name), contains(name) else { throw ServingError.unknownState(name) }
-        let path = file(name)
-        let saved = try model.model.load(path, tokenizer: model.tokenizer)
-        guard saved.states.count == 1 else {
-            throw StateFileError.malformed(
-                path: path, reason: "it has \(saved.states.count) sequences, but a server keeps one in a file"
-            )
-        }
-        let (state, row) = (saved.states[0], saved.rows[0])
-        guard row.pendingTokens.allSatisfy({ $0 >= 0 && Int($0) < model.vocabularySize }) else {
-            throw StateFileError.malformed(path: path, reason: "a pending token is not in the vocabulary")
-        }
-        let history = saved.texts[Text.tokens].flatMap(Self.tokens)
-        let size = model.vocabularySize
-        let isSound = history.map {
-            $0.count == state.tokenCount && $0.allSatisfy { $0 >= 0 && Int($0) < size }
-        }
-        guard isSound ?? (saved.texts[Text.tokens] == nil) else {
-            throw StateFileError.malformed(
-                path: path, reason: "the tokens in it are not those that were read")
-        }
+        let (snapshot, texts) = try StateFile.read(file(name), model)
         return StateStore.NamedState(
-            name: name, parent: saved.texts[Text.parent],
-            created: Date(timeIntervalSince1970: saved.texts[Text.created].flatMap(Double.init) ?? 0),
-            snapshot: StateSnapshot(
-                state: state, history: history, pending: row.pendingTokens, logits: saved.logits?.first,
-                place: row.place ?? .inside))
-    }
-
-    private static func tokens(_ text: String) -> [Int32]? {
-        guard let bytes = Data(base64Encoded: text), bytes.count % 4 == 0 else { return nil }
-        return bytes.withUnsafeBytes { buffer in
-            (0..<buffer.count / 4).map {
-                Int32(littleEndian: buffer.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
-            }
-        }
+            name: name, parent: texts[Text.parent],
+            created: Date(timeIntervalSince1970: texts[Text.created].flatMap(Double.init) ?? 0),
+            snapshot: snapshot)
     }
 
     /// Removes the file of a state, if there is one; throws `StorageError`.

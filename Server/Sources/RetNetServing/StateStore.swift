@@ -28,10 +28,24 @@ public final class StateStore: @unchecked Sendable {
 
     private struct Entry {
         var snapshot: StateSnapshot
-        var hashes: PrefixHashes?
+        var key: Key?
         var lastUse: Int
         var name: NamedState?
+        /// True for one of many states on the way through a long prompt: they go before the ends of prompts and texts.
+        var isOnTheWay: Bool
         var byteCount: Int
+    }
+
+    /// The hashes by which a state is found: that of all tokens, and those of the beginnings of whole blocks.
+    private struct Key {
+        let whole: UInt64
+        let blocks: [UInt64]
+        let count: Int
+
+        init(_ tokens: [Int32]) {
+            let hashes = PrefixHashes(tokens)
+            (whole, blocks, count) = (hashes.whole, hashes.blocks, hashes.count)
+        }
     }
 
     /// A store with a limit in bytes; 0 keeps nothing.
@@ -77,23 +91,33 @@ public final class StateStore: @unchecked Sendable {
     }
 
     /// Keeps a state for prompts that begin with its tokens; returns false if it does not fit.
+    ///
+    /// One `isOnTheWay` through a long prompt goes before others when the memory is full.
     @discardableResult
-    func keep(_ snapshot: StateSnapshot) -> Bool {
+    func keep(_ snapshot: StateSnapshot, isOnTheWay: Bool = false) -> Bool {
         guard let history = snapshot.history, !history.isEmpty else { return false }
-        let hashes = PrefixHashes(history)
+        let key = Key(history)
         return lock.withLock {
-            for number in byHash[hashes.whole] ?? [] {
+            for number in byHash[key.whole] ?? [] {
                 guard let entry = entries[number], entry.snapshot.history == history else { continue }
                 if entry.snapshot.logits == nil, snapshot.logits != nil, entry.name == nil {
                     remove(number)
                     break
                 }
                 touch(number)
+                if !isOnTheWay { entries[number]?.isOnTheWay = false }
                 return true
             }
-            guard makeRoom(snapshot.byteCount) else { return false }
-            insert(snapshot, hashes, name: nil)
+            guard makeRoom(Self.byteCount(snapshot, key)) else { return false }
+            insert(snapshot, key, name: nil, isOnTheWay: isOnTheWay)
             return true
+        }
+    }
+
+    /// All states without names, the one that was not used for the longest time first.
+    var beginnings: [StateSnapshot] {
+        lock.withLock {
+            entries.values.filter { $0.name == nil }.sorted { $0.lastUse < $1.lastUse }.map(\.snapshot)
         }
     }
 
@@ -150,20 +174,21 @@ public final class StateStore: @unchecked Sendable {
         replaces: Bool = false
     ) throws -> NamedState {
         guard Self.isName(name) else { throw ServingError.invalidStateName(name) }
-        let hashes = snapshot.history.map { PrefixHashes($0) }
+        let key = snapshot.history.map { Key($0) }
+        let byteCount = Self.byteCount(snapshot, key)
         return try lock.withLock {
             let old = names[name]
             guard old == nil || replaces else { throw ServingError.stateExists(name) }
             let freed = old.flatMap { entries[$0]?.byteCount } ?? 0
-            guard namedByteCount - freed + snapshot.byteCount <= byteLimit else {
-                throw ServingError.noRoom(byteCount: snapshot.byteCount, limit: byteLimit)
+            guard namedByteCount - freed + byteCount <= byteLimit else {
+                throw ServingError.noRoom(byteCount: byteCount, limit: byteLimit)
             }
             if let old { remove(old) }
-            guard makeRoom(snapshot.byteCount) else {
-                throw ServingError.noRoom(byteCount: snapshot.byteCount, limit: byteLimit)
+            guard makeRoom(byteCount) else {
+                throw ServingError.noRoom(byteCount: byteCount, limit: byteLimit)
             }
             let state = NamedState(name: name, parent: parent, created: created, snapshot: snapshot)
-            insert(snapshot, hashes, name: state)
+            insert(snapshot, key, name: state)
             return state
         }
     }
@@ -210,7 +235,8 @@ public final class StateStore: @unchecked Sendable {
         guard byteCount <= byteLimit - namedByteCount else { return false }
         while usedByteCount + byteCount > byteLimit {
             let oldest = entries.lazy.filter { $0.value.name == nil }.min {
-                $0.value.lastUse < $1.value.lastUse
+                $0.value.isOnTheWay == $1.value.isOnTheWay
+                    ? $0.value.lastUse < $1.value.lastUse : $0.value.isOnTheWay
             }
             guard let oldest else { return false }
             remove(oldest.key)
@@ -219,23 +245,31 @@ public final class StateStore: @unchecked Sendable {
         return true
     }
 
-    private func insert(_ snapshot: StateSnapshot, _ hashes: PrefixHashes?, name: NamedState?) {
+    /// Bytes of a state and of what it is found by.
+    private static func byteCount(_ snapshot: StateSnapshot, _ key: Key?) -> Int {
+        snapshot.byteCount + 8 * (key?.blocks.count ?? 0)
+    }
+
+    private func insert(
+        _ snapshot: StateSnapshot, _ key: Key?, name: NamedState?, isOnTheWay: Bool = false
+    ) {
         clock += 1
         nextNumber += 1
         let number = nextNumber
-        let byteCount = snapshot.byteCount
+        let byteCount = Self.byteCount(snapshot, key)
         entries[number] = Entry(
-            snapshot: snapshot, hashes: hashes, lastUse: clock, name: name, byteCount: byteCount)
+            snapshot: snapshot, key: key, lastUse: clock, name: name, isOnTheWay: isOnTheWay,
+            byteCount: byteCount)
         usedByteCount += byteCount
         if let name {
             names[name.name] = number
             namedByteCount += byteCount
         }
-        guard let hashes else { return }
-        byHash[hashes.whole, default: []].append(number)
-        for hash in hashes.blocks { blocks[hash, default: 0] += 1 }
-        if countByLength[hashes.count] == nil { lengths.insert(hashes.count, at: place(of: hashes.count)) }
-        countByLength[hashes.count, default: 0] += 1
+        guard let key else { return }
+        byHash[key.whole, default: []].append(number)
+        for hash in key.blocks { blocks[hash, default: 0] += 1 }
+        if countByLength[key.count] == nil { lengths.insert(key.count, at: place(of: key.count)) }
+        countByLength[key.count, default: 0] += 1
     }
 
     private func remove(_ number: Int) {
@@ -245,16 +279,16 @@ public final class StateStore: @unchecked Sendable {
             names[name.name] = nil
             namedByteCount -= entry.byteCount
         }
-        guard let hashes = entry.hashes else { return }
-        byHash[hashes.whole]?.removeAll { $0 == number }
-        if byHash[hashes.whole]?.isEmpty == true { byHash[hashes.whole] = nil }
-        for hash in hashes.blocks {
+        guard let key = entry.key else { return }
+        byHash[key.whole]?.removeAll { $0 == number }
+        if byHash[key.whole]?.isEmpty == true { byHash[key.whole] = nil }
+        for hash in key.blocks {
             let rest = (blocks[hash] ?? 1) - 1
             blocks[hash] = rest > 0 ? rest : nil
         }
-        let rest = (countByLength[hashes.count] ?? 1) - 1
-        countByLength[hashes.count] = rest > 0 ? rest : nil
-        if rest <= 0 { lengths.remove(at: place(of: hashes.count)) }
+        let rest = (countByLength[key.count] ?? 1) - 1
+        countByLength[key.count] = rest > 0 ? rest : nil
+        if rest <= 0 { lengths.remove(at: place(of: key.count)) }
     }
 
     /// The index of the first length that is not smaller.

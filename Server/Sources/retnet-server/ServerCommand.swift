@@ -5,20 +5,23 @@ import RetNetHTTP
 import RetNetRuntime
 import RetNetServing
 
-/// The command: an HTTP server for one model.
+/// The command: an HTTP server for models.
 @main
 struct ServerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retnet-server",
-        abstract: "Serve a model over HTTP, as OpenAI's interface for completions.",
+        abstract: "Serve models over HTTP, with OpenAI's interface for completions and chats.",
         discussion: """
             The server listens on this machine only unless --host says otherwise. Keys of clients come from --api-key-file \
             or from RETNET_API_KEY. SIGTERM or Ctrl-C ends it when the running requests are finished. Messages go to \
             standard error. The exit code is 0 after such an end, 64 for usage errors and 1 for any other failure.
             """)
 
-    @Option(help: ArgumentHelp("Model folder of `retnet train` or `retnet convert`.", valueName: "dir"))
-    var model: String
+    @Option(
+        help: ArgumentHelp(
+            "Model folder of `retnet train` or `retnet convert`; may be repeated, with names: small=DIR.",
+            valueName: "[name=]dir"))
+    var model: [String]
 
     @Option(help: "Name by which clients call the model (default: that of its folder).")
     var modelName: String?
@@ -32,17 +35,26 @@ struct ServerCommand: AsyncParsableCommand {
     @Option(help: "Threads that compute (default: one per processor core).")
     var threads: Int?
 
-    @Option(help: "Largest number of texts that are generated at once, up to 256.")
+    @Option(help: "Largest number of texts that are generated at once, up to 256 in each replica.")
     var parallel = 16
 
     @Option(help: "Largest number of requests that wait; more are answered with 429.")
     var queue = 64
 
+    @Option(help: "Number of batches that are computed at the same time, each by its share of the threads.")
+    var replicas = 1
+
     @Option(
         help: ArgumentHelp(
-            "Tokens of a prompt that are read at once while texts are generated: 64, 128, 192 or 256.",
+            "Most tokens of prompts that are read at once while texts are generated: 64, 128, 192 or 256.",
             valueName: "tokens"))
-    var prefillPiece = 64
+    var prefillPiece = 256
+
+    @Option(
+        help: ArgumentHelp(
+            "Time that reading them may hold up those texts; 64 tokens are read however long it takes.",
+            valueName: "milliseconds"))
+    var prefillTime = 100
 
     @Option(
         help: ArgumentHelp(
@@ -79,11 +91,41 @@ struct ServerCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("File with the keys that clients may give, one per line.", valueName: "file"))
     var apiKeyFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Certificate in PEM form, with which connections are encrypted; needs --tls-key.",
+            valueName: "file"))
+    var tlsCertificate: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Private key of the certificate in PEM form, without a passphrase.", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Origin of pages of another site that may use the server, such as https://chat.example, or '*' for all; may"
+                + " be repeated.", valueName: "origin"))
+    var corsOrigin: [String] = []
+
     @Option(help: ArgumentHelp("Seconds that a request may take.", valueName: "seconds"))
     var requestTimeout = 600
 
     @Option(help: ArgumentHelp("Largest body of a request in KiB.", valueName: "KiB"))
     var requestLimit = 4096
+
+    @Option(
+        help: ArgumentHelp("Seconds within which the body of a request must arrive.", valueName: "seconds"))
+    var bodyTimeout = 30
+
+    @Option(
+        help: ArgumentHelp(
+            "Seconds after which a connection is closed that has no request or half of one, or takes no data.",
+            valueName: "seconds"))
+    var idleTimeout = 60
+
+    @Option(help: "Largest number of connections.")
+    var connections = 4096
 
     @Option(help: ArgumentHelp("Seconds that running requests get at the end.", valueName: "seconds"))
     var drainTimeout = 30
@@ -103,11 +145,23 @@ struct ServerCommand: AsyncParsableCommand {
         func require(_ holds: Bool, _ message: String) throws {
             if !holds { throw ValidationError(message) }
         }
+        try require(!model.isEmpty, "--model is missing: give a model folder")
+        try require(
+            model.count == 1 || modelName == nil,
+            "--model-name is for one model: name several with --model NAME=DIR")
+        try require(
+            model.count == 1 || chatTemplate == nil,
+            "--chat-template is for one model: put the template of each into its folder as chat_template.jinja"
+        )
         try require((0...65535).contains(port), "--port must be from 0 to 65535")
         try require(threads.map { $0 > 0 } ?? true, "--threads must be at least 1")
+        typealias Limits = ServingEngine.Configuration
         try require(
-            (1...ServingEngine.Configuration.largestRowLimit).contains(parallel),
-            "--parallel must be from 1 to 256")
+            (1...Limits.largestReplicaCount).contains(replicas),
+            "--replicas must be from 1 to \(Limits.largestReplicaCount)")
+        let most = Limits.largestRowLimit * replicas
+        try require((replicas...most).contains(parallel), "--parallel must be from \(replicas) to \(most)")
+        try require((1...1_000_000).contains(prefillTime), "--prefill-time must be from 1 to 1000000")
         try require((0...100_000).contains(queue), "--queue must be from 0 to 100000")
         try require(
             [64, 128, 192, 256].contains(prefillPiece), "--prefill-piece must be 64, 128, 192 or 256")
@@ -115,7 +169,17 @@ struct ServerCommand: AsyncParsableCommand {
         try require((0...1 << 30).contains(stateMemory), "--state-memory must be from 0 to \(1 << 30) MiB")
         try require((1...1 << 20).contains(requestLimit), "--request-limit must be from 1 to \(1 << 20) KiB")
         try require((1...1_000_000).contains(requestTimeout), "--request-timeout must be from 1 to 1000000")
+        try require((1...1_000_000).contains(bodyTimeout), "--body-timeout must be from 1 to 1000000")
+        try require((1...1_000_000).contains(idleTimeout), "--idle-timeout must be from 1 to 1000000")
+        try require((1...60_000).contains(connections), "--connections must be from 1 to 60000")
         try require((0...1_000_000).contains(drainTimeout), "--drain-timeout must be from 0 to 1000000")
+        try require(
+            (tlsCertificate == nil) == (tlsKey == nil), "--tls-certificate and --tls-key need each other")
+        for origin in corsOrigin {
+            if let problem = ServerConfiguration.problem(ofOrigin: origin) {
+                throw ValidationError("--cors-origin: " + problem)
+            }
+        }
     }
 
     func run() async throws {
@@ -141,34 +205,58 @@ struct ServerCommand: AsyncParsableCommand {
         configuration.requestByteLimit = requestLimit << 10
         configuration.requestTimeout = .seconds(requestTimeout)
         configuration.drainTimeout = .seconds(drainTimeout)
+        configuration.bodyTimeout = .seconds(bodyTimeout)
+        configuration.idleTimeout = .seconds(idleTimeout)
+        configuration.connectionLimit = connections
+        configuration.allowedOrigins = corsOrigin
+        if let tlsCertificate, let tlsKey {
+            configuration.tls = TLSFiles(certificate: tlsCertificate, key: tlsKey)
+        }
         configuration.stateByteLimit = stateMemory << 20
         (configuration.stateFolder, configuration.stateType) = (stateDir, stateDtype)
         configuration.chatTemplate = chatTemplate
         configuration.engine.threadCount = threads
         configuration.engine.rowLimit = parallel
         configuration.engine.queueLimit = queue
+        configuration.engine.replicaCount = replicas
         configuration.engine.pieceLength = prefillPiece
+        configuration.engine.stepTime = .milliseconds(prefillTime)
         configuration.engine.contextLimit = maxContext
         configuration.engine.reusesPrefixes = !noPrefixCache
-        if configuration.apiKeys.isEmpty, !["127.0.0.1", "::1", "localhost"].contains(host) {
+        if configuration.apiKeys.isEmpty, !configuration.isLocal {
             Self.note(
                 "warning: everybody who reaches '\(host)' may use this server; give --api-key-file to change that"
             )
         }
         OpenFiles.raiseLimit()
         let core = ServerCore(configuration, logger: Logger(label: "retnet"))
-        let (path, name) = (model, modelName)
+        let (folders, host, tlsKey) = (folders, host, tlsKey)
         try await RetNetServer.run(
             core,
             load: {
-                try core.load(path: path, name: name)
-                guard let engine = core.engine else { return }
-                let model = engine.model.model
-                Self.note(
-                    "ready: model '\(engine.model.name)', \(model.parameterCount) parameters,"
-                        + " state of a sequence \(model.stateByteCount) bytes")
+                try core.load(folders)
+                for engine in core.engines {
+                    let model = engine.model.model
+                    Self.note(
+                        "model '\(engine.model.name)': \(model.parameterCount) parameters,"
+                            + " \(model.stateByteCount) bytes for the state of a text")
+                }
+                Self.note("ready")
             },
-            onRunning: { port in Self.note("listening at http://\(Self.shown(self.host)):\(port)") })
+            onRunning: { port in
+                Self.note("listening at \(tlsKey == nil ? "http" : "https")://\(Self.shown(host)):\(port)")
+            })
+    }
+
+    /// The folders of the models and the names that are given with them.
+    private var folders: [(path: String, name: String?)] {
+        model.map { text in
+            // A folder may have a '=' in its name.
+            guard !FileManager.default.fileExists(atPath: text), let place = text.firstIndex(of: "="),
+                place > text.startIndex
+            else { return (text, modelName) }
+            return (String(text[text.index(after: place)...]), String(text[..<place]))
+        }
     }
 
     private static func shown(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }

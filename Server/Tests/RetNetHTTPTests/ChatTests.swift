@@ -130,6 +130,31 @@ import Testing
         }
     }
 
+    @Test func `conversations with one system message share it, and an edited message is read alone`()
+        async throws
+    {
+        try await withServer { client, _ in
+            let system: JSONValue = ["role": "system", "content": .string(storyText(200))]
+            func cached(_ messages: [JSONValue]) async throws -> Int? {
+                let body: JSONValue = [
+                    "messages": .array([system] + messages), "max_tokens": 2, "temperature": 0,
+                ]
+                let answer = try await client.post("/v1/chat/completions", body)
+                return answer.json["usage"]?["prompt_tokens_details"]?["cached_tokens"]?.int
+            }
+            func user(_ text: String) -> JSONValue { ["role": "user", "content": .string(text)] }
+            let first = try await cached([user("The fox")])
+            #expect(first == 0)
+            // Behind the system message are 1 + 8 + 200 tokens, of which whole blocks of 64 are known.
+            #expect(try await cached([user("An owl")]) == 192)
+            let talk: [JSONValue] = [
+                user(storyText(90)), ["role": "assistant", "content": .string(storyText(80))],
+            ]
+            #expect(try await cached(talk + [user("The fox")]) == 192)
+            #expect(try await cached(talk + [user("The hen")]) == 384)
+        }
+    }
+
     @Test func `a template of a file is used, and what it refuses is an answer`() async throws {
         let path = NSTemporaryDirectory() + "/template-\(UInt64.random(in: .min ... .max)).jinja"
         defer { try? FileManager.default.removeItem(atPath: path) }

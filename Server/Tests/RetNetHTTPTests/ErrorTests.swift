@@ -156,44 +156,6 @@ import Testing
         #expect(try APIKeys.read(file: nil, environment: ["RETNET_API_KEY": "k"]) == ["k"])
     }
 
-    @Test func `floods of headers, half requests and idle connections change nothing for others`()
-        async throws
-    {
-        try await withServer(.story, .testing { $0.idleTimeout = .milliseconds(700) }) { client, _ in
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for index in 0..<150 {
-                    group.addTask {
-                        // Nothing, half a head, or a head whose body never comes: closed after a while.
-                        let parts = [
-                            "", "POST /v1/completions HTTP/1.1\r\nHos",
-                            TestClient.head("POST", "/v1/completions", [:], length: 10),
-                        ]
-                        _ = try? await client.raw(parts[index % 3])
-                    }
-                }
-                let head = "GET /health HTTP/1.1\r\n"
-                let flood = try? await client.raw(
-                    head + (0..<5000).map { "X-\($0): y\r\n" }.joined() + "\r\n")
-                #expect(
-                    flood.map { String(decoding: $0, as: UTF8.self).hasPrefix("HTTP/1.1 400") || $0.isEmpty }
-                        ?? true)
-                for _ in 0..<5 {
-                    #expect(try await client.complete(["prompt": "The", "max_tokens": 3]).status == 200)
-                }
-                try await group.waitForAll()
-            }
-            #expect(try await client.get("/health").status == 200)
-        }
-    }
-
-    @Test func `a body that does not come in time is given up`() async throws {
-        try await withServer(.story, .testing { $0.bodyTimeout = .milliseconds(100) }) { client, _ in
-            let head = TestClient.head("POST", "/v1/completions", [:], length: 10)
-            let answer = try await client.raw(head + "{")
-            #expect(answer.isEmpty ? true : try TestClient.parse(answer).status == 408)
-        }
-    }
-
     @Test func `a thousand broken bodies get an answer each, and nothing else happens`() throws {
         let model = try Fixture.story.model()
         let states = StateKeeper(StateStore(byteLimit: 1 << 20))

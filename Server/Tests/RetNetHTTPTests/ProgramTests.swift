@@ -38,13 +38,16 @@ import Testing
             }
             try process.run()
             var found: Int?
+            var isReady = false
             for await line in lines {
                 if let port = line.split(separator: ":").last.flatMap({ Int($0) }),
                     line.hasPrefix("listening")
                 {
                     found = port
                 }
-                if line.hasPrefix("ready") { break }
+                // The two come in either order.
+                if line.hasPrefix("ready") { isReady = true }
+                if isReady, found != nil { break }
             }
             port = try #require(found)
         }

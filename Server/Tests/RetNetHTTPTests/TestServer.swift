@@ -7,11 +7,21 @@ import RetNetServing
 import ServerTestSupport
 import Testing
 
+import enum RetNetStorage.StorageError
+
 @testable import RetNetHTTP
+
+#if TLS
+    import NIOSSL
+#endif
 
 /// A client that speaks HTTP over real connections to this machine.
 struct TestClient: Sendable {
     let port: Int
+    /// Prepares connections that are encrypted.
+    var encrypt: (@Sendable (any Channel) throws -> Void)?
+    /// Bytes that may wait for a client that does not read; nil for what the system chooses.
+    var receiveByteCount: Int?
 
     /// An answer.
     struct Answer: Sendable {
@@ -36,11 +46,6 @@ struct TestClient: Sendable {
         }
     }
 
-    /// One connection.
-    struct Connection: Sendable {
-        let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
-    }
-
     func connect<R: Sendable>(
         _ body:
             @Sendable (
@@ -48,10 +53,19 @@ struct TestClient: Sendable {
                 NIOAsyncChannelOutboundWriter<ByteBuffer>
             ) async throws -> R
     ) async throws -> R {
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        let encrypt = encrypt
+        var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connectTimeout(.minutes(2))
+        if let receiveByteCount {
+            bootstrap = bootstrap.channelOption(
+                .socketOption(.so_rcvbuf), value: SocketOptionValue(receiveByteCount))
+        }
+        let channel =
+            try await bootstrap
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                    try encrypt?(channel)
+                    return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
                 }
             }
         return try await channel.executeThenClose { inbound, outbound in
@@ -153,21 +167,46 @@ extension ServerConfiguration {
 
 /// Runs a server on a free port while `body` runs.
 func withServer(
-    _ fixture: Fixture? = .story, _ configuration: ServerConfiguration = .testing { _ in },
+    _ fixture: Fixture? = .story, more: [Fixture] = [],
+    _ configuration: ServerConfiguration = .testing { _ in },
     _ body: @Sendable @escaping (TestClient, ServerCore) async throws -> Void
 ) async throws {
     var logger = Logger(label: "tests")
     logger.logLevel = .critical
     let core = ServerCore(configuration, logger: logger)
-    if let fixture { try core.serve(try fixture.model()) }
+    if let fixture {
+        let models = try ([fixture] + more).map { try $0.model() }
+        for attempt in 0... {
+            do {
+                try core.serve(models)
+                break
+            } catch StorageError.inUse where attempt < 500 {
+                // A server before has the folder until its last connection is gone.
+                try await Task.sleep(for: .milliseconds(10))
+            }
+        }
+    }
     let (ports, port) = AsyncStream<Int>.makeStream()
-    let application = RetNetServer.application(core) { port.yield($0) }
-    defer { core.engine?.stop() }
+    let application = try RetNetServer.application(core) { port.yield($0) }
+    defer { for engine in core.engines { engine.stop() } }
+    var encrypt: (@Sendable (any Channel) throws -> Void)?
+    #if TLS
+        if let files = configuration.tls {
+            var client = TLSConfiguration.makeClientConfiguration()
+            client.trustRoots = .file(files.certificate)
+            let context = try NIOSSLContext(configuration: client)
+            encrypt = { channel in
+                let handler = try NIOSSLClientHandler(context: context, serverHostname: "localhost")
+                try channel.pipeline.syncOperations.addHandler(handler)
+            }
+        }
+    #endif
+    let encryption = encrypt
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await application.run() }
         group.addTask {
             for await port in ports {
-                try await body(TestClient(port: port), core)
+                try await body(TestClient(port: port, encrypt: encryption), core)
                 return
             }
         }

@@ -197,6 +197,10 @@ final class StateStorage {
     }
 
     deinit {
+        #if DEBUG
+            // Whoever uses memory of a former state finds NaN.
+            memory.initializeMemory(as: UInt8.self, repeating: 0xFF, count: layout.byteCount)
+        #endif
         if isMapped {
             LargeMemory.release(memory, byteCount: layout.byteCount)
         } else {

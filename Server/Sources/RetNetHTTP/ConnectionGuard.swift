@@ -36,18 +36,27 @@ final class ConnectionWatch: @unchecked Sendable {
     /// Returns the watch of a connection; nil if it has none any more.
     static func of(_ channel: any Channel) async -> ConnectionWatch? {
         try? await channel.eventLoop.submit {
-            try channel.pipeline.syncOperations.handler(type: DisconnectHandler.self).watch
+            try channel.pipeline.syncOperations.handler(type: ConnectionGuard.self).watch
         }.get()
     }
 }
 
-/// The handler of a connection that notices when the client closes its side or the connection is lost.
+/// The handler of a connection that notices when its client has gone, and closes it when the client takes no data.
 ///
 /// A client that only closes its sending side counts as gone, too: HTTP clients that wait for an answer do not do that.
-final class DisconnectHandler: ChannelInboundHandler, RemovableChannelHandler {
+final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = NIOAny
+    typealias OutboundIn = NIOAny
+    typealias OutboundOut = NIOAny
 
     let watch = ConnectionWatch()
+    private let timeout: TimeAmount
+    /// Number of writes that have not reached the system, and the time of the last one that has.
+    private var openWriteCount = 0
+    private var lastProgress = NIODeadline.now()
+    private var isTimed = false
+
+    init(timeout: Duration) { self.timeout = TimeAmount(timeout) }
 
     func channelInactive(context: ChannelHandlerContext) {
         watch.close()
@@ -57,5 +66,31 @@ final class DisconnectHandler: ChannelInboundHandler, RemovableChannelHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case ChannelEvent.inputClosed? = event as? ChannelEvent { watch.close() }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        let promise = promise ?? context.eventLoop.makePromise()
+        if openWriteCount == 0 { lastProgress = .now() }
+        openWriteCount += 1
+        promise.futureResult.assumeIsolated().whenComplete { _ in
+            self.openWriteCount -= 1
+            self.lastProgress = .now()
+        }
+        context.write(data, promise: promise)
+        startTimer(context)
+    }
+
+    private func startTimer(_ context: ChannelHandlerContext) {
+        guard !isTimed, openWriteCount > 0 else { return }
+        isTimed = true
+        context.eventLoop.assumeIsolated().scheduleTask(deadline: lastProgress + timeout) {
+            self.isTimed = false
+            guard self.openWriteCount > 0, context.channel.isActive else { return }
+            if NIODeadline.now() >= self.lastProgress + self.timeout {
+                context.close(promise: nil)
+            } else {
+                self.startTimer(context)
+            }
+        }
     }
 }
