@@ -17,7 +17,7 @@ import Testing
             async throws
         {
             try await withServer(
-                .story, .testing { ($0.tls, $0.idleTimeout) = (Self.tls, .milliseconds(500)) }
+                .story, .testing { ($0.tls, $0.idleTimeout) = (Self.tls, .seconds(2)) }
             ) {
                 client, core in
                 let body: JSONValue = ["prompt": "The fox", "max_tokens": 8, "temperature": 0]
@@ -27,7 +27,8 @@ import Testing
                 let endless =
                     #"{"prompt": "The", "max_tokens": 100000000, "ignore_eos": true, "stream": true}"#
                 let head = TestClient.head("POST", "/v1/completions", [:], length: endless.utf8.count)
-                try await client.connect { _, outbound in
+                // What the closing of such a connection throws depends on who was first.
+                try? await client.connect { _, outbound in
                     try await outbound.write(ByteBuffer(string: head + endless))
                     while engine.status.isIdle { try await Task.sleep(for: .milliseconds(1)) }
                 }
