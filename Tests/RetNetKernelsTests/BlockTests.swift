@@ -3,22 +3,12 @@ import Testing
 
 /// Recurrences of many tokens in blocks, against their definition in Double.
 @Suite struct BlockTests {
-    struct Case: CustomTestStringConvertible {
-        let set: String
-        let decay: rn_decay_kind
-        let delta: Bool
-        let state: rn_weight_type
-        var testDescription: String {
-            "\(set), decay \(decay.rawValue), delta \(delta), state \(state.rawValue)"
-        }
-    }
-
     static let cases = instructionSets.flatMap { set in
         [
             (RN_NO_DECAY, false, RN_F32), (RN_HEAD_DECAY, false, RN_F32), (RN_CHANNEL_DECAY, false, RN_F32),
             (RN_HEAD_DECAY, true, RN_F32), (RN_HEAD_DECAY, false, RN_BF16), (RN_HEAD_DECAY, false, RN_F16),
             (RN_CHANNEL_DECAY, true, RN_F16),
-        ].map { Case(set: set, decay: $0, delta: $1, state: $2) }
+        ].map { RecurrenceCase(set: set, decay: $0, delta: $1, state: $2) }
     }
 
     /// Two sequences whose rows follow each other: 199 tokens behind 41 others, and 130 from the first one on.
@@ -28,7 +18,7 @@ import Testing
         let heads = 4
         let keys: Int
         let values: Int
-        let given: Case
+        let given: RecurrenceCase
         var q: [Float]
         var k: [Float]
         var v: [Float]
@@ -38,7 +28,7 @@ import Testing
         /// Decays of a token.
         var decayWidth: Int { given.decay == RN_CHANNEL_DECAY ? heads * keys : heads }
 
-        init(keys: Int, values: Int, _ given: Case) {
+        init(keys: Int, values: Int, _ given: RecurrenceCase) {
             (self.keys, self.values, self.given) = (keys, values, given)
             var numbers = Numbers(11)
             // Two heads share queries and keys.
@@ -143,7 +133,7 @@ import Testing
     }
 
     @Test(arguments: cases) func `Blocks equal the recurrence, however they are cut and batched`(
-        _ given: Case
+        _ given: RecurrenceCase
     ) throws {
         let pool = try #require(Pool(threads: 2, instructionSet: given.set))
         let single = try #require(Pool(threads: 1, instructionSet: given.set))
@@ -190,7 +180,8 @@ import Testing
         let pool = try #require(Pool(threads: 2, instructionSet: set))
         for delta in [false, true] {
             var problem = Problem(
-                keys: 7, values: 20, Case(set: set, decay: RN_HEAD_DECAY, delta: delta, state: RN_F32))
+                keys: 7, values: 20,
+                RecurrenceCase(set: set, decay: RN_HEAD_DECAY, delta: delta, state: RN_F32))
             var clean = [Float](repeating: 0, count: Problem.rows * 80)
             problem.run(pool, problem.start(), [1], 0..<130, into: &clean)
             let row = 199 + 100

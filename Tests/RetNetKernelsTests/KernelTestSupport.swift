@@ -1,4 +1,5 @@
 import RetNetKernels
+import Testing
 
 /// Threads with an instruction set, destroyed with this object.
 final class Pool {
@@ -18,6 +19,17 @@ let instructionSets: [String] = {
     while let name = rn_instruction_set_name(Int32(names.count)) { names.append(String(cString: name)) }
     return names
 }()
+
+/// A kind of recurrence with a matrix as its state.
+struct RecurrenceCase: CustomTestStringConvertible {
+    let set: String
+    let decay: rn_decay_kind
+    let delta: Bool
+    let state: rn_weight_type
+    var testDescription: String {
+        "\(set), decay \(decay.rawValue), delta \(delta), state \(state.rawValue)"
+    }
+}
 
 /// Numbers that look random and are the same in every run.
 struct Numbers: RandomNumberGenerator {

@@ -8,25 +8,19 @@ import Testing
     private static let lengths = [3, 1, 6]
     private static let rows = 10
 
-    struct Case: CustomTestStringConvertible {
-        let set: String
-        let decay: rn_decay_kind
-        let delta: Bool
-        let state: rn_weight_type
-        var testDescription: String {
-            "\(set), decay \(decay.rawValue), delta \(delta), state \(state.rawValue)"
-        }
-    }
-
     static let cases = instructionSets.flatMap { set in
         [RN_NO_DECAY, RN_HEAD_DECAY, RN_CHANNEL_DECAY].flatMap { decay in
             [false, true].flatMap { delta in
-                [RN_F32, RN_BF16, RN_F16].map { Case(set: set, decay: decay, delta: delta, state: $0) }
+                [RN_F32, RN_BF16, RN_F16].map {
+                    RecurrenceCase(set: set, decay: decay, delta: delta, state: $0)
+                }
             }
         }
     }
 
-    @Test(arguments: cases) func `Matrix states, all tokens at once and one by one`(_ given: Case) throws {
+    @Test(arguments: cases) func `Matrix states, all tokens at once and one by one`(_ given: RecurrenceCase)
+        throws
+    {
         let pool = try #require(Pool(threads: 2, instructionSet: given.set))
         for (heads, keys, values, queryShare, valueShare) in [
             (4, 6, 83, 2, 1), (2, 5, 1, 1, 2), (3, 64, 96, 1, 1),
