@@ -15,6 +15,9 @@ every type, length and number of streams each server is started anew and asked, 
 3. stall: the same again while --intruders clients, one after the other, send a prompt of 4,096 tokens that is new: the times between
    tokens of the running streams, and the time to the first token of the intruders. For llama.cpp one more slot is there for them.
 
+With --one-prompt all streams are choices of one prompt (`n`), which is read once: what many streams of long prompts cost can
+be measured without the time to read them all; both servers then copy what they have read.
+
 The client takes part of the processor: about 30 µs per token. Written for xllamacpp 2026.10 (llama.cpp build 11549).
 """
 
@@ -102,8 +105,9 @@ class Server:
         tail = []
         for line in self.process.stdout:
             tail.append(line)
-            if line.startswith("listening at"):
-                self.url = line.split()[-1]
+            # llama.cpp's own lines may stand in front of it.
+            if "listening at " in line:
+                self.url = line.split("listening at ")[1].split()[0]
             is_ready = is_ready or line.startswith("ready")
             if self.url and is_ready:
                 break
@@ -151,6 +155,19 @@ async def generate(client, server, tokens, count, slot=None):
     return start, times
 
 
+async def generate_choices(client, server, tokens, count, choices):
+    """Returns the time of the start, and the times of all tokens of each of the texts that continue one prompt."""
+    body = {"prompt": tokens, "max_tokens": count, "ignore_eos": True, "temperature": 1, "seed": 1, "stream": True, "n": choices}
+    start, times = time.perf_counter(), [[] for _ in range(choices)]
+    async for at, event in client.stream("/v1/completions", body):
+        for choice in event.get("choices", []):
+            if choice.get("text"):
+                times[choice["index"]].append(at)
+    if min(map(len, times)) < count * 0.8:
+        raise RuntimeError(f"{[len(each) for each in times]} events for {count} tokens")
+    return start, times
+
+
 def between(all_times, begin, end):
     return [b - a for times in all_times for a, b in zip(times, times[1:]) if a >= begin and b <= end]
 
@@ -159,21 +176,29 @@ def quantile(values, share):
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
 
 
+def rates(times):
+    """Tokens per second while all texts are generated, and the times between tokens."""
+    begin, end = max(each[0] for each in times), min(each[-1] for each in times)
+    count = sum(begin < at <= end for each in times for at in each)
+    gaps = between(times, begin, end)
+    return {"rate": count / (end - begin) if end > begin else float("nan"), "gap_median": quantile(gaps, 0.5), "gap_p99": quantile(gaps, 0.99)}
+
+
 async def measure(server, options, streams, length, seed):
     client = Client(server.url)
     # Code and weights are in memory before anything counts.
     await generate(client, server, prompt(seed + 999, 32), 4, 0)
+    if options.one_prompt:
+        start, times = await generate_choices(client, server, prompt(seed, length), options.tokens, streams)
+        first = [each[0] - start for each in times]
+        return {"first_median": statistics.median(first), "first_largest": max(first), "warm_first_median": float("nan"),
+                **rates(times), "memory_gib": server.memory()}
     prompts = [prompt(seed + index, length) for index in range(streams)]
     cold = await asyncio.gather(*(generate(client, server, tokens, 1, slot) for slot, tokens in enumerate(prompts)))
     first = [times[0] - start for start, times in cold]
     result = {"first_median": statistics.median(first), "first_largest": max(first)}
     warm = await asyncio.gather(*(generate(client, server, tokens, options.tokens, slot) for slot, tokens in enumerate(prompts)))
-    times = [times for _, times in warm]
-    begin, end = max(each[0] for each in times), min(each[-1] for each in times)
-    count = sum(begin < at <= end for each in times for at in each)
-    gaps = between(times, begin, end)
-    result |= {"warm_first_median": statistics.median(t[0] - s for s, t in warm), "rate": count / (end - begin) if end > begin else float("nan"),
-               "gap_median": quantile(gaps, 0.5), "gap_p99": quantile(gaps, 0.99)}
+    result |= {"warm_first_median": statistics.median(t[0] - s for s, t in warm), **rates([times for _, times in warm])}
     if options.intruders:
         result |= await stall(client, server, options, prompts, seed)
     result["memory_gib"] = server.memory()
@@ -226,6 +251,7 @@ def main():
     parser.add_argument("--prompts", type=numbers, default=[32, 4096])
     parser.add_argument("--servers", default="retnet,llama.cpp")
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--one-prompt", action="store_true", help="all streams continue one prompt")
     parser.add_argument("--intruders", type=int, default=0)
     parser.add_argument("--state-type", default="float32", help="--state-dtype of ours")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

@@ -41,11 +41,13 @@ package struct JSONScanner {
     /// Position of the next byte.
     package private(set) var offset = 0
     private let bytes: UnsafeRawBufferPointer
+    private let depthLimit: Int
     private var depth = 0
 
-    /// Scans `bytes`, which must outlive the scanner; throws `JSONFault.notUTF8`.
-    package init(_ bytes: UnsafeRawBufferPointer) throws {
+    /// Scans `bytes`, which must outlive the scanner, with nesting of at most `depth`; throws `JSONFault.notUTF8`.
+    package init(_ bytes: UnsafeRawBufferPointer, depth: Int = JSONScanner.maximumDepth) throws {
         self.bytes = bytes
+        depthLimit = min(depth, Self.maximumDepth)
         if let offset = Self.firstInvalidOffset(bytes) { throw JSONFault.notUTF8(byteOffset: offset) }
     }
 
@@ -158,8 +160,8 @@ package struct JSONScanner {
         closing: Unicode.Scalar, _ item: (inout JSONScanner) throws -> Void
     ) throws {
         // Bounded so that a hostile file cannot exhaust the stack.
-        guard depth < Self.maximumDepth else {
-            throw syntax("objects and arrays are nested more than \(Self.maximumDepth) deep")
+        guard depth < depthLimit else {
+            throw syntax("objects and arrays are nested more than \(depthLimit) deep")
         }
         depth += 1
         offset += 1

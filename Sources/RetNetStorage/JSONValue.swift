@@ -17,14 +17,17 @@ public enum JSONValue: Sendable {
     /// A list.
     case array([JSONValue])
     /// Names with values, in order.
-    case object([(name: String, value: JSONValue)])
+    case object([Member])
 
-    /// Reads exactly one value of UTF-8 text, with nesting of at most 64.
+    /// A name of an object, and its value.
+    public typealias Member = (name: String, value: JSONValue)
+
+    /// Reads exactly one value of UTF-8 text, with nesting of at most `depth`, which is 64 at most.
     ///
     /// Throws ``JSONFault``, also for names that an object has twice.
-    public init(reading text: some ContiguousBytes) throws {
+    public init(reading text: some ContiguousBytes, depth: Int = 64) throws {
         self = try text.withUnsafeBytes { bytes in
-            var scanner = try JSONScanner(bytes)
+            var scanner = try JSONScanner(bytes, depth: depth)
             let value = try JSONValue(&scanner)
             try scanner.finish()
             return value
@@ -34,7 +37,7 @@ public enum JSONValue: Sendable {
     private init(_ scanner: inout JSONScanner) throws {
         switch scanner.peek() {
         case UInt8(ascii: "{"):
-            var members: [(name: String, value: JSONValue)] = []
+            var members: [Member] = []
             try scanner.readObject { scanner, name in members.append((name, try JSONValue(&scanner))) }
             self = .object(members)
         case UInt8(ascii: "["):

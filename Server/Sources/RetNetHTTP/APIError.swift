@@ -2,6 +2,7 @@ import Foundation
 import RetNetRuntime
 import RetNetSampling
 import RetNetServing
+import RetNetStorage
 
 /// An error as an answer: a status and OpenAI's error object.
 struct APIError: Error, Equatable {
@@ -50,7 +51,6 @@ struct APIError: Error, Equatable {
         case let error as APIError: self = error
         case let error as ServingError: self.init(serving: error)
         case let error as GenerationError: self = .invalid(nil, "\(error)")
-        case let error as JSONFault: self = .invalid(nil, "\(error)", code: "invalid_json")
         case let error as StateFileError:
             self = APIError(status: 409, message: "\(error)", code: "state_unusable")
         case is CancellationError:

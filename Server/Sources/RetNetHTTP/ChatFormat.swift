@@ -1,6 +1,7 @@
 import ChatTemplates
 import Foundation
 import RetNetServing
+import RetNetStorage
 import RetNetText
 
 /// How a model's conversations become text: by a template of its folder, or by a plain one for models that have none.
@@ -51,7 +52,7 @@ struct ChatFormat: Sendable {
         if FileManager.default.fileExists(atPath: own) { return try read(own) }
         let path = folder + "/tokenizer_config.json"
         guard FileManager.default.fileExists(atPath: path) else { return nil }
-        switch try JSONValue(Array(try read(path).utf8))["chat_template"] {
+        switch try JSONValue(reading: Array(try read(path).utf8))["chat_template"] {
         case .string(let text)?: return text
         case .array(let list)?:
             // Several templates with names; conversations without tools have the one named default.

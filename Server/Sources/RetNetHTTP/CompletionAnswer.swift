@@ -1,6 +1,7 @@
 import Foundation
 import RetNetSampling
 import RetNetServing
+import RetNetStorage
 import RetNetText
 
 /// Counts of tokens, as answers report them.
@@ -30,8 +31,8 @@ struct CompletionAnswer: Sendable {
     func delta(index: Int, role: Bool, text: String?, logprobs: JSONValue, reason: FinishReason?) -> JSONValue
     {
         var delta: [JSONValue.Member] = []
-        if role { delta.append(.init(name: "role", value: "assistant")) }
-        if let text { delta.append(.init(name: "content", value: .string(text))) }
+        if role { delta.append((name: "role", value: "assistant")) }
+        if let text { delta.append((name: "content", value: .string(text))) }
         return [
             "index": .int(index), "delta": .object(delta), "logprobs": logprobs,
             "finish_reason": reason.map { .string(Self.name(of: $0)) } ?? .null,
@@ -50,14 +51,13 @@ struct CompletionAnswer: Sendable {
     /// Returns the log-probabilities of a message's tokens: a list of objects.
     func content(_ tokens: [GeneratedToken]) -> JSONValue {
         func object(_ token: Int32, _ value: Double?, _ more: [JSONValue.Member] = []) -> JSONValue {
-            .object(
-                [
-                    .init(name: "token", value: .string(model.label(of: token))),
-                    .init(name: "logprob", value: value.map { .double($0) } ?? .null),
-                    .init(
-                        name: "bytes",
-                        value: .array(model.tokenizer.bytes(of: token).map { .int(Int($0)) })),
-                ] + more)
+            let bytes: [JSONValue] = model.tokenizer.bytes(of: token).map { .int(Int($0)) }
+            let members: [JSONValue.Member] = [
+                (name: "token", value: .string(model.label(of: token))),
+                (name: "logprob", value: value.map { .double($0) } ?? .null),
+                (name: "bytes", value: .array(bytes)),
+            ]
+            return .object(members + more)
         }
         return [
             "content": .array(
@@ -65,7 +65,7 @@ struct CompletionAnswer: Sendable {
                     let top = token.score.top.map { object($0.token, $0.logProbability) }
                     return object(
                         token.score.token, token.score.logProbability,
-                        [.init(name: "top_logprobs", value: .array(top))])
+                        [(name: "top_logprobs", value: .array(top))])
                 })
         ]
     }
@@ -87,12 +87,12 @@ struct CompletionAnswer: Sendable {
     {
         let kind = !isChat ? "text_completion" : isChunk ? "chat.completion.chunk" : "chat.completion"
         var members: [JSONValue.Member] = [
-            .init(name: "id", value: .string(id)), .init(name: "object", value: .string(kind)),
-            .init(name: "created", value: .int(created)), .init(name: "model", value: .string(model.name)),
-            .init(name: "choices", value: .array(choices)),
+            (name: "id", value: .string(id)), (name: "object", value: .string(kind)),
+            (name: "created", value: .int(created)), (name: "model", value: .string(model.name)),
+            (name: "choices", value: .array(choices)),
         ]
-        if showsUsage { members.append(.init(name: "usage", value: usage?.json ?? .null)) }
-        if let state { members.append(.init(name: "state", value: state)) }
+        if showsUsage { members.append((name: "usage", value: usage?.json ?? .null)) }
+        if let state { members.append((name: "state", value: state)) }
         return .object(members)
     }
 
@@ -125,7 +125,7 @@ struct CompletionAnswer: Sendable {
         for alternative in score.top + [chosen] {
             let name = model.label(of: alternative.token)
             guard names.insert(name).inserted else { continue }
-            members.append(.init(name: name, value: .double(alternative.logProbability)))
+            members.append((name: name, value: .double(alternative.logProbability)))
         }
         return .object(members)
     }

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetSampling
 import RetNetServing
+import RetNetStorage
 
 /// Carries out a request for completions.
 struct CompletionHandler: Sendable {

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetSampling
 import RetNetServing
+import RetNetStorage
 import RetNetText
 
 extension CompletionRequest {
@@ -76,7 +77,7 @@ extension CompletionRequest {
             return .object(
                 try members.map { member in
                     guard member.name == "content" else { return member }
-                    return .init(name: member.name, value: try content(member.value, place))
+                    return (name: member.name, value: try content(member.value, place))
                 })
         }
     }

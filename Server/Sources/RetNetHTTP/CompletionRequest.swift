@@ -1,6 +1,7 @@
 import Foundation
 import RetNetSampling
 import RetNetServing
+import RetNetStorage
 import RetNetText
 
 /// A request to `/v1/completions`: OpenAI's fields, and those that begin with this server.

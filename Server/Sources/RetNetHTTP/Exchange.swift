@@ -4,6 +4,7 @@ import Hummingbird
 import HummingbirdCore
 import NIOCore
 import RetNetServing
+import RetNetStorage
 
 /// One request and its answer.
 struct Exchange {
@@ -249,9 +250,9 @@ struct Exchange {
             return buffer
         }
         guard buffer.readableBytes > BodyBudget.smallByteCount else {
-            return try JSONValue(Array(buffer.readableBytesView))
+            return try RequestFields.json(Array(buffer.readableBytesView))
         }
-        return try await Blocking.run { try JSONValue(Array(buffer.readableBytesView)) }
+        return try await Blocking.run { try RequestFields.json(Array(buffer.readableBytesView)) }
     }
 
     private func json(_ value: JSONValue, status: HTTPResponse.Status = .ok) -> Response {

@@ -1,3 +1,5 @@
+import RetNetStorage
+
 /// A field of a request's object, declared once: reading requests and `/openapi.json` go by the same declaration.
 struct Field<Value: Sendable>: DeclaredField {
     let name: String
@@ -170,7 +172,7 @@ extension JSONValue {
     /// A schema of a type or null, which counts as absent.
     static func schema(_ type: JSONValue, _ more: [(String, JSONValue?)] = []) -> JSONValue {
         .object(
-            [Member(name: "type", value: [type, "null"])]
-                + more.compactMap { name, value in value.map { Member(name: name, value: $0) } })
+            [(name: "type", value: [type, "null"])]
+                + more.compactMap { name, value in value.map { (name: name, value: $0) } })
     }
 }

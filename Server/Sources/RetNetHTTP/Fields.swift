@@ -1,5 +1,6 @@
 import RetNetSampling
 import RetNetServing
+import RetNetStorage
 
 /// The fields of all requests.
 enum Fields {
@@ -169,16 +170,17 @@ enum Schema {
     /// The schema of an object with exactly these fields.
     static func object(_ fields: [any DeclaredField], isNullable: Bool = false) -> JSONValue {
         let properties = fields.map { field in
-            JSONValue.Member(
-                name: field.name, value: field.schema.adding("description", .string(field.summary)))
+            (
+                name: field.name, value: field.schema.adding("description", .string(field.summary))
+            )
         }
         let required = fields.filter(\.isRequired).map { JSONValue.string($0.name) }
         var schema: [JSONValue.Member] = [
-            .init(name: "type", value: isNullable ? ["object", "null"] : "object"),
-            .init(name: "properties", value: .object(properties)),
-            .init(name: "additionalProperties", value: false),
+            (name: "type", value: isNullable ? ["object", "null"] : "object"),
+            (name: "properties", value: .object(properties)),
+            (name: "additionalProperties", value: false),
         ]
-        if !required.isEmpty { schema.append(.init(name: "required", value: .array(required))) }
+        if !required.isEmpty { schema.append((name: "required", value: .array(required))) }
         return .object(schema)
     }
 }
@@ -187,6 +189,6 @@ extension JSONValue {
     /// An object with one member more; other values stay as they are.
     func adding(_ name: String, _ value: JSONValue) -> JSONValue {
         guard case .object(let members) = self else { return self }
-        return .object(members + [Member(name: name, value: value)])
+        return .object(members + [(name: name, value: value)])
     }
 }

@@ -1,3 +1,5 @@
+import RetNetStorage
+
 /// The description of all endpoints in OpenAPI 3.1: requests from the declarations by which they are read.
 enum OpenAPI {
     /// One method of one path.
@@ -84,12 +86,12 @@ enum OpenAPI {
     static func description(version: String) -> JSONValue {
         var paths: [JSONValue.Member] = []
         for operation in operations {
-            let object = JSONValue.Member(name: operation.method, value: operation.json)
+            let object = (name: operation.method, value: operation.json)
             if let index = paths.firstIndex(where: { $0.name == operation.path }) {
                 guard case .object(let members) = paths[index].value else { continue }
-                paths[index] = .init(name: operation.path, value: .object(members + [object]))
+                paths[index] = (name: operation.path, value: .object(members + [object]))
             } else {
-                paths.append(.init(name: operation.path, value: .object([object])))
+                paths.append((name: operation.path, value: .object([object])))
             }
         }
         return [
@@ -110,22 +112,23 @@ enum OpenAPI {
 extension OpenAPI.Operation {
     var json: JSONValue {
         var members: [JSONValue.Member] = [
-            .init(name: "operationId", value: .string(id)), .init(name: "summary", value: .string(summary)),
+            (name: "operationId", value: .string(id)), (name: "summary", value: .string(summary)),
         ]
         let parameters =
             pathParameters.map { parameter($0, place: "path") } + query.map { parameter($0, place: "query") }
-        if !parameters.isEmpty { members.append(.init(name: "parameters", value: .array(parameters))) }
+        if !parameters.isEmpty { members.append((name: "parameters", value: .array(parameters))) }
         if let fields {
             members.append(
-                .init(
+                (
                     name: "requestBody",
                     value: [
                         "required": true, "content": ["application/json": ["schema": Schema.object(fields)]],
-                    ]))
+                    ]
+                ))
         }
-        members.append(.init(name: "responses", value: responses))
+        members.append((name: "responses", value: responses))
         // A server without keys takes requests without one.
-        if needsKey { members.append(.init(name: "security", value: [["key": []], [:]])) }
+        if needsKey { members.append((name: "security", value: [["key": []], [:]])) }
         return .object(members)
     }
 
@@ -142,7 +145,7 @@ extension OpenAPI.Operation {
 
     private var responses: JSONValue {
         func content(_ type: String, _ schema: JSONValue) -> JSONValue.Member {
-            .init(name: type, value: ["schema": schema])
+            (name: type, value: ["schema": schema])
         }
         let answers: [JSONValue.Member] =
             switch answer {
@@ -155,23 +158,24 @@ extension OpenAPI.Operation {
             case .text(let type): [content(type, ["type": "string"])]
             }
         var members: [JSONValue.Member] = [
-            .init(name: "200", value: ["description": "The answer.", "content": .object(answers)])
+            (name: "200", value: ["description": "The answer.", "content": .object(answers)])
         ]
         if id == "health" {
             let value: JSONValue = [
                 "description": "No requests are taken.",
                 "content": .object([content("application/json", .reference("Health"))]),
             ]
-            return .object(members + [.init(name: "503", value: value)])
+            return .object(members + [(name: "503", value: value)])
         }
         for status in Set([400, 401, 403, 503] + errors).sorted() {
             members.append(
-                .init(
+                (
                     name: "\(status)",
                     value: [
                         "description": .string(Self.reasons[status] ?? "An error."),
                         "content": .object([content("application/json", .reference("Error"))]),
-                    ]))
+                    ]
+                ))
         }
         return .object(members)
     }
@@ -215,8 +219,8 @@ extension OpenAPI {
         return object(
             .object(
                 [
-                    .init(name: "object", value: ["const": "list"]),
-                    .init(name: "data", value: ["type": "array", "items": .reference(element)]),
+                    (name: "object", value: ["const": "list"]),
+                    (name: "data", value: ["type": "array", "items": .reference(element)]),
                 ] + members))
     }
 

@@ -4,6 +4,7 @@ import HummingbirdCore
 import NIOCore
 import RetNetPage
 import RetNetServing
+import RetNetStorage
 
 /// The page at `/` and what it needs to know.
 enum PageHandler {

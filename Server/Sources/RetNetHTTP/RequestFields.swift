@@ -1,8 +1,21 @@
 import RetNetServing
+import RetNetStorage
 
 /// The fields of a request's object, each of which is read once; what is left over is unknown.
 struct RequestFields {
+    /// The largest nesting of objects and lists in a body.
+    private static let depthLimit = 32
+
     private var members: [String: JSONValue] = [:]
+
+    /// Reads a body; throws ``APIError`` for what is not exactly one JSON value, and for names given twice.
+    static func json(_ body: [UInt8]) throws -> JSONValue {
+        do {
+            return try JSONValue(reading: body, depth: depthLimit)
+        } catch let fault as JSONFault {
+            throw APIError.invalid(nil, "cannot read the body: \(fault)", code: "invalid_json")
+        }
+    }
 
     /// The fields of a body; throws ``APIError`` if it is no object.
     init(_ value: JSONValue) throws {
@@ -47,5 +60,20 @@ struct RequestFields {
             members.count == 1
                 ? "this endpoint has no field \(names)" : "this endpoint has none of the fields \(names)",
             code: "unknown_field")
+    }
+}
+
+extension JSONValue {
+    /// What kind of value this is, for messages.
+    var kind: String {
+        switch self {
+        case .null: "null"
+        case .bool: "true or false"
+        case .int: "a whole number"
+        case .double: "a number"
+        case .string: "a text"
+        case .array: "a list"
+        case .object: "an object"
+        }
     }
 }

@@ -25,7 +25,10 @@ public enum RetNetServer {
             try application(core, onRunning: onRunning), ModelService(load: load), DrainService(core: core),
         ]
         var configuration = ServiceGroupConfiguration(
-            services: services, gracefulShutdownSignals: signals, logger: quiet)
+            services: services.map {
+                .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup)
+            },
+            gracefulShutdownSignals: signals, logger: quiet)
         configuration.maximumGracefulShutdownDuration = core.configuration.drainTimeout + .seconds(10)
         try await ServiceGroup(configuration: configuration).run()
     }

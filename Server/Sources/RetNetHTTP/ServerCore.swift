@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import NIOCore
 import RetNetServing
+import RetNetStorage
 
 /// A model with everything that requests to it need.
 struct ServedModel: Sendable {

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetSampling
 import RetNetServing
+import RetNetStorage
 
 /// The form of states in answers.
 enum StateObject {

@@ -1,4 +1,5 @@
 import RetNetServing
+import RetNetStorage
 import RetNetText
 
 /// Carries out requests to `/tokenize`, `/detokenize` and `/tokenizer_info`, in vLLM's form.

@@ -1,6 +1,7 @@
 import ChatTemplates
 import Foundation
 import RetNetServing
+import RetNetStorage
 import ServerTestSupport
 import Testing
 
@@ -11,7 +12,7 @@ import Testing
     /// Renders the cases of a file of `Fixtures/make_templates.py`; returns what differs from Jinja2.
     private static func differences(_ path: String) throws -> (count: Int, differences: [String]) {
         let data = try #require(FileManager.default.contents(atPath: path))
-        let cases = try JSONValue(Array(data)).array
+        let cases = try JSONValue(reading: data).array
         var differences: [String] = []
         for (index, test) in cases.enumerated() {
             let template = test["template"]?.string ?? ""

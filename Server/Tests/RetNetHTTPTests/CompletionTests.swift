@@ -1,5 +1,6 @@
 import Foundation
 import RetNetServing
+import RetNetStorage
 import ServerTestSupport
 import Testing
 
@@ -76,7 +77,7 @@ import Testing
             var body: [(String, JSONValue)] = [
                 ("prompt", "The fox"), ("max_tokens", 3), ("temperature", 0), ("stream", true),
             ]
-            func object() -> JSONValue { .object(body.map { .init(name: $0.0, value: $0.1) }) }
+            func object() -> JSONValue { .object(body.map { (name: $0.0, value: $0.1) }) }
             let plain = try await client.complete(object())
             #expect(plain.chunks.allSatisfy { $0["usage"] == nil && $0["choices"]?.array.count == 1 })
             #expect(Set(plain.chunks.compactMap { $0["id"]?.string }).count == 1)

@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import RetNetServing
+import RetNetStorage
 import ServerTestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetServing
+import RetNetStorage
 import ServerTestSupport
 import Testing
 
@@ -84,7 +85,7 @@ import Testing
                         if ["state", "from"].contains(field.name) {
                             _ = try await client.post("/v1/states", ["id": "kept", "prompt": "The"])
                         }
-                        let list = body.map { JSONValue.Member(name: $0.key, value: $0.value) }
+                        let list = body.map { (name: $0.key, value: $0.value) }
                         let answer = try await client.post(operation.path, .object(list))
                         #expect(answer.status == 200, "\(operation.path) \(body): \(answer.text)")
                     }

@@ -2,6 +2,7 @@ import Foundation
 import Hummingbird
 import NIOCore
 import RetNetServing
+import RetNetStorage
 import ServerTestSupport
 import Testing
 

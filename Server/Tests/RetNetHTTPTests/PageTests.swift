@@ -1,6 +1,7 @@
 import Foundation
 import RetNetPage
 import RetNetServing
+import RetNetStorage
 import ServerTestSupport
 import Testing
 
@@ -77,13 +78,13 @@ import Testing
             let options: JSONValue = ["include_usage": true, "continuous_usage_stats": true]
             for path in ["/v1/completions", "/v1/chat/completions"] {
                 var body: [JSONValue.Member] = [
-                    .init(name: "max_tokens", value: 12), .init(name: "stream", value: true),
-                    .init(name: "ignore_eos", value: true), .init(name: "stream_options", value: options),
+                    (name: "max_tokens", value: 12), (name: "stream", value: true),
+                    (name: "ignore_eos", value: true), (name: "stream_options", value: options),
                 ]
                 body.append(
                     path == "/v1/completions"
-                        ? .init(name: "prompt", value: "The fox")
-                        : .init(name: "messages", value: [["role": "user", "content": "The fox"]]))
+                        ? (name: "prompt", value: "The fox")
+                        : (name: "messages", value: [["role": "user", "content": "The fox"]]))
                 let answer = try await client.post(path, .object(body))
                 let counts = answer.chunks.compactMap { $0["usage"]?["completion_tokens"]?.int }
                 #expect(counts.count == answer.chunks.count && counts.last == 12, "\(path): \(counts)")

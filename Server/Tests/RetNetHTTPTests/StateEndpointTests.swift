@@ -1,5 +1,6 @@
 import Foundation
 import RetNetServing
+import RetNetStorage
 import ServerTestSupport
 import Testing
 

@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import RetNetServing
+import RetNetStorage
 import ServerTestSupport
 import Testing
 
@@ -30,7 +31,7 @@ struct TestClient: Sendable {
         let body: [UInt8]
 
         var text: String { String(decoding: body, as: UTF8.self) }
-        var json: JSONValue { (try? JSONValue(body)) ?? .null }
+        var json: JSONValue { (try? JSONValue(reading: body)) ?? .null }
         /// The data of server-sent events.
         var events: [String] {
             text.components(separatedBy: "\n\n").filter { $0.hasPrefix("data: ") }.map {
@@ -38,7 +39,7 @@ struct TestClient: Sendable {
             }
         }
         /// The events that are objects.
-        var chunks: [JSONValue] { events.compactMap { try? JSONValue(Array($0.utf8)) } }
+        var chunks: [JSONValue] { events.compactMap { try? JSONValue(reading: Array($0.utf8)) } }
         /// The message, parameter and code of an error.
         var error: (message: String?, parameter: String?, code: String?) {
             let error = json["error"]
