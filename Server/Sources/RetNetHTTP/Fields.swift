@@ -171,7 +171,9 @@ enum Schema {
     static func object(_ fields: [any DeclaredField], isNullable: Bool = false) -> JSONValue {
         let properties = fields.map { field in
             (
-                name: field.name, value: field.schema.adding("description", .string(field.summary))
+                name: field.name,
+                value: (field.isRequired ? field.schema.withoutNull : field.schema)
+                    .adding("description", .string(field.summary))
             )
         }
         let required = fields.filter(\.isRequired).map { JSONValue.string($0.name) }
@@ -186,6 +188,17 @@ enum Schema {
 }
 
 extension JSONValue {
+    /// A schema that does not allow null.
+    var withoutNull: JSONValue {
+        guard case .object(let members) = self else { return self }
+        return .object(
+            members.map { member in
+                guard case .array(let choices) = member.value else { return member }
+                let left = choices.filter { $0 != "null" && $0 != ["type": "null"] }
+                return (name: member.name, value: member.name == "type" && left.count == 1 ? left[0] : .array(left))
+            })
+    }
+
     /// An object with one member more; other values stay as they are.
     func adding(_ name: String, _ value: JSONValue) -> JSONValue {
         guard case .object(let members) = self else { return self }

@@ -74,9 +74,15 @@ import Testing
                     let value: JSONValue? =
                         Self.values[field.name] ?? (type == "boolean" ? true : type == "string" ? "kept" : 1)
                     for value in [value, .null] {
-                        // What is required may not be absent.
-                        if field.isRequired || field.name == "prompt", value == .null { continue }
                         var body = members
+                        if value == .null, field.name == "prompt" { continue }
+                        // What is required may not be absent.
+                        if value == .null, field.isRequired {
+                            let answer = try await client.post(operation.path, [:])
+                            #expect(answer.status == 400, "\(operation.path)")
+                            #expect(field.schema.withoutNull["type"]?.array.isEmpty ?? true, "\(field.name)")
+                            continue
+                        }
                         body[field.name] = value
                         // The names of states are used up.
                         for name in ["kept", "new"] {
