@@ -1,4 +1,6 @@
 import Foundation
+import RetNetModels
+import RetNetSampling
 import RetNetStorage
 import RetNetText
 
@@ -151,4 +153,29 @@ public enum ModelFolderError: Error, Equatable, CustomStringConvertible, Localiz
 
     /// The same text as ``description``.
     public var errorDescription: String? { description }
+}
+
+extension CheckpointProblem {
+    /// Returns all problems of a tokenizer and of sampling settings with a T5.
+    static func tokens(
+        of tokenizer: (any Tokenizer)?, _ defaults: GenerationDefaults?, for model: T5Configuration
+    ) -> [CheckpointProblem] {
+        vocabulary(of: tokenizer, modelSize: model.vocabularySize)
+            + (tokenizer.map(model.specialTokenProblems) ?? []).map { .specialToken($0) }
+            + (defaults.map(model.specialTokenProblems) ?? []).map { .specialToken($0) }
+    }
+
+    /// Returns all problems of a tokenizer and of sampling settings with a decoder-only model.
+    static func tokens(
+        of tokenizer: (any Tokenizer)?, _ defaults: GenerationDefaults?, for model: LanguageModelConfiguration
+    ) -> [CheckpointProblem] {
+        vocabulary(of: tokenizer, modelSize: model.vocabularySize)
+            + (defaults ?? GenerationDefaults()).specialTokenProblems(vocabularySize: model.vocabularySize)
+            .map { .specialToken($0) }
+    }
+
+    private static func vocabulary(of tokenizer: (any Tokenizer)?, modelSize: Int) -> [CheckpointProblem] {
+        guard let tokenizer, tokenizer.vocabularySize > modelSize else { return [] }
+        return [.vocabularyTooSmall(modelSize: modelSize, tokenizerSize: tokenizer.vocabularySize)]
+    }
 }

@@ -102,6 +102,7 @@ extension T5Folder {
         let defaults = try GenerationDefaults(folder: path)
         let tokenizer = Result { try TokenizerLoader.load(folder: path) }
         let tensors = try CheckpointFiles.tensors(folder: path, sharesFiles)
+        if let own = tensors as? SafetensorsTensors { try ModelFolder.checkNotRounded(own, path: path) }
         // Also keeps a damaged configuration from declaring layers without end.
         let layerCount = configuration.encoderLayerCount + configuration.decoderLayerCount
         guard layerCount <= tensors.entries.count else {

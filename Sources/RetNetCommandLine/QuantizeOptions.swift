@@ -63,6 +63,11 @@ package struct QuantizeOptions: ParsableArguments {
     /// Writes the folder and prints what became of the weights, and of the perplexity if there is a text.
     package func run(path: String) throws {
         try Arguments.checkOutput(out)
+        if !data.isEmpty, EncoderDecoderFolder.recognizes(path) {
+            throw CommandError(
+                "perplexity of a text is that of language models, and '\(path)' has an encoder-decoder: leave --data out"
+            )
+        }
         let corpus = data.isEmpty ? nil : try DataOptions.corpus(data, separator: separator ?? .wholeFile)
         let threads = threads ?? ModelRunner.defaultThreadCount
         let quantization = try Quantization(path: path, scheme: to, threads: threads)

@@ -57,6 +57,30 @@ public struct EngineRequest {
         if stateType != .float32 { throw EngineError.stateType(stateType, reason: reason) }
     }
 
+    /// Opens the runtime for a folder if it is to be taken; otherwise returns the reason, where the choice was free.
+    ///
+    /// Throws as ``EngineSelection``.
+    func opened<Runtime>(_ path: String, _ open: () throws -> Runtime) throws -> (Runtime?, reason: String?) {
+        var (runtime, reason) = (Runtime?.none, reasonAgainstRuntime)
+        let rounded = SafetensorsFolder.rounding(of: path)
+        switch (choice, reason) {
+        case (.libtorch, _): reason = nil
+        case (.runtime, let reason?): throw EngineError.cannotRun(.runtime, reason: reason)
+        case (.runtime, nil): runtime = try open()
+        case (.auto, let reason?):
+            if let rounded { throw EngineError.rounded(path: path, scheme: rounded, reason: reason) }
+        case (.auto, nil):
+            do {
+                runtime = try open()
+            } catch  where rounded == nil {
+                // What is wrong with a folder that neither engine takes, LibTorch's reader says for all tensors at once.
+                reason = OpenedEngine.reason(error)
+            }
+        }
+        if runtime == nil { try checkLibTorch(reason) }
+        return (runtime, reason)
+    }
+
     /// What the runtime cannot do of this request; nil if it can do all.
     var reasonAgainstRuntime: String? {
         if device != .cpu { return "it runs on processors, not on \(device)" }
@@ -84,26 +108,7 @@ public struct EngineSelection {
     public init(_ path: String, _ request: EngineRequest) throws {
         self.path = path
         self.request = request
-        var reason = request.reasonAgainstRuntime
-        let rounded = SafetensorsFolder.rounding(of: path)
-        switch (request.choice, reason) {
-        case (.libtorch, _): (runtime, reason) = (nil, nil)
-        case (.runtime, let reason?): throw EngineError.cannotRun(.runtime, reason: reason)
-        case (.runtime, nil): runtime = try request.runtime(path)
-        case (.auto, let reason?):
-            if let rounded { throw EngineError.rounded(path: path, scheme: rounded, reason: reason) }
-            runtime = nil
-        case (.auto, nil):
-            do {
-                runtime = try request.runtime(path)
-            } catch  where rounded == nil {
-                // What is wrong with a folder that neither engine takes, LibTorch's reader says for all tensors at once.
-                runtime = nil
-                reason = OpenedEngine.reason(error)
-            }
-        }
-        if runtime == nil { try request.checkLibTorch(reason) }
-        self.reason = reason
+        (runtime, reason) = try request.opened(path) { try request.runtime(path) }
         kind = runtime == nil ? .libtorch : .runtime
     }
 
@@ -153,12 +158,44 @@ public struct OpenedEngine {
             engine: LibTorchEngine(try make(type, device)), reason: request.choice == .auto ? reason : nil)
     }
 
-    fileprivate static func reason(_ error: any Error) -> String {
+    static func reason(_ error: any Error) -> String {
         switch error {
         case RuntimeError.unsupported(let part): "it does not run \(part)"
         case RuntimeError.otherForm: "the model is in the form of another project"
         default: "\(error)"
         }
+    }
+}
+
+/// The engine that is taken for an encoder-decoder.
+public struct EncoderDecoderSelection {
+    /// Why it is not the runtime, where the choice was free; otherwise nil.
+    public let reason: String?
+    /// The runtime with the folder that it has opened; nil where LibTorch is taken.
+    public let runtime: (folder: EncoderDecoderFolder, runner: EncoderDecoderRunner)?
+    private let path: String
+    private let request: EngineRequest
+
+    /// Takes the engine that a request asks for, as ``EngineSelection``.
+    public init(_ path: String, _ request: EngineRequest) throws {
+        self.path = path
+        self.request = request
+        (runtime, reason) = try request.opened(path) {
+            let folder = try EncoderDecoderFolder(path: path, stateType: request.stateType)
+            let threads = request.threads ?? SequenceRunner.defaultThreadCount
+            return (folder, try EncoderDecoderRunner(folder.model, threads: threads))
+        }
+    }
+
+    /// The engine.
+    public var kind: EngineKind { runtime == nil ? .libtorch : .runtime }
+
+    /// Loads the model for LibTorch; throws the errors of `T5Folder.load`.
+    public func loadForLibTorch() throws -> LoadedT5 {
+        let (type, device) = (request.elementType, request.device)
+        if let warning = Runtime.slownessWarning(for: type, on: device) { request.warn(warning) }
+        return try T5Folder.load(
+            path, elementType: type, device: device, computeType: type, sharesFiles: true)
     }
 }
 

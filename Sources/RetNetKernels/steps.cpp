@@ -185,7 +185,7 @@ void rn_attend(rn_pool *pool, const rn_attention *attention, const rn_cache *cac
   int64_t elements = decoding(pool).attend_scratch(a), tokens = 0, seen = 0;
   for (int64_t i = 0; i < count; i++) {
     tokens += caches[i].count;
-    seen = std::max(seen, caches[i].past + caches[i].count);
+    seen = std::max(seen, caches[i].seen > 0 ? caches[i].seen : caches[i].past + caches[i].count);
   }
   if (tokens < 1)
     return;

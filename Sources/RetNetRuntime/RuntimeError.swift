@@ -6,6 +6,8 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible, LocalizedEr
     case weights(path: String, problem: String)
     /// The folder is in the form of another project, or of another kind of model.
     case otherForm(path: String)
+    /// The folder has an encoder-decoder, and what was asked for is for language models.
+    case encoderDecoder(path: String)
     /// The model has a part that this engine does not run.
     case unsupported(part: String)
     /// A token is not in the vocabulary.
@@ -30,6 +32,8 @@ public enum RuntimeError: Error, Equatable, CustomStringConvertible, LocalizedEr
         case .otherForm(let path):
             "'\(path)/config.json' is not that of a language model of this package: `retnet convert` makes such a folder of"
                 + " checkpoints of other projects, and `retnet` itself reads them as they are"
+        case .encoderDecoder(let path):
+            "'\(path)' has an encoder-decoder, and this is for language models: `generate`, `info` and `quantize` take it"
         case .unsupported(let part):
             "this engine does not run \(part); use the LibTorch engine: retnet generate --engine libtorch"
         case .unknownToken(let token, let size):

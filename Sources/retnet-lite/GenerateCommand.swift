@@ -53,8 +53,9 @@ struct GenerateCommand: ParsableCommand {
         commandName: "generate", abstract: "Continue a text and stream it to standard output.",
         discussion: """
             Several prompts form a batch, and their texts are printed at the end. --state-out saves the state after the \
-            text, and --state-in resumes from there, as with `retnet generate`, whose files these are. Ctrl-C ends the text \
-            early; the state is still saved, and the exit code is 1.
+            text, and --state-in resumes from there, as with `retnet generate`, whose files these are. T5 models give the \
+            output of every prompt, the most probable tokens unless --temperature says otherwise. Ctrl-C ends the text early; \
+            the state is still saved, and the exit code is 1.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -78,8 +79,10 @@ struct GenerateCommand: ParsableCommand {
     func run() throws {
         let start = ContinuousClock.now
         try states.checkOutput()
+        let path = try model.folder.path()
+        if EncoderDecoderFolder.recognizes(path) { return try generateOutputs(path, since: start) }
         let texts = try prompt.texts()
-        let folder = try RuntimeFolder(path: model.folder.path(), stateType: model.stateType)
+        let folder = try RuntimeFolder(path: path, stateType: model.stateType)
         let tokenizer = try folder.tokenizer
         let generator = TextGenerator(try model.runner(folder.model), tokenizer: tokenizer)
         generator.beginToken = prompt.beginToken
@@ -105,7 +108,9 @@ struct GenerateCommand: ParsableCommand {
         }
         let secondsToText = firstText.map { $0 / .seconds(1) }
         if json {
-            try report(results, prompts, parameters, generator, secondsToText)
+            try report(
+                results, prompts, generator.runner, stateByteCount: generator.saved?.byteCount ?? 0,
+                stateType: model.stateType, secondsToText)
         } else if !streams {
             GenerationResult.printBatch(results, prompts: prompts, echo: echo)
         }
@@ -117,18 +122,60 @@ struct GenerateCommand: ParsableCommand {
         if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
     }
 
+    /// Prints the output of an encoder-decoder for every prompt.
+    private func generateOutputs(_ path: String, since start: ContinuousClock.Instant) throws {
+        let given = [
+            ("--state-in", states.stateIn != nil), ("--state-out", states.stateOut != nil),
+            ("--add-bos", prompt.beginToken != .auto),
+        ]
+        if let name = given.first(where: \.1)?.0 {
+            throw CommandError("\(name) cannot be used with a T5 model: it is for language models")
+        }
+        let prompts = try prompt.texts()
+        let folder = try EncoderDecoderFolder(path: path, stateType: model.stateType)
+        let threads = model.threads ?? SequenceRunner.defaultThreadCount
+        let generator = OutputGenerator(
+            try EncoderDecoderRunner(folder.model, threads: threads), tokenizer: try folder.tokenizer)
+        let interrupt = InterruptFlag.onSignals()
+        let streams = prompts.count == 1 && !json
+        if streams, echo { Console.stream(prompts[0] + "\n") }
+        var firstText: Duration?
+        let results = try generator.generate(
+            prompts, sampling.parameters(folder.parameters),
+            onText: { _, text in
+                if firstText == nil { firstText = ContinuousClock.now - start }
+                if streams { Console.stream(text) }
+            }, isCancelled: { interrupt.isRaised })
+        let secondsToText = firstText.map { $0 / .seconds(1) }
+        if json {
+            try report(
+                results, prompts, generator.runner, stateByteCount: generator.stateByteCount,
+                stateType: folder.model.stateType, secondsToText)
+        } else {
+            if streams {
+                Console.stream("\n")
+            } else {
+                GenerationResult.printBatch(results, prompts: prompts.map { $0 + "\n" }, echo: echo)
+            }
+            Console.note(
+                GenerationResult.statistics(
+                    results, stateByteCount: generator.stateByteCount, secondsToText: secondsToText))
+        }
+        if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
+    }
+
     private func report(
-        _ results: [GenerationResult], _ prompts: [String], _ parameters: SamplingParameters,
-        _ generator: TextGenerator, _ secondsToText: Double?
+        _ results: [GenerationResult], _ prompts: [String], _ runner: SequenceRunner, stateByteCount: Int,
+        stateType: StateElementType, _ secondsToText: Double?
     ) throws {
         try Console.json([
             "results": .array(zip(results, prompts).map { $0.tree(prompt: $1) }),
             "seconds_to_first_text": secondsToText.map { .double($0) } ?? .null,
-            "state_bytes": .int(generator.saved?.byteCount ?? 0),
+            "state_bytes": .int(stateByteCount),
             "state_out": states.stateOut.map { .string($0) } ?? .null,
-            "state_dtype": .string(model.stateType.rawValue),
-            "engine": .string("runtime"), "threads": .int(generator.runner.threadCount),
-            "instruction_set": .string(generator.runner.instructionSet),
+            "state_dtype": .string(stateType.rawValue),
+            "engine": .string("runtime"), "threads": .int(runner.threadCount),
+            "instruction_set": .string(runner.instructionSet),
             "peak_bytes": .int(ProcessMemory.peakByteCount),
         ])
     }

@@ -47,7 +47,46 @@ import Testing
             (alone["results"] as? [[String: Any]])?.first?["outputs"] as? [[String: Any]])
         let batched = try #require(rows[1]["outputs"] as? [[String: Any]])
         #expect(first.map { $0["tokens"] as? [Int] } == batched.map { $0["tokens"] as? [Int] })
-        #expect(try succeed(common + ["--prompt", "one"]).errors.contains("1 beams"))
+        let plain = try succeed(common + ["--prompt", "one"])
+        #expect(
+            plain.errors.contains("1 beam in") && plain.errors.contains("engine runtime (float32 weights"))
+    }
+
+    @Test("Both engines and retnet-lite give the same output, drawn ones too where they draw")
+    func engines() throws {
+        let folder = try TemporaryFolder()
+        let model = try makeModel(in: folder)
+        let common = ["generate", "--model", model, "--max-tokens", "9", "--json"]
+        func outputs(_ arguments: [String]) throws -> [[String: Any]] {
+            let json = try succeed(common + ["--prompt", "one", "--prompt", "and two"] + arguments).json()
+            let rows = try #require(json["results"] as? [[String: Any]])
+            return try rows.map { try #require(($0["outputs"] as? [[String: Any]])?.first) }
+        }
+        let (own, torch) = (
+            try outputs([]), try outputs(["--engine", "libtorch", "--dtype", "float32"])
+        )
+        #expect(own.map { $0["tokens"] as? [Int] } == torch.map { $0["tokens"] as? [Int] })
+        for (own, torch) in zip(own, torch) {
+            let scores = (own["score"] as? Double ?? .nan, torch["score"] as? Double ?? .nan)
+            #expect(abs(scores.0 - scores.1) < 1e-4)
+        }
+        let drawn = ["--temperature", "0.8", "--seed", "3", "--ignore-end"]
+        let lite = try RunningCommand(
+            common + ["--prompt", "one", "--prompt", "and two"] + drawn, program: "retnet-lite"
+        ).wait()
+        #expect(lite.status == 0, "\(lite.errors)")
+        let results = try #require(try lite.json()["results"] as? [[String: Any]])
+        #expect(results.map { $0["tokens"] as? [Int] } == (try outputs(drawn)).map { $0["tokens"] as? [Int] })
+        let text = try succeed([
+            "generate", "--model", model, "--max-tokens", "9", "--prompt", "one", "--echo",
+        ])
+        #expect(text.output.hasPrefix("one\n" + (own[0]["text"] as? String ?? "-")))
+        let info = try RunningCommand(["info", "--model", model, "--verify"], program: "retnet-lite").wait()
+        #expect(info.output.contains("2 of the encoder and 2 of the decoder"), "\(info.output)\(info.errors)")
+        let rounded = folder.path("rounded")
+        try succeed(["quantize", "--model", model, "--to", "int8", "--out", rounded])
+        #expect(
+            try succeed(["generate", "--model", rounded, "--prompt", "x"]).errors.contains("engine runtime"))
     }
 
     @Test("Logits by steps equal those of one pass, and a folder can be written again")
@@ -86,7 +125,11 @@ import Testing
             #expect(outcome.errors.contains(text), "\(outcome.errors)")
         }
         let generate = ["generate", "--model", model, "--prompt", "x"]
-        try refused(generate + ["--temperature", "0.5"], "--temperature")
+        try refused(generate + ["--temperature", "0.5", "--engine", "libtorch"], "--temperature")
+        try refused(generate + ["--seed", "1", "--beams", "2"], "it has no search with 2 beams")
+        try refused(generate + ["--engine", "runtime", "--beams", "2"], "it has no search with 2 beams")
+        try refused(generate + ["--state-out", folder.path("s")], "--state-out")
+        try refused(generate + ["--add-bos", "yes"], "--add-bos")
         try refused(generate + ["--beams", "2", "--outputs", "3"], "number of outputs")
         try refused(generate + ["--length-penalty", "nan"], "length penalty")
         try folder.write("[[1, 999]]", to: "rows.json")

@@ -220,10 +220,13 @@ import Testing
     @Test(arguments: instructionSets) func `Attention over caches of three types`(_ set: String) throws {
         let pool = try #require(Pool(threads: 2, instructionSet: set))
         var numbers = Numbers(10)
-        for (heads, cacheHeads, size) in [(4, 4, 64), (6, 2, 20), (4, 1, 33)] {
+        // With a reach above 0 there are biases by distance, and some rows see other keys than those before them.
+        for (heads, cacheHeads, size, reach) in [(4, 4, 64, 0), (6, 2, 20, 0), (4, 1, 33, 0), (3, 3, 12, 9)] {
             for type in [RN_F32, RN_BF16, RN_F16] {
                 let capacity = 210
                 let pasts = [0, 200, 63]
+                let seen = reach > 0 ? [7, 0, 150] : [0, 0, 0]
+                let bias = numbers.numbers(heads * (2 * reach + 1))
                 let query = numbers.numbers(Self.rows * heads * size)
                 let count = 3 * cacheHeads * capacity * size
                 let keys = narrowed(numbers.numbers(count), type)
@@ -235,7 +238,11 @@ import Testing
                             heads: Int64(heads), cache_heads: Int64(cacheHeads), head_size: Int64(size),
                             cache_type: type, scale: 0.7, query: query.baseAddress,
                             query_stride: Int64(heads * size), output: found.baseAddress,
-                            output_stride: Int64(heads * size))
+                            output_stride: Int64(heads * size), bias: nil, bias_reach: Int64(reach))
+                        let biases = UnsafeMutablePointer<Float>.allocate(capacity: bias.count)
+                        defer { biases.deallocate() }
+                        biases.initialize(from: bias, count: bias.count)
+                        if reach > 0 { attention.bias = UnsafePointer(biases) }
                         let scratch = UnsafeMutableRawPointer.allocate(
                             byteCount: Int(rn_attend_scratch(pool.pointer, &attention)), alignment: 64)
                         defer { scratch.deallocate() }
@@ -246,7 +253,8 @@ import Testing
                                         keys: keys.baseAddress.map { $0 + index * keys.count / 3 },
                                         values: values.baseAddress.map { $0 + index * values.count / 3 },
                                         head_stride: Int64(capacity * size), first: Int64([0, 3, 4][index]),
-                                        count: Int64(Self.lengths[index]), past: Int64(pasts[index]))
+                                        count: Int64(Self.lengths[index]), past: Int64(pasts[index]),
+                                        seen: Int64(seen[index]))
                                 }
                                 rn_attend(pool.pointer, &attention, caches, 3, scratch)
                             }
@@ -260,12 +268,17 @@ import Testing
                         for head in 0..<heads {
                             let group = head / (heads / cacheHeads)
                             let base = (index * cacheHeads + group) * capacity * size
-                            let weights = (0...pasts[index] + t).map { i in
+                            let place = pasts[index] + t
+                            let count = seen[index] > 0 ? seen[index] : place + 1
+                            let weights = (0..<count).map { i in
                                 let dot = (0..<size).reduce(0.0) {
                                     $0 + Double(query[((start + t) * heads + head) * size + $1])
                                         * Double(k[base + i * size + $1])
                                 }
-                                return exp(0.7 * dot - 20)
+                                let distance = min(max(i - place, -reach), reach)
+                                let added =
+                                    reach > 0 ? Double(bias[head * (2 * reach + 1) + reach + distance]) : 0
+                                return exp(0.7 * dot + added - 20)
                             }
                             let total = weights.reduce(0, +)
                             for c in 0..<size {

@@ -25,9 +25,8 @@ public struct ServingModel: Sendable {
         let folder: RuntimeFolder
         do {
             folder = try RuntimeFolder(path: path, stateType: stateType)
-        } catch RuntimeError.otherForm(path) {
-            guard let kind = Self.encoderDecoderKind(path) else { throw RuntimeError.otherForm(path: path) }
-            throw ServingError.encoderDecoder(path: path, kind: kind)
+        } catch RuntimeError.encoderDecoder(path) {
+            throw ServingError.encoderDecoder(path: path, kind: Self.encoderDecoderKind(path) ?? "t5")
         }
         model = folder.model
         tokenizer = try folder.tokenizer

@@ -92,3 +92,15 @@ extension T5Configuration {
         return SettingsTree.object(object).merging(own)
     }
 }
+
+extension T5Configuration {
+    /// Name of the embedding in checkpoints.
+    public static let embeddingName = "shared.weight"
+    /// Name of the output matrix, which tied models do not have.
+    public static let outputName = "lm_head.weight"
+    /// Further names that a checkpoint may have: copies of the embedding, and a table of old ones that no version uses.
+    public static let toleratedNames = (
+        embeddingAliases: ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"],
+        unused: ["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"]
+    )
+}

@@ -110,8 +110,9 @@ extension AltUpConversion {
     ) throws -> Tensor {
         if let initial = try initialValue(name, shape, altUp) { return initial }
         let k = altUp.streamCount
-        let isOutput = name == T5Names.output
-        guard let own = dense[name] ?? (isOutput && wasTied ? dense[T5Names.embedding] : nil) else {
+        let isOutput = name == T5Configuration.outputName
+        guard let own = dense[name] ?? (isOutput && wasTied ? dense[T5Configuration.embeddingName] : nil)
+        else {
             throw AltUpConversionError.missing(name)
         }
         guard shape != own.shape, shape.last == k * own.size(-1) else { return try own.detached().clone() }

@@ -26,7 +26,9 @@ public struct T5Accounting: Sendable, Equatable {
             store.entries.reduce(0) { $0 + (isCounted($1.name) ? $1.tensor.elementCount : 0) }
         }
         parameterCount = store.parameterCount
-        embeddingParameterCount = count { $0 == T5Names.embedding || $0 == T5Names.output }
+        embeddingParameterCount = count {
+            $0 == T5Configuration.embeddingName || $0 == T5Configuration.outputName
+        }
         altUpParameterCount = count { $0.contains("altup.") }
     }
 
@@ -89,26 +91,7 @@ public struct T5Accounting: Sendable, Equatable {
     public var trainingByteCount: Int { parameterCount * 16 }
 }
 
-/// Names of T5's parameters, which are those of Hugging Face's checkpoints.
-enum T5Names {
-    static let embedding = "shared.weight"
-    static let output = "lm_head.weight"
-    /// The names under which checkpoints may hold the embedding once more.
-    static let embeddingAliases = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
-    /// A table that some old checkpoints carry and no version uses.
-    static let unused = ["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"]
-}
-
 extension T5Configuration {
-    /// Further names that a checkpoint may have: copies of the embedding, and a table that is never used.
-    public static var toleratedNames: (embeddingAliases: [String], unused: [String]) {
-        (T5Names.embeddingAliases, T5Names.unused)
-    }
-    /// Name of the embedding.
-    public static var embeddingName: String { T5Names.embedding }
-    /// Name of the output matrix, which tied models do not have.
-    public static var outputName: String { T5Names.output }
-
     /// Returns every parameter of the model with its name in files and its shape, in order of declaration.
     ///
     /// Matrices are [out, in]. `stacks` are those of the configuration by default.

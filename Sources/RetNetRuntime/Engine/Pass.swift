@@ -24,6 +24,8 @@ final class Pass {
     private var rowCapacity = 0
     /// The tables of cosines and sines that layers share, by the number of the rotation.
     private var tables: [RotaryRows?] = []
+    /// The biases by distance of encoder-decoders, which all passes share.
+    private var biases = BiasTables()
     private lazy var inner = Pass(pool: pool, workspace: workspace)
 
     init(pool: OpaquePointer, workspace: Workspace) {
@@ -145,6 +147,9 @@ final class Pass {
             pool, &rotation, x.data, Int64(x.stride), y.data, Int64(y.stride), Int64(x.count))
         return y
     }
+
+    /// Returns the biases for sequences of up to so many tokens.
+    func table(_ bias: PositionBias, length: Int) -> BiasTable { biases.table(bias, length: length) }
 
     private func table(_ rotary: Rotary) -> RotaryRows? {
         guard !rotary.angles.isEmpty else { return nil }

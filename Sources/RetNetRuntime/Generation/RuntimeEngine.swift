@@ -81,16 +81,6 @@ public final class RuntimeEngine: LanguageEngine {
     }
 }
 
-extension RuntimeModel {
-    /// The element types of the matrices, the most frequent first, such as `int8 and float16`.
-    public var weightSummary: String {
-        let names = ["F32": "float32", "BF16": "bfloat16", "F16": "float16", "I8": "int8", "I4": "int4"]
-        let types = elementTypes.map { names[$0] ?? $0 }
-        guard types.count > 1, let last = types.last else { return types.first ?? "no" }
-        return types.dropLast().joined(separator: ", ") + " and " + last
-    }
-}
-
 /// A generator with the rows that it continues.
 private final class RuntimeSession: TextSession {
     private let generator: TextGenerator

@@ -19,11 +19,7 @@ public struct RuntimeFolder {
     ///
     /// Throws ``RuntimeError``, `SettingsError` for the configuration and `StorageError`.
     public init(path: String, stateType: StateElementType = .float32) throws {
-        if FileManager.default.fileExists(atPath: path + "/" + AtomicFolder.checksumsFileName),
-            !AtomicFolder.isComplete(path)
-        {
-            try AtomicFolder.verify(path)
-        }
+        try Self.checkSizes(path)
         model = try RuntimeModel(path: path, stateType: stateType)
         let size = model.configuration.vocabularySize
         let saved = try GenerationDefaults(folder: path)
@@ -51,5 +47,12 @@ public struct RuntimeFolder {
     /// The tokenizer of the folder; throws `TextError` or `StorageError` if it has none that can be used.
     public var tokenizer: any Tokenizer {
         get throws { try tokenizerResult.get() }
+    }
+
+    /// Throws if files have other sizes than in `checksums.json`, where there is one.
+    static func checkSizes(_ path: String) throws {
+        let list = path + "/" + AtomicFolder.checksumsFileName
+        guard FileManager.default.fileExists(atPath: list), !AtomicFolder.isComplete(path) else { return }
+        try AtomicFolder.verify(path)
     }
 }

@@ -54,7 +54,10 @@ public final class TextGenerator {
                 promptTokenCount: batch.tokens[index].count, keepsUnfinishedText: keepsUnfinishedText)
         }
         for index in generating.indices { generating[index].result.prefillSeconds = seconds }
-        try decode(&generating, &batch, clock, onText, isCancelled)
+        try runner.generate(
+            &generating, &batch.states, &batch.logits, heldBytes: batch.rows.map(\.heldBytes),
+            tokenizer: tokenizer, vocabularySize: tokenizer.vocabularySize, onText: onText,
+            isCancelled: isCancelled)
         // As in a file, so that what follows is the same with and without one.
         for index in batch.states.indices { batch.states[index].settle() }
         saved = SavedSequences(
@@ -148,69 +151,5 @@ public final class TextGenerator {
         }
         batch.states = states
         return false
-    }
-
-    private func decode(
-        _ generating: inout [GeneratingRow], _ batch: inout Batch, _ clock: ContinuousClock,
-        _ onText: (_ row: Int, _ text: String) throws -> Void, _ isCancelled: () -> Bool
-    ) throws {
-        let start = clock.now
-        var active = Array(generating.indices)
-        var running = batch.states
-        var finished = [SequenceState?](repeating: nil, count: active.count)
-        batch.states = []
-        /// Those of the rows that are generating, in their order; nil before the first step.
-        var stepped: Logits?
-        var next: [Int32] = []
-        func emit(_ text: String, _ row: Int) throws { if !text.isEmpty { try onText(row, text) } }
-        for index in active {
-            try emit(generating[index].begin(heldBytes: batch.rows[index].heldBytes), index)
-        }
-        while !active.isEmpty {
-            let mayChoose = !isCancelled()
-            for (place, index) in active.enumerated() where !generating[index].isFinished {
-                guard mayChoose else {
-                    try emit(generating[index].finish(.cancelled), index)
-                    continue
-                }
-                let text =
-                    if let stepped {
-                        choose(&generating[index], stepped[place])
-                    } else {
-                        batch.logits[index].withUnsafeBufferPointer { choose(&generating[index], $0) }
-                    }
-                guard let text else { throw notFinite(row: index) }
-                try emit(text, index)
-            }
-            for place in active.indices.reversed() where generating[active[place]].isFinished {
-                let index = active[place]
-                generating[index].result.decodeSeconds = (clock.now - start) / .seconds(1)
-                if let stepped { batch.logits[index] = Array(stepped[place]) }
-                finished[index] = running.remove(at: place)
-            }
-            active.removeAll { generating[$0].isFinished }
-            guard !active.isEmpty else { break }
-            next.removeAll(keepingCapacity: true)
-            for index in active {
-                next.append(generating[index].row.pendingTokens[0])
-                generating[index].row.pendingTokens.removeAll(keepingCapacity: true)
-            }
-            stepped = try runner.step(next, &running)
-        }
-        batch.states = finished.compactMap { $0 }
-    }
-
-    /// Returns the text that is certain after one more token; nil if the logits are not finite.
-    private func choose(_ row: inout GeneratingRow, _ logits: UnsafeBufferPointer<Float>) -> String? {
-        row.advance(
-            UnsafeBufferPointer(rebasing: logits.prefix(tokenizer.vocabularySize)), tokenizer: tokenizer)
-    }
-
-    /// The reason why logits are not finite: damaged weights by their name, or the row.
-    private func notFinite(row: Int) -> any Error {
-        do {
-            try runner.model.verify()
-            return GenerationError.logitsNotFinite(row: row)
-        } catch { return error }
     }
 }

@@ -41,34 +41,62 @@ struct SelfAttention: RuntimeMixer {
         products.run()
         let q = pass.rotate(xq, heads: c.headCount, by: rotary)
         let k = pass.rotate(xk, heads: c.groupCount, by: rotary)
-        let caches = append(k, xv, pass)
-        let heads = pass.rows(q.width, count: q.count)
-        var attention = rn_attention(
-            heads: Int64(c.headCount), cache_heads: Int64(c.groupCount), head_size: Int64(c.headSize),
-            cache_type: stateType.kernel, scale: Float(1 / Double(c.headSize).squareRoot()), query: q.data,
-            query_stride: Int64(q.stride), output: heads.data, output_stride: Int64(heads.stride))
-        let scratch = pass.workspace.bytes(Int(rn_attend_scratch(pass.pool, &attention)))
-        rn_attend(pass.pool, &attention, caches, Int64(pass.segmentCount), scratch)
+        let heads = pass.attend(
+            q, to: pass.append(k, xv, cache: cache),
+            heads: (query: c.headCount, cache: c.groupCount, size: c.headSize), type: stateType,
+            scale: 1 / Double(c.headSize).squareRoot())
         return pass.multiply(heads, output)
     }
+}
 
-    /// Adds the keys and values of every segment to its cache.
-    private func append(_ k: Rows, _ v: Rows, _ pass: Pass) -> UnsafePointer<rn_cache> {
-        let caches = pass.workspace.bytes(pass.segmentCount * MemoryLayout<rn_cache>.stride)
-            .bindMemory(to: rn_cache.self, capacity: pass.segmentCount)
-        for index in 0..<pass.segmentCount {
-            let rows = pass.segments[index]
-            let storage = pass.storages[index]
-            let past = storage.caches[cache].count
-            storage.append(
+// MARK: Attention over caches
+
+extension Pass {
+    /// Adds the keys and values of every segment to a cache of its state; returns the caches, for the kernel.
+    func append(_ k: Rows, _ v: Rows, cache: Int) -> UnsafePointer<rn_cache> {
+        for index in 0..<segmentCount {
+            let rows = segments[index]
+            storages[index].append(
                 cache: cache, keys: k.data + rows.lowerBound * k.stride,
-                values: v.data + rows.lowerBound * v.stride,
-                rows: rows.count, pass.pool)
-            let own = storage.caches[cache]
+                values: v.data + rows.lowerBound * v.stride, rows: rows.count, pool)
+        }
+        return caches { index in
+            let own = storages[index].caches[cache]
+            return (own, past: own.count - segments[index].count, seen: 0)
+        }
+    }
+
+    /// Returns the caches that the rows of every segment read, for the kernel.
+    ///
+    /// `past` is the place of the first row; `seen` above 0 is the number of keys that all rows see.
+    func caches(_ cache: (_ segment: Int) -> (KeyValueCache, past: Int, seen: Int)) -> UnsafePointer<rn_cache>
+    {
+        let caches = workspace.bytes(segmentCount * MemoryLayout<rn_cache>.stride)
+            .bindMemory(to: rn_cache.self, capacity: segmentCount)
+        for index in 0..<segmentCount {
+            let (own, past, seen) = cache(index)
             caches[index] = rn_cache(
                 keys: own.keys, values: own.values, head_stride: Int64(own.headStride),
-                first: Int64(rows.lowerBound), count: Int64(rows.count), past: Int64(past))
+                first: Int64(segments[index].lowerBound), count: Int64(segments[index].count),
+                past: Int64(past), seen: Int64(seen))
         }
         return UnsafePointer(caches)
+    }
+
+    /// Returns softmax(scale · q Kᵀ + bias) V over the keys of caches, [rows, heads · size].
+    func attend(
+        _ q: Rows, to caches: UnsafePointer<rn_cache>, heads: (query: Int, cache: Int, size: Int),
+        type: StateElementType, scale: Double, bias: BiasTable? = nil
+    ) -> Rows {
+        let output = rows(q.width, count: q.count)
+        var attention = rn_attention(
+            heads: Int64(heads.query), cache_heads: Int64(heads.cache), head_size: Int64(heads.size),
+            cache_type: type.kernel, scale: Float(scale), query: q.data, query_stride: Int64(q.stride),
+            output: output.data, output_stride: Int64(output.stride),
+            bias: bias.map { UnsafePointer($0.data) },
+            bias_reach: Int64(bias?.reach ?? 0))
+        let scratch = workspace.bytes(Int(rn_attend_scratch(pool, &attention)))
+        rn_attend(pool, &attention, caches, Int64(segmentCount), scratch)
+        return output
     }
 }

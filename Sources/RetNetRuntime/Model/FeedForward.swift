@@ -112,26 +112,9 @@ extension FeedForwardConfiguration {
         -> any RuntimeFeedForward
     {
         guard let experts else { return try whole(&builder, c) }
-        if experts.routing == .expertChoice || experts.sequenceCapacity != nil {
-            throw RuntimeError.unsupported(part: "experts with capacities at inference")
-        }
-        let router = try builder.linear("router", from: c.hiddenSize, to: experts.count)
-        let isGated = kind == .gated && experts.routing != .partial
-        let inner = experts.expertInnerSize(innerSize)
-        func matrices(_ name: String, from: Int, to: Int) throws -> [Matrix] {
-            try builder.weights.linears(
-                builder.path("experts.\(name)"), count: experts.count, from: from, to: to, bias: biases)
-        }
-        let up = try matrices("up", from: c.hiddenSize, to: inner)
-        let gate = isGated ? try matrices("gate", from: c.hiddenSize, to: inner) : nil
-        let down = try matrices("down", from: inner, to: c.hiddenSize)
-        return Experts(
-            router: router,
-            experts: up.indices.map {
-                FeedForward(
-                    up: up[$0], gate: gate?[$0], subNorm: nil, down: down[$0], activation: activation.kernel)
-            }, choices: experts.choices, normalizesGates: experts.routing == .top2,
-            whole: experts.keepsFeedForward ? try whole(&builder, c) : nil)
+        return try experts.makeLayer(
+            &builder, hiddenSize: c.hiddenSize, innerSize: innerSize, isGated: kind == .gated, biases: biases,
+            activation: activation.kernel, whole: experts.keepsFeedForward ? try whole(&builder, c) : nil)
     }
 
     private func whole(_ builder: inout ModelBuilder, _ c: LanguageModelConfiguration) throws -> FeedForward {
@@ -143,6 +126,36 @@ extension FeedForwardConfiguration {
                 ? try Norm(&builder, "sub_norm", size: innerSize, c.norm, affine: true) : nil,
             down: try builder.linear("down", from: innerSize, to: c.hiddenSize, bias: biases),
             activation: activation.kernel)
+    }
+}
+
+extension ExpertsConfiguration {
+    /// Returns the layer under `router` and `experts` of the builder's prefix.
+    ///
+    /// `innerSize` is that of the feed-forward in whose place the experts are, or beside which they are as `whole`.
+    func makeLayer(
+        _ builder: inout ModelBuilder, hiddenSize: Int, innerSize: Int, isGated: Bool, biases: Bool,
+        activation: rn_function, whole: FeedForward?
+    ) throws -> Experts {
+        if routing == .expertChoice || sequenceCapacity != nil {
+            throw RuntimeError.unsupported(part: "experts with capacities at inference")
+        }
+        let router = try builder.linear("router", from: hiddenSize, to: count)
+        let inner = expertInnerSize(innerSize)
+        func matrices(_ name: String, from: Int, to: Int) throws -> [Matrix] {
+            try builder.weights.linears(
+                builder.path("experts.\(name)"), count: count, from: from, to: to, bias: biases)
+        }
+        let up = try matrices("up", from: hiddenSize, to: inner)
+        let gate =
+            isGated && routing != .partial ? try matrices("gate", from: hiddenSize, to: inner) : nil
+        let down = try matrices("down", from: inner, to: hiddenSize)
+        return Experts(
+            router: router,
+            experts: up.indices.map {
+                FeedForward(
+                    up: up[$0], gate: gate?[$0], subNorm: nil, down: down[$0], activation: activation)
+            }, choices: choices, normalizesGates: routing == .top2, whole: whole)
     }
 }
 

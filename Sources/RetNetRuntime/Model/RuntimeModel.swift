@@ -20,7 +20,7 @@ public final class RuntimeModel: @unchecked Sendable {
     private let positionTable: rn_weights?
     private let embeddingNorm: Norm?
     private let blocks: [RuntimeBlock]
-    private let streams: Streams?
+    private let stack: LayerStack
     private let finalNorm: Norm?
     private let output: Matrix
     /// The factor of hidden states before the output matrix.
@@ -29,7 +29,7 @@ public final class RuntimeModel: @unchecked Sendable {
     let layout: StateLayout
 
     /// The largest `config.json` in bytes.
-    private static let maximumConfigurationByteCount = 1 << 24
+    static let maximumConfigurationByteCount = 1 << 24
 
     /// Opens a folder of `retnet train` or `retnet convert`: its weights are mapped, not read.
     ///
@@ -39,10 +39,11 @@ public final class RuntimeModel: @unchecked Sendable {
     public convenience init(path: String, stateType: StateElementType = .float32) throws {
         let file = path + "/config.json"
         let text = try JSONFile.text(file, maximumByteCount: Self.maximumConfigurationByteCount)
-        guard
-            try LanguageModelConfiguration.recognizes(
-                SettingsDocument(pythonJSON: text, sourceName: file).tree)
-        else { throw RuntimeError.otherForm(path: path) }
+        let tree = try SettingsDocument(pythonJSON: text, sourceName: file).tree
+        guard LanguageModelConfiguration.recognizes(tree) else {
+            throw T5Configuration.recognizes(tree)
+                ? RuntimeError.encoderDecoder(path: path) : RuntimeError.otherForm(path: path)
+        }
         try self.init(
             LanguageModelConfiguration(json: text, sourceName: file), weights: ModelWeights(path: path),
             path: path, stateType: stateType)
@@ -72,9 +73,7 @@ public final class RuntimeModel: @unchecked Sendable {
             builder.state.add(c.stateTensors(layer: layer), layer: layer)
             return try builder.scope("layers.\(layer)") { try RuntimeBlock(&$0, c, layer: layer) }
         }
-        streams = try c.altUp.map {
-            try Streams(&builder, $0, hiddenSize: c.hiddenSize, layerCount: c.layerCount)
-        }
+        stack = try LayerStack(&builder, c.altUp, hiddenSize: c.hiddenSize, layerCount: c.layerCount)
         finalNorm = c.finalNorm ? try Norm(&builder, "final_norm", size: c.outputWidth, c.norm) : nil
         output =
             c.tiedOutput
@@ -106,10 +105,10 @@ public final class RuntimeModel: @unchecked Sendable {
     }
 
     /// The element types of matrices by their share of values, the most frequent first.
-    public var elementTypes: [String] {
-        weights.elementCounts.sorted { ($0.value, $1.key.rawValue) > ($1.value, $0.key.rawValue) }
-            .map { $0.key == .uint8 ? "I4" : $0.key.rawValue }
-    }
+    public var elementTypes: [String] { weights.elementTypes }
+
+    /// The same in words, such as `int8 and float16`.
+    public var weightSummary: String { weights.summary }
 
     /// Returns the state before the first token.
     public func initialState() -> SequenceState { SequenceState(layout) }
@@ -130,35 +129,12 @@ public final class RuntimeModel: @unchecked Sendable {
     /// Returns hidden states [rows, outputWidth] of the tokens of a pass, behind the final norm.
     func hidden(_ tokens: UnsafePointer<Int32>, _ pass: Pass) throws -> Rows {
         pass.prepare(rotations)
-        let x = embed(tokens, pass)
-        guard let streams else {
-            var y = x
-            for block in blocks { y = try step(y, pass) { try block($0, pass) } }
-            return finalNorm?(y, pass) ?? y
-        }
-        var parts = streams.expand(x, pass)
+        var parts = stack.begin(embed(tokens, pass), pass)
         for (layer, block) in blocks.enumerated() {
-            let mark = pass.workspace.mark
-            let kept = parts.map(\.data)
-            try streams.mix(layer: layer, &parts, pass) { try block($0, pass) }
-            // What a block returned lies behind the mark; the streams keep their places.
-            for (index, place) in kept.enumerated() where parts[index].data != place {
-                place.update(from: parts[index].data, count: parts[index].count * parts[index].width)
-                parts[index] = Rows(place, count: parts[index].count, width: parts[index].width)
-            }
-            pass.workspace.release(to: mark)
+            try stack.layer(layer, &parts, pass) { try block($0, pass) }
         }
-        let y = streams.collapse(parts, pass)
+        let y = stack.end(parts, pass)
         return finalNorm?(y, pass) ?? y
-    }
-
-    /// Runs a block, keeps its rows in the place of x, and gives back the rest of the work space.
-    private func step(_ x: Rows, _ pass: Pass, _ block: (Rows) throws -> Rows) throws -> Rows {
-        let mark = pass.workspace.mark
-        let y = try block(x)
-        if y.data != x.data { x.data.update(from: y.data, count: x.count * x.width) }
-        pass.workspace.release(to: mark)
-        return x
     }
 
     /// Returns logits [rows, vocabulary] of hidden states.
@@ -202,6 +178,15 @@ public final class RuntimeModel: @unchecked Sendable {
         }
         pass.workspace.release(to: mark)
     }
+}
+
+extension RuntimeModel: PassModel {
+    var vocabularySize: Int { configuration.vocabularySize }
+    var positionLimit: Int? {
+        configuration.positionEmbedding == .learned ? configuration.positionCount : nil
+    }
+
+    func check(_ storage: StateStorage) {}
 }
 
 /// A block that sees all rows, or every k-th token of each sequence.

@@ -2,6 +2,43 @@ import Foundation
 import RetNetArchitecture
 import RetNetKernels
 
+/// The layers of a model one after the other, each on the rows that the one before left, or with AltUp around them.
+struct LayerStack {
+    private let streams: Streams?
+
+    init(
+        _ builder: inout ModelBuilder, _ c: AltUpConfiguration?, hiddenSize: Int, layerCount: Int,
+        layers: String = "layers"
+    ) throws {
+        streams = try c.map {
+            try Streams(&builder, $0, hiddenSize: hiddenSize, layerCount: layerCount, layers: layers)
+        }
+    }
+
+    /// Returns the streams of embedded rows: these alone where nothing is around the layers.
+    func begin(_ x: Rows, _ pass: Pass) -> [Rows] { streams?.expand(x, pass) ?? [x] }
+
+    /// Replaces the streams by those behind a layer, in their places, and gives back the rest of the work space.
+    func layer(_ index: Int, _ parts: inout [Rows], _ pass: Pass, _ layer: (Rows) throws -> Rows) throws {
+        let mark = pass.workspace.mark
+        let kept = parts.map(\.data)
+        if let streams {
+            try streams.mix(layer: index, &parts, pass, layer)
+        } else {
+            parts[0] = try layer(parts[0])
+        }
+        // What a layer returned lies behind the mark; the streams keep their places.
+        for (index, place) in kept.enumerated() where parts[index].data != place {
+            place.update(from: parts[index].data, count: parts[index].count * parts[index].width)
+            parts[index] = Rows(place, count: parts[index].count, width: parts[index].width)
+        }
+        pass.workspace.release(to: mark)
+    }
+
+    /// Returns the streams as one.
+    func end(_ parts: [Rows], _ pass: Pass) -> Rows { streams?.collapse(parts, pass) ?? parts[0] }
+}
+
 /// AltUp around the blocks: K streams of hidden states, of which every block computes on one (arXiv 2301.13310).
 ///
 ///     predict   x̂ⁱ     = Σⱼ pᵢⱼ x_oldʲ
@@ -19,12 +56,16 @@ struct Streams {
         case gemma(GemmaMix)
     }
 
-    init(_ builder: inout ModelBuilder, _ c: AltUpConfiguration, hiddenSize: Int, layerCount: Int) throws {
+    /// The parameters of layer i are under `LAYERS.i.altup`, those of the ends under `altup`.
+    init(
+        _ builder: inout ModelBuilder, _ c: AltUpConfiguration, hiddenSize: Int, layerCount: Int,
+        layers: String
+    ) throws {
         self.c = c
         self.hiddenSize = hiddenSize
         let k = c.streamCount
         mixes = try (0..<(c.mixesStreams ? layerCount : 0)).map { layer in
-            try builder.scope("layers.\(layer).altup") { builder in
+            try builder.scope("\(layers).\(layer).altup") { builder in
                 if c.kind == .gemma {
                     return .gemma(try GemmaMix(&builder, streamCount: k, hiddenSize: hiddenSize))
                 }

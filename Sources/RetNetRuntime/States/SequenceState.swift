@@ -43,7 +43,9 @@ public struct SequenceState: @unchecked Sendable {
     /// The position of the next token, and the number of tokens read.
     public internal(set) var place = SequencePosition()
 
-    init(_ layout: StateLayout) { storage = StateStorage(layout) }
+    init(_ layout: StateLayout, source: SourceMemory? = nil) {
+        storage = StateStorage(layout, source: source)
+    }
 
     /// Number of tokens read.
     public var tokenCount: Int { place.count }
@@ -177,20 +179,24 @@ struct StateLayout {
 final class StateStorage {
     let layout: StateLayout
     let memory: UnsafeMutableRawPointer
+    /// What a decoder reads of its source; nil for language models.
+    let source: SourceMemory?
     private let isMapped: Bool
     private(set) var caches: [KeyValueCache]
 
     /// Zeros, the start of a sequence.
-    init(_ layout: StateLayout) {
+    init(_ layout: StateLayout, source: SourceMemory? = nil) {
         self.layout = layout
+        self.source = source
         (memory, isMapped) = Self.allocate(layout.byteCount)
         if !isMapped { memory.initializeMemory(as: UInt8.self, repeating: 0, count: layout.byteCount) }
         caches = layout.caches.map { KeyValueCache(groups: $0.groups, size: $0.size, type: layout.type) }
     }
 
-    /// A copy that shares nothing.
+    /// A copy that shares nothing but the source, which is constant.
     init(copying other: StateStorage) {
         layout = other.layout
+        source = other.source
         (memory, isMapped) = Self.allocate(layout.byteCount)
         memory.copyMemory(from: other.memory, byteCount: layout.byteCount)
         caches = other.caches.map { $0.copy() }
@@ -217,7 +223,9 @@ final class StateStorage {
         return (.allocate(byteCount: max(64, byteCount), alignment: 64), false)
     }
 
-    var byteCount: Int { layout.byteCount + caches.reduce(0) { $0 + 2 * $1.count * $1.rowByteCount } }
+    var byteCount: Int {
+        layout.byteCount + caches.reduce(0) { $0 + $1.byteCount } + (source?.byteCount ?? 0)
+    }
 
     /// True where no tokens wait beside matrices.
     var isSettled: Bool { layout.memories.allSatisfy { rn_is_settled(memory + $0.recent.offset) } }
@@ -264,6 +272,9 @@ final class StateStorage {
         caches[index].append(keys, values, rows: rows, pool)
     }
 
+    /// Makes room for so many tokens in a cache, and no more.
+    func reserve(cache index: Int, _ rows: Int) { caches[index].reserve(rows) }
+
     /// Makes a cache one of so many tokens, whose contents are undefined.
     func resize(cache index: Int, to count: Int) { caches[index].resize(to: count) }
 }
@@ -300,6 +311,9 @@ struct KeyValueCache {
     /// The distance in bytes from one group to the next.
     var groupStride: Int { headStride * type.byteCount }
 
+    /// Bytes of the keys and values of all tokens.
+    var byteCount: Int { 2 * count * rowByteCount }
+
     func deallocate() {
         keys.deallocate()
         values.deallocate()
@@ -321,6 +335,9 @@ struct KeyValueCache {
         }
         count += rows
     }
+
+    /// Makes room for so many tokens, and no more.
+    mutating func reserve(_ rows: Int) { if rows > capacity { grow(to: rows) } }
 
     mutating func resize(to count: Int) {
         if count > capacity { grow(to: count) }

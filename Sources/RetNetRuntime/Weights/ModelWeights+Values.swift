@@ -41,6 +41,20 @@ extension ModelWeights {
         }
     }
 
+    /// The element types of the matrices by their share of values, the most frequent first, such as `F16` or `I4`.
+    var elementTypes: [String] {
+        elementCounts.sorted { ($0.value, $1.key.rawValue) > ($1.value, $0.key.rawValue) }
+            .map { $0.key == .uint8 ? "I4" : $0.key.rawValue }
+    }
+
+    /// The same in words, such as `int8 and float16`.
+    var summary: String {
+        let names = ["F32": "float32", "BF16": "bfloat16", "F16": "float16", "I8": "int8", "I4": "int4"]
+        let types = elementTypes.map { names[$0] ?? $0 }
+        guard types.count > 1, let last = types.last else { return types.first ?? "no" }
+        return types.dropLast().joined(separator: ", ") + " and " + last
+    }
+
     /// Returns the leading values of a parameter, by which models are told apart.
     func leadingValues(_ name: String, count: Int) -> [Float] {
         if let vector = vectors.first(where: { $0.name == name }) {

@@ -1,3 +1,4 @@
+import Foundation
 import RetNetKernels
 import RetNetStorage
 
@@ -115,11 +116,29 @@ final class ModelWeights: @unchecked Sendable {
         return UnsafePointer(values)
     }
 
+    /// Returns true if the files have a tensor.
+    func contains(_ name: String) -> Bool { folder.entry(named: name) != nil }
+
+    /// Returns true if two tensors of the files have the same numbers.
+    func areEqual(_ name: String, _ other: String) throws -> Bool {
+        guard let a = folder.entry(named: name), let b = folder.entry(named: other) else { return false }
+        guard a.elementType == b.elementType, a.shape == b.shape else { return false }
+        return try folder.withUnsafeBytes(of: name) { bytes in
+            try folder.withUnsafeBytes(of: other) { others in
+                guard let start = bytes.baseAddress, let other = others.baseAddress else { return true }
+                return bytes.count == others.count && memcmp(start, other, bytes.count) == 0
+            }
+        }
+    }
+
+    /// The tensors of the files that the model does not compute with.
+    var unusedNames: [String] { folder.entries.map(\.name).filter { !used.contains($0) } }
+
     /// Throws for tensors that no part of the model has asked for.
     ///
     /// `copies` may be in the file and are not read, as the output matrix of a model with tied output.
     func checkLeftOver(copies: Set<String>) throws {
-        let left = folder.entries.map(\.name).filter { !used.contains($0) && !copies.contains($0) }
+        let left = unusedNames.filter { !copies.contains($0) }
         guard let first = left.first else { return }
         let more = left.count > 1 ? " and \(left.count - 1) more" : ""
         throw problem("the tensor '\(first)'\(more) does not belong to the model of config.json")

@@ -28,7 +28,7 @@ public enum QuantizationScheme: String, Sendable, CaseIterable {
     }
 }
 
-/// Rounds the matrices of a model folder to 8 or 4 bits and writes them as a folder for ``RuntimeModel``.
+/// Rounds the matrices of a model folder to 8 or 4 bits and writes them as a folder for this engine.
 ///
 /// int8 `NAME` is I8 [out, in] with `NAME.scales` F16 [out, in / 32]. int4 `NAME` is U8 [out, in / 2]: of every group of
 /// 32 columns, byte i holds column i in its low and column i + 16 in its high half, with `NAME.scales` and `NAME.minima`
@@ -49,8 +49,10 @@ public struct Quantization {
     private let path: String
     private let folder: SafetensorsFolder
     private let scheme: QuantizationScheme
-    private let isTied: Bool
-    private let fingerprint: String
+    /// Copies of other tensors, which nothing reads.
+    private let unusedNames: Set<String>
+    /// Of models with states, by which these are told apart.
+    private let fingerprint: String?
     private let threads: Int
 
     /// Fewer values are not worth rounding.
@@ -61,12 +63,15 @@ public struct Quantization {
     private static let steering: Set<String> = [
         "router", "prediction_coefficients", "correction_coefficients", "decay", "decay_down", "decay_up",
         "strength", "convolution", "query_convolution", "key_convolution", "value_convolution",
+        "relative_attention_bias",
     ]
-    private static let vocabulary: Set<String> = [
-        "embedding.weight", "position_embedding.weight", "output.weight",
-    ]
+    private static let vocabulary = Set(
+        [
+            "embedding.weight", "position_embedding.weight", "output.weight", T5Configuration.embeddingName,
+            T5Configuration.outputName,
+        ] + T5Configuration.toleratedNames.embeddingAliases)
 
-    /// Opens a model folder; checks that it has all tensors of a model that ``RuntimeModel`` runs, not rounded yet.
+    /// Opens a model folder; checks that it has all tensors of a model that this engine runs, not rounded yet.
     ///
     /// Throws ``RuntimeError``, `SettingsError` and `StorageError`.
     public init(path: String, scheme: QuantizationScheme, threads: Int = ModelRunner.defaultThreadCount)
@@ -80,13 +85,18 @@ public struct Quantization {
                 problem: "'\(entry.name)' is rounded already"
                     + (rounded.map { ", to \($0)" } ?? "") + ": give the model from which it was made")
         }
-        let model = try RuntimeModel(path: path)
+        if EncoderDecoderFolder.recognizes(path) {
+            unusedNames = Set(try EncoderDecoderModel(path: path).weights.unusedNames)
+            fingerprint = nil
+        } else {
+            let model = try RuntimeModel(path: path)
+            unusedNames = Set(model.weights.unusedNames)
+            fingerprint = try model.fingerprint()
+        }
         self.path = path
         self.folder = folder
         self.scheme = scheme
         self.threads = threads
-        isTied = model.configuration.tiedOutput
-        fingerprint = try model.fingerprint()
     }
 
     /// Writes the folder `out`, which must not exist: the rounded tensors and copies of the other files of the model.
@@ -101,8 +111,7 @@ public struct Quantization {
             throw RuntimeError.noThreads(reason: "the system gives none")
         }
         defer { rn_pool_destroy(pool) }
-        // A tied model may carry a copy of its embedding, which nothing reads.
-        let entries = folder.entries.filter { !(isTied && $0.name == "output.weight") }
+        let entries = folder.entries.filter { !unusedNames.contains($0.name) }
         let all = entries.reduce(0) { $0 + Self.valueCount($1) }
         var (done, counts, bytes) = (0, [String: Int](), 0)
         try withoutActuallyEscaping(progress) { progress in
@@ -129,12 +138,13 @@ public struct Quantization {
     }
 
     private var metadata: [ExactString: String] {
-        folder.metadata.merging([
+        var own: [ExactString: String] = [
             ExactString(QuantizationScheme.metadataKey): scheme.rawValue,
             ExactString(QuantizationScheme.groupKey): String(RN_GROUP),
             ExactString(QuantizationScheme.policyKey): scheme.policy,
-            ExactString(QuantizationScheme.fingerprintKey): fingerprint,
-        ]) { $1 }
+        ]
+        if let fingerprint { own[ExactString(QuantizationScheme.fingerprintKey)] = fingerprint }
+        return folder.metadata.merging(own) { $1 }
     }
 
     private static func valueCount(_ entry: SafetensorsEntry) -> Int { entry.shape.reduce(1, *) }

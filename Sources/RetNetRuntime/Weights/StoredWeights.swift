@@ -85,8 +85,12 @@ public struct StoredWeights: Sendable, Equatable {
         let parts = Array(parts)
         if parts.contains(where: { $0.hasSuffix("norm") }) { return "norms" }
         switch parts.first {
-        case "embedding", "position_embedding": return "embedding"
-        case "output": return "output"
+        case "embedding", "position_embedding", "shared": return "embedding"
+        case "output", "lm_head": return "output"
+        case "encoder", "decoder":
+            if parts.contains("DenseReluDense") { return "feed-forwards" }
+            if parts.contains("embed_tokens") { return "embedding" }
+            return parts.contains { $0.hasSuffix("Attention") } ? "mixers" : "others"
         case "layers" where parts.count > 2:
             return parts[2] == "mixer" ? "mixers" : parts[2] == "feed_forward" ? "feed-forwards" : "others"
         default: return "others"

@@ -25,8 +25,8 @@ struct GenerateCommand: ParsableCommand {
             together equal the text of an uninterrupted run. A new prompt continues the text so far, and has the tokens \
             that it has in the whole, unless one of them would span the joint: give words and numbers whole.
 
-            T5 models search for the output of every prompt: --beams, --length-penalty, --early-stopping and \
-            --outputs are only for these models.
+            T5 models give the output of every prompt, the most probable tokens unless --temperature says otherwise; \
+            --beams, --length-penalty, --early-stopping and --outputs are only for these models.
 
             Ctrl-C ends the text early; the state is still saved, and the exit code is 1.
             """)
@@ -134,75 +134,5 @@ struct GenerateCommand: ParsableCommand {
             "peak_bytes": .int(ProcessMemory.peakByteCount),
         ]
         try Console.json(tree.merging(opened.engine.tree(reason: opened.reason)))
-    }
-}
-
-extension GenerateCommand {
-    /// Prints the output of a T5 for every prompt.
-    func generateFromT5(_ path: String) throws {
-        try refuseForT5()
-        OpenMPSettings.apply()
-        let prompts = try prompt.texts()
-        let (device, type) = try device.prepare(.fast)
-        let loaded = try T5Folder.load(
-            path, elementType: type, device: device, computeType: type, sharesFiles: true)
-        let tokenizer = try loaded.tokenizer
-        let parameters = search.parameters(loaded.generationDefaults, maxTokens: sampling.maxTokens)
-        let end = Int32(clamping: loaded.configuration.endToken)
-        // Prompts and outputs may hold sentinels, which are written by name.
-        let sentinels = tokenizer as? any SentinelTokenizer
-        let sources = prompts.map { (sentinels?.encodeWithSentinels($0) ?? tokenizer.encode($0)) + [end] }
-        let interrupt = InterruptFlag.onSignals()
-        var timings = Timings()
-        var outputs: [[BeamHypothesis]] = []
-        try timings.time {
-            outputs = try T5Generator(loaded.model).generate(sources, parameters) { interrupt.isRaised }
-        }
-        func text(_ output: BeamHypothesis) -> String {
-            let tokens = output.tokens.filter { $0 != end }
-            return sentinels?.decodeWithSentinels(tokens) ?? tokenizer.decode(tokens)
-        }
-        if json {
-            let results: [SettingsTree] = zip(prompts, outputs).map { prompt, outputs in
-                [
-                    "prompt": .string(prompt),
-                    "outputs": .array(
-                        outputs.map { $0.tree.merging(["text": .string(text($0))]) }),
-                ]
-            }
-            try Console.json([
-                "results": .array(results), "beams": .int(parameters.beamCount),
-                "length_penalty": .double(parameters.lengthPenalty), "seconds": .double(timings.median),
-                "device": .string(device.description), "dtype": .string(type.rawValue),
-            ])
-        } else {
-            for (index, row) in outputs.enumerated() {
-                if prompts.count > 1 { Console.result("=== \(index + 1) of \(prompts.count) ===") }
-                for output in row { Console.result((echo ? prompts[index] + "\n" : "") + text(output)) }
-            }
-            let made = outputs.reduce(0) { $0 + ($1.first?.tokens.count ?? 0) }
-            Console.note(
-                "generated \(Format.grouped(made)) tokens with \(parameters.beamCount) beams in"
-                    + " \(Format.duration(seconds: timings.median))")
-        }
-        if interrupt.isRaised { throw ExitCodes.interrupted }
-    }
-
-    /// Throws for options that encoder-decoders lack.
-    private func refuseForT5() throws {
-        let given: [(String, Bool)] = [
-            ("--engine runtime", engine.choice == .runtime),
-            ("--state-dtype", engine.stateType != .float32), ("--prefill-form", prefillForm != nil),
-            ("--state-in", states.stateIn != nil), ("--state-out", states.stateOut != nil),
-            ("--add-bos", prompt.beginToken != .auto),
-            ("--temperature", sampling.temperature != nil), ("--top-k", sampling.topK != nil),
-            ("--top-p", sampling.topP != nil), ("--min-p", sampling.minP != nil),
-            ("--repetition-penalty", sampling.repetitionPenalty != nil), ("--stop", !sampling.stop.isEmpty),
-            ("--ignore-end", sampling.ignoreEnd), ("--seed", sampling.seed != nil),
-        ]
-        guard let name = given.first(where: \.1)?.0 else { return }
-        throw CommandError(
-            "\(name) cannot be used with a T5 model: use --beams and --length-penalty"
-        )
     }
 }

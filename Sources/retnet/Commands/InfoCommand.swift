@@ -23,15 +23,16 @@ struct InfoCommand: ParsableCommand {
     func run() throws {
         if let configuration = try source.encoderDecoder() {
             let accounting = try T5Accounting(configuration)
-            if json { try Console.json(tree(accounting)) } else { Console.result(text(accounting)) }
-            return
+            return try show(tree(accounting), text(accounting))
         }
         let accounting = try ModelAccounting(source.configuration())
+        try show(tree(accounting), text(accounting))
+    }
+
+    private func show(_ tree: @autoclosure () -> SettingsTree, _ text: @autoclosure () -> String) throws {
         let stored = try source.storedWeights()
-        if json {
-            return try Console.json(tree(accounting).merging(["stored": stored?.tree ?? .null]))
-        }
-        Console.result(text(accounting))
+        if json { return try Console.json(tree().merging(["stored": stored?.tree ?? .null])) }
+        Console.result(text())
         if let stored {
             let policy = stored.policy.map { "\nrounded: \($0)\n" } ?? ""
             Console.result(policy + "\n" + stored.table)

@@ -85,7 +85,7 @@ struct ModelSource: ParsableArguments {
     func storedWeights() throws -> StoredWeights? {
         guard let model, HubModels.reference(model) == nil else { return nil }
         let path = try ModelOptions.modelPath(model)
-        guard try ModelFolder.isOwn(path) else { return nil }
+        guard try T5Folder.recognizes(path) || ModelFolder.isOwn(path) else { return nil }
         // A configuration without weights has figures too.
         return try? StoredWeights(path: path)
     }

@@ -173,14 +173,16 @@ void rn_convolve(rn_pool *pool, const rn_convolution *convolution, const rn_sequ
 
 // Keys and values of one sequence: those of a head are `head_stride` elements behind those of the head before, those of
 // a token `head_size` behind those of the token before. The rows first ..< first + count are its last tokens, whose keys
-// and values are there already behind those of `past` others.
+// and values are there already behind those of `past` others. With `seen` above 0 they see the first `seen` keys, all of
+// them, whatever their own place: in both directions, or those of another sequence.
 typedef struct rn_cache {
   const void *keys, *values;
   int64_t head_stride;
   int64_t first, count, past;
+  int64_t seen;
 } rn_cache;
 
-// softmax(scale q K^T) V over the tokens up to each row's own.
+// softmax(scale q K^T + bias) V over the tokens up to each row's own, or over all that the cache says.
 typedef struct rn_attention {
   int64_t heads, cache_heads, head_size;
   rn_weight_type cache_type; // float32, bfloat16 or float16
@@ -189,6 +191,10 @@ typedef struct rn_attention {
   int64_t query_stride;
   float *output;
   int64_t output_stride;
+  // Of every head, the bias of keys at the distances -bias_reach ... bias_reach from a row's own place, farther ones have that
+  // of the farthest: [heads, 2 bias_reach + 1], or null for none.
+  const float *bias;
+  int64_t bias_reach;
 } rn_attention;
 
 int64_t rn_attend_scratch(const rn_pool *pool, const rn_attention *attention);

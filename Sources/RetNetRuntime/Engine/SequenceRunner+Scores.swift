@@ -22,7 +22,7 @@ public struct TokenScore: Sendable, Equatable {
     public var isLargest: Bool
 }
 
-extension ModelRunner {
+extension SequenceRunner {
     /// Reads the next tokens of every sequence, moves its state on, and scores tokens behind some of them.
     ///
     /// `targets` has any number for each sequence, in any order; the scores are in the same order. The output layer runs once
@@ -75,7 +75,7 @@ extension ModelRunner {
             throw RuntimeError.wrongState(
                 reason: "\(sequences.count) sequences but targets of \(targets.count)")
         }
-        let size = model.configuration.vocabularySize
+        let size = passModel.vocabularySize
         for (targets, sequence) in zip(targets, sequences) {
             for target in targets {
                 guard target.token >= 0, Int(target.token) < size else {

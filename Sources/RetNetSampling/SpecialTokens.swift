@@ -1,5 +1,4 @@
-import RetNetModels
-import RetNetSampling
+import RetNetArchitecture
 import RetNetText
 
 /// A special token on which a model and its tokenizer disagree.
@@ -131,7 +130,7 @@ extension T5Configuration {
     }
 
     /// Returns everything in which a folder's sampling settings differ from the model's special tokens.
-    func specialTokenProblems(with defaults: GenerationDefaults) -> [SpecialTokenProblem] {
+    package func specialTokenProblems(with defaults: GenerationDefaults) -> [SpecialTokenProblem] {
         defaults.specialTokenProblems(
             end: endToken, begin: nil, padding: paddingToken, start: startToken,
             vocabularySize: vocabularySize)
@@ -164,34 +163,9 @@ extension GenerationDefaults {
     /// Returns the end tokens that a decoder-only model cannot choose.
     ///
     /// Other tokens than the tokenizer's are the folder's choice, as in Transformers; see `remarks(on:sourceName:)`.
-    func specialTokenProblems(vocabularySize: Int) -> [SpecialTokenProblem] {
+    package func specialTokenProblems(vocabularySize: Int) -> [SpecialTokenProblem] {
         (endTokens ?? []).filter { Int($0) >= vocabularySize }.prefix(1).map {
             .outside(.end, found: Int($0), vocabularySize: vocabularySize)
         }
-    }
-}
-
-extension CheckpointProblem {
-    /// Returns all problems of a tokenizer and of sampling settings with a T5.
-    static func tokens(
-        of tokenizer: (any Tokenizer)?, _ defaults: GenerationDefaults?, for model: T5Configuration
-    ) -> [CheckpointProblem] {
-        vocabulary(of: tokenizer, modelSize: model.vocabularySize)
-            + (tokenizer.map(model.specialTokenProblems) ?? []).map { .specialToken($0) }
-            + (defaults.map(model.specialTokenProblems) ?? []).map { .specialToken($0) }
-    }
-
-    /// Returns all problems of a tokenizer and of sampling settings with a decoder-only model.
-    static func tokens(
-        of tokenizer: (any Tokenizer)?, _ defaults: GenerationDefaults?, for model: LanguageModelConfiguration
-    ) -> [CheckpointProblem] {
-        vocabulary(of: tokenizer, modelSize: model.vocabularySize)
-            + (defaults ?? GenerationDefaults()).specialTokenProblems(vocabularySize: model.vocabularySize)
-            .map { .specialToken($0) }
-    }
-
-    private static func vocabulary(of tokenizer: (any Tokenizer)?, modelSize: Int) -> [CheckpointProblem] {
-        guard let tokenizer, tokenizer.vocabularySize > modelSize else { return [] }
-        return [.vocabularyTooSmall(modelSize: modelSize, tokenizerSize: tokenizer.vocabularySize)]
     }
 }

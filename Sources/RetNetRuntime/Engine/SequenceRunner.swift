@@ -45,17 +45,39 @@ public enum WantedLogits: Sendable, Equatable {
     }
 }
 
-/// Runs a model over batches of sequences: worker threads and memory for intermediate values.
+/// What a runner makes passes of: a map from tokens of sequences to hidden states and logits, which moves states on.
+protocol PassModel: AnyObject {
+    /// The places of what a state holds.
+    var layout: StateLayout { get }
+    /// V.
+    var vocabularySize: Int { get }
+    /// The number of positions that the model knows; nil without a limit.
+    var positionLimit: Int? { get }
+    /// The matrices of which a pass reads all rows.
+    var matricesOfPasses: [rn_weights] { get }
+
+    /// Returns hidden states [rows, width] of the tokens of a pass, behind the final norm.
+    func hidden(_ tokens: UnsafePointer<Int32>, _ pass: Pass) throws -> Rows
+    /// Returns logits [rows, V] of hidden states, which may be written.
+    func logits(_ hidden: Rows, _ pass: Pass) -> Rows
+    /// Throws with what a state of the layout lacks.
+    func check(_ storage: StateStorage) throws
+    /// Reads all weights; throws with the first tensor that has a value that is not finite.
+    func verify() throws
+}
+
+/// Runs passes over batches of sequences: worker threads and memory for intermediate values.
 ///
 /// A call takes the next tokens of some sequences, as many of each as there are, and moves their states on. What a
 /// sequence gets does not depend on the others of a call, bit for bit. One runner serves one thread at a time; after the
 /// first calls nothing is allocated but the caches of attention as they grow.
-public final class ModelRunner {
-    /// The model.
-    public let model: RuntimeModel
-    private let pool: OpaquePointer
-    private let workspace = Workspace()
-    private let pass: Pass
+///
+/// ``ModelRunner`` runs language models, ``EncoderDecoderRunner`` the decoders of encoder-decoders.
+public class SequenceRunner {
+    let passModel: any PassModel
+    let pool: OpaquePointer
+    let workspace = Workspace()
+    let pass: Pass
     private var tokens: [Int32] = []
 
     /// The longest piece of one sequence that a pass takes.
@@ -68,19 +90,12 @@ public final class ModelRunner {
     /// Logits that are scored and then not needed are this many numbers at a time, so that the caches hold them.
     private static let logitBudget = 1 << 21
 
-    /// A runner with worker threads, by default one per processor core, the calling one included.
-    ///
-    /// `instructionSet` is for tests; by default the best one that the processor has. Throws ``RuntimeError/noThreads(reason:)``.
-    public init(
-        _ model: RuntimeModel, threads: Int = ModelRunner.defaultThreadCount, instructionSet: String? = nil
-    )
-        throws
-    {
+    init(_ model: any PassModel, threads: Int, instructionSet: String?) throws {
         guard let pool = rn_pool_create(Int32(clamping: max(1, threads)), instructionSet) else {
             throw RuntimeError.noThreads(
                 reason: instructionSet.map { "this processor has no '\($0)'" } ?? "the system gives none")
         }
-        self.model = model
+        passModel = model
         self.pool = pool
         pass = Pass(pool: pool, workspace: workspace)
         for matrix in model.matricesOfPasses { withUnsafePointer(to: matrix) { rn_map_weights(pool, $0) } }
@@ -136,7 +151,7 @@ public final class ModelRunner {
         prepare()
         for index in next.indices { try add(index, &states, length: 1) }
         tokens.append(contentsOf: next)
-        let logits = try model.logits(hidden(), pass)
+        let logits = try passModel.logits(hidden(), pass)
         for index in states.indices { states[index].place = states[index].place.advanced(by: 1) }
         return Logits(logits)
     }
@@ -178,7 +193,7 @@ public final class ModelRunner {
     private func readInPasses(_ sequences: [[Int32]], _ states: inout [SequenceState], _ wanted: [Int]) throws
         -> Logits?
     {
-        let size = model.configuration.vocabularySize
+        let size = passModel.vocabularySize
         var starts: [Int] = []
         var total = 0
         for count in wanted {
@@ -234,8 +249,8 @@ public final class ModelRunner {
             start += piece.range.count
         }
         if rows.isEmpty { return nil }
-        if rows.count == hidden.count { return Logits(model.logits(hidden, pass)) }
-        return Logits(model.logits(chosen(rows, of: hidden), pass))
+        if rows.count == hidden.count { return Logits(passModel.logits(hidden, pass)) }
+        return Logits(passModel.logits(chosen(rows, of: hidden), pass))
     }
 
     /// Returns copies of some rows, in the work space.
@@ -252,16 +267,16 @@ public final class ModelRunner {
     func withLogits(
         of rows: [Int], _ hidden: Rows, _ use: (_ first: Int, _ logits: Rows, _ pool: OpaquePointer) -> Void
     ) {
-        let step = max(32, Self.logitBudget / model.configuration.vocabularySize)
+        let step = max(32, Self.logitBudget / passModel.vocabularySize)
         for first in stride(from: 0, to: rows.count, by: step) {
             let mark = pass.workspace.mark
             let part = rows[first..<min(first + step, rows.count)]
-            use(first, model.logits(chosen(part, of: hidden), pass), pool)
+            use(first, passModel.logits(chosen(part, of: hidden), pass), pool)
             pass.workspace.release(to: mark)
         }
     }
 
-    private func prepare() {
+    func prepare() {
         pass.clear()
         workspace.reset()
         tokens.removeAll(keepingCapacity: true)
@@ -269,16 +284,17 @@ public final class ModelRunner {
 
     private func add(_ index: Int, _ states: inout [SequenceState], length: Int) throws {
         let found = states[index].storage.layout
-        guard found.signature == model.layout.signature else {
+        let layout = passModel.layout
+        guard found.signature == layout.signature else {
             throw RuntimeError.wrongState(
                 reason:
                     "it has \(found.byteCount) bytes and \(found.caches.count) caches in \(found.type.rawValue),"
-                    + " not \(model.layout.byteCount) and \(model.layout.caches.count)"
-                    + " in \(model.layout.type.rawValue)")
+                    + " not \(layout.byteCount) and \(layout.caches.count) in \(layout.type.rawValue)")
         }
-        if model.configuration.positionEmbedding == .learned {
+        try passModel.check(states[index].storage)
+        if let limit = passModel.positionLimit {
             let start = states[index].place.position
-            let (end, limit) = (start + length, model.configuration.positionCount)
+            let end = start + length
             guard start >= 0, end <= limit else { throw RuntimeError.tooLong(length: end, limit: limit) }
         }
         states[index].makeUnique()
@@ -288,7 +304,7 @@ public final class ModelRunner {
     private func hidden() throws -> Rows {
         try tokens.withUnsafeBufferPointer { tokens in
             guard let start = tokens.baseAddress else { throw RuntimeError.emptySequence }
-            return try model.hidden(start, pass)
+            return try passModel.hidden(start, pass)
         }
     }
 
@@ -303,7 +319,7 @@ public final class ModelRunner {
     }
 
     private func check(_ token: Int32) throws {
-        let size = model.configuration.vocabularySize
+        let size = passModel.vocabularySize
         guard token >= 0, Int(token) < size else {
             throw RuntimeError.unknownToken(Int(token), vocabularySize: size)
         }
@@ -336,7 +352,23 @@ public final class ModelRunner {
     }
 }
 
-extension ModelRunner {
+extension SequenceRunner {
     /// The number of processor cores that are available.
     public static var defaultThreadCount: Int { ProcessInfo.processInfo.activeProcessorCount }
+}
+
+/// Runs a language model over batches of sequences.
+public final class ModelRunner: SequenceRunner {
+    /// The model.
+    public let model: RuntimeModel
+
+    /// A runner with worker threads, by default one per processor core, the calling one included.
+    ///
+    /// `instructionSet` is for tests; by default the best one that the processor has. Throws ``RuntimeError/noThreads(reason:)``.
+    public init(
+        _ model: RuntimeModel, threads: Int = SequenceRunner.defaultThreadCount, instructionSet: String? = nil
+    ) throws {
+        self.model = model
+        try super.init(model, threads: threads, instructionSet: instructionSet)
+    }
 }
