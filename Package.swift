@@ -131,6 +131,17 @@ let package = Package(
             sources: ["library.cpp", "tensors.cpp", "ops.cpp", "cpu.cpp"], cxxSettings: torchCompilerFlags,
             linkerSettings: torchLinkerFlags),
         .target(name: "RetNetTorch", dependencies: ["CRetNetTorch"], swiftSettings: strict),
+        // Several processes; the headers of LibTorch for it are in one C++ file.
+        .target(
+            name: "CRetNetDistributed", dependencies: ["CRetNetTorch"], exclude: ["gloo"],
+            // The C++ headers of CRetNetTorch are included as text, as by its own files.
+            cxxSettings: torchCompilerFlags + [
+                .unsafeFlags(["-fmodule-name=CRetNetTorch"]), .headerSearchPath("gloo"),
+            ]),
+        .target(
+            name: "RetNetDistributed",
+            dependencies: ["CRetNetDistributed", "CRetNetTorch", "RetNetTorch", "RetNetSystem", system],
+            swiftSettings: strict),
         .target(name: "RetNetLayers", dependencies: ["RetNetTorch"], swiftSettings: strict),
         .target(
             name: "RetNetMixers", dependencies: ["RetNetArchitecture", "RetNetLayers", "RetNetTorch"],
@@ -179,7 +190,7 @@ let package = Package(
             name: "RetNetTraining",
             dependencies: [
                 "RetNetCheckpoints", "RetNetEvaluation", "RetNetGeneration", "RetNetModels", "RetNetMixers",
-                "RetNetLayers", "RetNetTorch", "RetNetText",
+                "RetNetDistributed", "RetNetLayers", "RetNetTorch", "RetNetText",
                 "RetNetReporting", "RetNetPlots",
                 "RetNetStorage", "RetNetSettings", "RetNetSystem", system,
             ], swiftSettings: strict),
@@ -197,7 +208,7 @@ let package = Package(
                 "RetNetCommandLine", "RetNetSampling", "RetNetExperiments", "RetNetTraining",
                 "RetNetEngines", "RetNetInference", "RetNetGeneration", "RetNetEvaluation",
                 "RetNetRuntime", "RetNetCheckpoints", "RetNetModels", "RetNetMixers",
-                "RetNetLayers", "RetNetTorch", "RetNetKernels",
+                "RetNetDistributed", "RetNetLayers", "RetNetTorch", "RetNetKernels",
                 "RetNetText", "RetNetStories",
                 "RetNetReporting", "RetNetPlots", "RetNetHub", "RetNetStorage", "RetNetSettings",
                 "RetNetSystem", system,
@@ -205,7 +216,8 @@ let package = Package(
             ], swiftSettings: unoptimized),
 
         .target(
-            name: "RetNetTestSupport", dependencies: ["RetNetTorch", "RetNetHub", "RetNetStorage"],
+            name: "RetNetTestSupport",
+            dependencies: ["RetNetDistributed", "RetNetTorch", "RetNetHub", "RetNetStorage"],
             path: "Tests/RetNetTestSupport",
             swiftSettings: strict),
         .testTarget(
@@ -222,6 +234,9 @@ let package = Package(
         .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
         .testTarget(name: "RetNetKernelsTests", dependencies: ["RetNetKernels"], exclude: ["Arm"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTestSupport", "RetNetTorch"]),
+        .testTarget(
+            name: "RetNetDistributedTests",
+            dependencies: ["RetNetTestSupport", "RetNetDistributed", "RetNetTorch"]),
         .testTarget(
             name: "RetNetLayersTests", dependencies: ["RetNetTestSupport", "RetNetLayers", "RetNetTorch"]),
         .testTarget(
@@ -276,7 +291,7 @@ let package = Package(
             dependencies: [
                 "RetNetTestSupport",
                 "RetNetTraining", "RetNetCheckpoints", "RetNetEvaluation", "RetNetGeneration", "RetNetModels",
-                "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetMixers", "RetNetDistributed", "RetNetLayers", "RetNetTorch",
                 "RetNetText", "RetNetStories",
                 "RetNetReporting",
                 "RetNetStorage",

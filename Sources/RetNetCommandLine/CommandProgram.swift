@@ -33,7 +33,8 @@ package enum CommandProgram<Root: ParsableCommand> {
         if code == .success {
             Console.result(Root.fullMessage(for: error))
         } else if code == .validationFailure {
-            Console.note(Console.lowercased(Root.fullMessage(for: error)))
+            // A program that this one started has told the reason.
+            if !(error is ExitCode) { Console.note(Console.lowercased(Root.fullMessage(for: error))) }
         } else if !(error is ExitCode) {
             let text = Console.describe(error)
             // Below a list, a hint has a line of its own.

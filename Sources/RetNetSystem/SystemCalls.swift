@@ -216,6 +216,86 @@ package enum CurrentProcess {
     }
 }
 
+/// A program that this process started, in a process group of its own: signals of the terminal do not reach it.
+package struct ChildProcess: Sendable {
+    /// How a process ended.
+    package enum Ending: Sendable, Equatable {
+        case exit(Int)
+        case signal(Int)
+    }
+
+    /// Process identifier.
+    package let identifier: Int
+
+    /// Starts a program (`posix_spawn`).
+    ///
+    /// With `output`, both outputs go there and the input is empty; otherwise they are those of this process.
+    package init(
+        _ program: String, arguments: [String], environment: [String: String], output: FileDescriptor? = nil
+    ) throws(Errno) {
+        #if canImport(Darwin)
+            var attributes: posix_spawnattr_t? = nil
+            var actions: posix_spawn_file_actions_t? = nil
+        #else
+            var attributes = posix_spawnattr_t()
+            var actions = posix_spawn_file_actions_t()
+        #endif
+        posix_spawnattr_init(&attributes)
+        posix_spawn_file_actions_init(&actions)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+        posix_spawnattr_setpgroup(&attributes, 0)
+        if let output {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+            posix_spawn_file_actions_adddup2(&actions, output.rawValue, 1)
+            posix_spawn_file_actions_adddup2(&actions, output.rawValue, 2)
+        }
+        var texts = ([program] + arguments).map { strdup($0) } + [nil]
+        var variables = environment.map { strdup($0.key + "=" + $0.value) } + [nil]
+        var found: pid_t = 0
+        let code = posix_spawn(&found, program, &actions, &attributes, &texts, &variables)
+        for case let text? in texts + variables { free(text) }
+        posix_spawn_file_actions_destroy(&actions)
+        posix_spawnattr_destroy(&attributes)
+        guard code == 0 else { throw Errno(rawValue: code) }
+        identifier = Int(found)
+    }
+
+    /// Returns how the process has ended, or nil while it runs (`waitpid`).
+    ///
+    /// Call it until it has ended, but not after.
+    package func ending() throws(Errno) -> Ending? {
+        var status: CInt = 0
+        var found: pid_t = 0
+        try check {
+            found = waitpid(pid_t(identifier), &status, WNOHANG)
+            return found < 0 ? -1 : 0
+        }
+        guard found != 0 else { return nil }
+        let signal = Int(status & 0x7f)
+        return signal == 0 ? .exit(Int(status >> 8 & 0xff)) : .signal(signal)
+    }
+
+    /// Sends a signal (`kill`).
+    package func send(_ signal: TerminationSignal) { _ = kill(pid_t(identifier), signal.number) }
+}
+
+/// A signal that ends a process.
+package enum TerminationSignal: Sendable {
+    case terminate, kill
+
+    fileprivate var number: CInt { self == .kill ? SIGKILL : SIGTERM }
+
+    /// Returns the name of a signal's number, as in `SIGKILL`; nil for rare ones.
+    package static func name(_ number: Int) -> String? {
+        let names: KeyValuePairs<CInt, String> = [
+            SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
+            SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGSEGV: "SIGSEGV",
+            SIGPIPE: "SIGPIPE", SIGTERM: "SIGTERM", SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ",
+        ]
+        return names.first { Int($0.key) == number }?.value
+    }
+}
+
 /// The signals that ask a process to end: SIGINT (Ctrl-C) and SIGTERM.
 package enum TerminationSignals {
     /// Calls a handler on the next signal.

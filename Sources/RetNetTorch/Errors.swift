@@ -64,7 +64,7 @@ public struct VersionMismatch: Error, CustomStringConvertible {
 
 /// Throws the Swift error of a native status; the only place where one becomes the other.
 @inline(__always)
-func check(_ status: ct_status) throws {
+package func check(_ status: ct_status) throws {
     if status != 0 { throw failure(status) }
 }
 

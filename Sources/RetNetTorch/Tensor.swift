@@ -5,7 +5,7 @@ import CRetNetTorch
 /// A tensor is a reference to native storage: views share memory with the tensor they come from. It is not
 /// `Sendable`; work on a model stays in one isolation domain. Every operation can throw ``TorchError``.
 public final class Tensor {
-    let handle: ct_tensor
+    package let handle: ct_tensor
 
     /// Takes ownership of a native handle.
     init(owning handle: ct_tensor) {
@@ -66,7 +66,9 @@ extension Tensor: CustomStringConvertible {
 
 /// Lends the handles of several tensors (nil stays NULL) to a native call.
 @inline(__always)
-func withHandles<R>(_ tensors: [Tensor?], _ body: (UnsafePointer<ct_tensor?>?) throws -> R) rethrows -> R {
+package func withHandles<R>(_ tensors: [Tensor?], _ body: (UnsafePointer<ct_tensor?>?) throws -> R) rethrows
+    -> R
+{
     let handles = tensors.map { $0?.handle }
     return try withExtendedLifetime(tensors) {
         try handles.withUnsafeBufferPointer { try body($0.baseAddress) }

@@ -31,9 +31,9 @@ public final class TemporaryFolder {
         return path(name)
     }
 
-    /// Returns the names of everything directly inside, hidden ones too.
-    public func names() throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: url.path).sorted()
+    /// Returns the names of everything directly inside it or one of its folders, hidden ones too.
+    public func names(_ folder: String = "") throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: path(folder)).sorted()
     }
 }
 

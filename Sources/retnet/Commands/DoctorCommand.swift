@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCommandLine
+import RetNetDistributed
 import RetNetReporting
 import RetNetSettings
 import RetNetTorch
@@ -37,9 +38,15 @@ private struct DoctorReport {
     let devices: [Check]
     let elementTypes: [Check]
     let versionProblem: String?
+    /// The reason why several processes cannot train together; nil if they can.
+    let ranksProblem: String?
 
     init() {
         versionProblem = Self.problem { try Runtime.checkVersion() }
+        ranksProblem = Self.problem {
+            try ProcessGroup.checkVersion()
+            _ = try RankStore(keepingAt: 0)
+        }
         devices = ["cpu", "cuda", "mps"].map { name in
             Check(name: name, problem: Self.problem { try Self.tryDevice(name) })
         }
@@ -118,6 +125,10 @@ private struct DoctorReport {
         for check in elementTypes {
             lines.append("  \(padded(check.name))\(check.problem.map { "fails: \($0)" } ?? "works")")
         }
+        lines += [
+            "", "Several processes",
+            "  \(padded("c10d, Gloo"))\(ranksProblem.map { "not usable: \($0)" } ?? "works")",
+        ]
         lines += ["", isHealthy ? "All required parts work." : advice]
         return lines.joined(separator: "\n")
     }
@@ -148,6 +159,9 @@ private struct DoctorReport {
             ],
             "devices": Self.tree(devices),
             "dtypes": Self.tree(elementTypes),
+            "ranks": [
+                "works": .bool(ranksProblem == nil), "problem": ranksProblem.map { .string($0) } ?? .null,
+            ],
         ]
     }
 
