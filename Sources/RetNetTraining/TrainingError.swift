@@ -26,6 +26,10 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
     case noDataPaths
     /// The run lasts a number of epochs, but the data has no end.
     case unknownEpochLength
+    /// A rank would have no row of a pass to compute.
+    case tooManyRanks(rankCount: Int, rowCount: Int)
+    /// Several ranks train on processors only.
+    case ranksNeedProcessors
     /// A system call failed.
     case fileOperation(String, path: String, reason: String)
 
@@ -61,6 +65,11 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
             "there is nothing to train on: name files or folders of text in data.paths"
         case .unknownEpochLength:
             "the data has no known end: give the length of the run in steps or tokens instead of epochs"
+        case .tooManyRanks(let rankCount, let rowCount):
+            "\(rankCount) ranks cannot share passes of \(rowCount) rows: set data.batch_size to at least \(rankCount), or"
+                + " accumulation to a multiple of \(rankCount), or start fewer ranks"
+        case .ranksNeedProcessors:
+            "several ranks train on processors only so far: choose the device cpu, or start one process"
         case .fileOperation(let operation, let path, let reason):
             "cannot \(operation) '\(path)': \(reason); check its permissions and the free space of the disk"
         }

@@ -1,6 +1,7 @@
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
+import RetNetDistributed
 import RetNetEngines
 import RetNetHub
 import RetNetSampling
@@ -27,6 +28,8 @@ enum Main {
         case ModelFolderError.rounded:
             "`retnet generate`, `logits`, `eval` and `bench decode|prefill|tasks` run it with --engine runtime, and so"
                 + " does `retnet-lite`"
+        case DistributedError.absent, DistributedError.behind, DistributedError.noStore:
+            "the option for the time-out is --rank-timeout"
         case EngineError.cannotRun(.runtime, _): "--engine libtorch takes it"
         case EngineError.stateType: "the option is --state-dtype"
         case EngineError.pendingTokens: "`retnet generate --state-in` does"

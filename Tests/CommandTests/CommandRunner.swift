@@ -40,18 +40,24 @@ final class RunningCommand {
     /// Starts the command; its outputs go to files, so that no pipe can fill up.
     ///
     /// With `limits`, a shell carries them out first, such as `ulimit -f 8`.
+    ///
+    /// Another `program` lies beside the test bundle, or is given by its path, and then finds the command in PATH.
     init(
         _ arguments: [String], input: String? = nil, environment: [String: String] = [:],
         limits: String? = nil, program: String = "retnet"
     ) throws {
         folder = try TemporaryFolder()
-        let binary = try Self.binary(program)
+        let binary = program.contains("/") ? URL(fileURLWithPath: program) : try Self.binary(program)
         process.executableURL = limits == nil ? binary : URL(fileURLWithPath: "/bin/sh")
         process.arguments =
             (limits.map { ["-c", $0 + "; exec \"$0\" \"$@\"", binary.path] } ?? []) + arguments
         // Two tests may run at once on two cores.
         var variables = ProcessInfo.processInfo.environment
         variables["OMP_NUM_THREADS"] = "1"
+        if program.contains("/") {
+            let folder = try Self.binary("retnet").deletingLastPathComponent().path
+            variables["PATH"] = folder + ":" + (variables["PATH"] ?? "")
+        }
         process.environment = variables.merging(environment) { $1 }
         for name in ["out", "err", "in"] {
             guard

@@ -8,7 +8,7 @@ import Testing
 
     @Test(arguments: [
         "README.md", "CONTRIBUTING.md", "Documentation/Architecture.md", "Documentation/Architectures.md",
-        "Documentation/EncoderDecoders.md", "Documentation/Performance.md",
+        "Documentation/Distributed.md", "Documentation/EncoderDecoders.md", "Documentation/Performance.md",
     ])
     func `Links and paths lead to files`(document: String) throws {
         let file = Self.root.appendingPathComponent(document)

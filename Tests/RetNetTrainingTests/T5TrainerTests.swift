@@ -68,7 +68,7 @@ struct FixedPairs: TextToTextSource {
         try model.parameters.setRequiresGradient(true)
         let task = EncoderDecoderTask(model, source: FixedPairs(batches), zLoss: zLoss)
         let loss = try task.accumulateGradients(
-            passCount: batches.count, generator: Generator(seed: 0, device: .cpu))
+            StepPasses(count: batches.count, generator: Generator(seed: 0, device: .cpu)))
         return (loss, try model.parameters.entries.flatMap { try $0.tensor.gradient()?.doubles() ?? [] })
     }
 

@@ -44,6 +44,16 @@ public struct Batch: Hashable, Sendable {
         self.targetByteCount = targetByteCount
     }
 
+    /// Returns some of the rows; the bytes of their targets are not known.
+    public func rows(_ range: Range<Int>) -> Batch {
+        let range = range.clamped(to: 0..<rowCount)
+        let places = range.lowerBound * length..<range.upperBound * length
+        return Batch(
+            rowCount: range.count, length: length, tokens: Array(tokens[places]),
+            targets: Array(targets[places]), resets: Array(resets[range]),
+            documentStarts: Array(documentStarts[range]), targetByteCount: nil)
+    }
+
     /// The number of targets that are not ignored.
     public var targetCount: Int {
         targets.reduce(0) { $0 + ($1 == Self.ignoredTarget ? 0 : 1) }

@@ -65,6 +65,17 @@ public struct TextToTextBatch: Hashable, Sendable {
             })
     }
 
+    /// Returns some of the rows.
+    public func rows(_ range: Range<Int>) -> TextToTextBatch {
+        let range = range.clamped(to: 0..<rowCount)
+        var result = TextToTextBatch()
+        result.sources = Array(sources[range])
+        result.sourceSegments = Array(sourceSegments[range])
+        result.targets = Array(targets[range])
+        result.targetSegments = Array(targetSegments[range])
+        return result
+    }
+
     /// Returns the number of positions to leave free after `count` source tokens.
     static func gap(after count: Int, alignment: Int) -> Int {
         alignment > 1 ? (alignment - count % alignment) % alignment : 0

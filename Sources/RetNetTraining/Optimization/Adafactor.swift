@@ -75,10 +75,10 @@ public final class Adafactor: Optimizer {
     public var stepCount = 0
     private let slots: [Slot]
 
-    /// An optimizer of the given parameters, all moments zero.
-    public init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
+    /// An optimizer of some parameters of a store, all moments zero.
+    public init(_ entries: [ParameterStore.Entry], _ configuration: OptimizerConfiguration) throws {
         self.configuration = configuration
-        slots = try parameters.entries.map { entry in
+        slots = try entries.map { entry in
             let tensor = entry.tensor
             let factored =
                 tensor.rank == 2 && tensor.shape.allSatisfy { $0 >= configuration.adafactor.factoredSize }

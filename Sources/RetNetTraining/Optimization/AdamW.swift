@@ -66,13 +66,8 @@ public final class AdamW: Optimizer {
     private let slots: [Slot]
     private let groups: [Group]
 
-    /// An optimizer of the given parameters, all moments zero.
-    public convenience init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
-        try self.init(parameters.entries, configuration)
-    }
-
     /// An optimizer of some parameters of a store, all moments zero.
-    init(_ entries: [ParameterStore.Entry], _ configuration: OptimizerConfiguration) throws {
+    public init(_ entries: [ParameterStore.Entry], _ configuration: OptimizerConfiguration) throws {
         self.configuration = configuration
         slots = try entries.map { entry in
             let tensor = entry.tensor

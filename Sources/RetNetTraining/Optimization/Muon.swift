@@ -84,16 +84,16 @@ public final class Muon: Optimizer {
     private let matrices: [Slot]
     private let others: AdamW
 
-    /// An optimizer of the given parameters, all moments zero.
-    public init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
+    /// An optimizer of some parameters of a store, all moments zero.
+    public init(_ entries: [ParameterStore.Entry], _ configuration: OptimizerConfiguration) throws {
         self.configuration = configuration
-        matrices = try parameters.entries.filter(\.isHiddenMap).map { entry in
+        matrices = try entries.filter(\.isHiddenMap).map { entry in
             let tensor = entry.tensor
             return Slot(
                 entry: entry,
                 momentum: try Tensor.zeros(tensor.shape, tensor.elementType, on: tensor.device))
         }
-        others = try AdamW(parameters.entries.filter { !$0.isHiddenMap }, configuration)
+        others = try AdamW(entries.filter { !$0.isHiddenMap }, configuration)
     }
 
     /// The parameters that are trained.

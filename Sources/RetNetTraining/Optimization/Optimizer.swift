@@ -16,14 +16,19 @@ public protocol Optimizer: AnyObject {
     /// Tensors kept between updates, by names that end with the parameter's.
     var state: [(name: String, tensor: Tensor)] { get }
 
-    /// An optimizer of the given parameters, before the first update.
-    init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws
+    /// An optimizer of some parameters of a store, before the first update.
+    init(_ entries: [ParameterStore.Entry], _ configuration: OptimizerConfiguration) throws
 
     /// Updates every parameter that has a gradient; gradients stay as they are.
     func step(learningRate: Double) throws
 }
 
 extension Optimizer {
+    /// An optimizer of all parameters, before the first update.
+    public init(_ parameters: ParameterStore, _ configuration: OptimizerConfiguration) throws {
+        try self.init(parameters.entries, configuration)
+    }
+
     /// Returns the Euclidean norm over the accumulated gradients of all parameters.
     public func gradientNorm() throws -> Double {
         try OptimizerKernels.globalNorm(parameters.compactMap { try $0.gradient() })
@@ -137,6 +142,11 @@ public struct OptimizerConfiguration: DeclaredSettings, Sendable, Equatable {
 
     /// Makes the optimizer that these settings describe, for the given parameters.
     public func makeOptimizer(_ parameters: ParameterStore) throws -> any Optimizer {
-        try kind.implementation.init(parameters, self)
+        try makeOptimizer(parameters.entries)
+    }
+
+    /// Makes the optimizer that these settings describe, for some parameters of a store.
+    public func makeOptimizer(_ entries: [ParameterStore.Entry]) throws -> any Optimizer {
+        try kind.implementation.init(entries, self)
     }
 }

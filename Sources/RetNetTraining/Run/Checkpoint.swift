@@ -28,7 +28,8 @@ enum Checkpoint {
         // A folder under this name is older or broken: the run reached this step again after a crash.
         try AtomicFolder.create(at: path, replacing: true) { folder in
             try task.writeModel(into: folder)
-            try SafetensorsWriter(tensors: trainer.optimizer.state).write(
+            let state = trainer.replicas?.takeState(of: trainer.optimizer) ?? trainer.optimizer.state
+            try SafetensorsWriter(tensors: state).write(
                 to: folder + "/" + optimizerFileName)
             try task.writeCarriedState(into: folder)
             let encoder = JSONEncoder()
@@ -66,7 +67,9 @@ enum Checkpoint {
             guard moments.entry(named: name) != nil else { return nil }
             return try moments.tensor(named: name, on: trainer.task.parameters.device)
         }
-        if progress.hasCarriedState { try trainer.task.readCarriedState(from: path) }
+        if progress.hasCarriedState {
+            try trainer.task.readCarriedState(from: path, share: trainer.replicas?.share ?? .whole)
+        }
         try trainer.restore(progress)
         return progress
     }
@@ -85,6 +88,8 @@ struct TrainerProgress: Codable, Equatable {
     var batchState: BatchSourceState
     var guardStatistics: LossGuard.Statistics
     var hasCarriedState: Bool
+    /// The states of all ranks' generators where several trained; nil for one process.
+    var rankGeneratorStates: [Data]?
     /// The best validation so far.
     var bestValidation: ValidationRecord?
     /// The last validation.
@@ -98,6 +103,7 @@ struct TrainerProgress: Codable, Equatable {
         case batchState = "batch_state"
         case guardStatistics = "guard_statistics"
         case hasCarriedState = "has_carried_state"
+        case rankGeneratorStates = "rank_generator_states"
         case bestValidation = "best_validation"
         case lastValidation = "last_validation"
     }

@@ -88,9 +88,22 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
     /// run may change too, and with it the rest of the learning rate's course.
     private static var changeableKeys: [String] {
         [
-            "steps", "tokens", "epochs", "log", "evaluation", "sample", "checkpoint", "data.paths",
-            "data.validation_paths", "data.tokenizer",
-        ] + Task.Configuration.changeableKeys
+            "steps", "tokens", "epochs", "log", "evaluation", "sample", "checkpoint", "distributed",
+        ] + placeKeys + Task.Configuration.changeableKeys
+    }
+
+    /// Settings that name places, which may differ from machine to machine.
+    private static var placeKeys: [String] { ["data.paths", "data.validation_paths", "data.tokenizer"] }
+
+    /// Everything that ranks of one run must have in common, by path.
+    func sharedSettings() -> [(name: String, value: String)] {
+        let places = Self.placeKeys + ["initial_model"]
+        return Self.leaves(settings).filter { !places.contains($0.key) }.map { setting in
+            let text = setting.value.string ?? (try? setting.value.jsonText()) ?? setting.value.summary
+            return (
+                name: setting.key, value: text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            )
+        }.sorted { $0.name < $1.name }
     }
 
     /// Returns the paths of settings that differ from another configuration's and decide the course of a run.

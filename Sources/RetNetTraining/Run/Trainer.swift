@@ -25,26 +25,33 @@ public final class Trainer<Task: TrainingTask> {
 
     /// The source of dropout's random numbers.
     let generator: Generator
+    /// The other ranks that train the model; nil for one process.
+    let replicas: Replicas?
     private let accumulationCount: Int
 
     /// A trainer at step 0; makes all parameters require gradients.
     ///
-    /// Dropout has a seed of its own, by default one that follows from the configuration's. Throws `TorchError` and
-    /// ``TrainingError/unknownEpochLength``.
+    /// Dropout has a seed of its own, by default one that follows from the configuration's, and on every rank another.
+    /// With `replicas`, ranks share the steps, and all begin with the weights of rank 0. Throws `TorchError`,
+    /// `DistributedError` and ``TrainingError``.
     public init(
-        _ task: Task, _ configuration: TrainingConfiguration = .init(), dropoutSeed: UInt64? = nil
+        _ task: Task, _ configuration: TrainingConfiguration = .init(), dropoutSeed: UInt64? = nil,
+        replicas: Replicas? = nil
     ) throws {
         self.task = task
         let parameters = task.parameters
         try parameters.setRequiresGradient(true)
         accumulationCount = max(1, configuration.accumulationCount)
         stepCount = try configuration.duration.stepCount(of: task, passesPerStep: accumulationCount)
-        optimizer = try configuration.optimizer.makeOptimizer(parameters)
+        self.replicas = replicas
+        try replicas?.join(task, passCount: accumulationCount)
+        optimizer = try configuration.optimizer.makeOptimizer(
+            replicas?.updatedEntries() ?? parameters.entries)
         schedule = LearningRateSchedule(
             peak: configuration.optimizer.learningRate, stepCount: stepCount, configuration.schedule)
         lossGuard = LossGuard(configuration.lossGuard)
-        generator = try Generator(
-            seed: dropoutSeed ?? configuration.dropoutSeed, device: parameters.device)
+        let seed = dropoutSeed ?? configuration.dropoutSeed
+        generator = try Generator(seed: replicas?.dropoutSeed(seed) ?? seed, device: parameters.device)
     }
 
     /// Makes the steps that are left, until `body` returns false.
@@ -58,8 +65,11 @@ public final class Trainer<Task: TrainingTask> {
     public func makeStep() throws -> TrainingStep {
         let start = ContinuousClock.now
         let number = step + 1
-        let loss = try task.accumulateGradients(passCount: accumulationCount, generator: generator)
-        let norm = try optimizer.gradientNorm()
+        let passes = StepPasses(count: accumulationCount, generator: generator)
+        var loss = try task.accumulateGradients(replicas?.passes(passes) ?? passes)
+        if let replicas { loss = try replicas.combine(loss) }
+        let sharding = replicas.flatMap { $0.shardsOptimizer ? $0 : nil }
+        let norm = try sharding?.gradientNorm() ?? optimizer.gradientNorm()
         let rate = schedule.learningRate(step: number)
         var result = TrainingStep(
             step: number, loss: loss.mean, gradientNorm: norm, learningRate: rate,
@@ -69,6 +79,7 @@ public final class Trainer<Task: TrainingTask> {
         case .apply:
             try optimizer.clipGradients(norm: norm)
             try optimizer.step(learningRate: rate)
+            try sharding?.shareUpdates()
         case .skip(let reason):
             result.skipReason = reason
             // A pass without a finite loss leaves no usable state either: the rows restart from an empty one.
@@ -88,16 +99,30 @@ public final class Trainer<Task: TrainingTask> {
         TrainerProgress(
             step: step, tokenCount: tokenCount, updateCount: optimizer.stepCount,
             generatorState: Data(try generator.state()), batchState: task.dataState,
-            guardStatistics: lossGuard.statistics, hasCarriedState: task.hasCarriedState)
+            guardStatistics: lossGuard.statistics, hasCarriedState: task.hasCarriedState,
+            rankGeneratorStates: try replicas?.group.gathered(
+                Data(generator.state()), "gathering the states of dropout"))
     }
 
     /// Continues from saved progress; weights, moments and carried state must have been restored already.
     func restore(_ progress: TrainerProgress) throws {
         try task.restoreData(progress.batchState)
-        try generator.restore([UInt8](progress.generatorState))
+        try restoreGenerator(progress)
         lossGuard.statistics = progress.guardStatistics
         step = progress.step
         tokenCount = progress.tokenCount
+    }
+
+    /// On another number of ranks than before, ranks from 1 on begin new random numbers.
+    private func restoreGenerator(_ progress: TrainerProgress) throws {
+        let rank = replicas?.share.rank ?? 0
+        let states = progress.rankGeneratorStates ?? [progress.generatorState]
+        if states.count == replicas?.share.count ?? 1 || rank == 0 {
+            try generator.restore([UInt8](rank == 0 ? progress.generatorState : states[rank]))
+        } else {
+            let seed = UInt64(rank) &* 0x9e37_79b9_7f4a_7c15 ^ UInt64(progress.step)
+            try generator.restore(Generator(seed: seed, device: generator.device).state())
+        }
     }
 }
 

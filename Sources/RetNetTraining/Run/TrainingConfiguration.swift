@@ -40,6 +40,8 @@ public struct TrainingConfiguration: DeclaredSettings, Sendable, Equatable {
     public var precision = Precision.auto
     /// Seed for initial weights, data order and dropout.
     public var seed: UInt64 = 1
+    /// Exchange of gradients between ranks.
+    public var distribution = DistributionConfiguration()
     /// Intervals of metrics, validation, samples and checkpoints.
     public var monitoring = MonitoringConfiguration()
 
@@ -67,6 +69,7 @@ public struct TrainingConfiguration: DeclaredSettings, Sendable, Equatable {
                 "Element type of passes; weights, moments, losses and states are float32 in any case. `auto` is"
                     + " bfloat16 where the device multiplies it natively."),
             .int("seed", \.seedNumber, in: 0...Int.max, "Seed for initial weights, data order and dropout."),
+            .object("distributed", \.distribution),
         ] + Setting.inline(\.monitoring)
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import RetNetCheckpoints
+import RetNetDistributed
 import RetNetGeneration
 import RetNetStorage
 import RetNetText
@@ -8,7 +9,8 @@ import RetNetTorch
 /// A training run in a folder: steps, validations, samples, metrics and checkpoints.
 ///
 /// Nothing is lost when the process dies at any moment: the run resumes bit for bit from its newest whole checkpoint,
-/// which is a model folder.
+/// which is a model folder. Several ranks train one run together: rank 0 measures, saves and writes the folder, and every
+/// rank writes a log of its own into it.
 public final class TrainingRun<Task: TrainingTask> {
     /// The folder of the run.
     public let folder: RunFolder
@@ -21,8 +23,11 @@ public final class TrainingRun<Task: TrainingTask> {
     /// The step that the run was resumed at; nil for a new run.
     public let resumedStep: Int?
 
-    private let lock: FolderLock
-    private let recorder: RunRecorder
+    /// The lock and the records of the folder, which rank 0 alone has.
+    private let lock: FolderLock?
+    private let recorder: RunRecorder?
+    private let replicas: Replicas?
+    private let rankLog: RankLog?
     private var observers: [any TrainingObserver] = []
     private var bestValidation: ValidationRecord?
     private var lastValidation: ValidationRecord?
@@ -34,19 +39,27 @@ public final class TrainingRun<Task: TrainingTask> {
     /// `lock` is the lock of the folder if the caller has taken it already, to read the configuration under it.
     /// Without a tokenizer, that of the checkpoint, of `data.tokenizer` or the task's standard one is taken. `warn` gets
     /// a message for each broken checkpoint that is passed over, for a precision that is slow here, and the warnings of the
-    /// task; `note` gets one about a tokenizer that was trained. Throws ``TrainingError``, `SettingsError`, `TextError`, `EvaluationError`, `CheckpointError`, `StorageError`
-    /// and `TorchError`; earlier contents of the folder are then untouched.
+    /// task; `note` gets one about a tokenizer that was trained.
+    ///
+    /// With `group`, its ranks share every step. Settings, data, tokenizer and `facts` must be those of rank 0, and all
+    /// ranks must see the folder when a run is resumed. Throws ``TrainingError``, `SettingsError`, `TextError`,
+    /// `EvaluationError`, `CheckpointError`, `StorageError`, `DistributedError` and `TorchError`; earlier contents of the
+    /// folder are then untouched.
     public init(
         _ configuration: RunConfiguration<Task>, folder path: String, resume: Bool = false,
         tokenizer: (any Tokenizer)? = nil, device: Device = .cpu, lock ownLock: FolderLock? = nil,
+        group: ProcessGroup? = nil, facts: [(name: String, value: String)] = [],
         warn: (String) -> Void = { _ in }, note: (String) -> Void = { _ in }
     ) throws {
         folder = RunFolder(path: path)
+        let replicas = group.map { Replicas($0, configuration.training.distribution) }
+        self.replicas = replicas
+        let isFirst = replicas?.isFirst ?? true
         // Before anything is read, so that what is found in the folder stays true until the end of the run.
-        let lock = try ownLock ?? folder.lock(resume: resume)
+        let lock = isFirst ? try ownLock ?? folder.lock(resume: resume) : nil
         var isReady = false
         // Mistakes in the data or the model leave no folder behind.
-        defer { if !isReady { lock.abandon() } }
+        defer { if !isReady { lock?.abandon() } }
         self.lock = lock
         var configuration = configuration
         if resume { try configuration.adoptWarmup(of: folder) }
@@ -55,11 +68,13 @@ public final class TrainingRun<Task: TrainingTask> {
         if let warning = Runtime.slownessWarning(for: type, on: device) { warn(warning) }
         var checkpoint: String?
         if resume {
-            try folder.removeLeftovers()
-            try resolved.checkResumable(in: folder)
-            let newest = try folder.newestWholeCheckpoint(warn: warn)
-            checkpoint = newest?.path
-            resumedStep = newest?.step
+            let folder = RunFolder(path: path)
+            resumedStep = try Replicas.once(replicas, "choosing the checkpoint") {
+                try folder.removeLeftovers()
+                try resolved.checkResumable(in: folder)
+                return try folder.newestWholeCheckpoint(warn: warn)?.step
+            }
+            checkpoint = resumedStep.map { folder.checkpointPath(step: $0) }
         } else {
             resumedStep = nil
         }
@@ -71,27 +86,43 @@ public final class TrainingRun<Task: TrainingTask> {
         self.tokenizer = resolved.task.specialTokens.begin == nil ? given : given.beginningTexts()
         let task = try Task(resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device)
         task.warnings.forEach(warn)
-        trainer = try Trainer(task, resolved.training)
+        try replicas?.group.checkEqual(
+            facts + resolved.sharedSettings() + [
+                ("tokenizer", self.tokenizer.identity), ("kind of data", task.dataState.kind),
+                (
+                    "text or examples",
+                    "\(task.dataState.tokenCount) with checksum \(task.dataState.fingerprint)"
+                ),
+                ("checkpoint", resumedStep.map { "step \($0)" } ?? "none"),
+            ])
+        trainer = try Trainer(task, resolved.training, replicas: replicas)
         resolved.training.schedule = resolved.training.schedule.resolved(stepCount: trainer.stepCount)
         self.configuration = resolved
-        try folder.makeFolders()
-        if try resolved.task.tokenizerRecipe() != nil { try folder.save(self.tokenizer) }
+        if isFirst {
+            try folder.makeFolders()
+            if try resolved.task.tokenizerRecipe() != nil { try folder.save(self.tokenizer) }
+        }
         if let checkpoint {
             let progress = try Checkpoint.restore(trainer, from: checkpoint)
             bestValidation = progress.bestValidation
             lastValidation = progress.lastValidation
         }
         // Last, so that a run that cannot be resumed keeps its configuration.
-        try AtomicFile.write(Data(resolved.yamlText.utf8), to: folder.configurationPath)
+        if isFirst { try AtomicFile.write(Data(resolved.yamlText.utf8), to: folder.configurationPath) }
         // A run that died before its first checkpoint starts again, and so do its logs.
-        recorder = try RunRecorder(folder: folder, resumedStep: resume ? resumedStep ?? 0 : nil)
+        recorder =
+            isFirst ? try RunRecorder(folder: folder, resumedStep: resume ? resumedStep ?? 0 : nil) : nil
+        rankLog = try group.map { [folder, resumedStep] in
+            try RankLog(folder: folder, rank: $0.rank, resumedStep: resumedStep)
+        }
+        if let replicas { try rankLog?.writeStart(step: resumedStep ?? 0, rankCount: replicas.group.count) }
         isReady = true
     }
 
     /// Trains until the last step or until a stop is requested, then saves.
     ///
-    /// The flag is read after every step. Throws errors of training, saving and observers; the run can then be resumed
-    /// from its last checkpoint.
+    /// The flag is read after every step; where it is raised on one rank, all stop after the same step. Throws errors of
+    /// training, saving and observers; the run can then be resumed from its last checkpoint.
     public func run(interrupt: InterruptFlag = InterruptFlag(), observers: [any TrainingObserver] = []) throws
         -> TrainingOutcome
     {
@@ -101,7 +132,9 @@ public final class TrainingRun<Task: TrainingTask> {
         var meter = ThroughputMeter(step: trainer.step)
         var lastSavedStep = resumedStep
         var loss: Double?
-        if !interrupt.isRaised {
+        replicas?.wantsStop = { interrupt.isRaised }
+        // Ranks stop together, after a step.
+        if replicas != nil || !interrupt.isRaised {
             try trainer.makeSteps { result in
                 meter.add(seconds: result.seconds, tokenCount: result.tokenCount)
                 loss = result.loss
@@ -112,14 +145,14 @@ public final class TrainingRun<Task: TrainingTask> {
                     try save()
                     lastSavedStep = result.step
                 }
-                return !interrupt.isRaised
+                return !(replicas?.stopIsRequested ?? interrupt.isRaised)
             }
         }
         let isFinished = trainer.step >= trainer.stepCount
         // The validation belongs into the last checkpoint.
         if isFinished, lastValidation?.step != trainer.step, try validate() { lastSavedStep = nil }
         if lastSavedStep != trainer.step { try save() }
-        try recorder.drawLossCurve(final: true)
+        try recorder?.drawLossCurve(final: true)
         let outcome = TrainingOutcome(
             reason: isFinished ? .finished : .interrupted, step: trainer.step, loss: loss,
             validation: lastValidation, checkpointPath: folder.checkpointPath(step: trainer.step))
@@ -139,11 +172,12 @@ public final class TrainingRun<Task: TrainingTask> {
     private func report(_ result: TrainingStep, _ meter: inout ThroughputMeter) throws {
         try notify { try $0.trainingDidStep(result) }
         if let reason = result.skipReason {
-            try recorder.write(skippedStep: result.step, reason: reason)
+            try recorder?.write(skippedStep: result.step, reason: reason)
             try notify { try $0.trainingDidWarn("step \(result.step): update skipped because \(reason)") }
         }
         let stepCount = trainer.stepCount
         guard result.step % max(1, monitoring.logInterval) == 0 || result.step == stepCount else { return }
+        if let replicas { try rankLog?.write(result, waited: replicas.waitedSeconds) }
         let speed = meter.take(step: result.step, stepsLeft: stepCount - result.step)
         let metrics = TrainingMetrics(
             step: result.step, time: Date().timeIntervalSince1970, tokenCount: result.totalTokenCount,
@@ -152,13 +186,16 @@ public final class TrainingRun<Task: TrainingTask> {
             gradientNorm: result.gradientNorm, tokensPerSecond: speed.tokensPerSecond,
             peakMemoryByteCount: ProcessMemory.peakByteCount, secondsLeft: speed.secondsLeft,
             skippedCount: trainer.lossGuard.statistics.skippedInAll, auxiliary: result.auxiliary)
-        try recorder.write(metrics)
+        try recorder?.write(metrics)
         try notify { try $0.trainingDidLog(metrics) }
     }
 
     /// Measures the validation data; returns false where there is none.
     private func validate() throws -> Bool {
-        guard let record = try trainer.task.validate(step: trainer.step) else { return false }
+        let measured = try Replicas.once(replicas, "the validation") {
+            try trainer.task.validate(step: trainer.step)
+        }
+        guard let record = measured else { return false }
         guard record.loss.isFinite else {
             try notify {
                 try $0.trainingDidWarn("step \(record.step): the validation loss is \(record.loss)")
@@ -168,7 +205,7 @@ public final class TrainingRun<Task: TrainingTask> {
         let isBest = bestValidation.map { record.loss < $0.loss } ?? true
         if isBest { bestValidation = record }
         lastValidation = record
-        try recorder.write(record)
+        try recorder?.write(record)
         try notify { try $0.trainingDidValidate(record, isBest: isBest) }
         return true
     }
@@ -176,8 +213,9 @@ public final class TrainingRun<Task: TrainingTask> {
     private func writeSample() throws {
         let step = trainer.step
         do {
-            guard let text = try trainer.task.sample() else { return }
-            try recorder.write(sample: text, step: step)
+            let sampled = try Replicas.once(replicas, "a sample") { try trainer.task.sample() }
+            guard let text = sampled else { return }
+            try recorder?.write(sample: text, step: step)
             try notify { try $0.trainingDidSample(step: step, text: text) }
         } catch let error as GenerationError {
             // A prompt that cannot be continued must not end the run.
@@ -187,14 +225,28 @@ public final class TrainingRun<Task: TrainingTask> {
 
     /// Saves a checkpoint, points at it, draws the loss curve, and only then removes old checkpoints.
     private func save() throws {
+        if let replicas {
+            let moments = replicas.shardsOptimizer ? [] : trainer.optimizer.state.map(\.tensor)
+            let tensors = trainer.task.parameters.tensors + moments
+            for rank in try replicas.align(tensors) {
+                let text =
+                    "step \(trainer.step): the weights of rank \(rank) had drifted from those of rank 0, which it has now"
+                try notify { try $0.trainingDidWarn(text) }
+            }
+            try trainer.task.gatherCarriedState(replicas)
+            try replicas.gatherState(of: trainer.optimizer)
+        }
         var progress = try trainer.progress()
         progress.bestValidation = bestValidation
         progress.lastValidation = lastValidation
         let path = folder.checkpointPath(step: trainer.step)
-        try Checkpoint.save(trainer, progress: progress, to: path)
-        try folder.publish(step: trainer.step)
-        try folder.removeOldCheckpoints(keeping: monitoring.keptCheckpointCount)
-        try recorder.drawLossCurve(final: false)
+        _ = try Replicas.once(replicas, "saving") {
+            try Checkpoint.save(trainer, progress: progress, to: path)
+            try folder.publish(step: trainer.step)
+            try folder.removeOldCheckpoints(keeping: monitoring.keptCheckpointCount)
+            try recorder?.drawLossCurve(final: false)
+            return true
+        }
         try notify { try $0.trainingDidSave(step: trainer.step, path: path) }
     }
 }

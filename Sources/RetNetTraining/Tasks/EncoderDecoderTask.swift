@@ -73,24 +73,28 @@ public final class EncoderDecoderTask: TrainingTask {
     }
 
     /// Runs the next batches forward and backward.
-    public func accumulateGradients(passCount: Int, generator: Generator) throws -> StepLoss {
-        let batches = try (0..<passCount).map { _ in try source.next() }
+    public func accumulateGradients(_ passes: StepPasses) throws -> StepLoss {
+        let batches = try (0..<passes.count).map { _ in try source.next() }
         let targetCount = batches.reduce(0) { $0 + $1.targetCount }
         let scale = 1 / Double(max(1, targetCount))
         var totals: [Tensor] = []
         var auxiliary: [String: Double] = [:]
-        for batch in batches {
+        let parts = passes.share.parts(batches, keepsRows: false) { $0.rows($1.rows(of: $0.rowCount)) }
+        for (index, batch) in parts.enumerated() {
             let losses = AuxiliaryLosses()
-            let context = ForwardContext(isTraining: true, generator: generator, auxiliaryLosses: losses)
+            let context = ForwardContext(
+                isTraining: true, generator: passes.generator, auxiliaryLosses: losses)
             let loss = try model.lossSum(
                 T5Batch(batch, configuration: model.configuration, device: model.device), zLoss: zLoss,
                 countsCorrect: true, context: context)
             let share = Double(batch.targetCount) * scale
             let objective = try losses.total().map { try loss.sum * scale + $0 * share } ?? loss.sum * scale
+            if index == parts.count - 1 { passes.beforeLastBackward() }
             try objective.backward()
             for (name, value) in try losses.summary() { auxiliary[name, default: 0] += value * share }
-            let parts = [loss.crossEntropy, try loss.sum.detached()] + (loss.correctCount.map { [$0] } ?? [])
-            totals.append(try Tensor.stacked(parts, axis: 0))
+            let figures =
+                [loss.crossEntropy, try loss.sum.detached()] + (loss.correctCount.map { [$0] } ?? [])
+            totals.append(try Tensor.stacked(figures, axis: 0))
         }
         // Read once per step: every number that is read waits for the device.
         let sums = try Tensor.stacked(totals, axis: 0).sum([0]).doubles()

@@ -35,7 +35,10 @@ public final class LanguageModelTask: TrainingTask {
 
     private var source: any BatchSource
     private let form: MixerForm
-    private let carriesState: Bool
+    /// True if rows of a batch continue those of the one before.
+    public let carriesState: Bool
+    /// The carried state of all ranks, between gathering and writing it.
+    private var gatheredState: LanguageModelState?
     private let tokensPerEpoch: Int?
     private let measurement: Measurement?
     private static let stateFileName = "carried_state.safetensors"
@@ -91,8 +94,8 @@ public final class LanguageModelTask: TrainingTask {
     }
 
     /// Runs the next batches forward and backward.
-    public func accumulateGradients(passCount: Int, generator: Generator) throws -> StepLoss {
-        let batches = try (0..<passCount).map { _ in try source.next() }
+    public func accumulateGradients(_ passes: StepPasses) throws -> StepLoss {
+        let batches = try (0..<passes.count).map { _ in try source.next() }
         let targetCount = batches.reduce(0) { $0 + $1.targetCount }
         let byteCount = batches.reduce(Int?.some(0)) { sum, batch in
             sum.flatMap { sum in batch.targetByteCount.map { sum + $0 } }
@@ -100,19 +103,21 @@ public final class LanguageModelTask: TrainingTask {
         let scale = 1 / Double(max(1, targetCount))
         var total: Tensor?
         var auxiliary: [String: Double] = [:]
-        for batch in batches {
+        let parts = passes.share.parts(batches, keepsRows: carriesState) { $0.rows($1.rows(of: $0.rowCount)) }
+        for (index, batch) in parts.enumerated() {
             let shape = [batch.rowCount, batch.length]
             let tokens = try Tensor.from(batch.tokens, shape).to(.int64, on: model.device)
             let targets = try Tensor.from(batch.targets, shape).to(.int64, on: model.device)
             let before = try stateBefore(batch)
             let losses = AuxiliaryLosses()
             let context = ForwardContext(
-                isTraining: true, generator: generator, auxiliaryLosses: losses)
+                isTraining: true, generator: passes.generator, auxiliaryLosses: losses)
             let (sum, next) = try model.lossSum(
                 tokens, targets: targets, state: before, form: form, context: context)
             // Terms are means over the tokens of a pass, so passes count by their targets.
             let share = Double(batch.targetCount) * scale
             let objective = try losses.total().map { try sum * scale + $0 * share } ?? sum * scale
+            if index == parts.count - 1 { passes.beforeLastBackward() }
             try objective.backward()
             for (name, value) in try losses.summary() { auxiliary[name, default: 0] += value * share }
             let part = try sum.detached()
@@ -146,13 +151,31 @@ public final class LanguageModelTask: TrainingTask {
 
     /// Writes `carried_state.safetensors` where there is a state.
     public func writeCarriedState(into folder: String) throws {
-        guard let carriedState else { return }
+        guard let carriedState = gatheredState ?? carriedState else { return }
+        gatheredState = nil
         try StateFile.write(SavedState(state: carriedState), of: model, to: folder + "/" + Self.stateFileName)
     }
 
     /// Reads `carried_state.safetensors`.
-    public func readCarriedState(from folder: String) throws {
-        carriedState = try StateFile.read(folder + "/" + Self.stateFileName, for: model).state
+    public func readCarriedState(from folder: String, share: BatchShare) throws {
+        let state = try StateFile.read(folder + "/" + Self.stateFileName, for: model).state
+        carriedState =
+            share.count == 1 ? state : try state.selecting(rows: Array(share.rows(of: state.batchSize)))
+    }
+
+    /// Joins the rows in the order of the ranks.
+    public func gatherCarriedState(_ replicas: Replicas) throws {
+        gatheredState = nil
+        guard let carriedState else { return }
+        let rowCount = source.state.rowCount
+        var whole = try carriedState.mapTensors { try replicas.gatherRows($0, rowCount: rowCount) }
+        let positions = try replicas.group.gathered(
+            JSONEncoder().encode(carriedState.positions), "gathering the carried state")
+        guard replicas.isFirst else { return }
+        whole.positions = try positions.flatMap {
+            try JSONDecoder().decode([SequencePosition].self, from: $0)
+        }
+        gatheredState = whole
     }
 
     // MARK: Runs in a folder

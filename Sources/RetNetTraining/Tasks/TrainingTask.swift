@@ -25,13 +25,17 @@ public protocol TrainingTask: AnyObject {
 
     /// Takes the next batches and adds the gradients of their mean loss to the parameters.
     ///
-    /// Losses of passes are weighted by their targets, so that several passes equal one large batch.
-    func accumulateGradients(passCount: Int, generator: Generator) throws -> StepLoss
+    /// Losses of passes are weighted by their targets, so that several passes equal one large batch. Where ranks share the
+    /// step, counts are those of all of it, and the loss is this rank's part of the mean: the sum over the ranks is the
+    /// mean.
+    func accumulateGradients(_ passes: StepPasses) throws -> StepLoss
 
     // MARK: State
 
     /// The place in the data.
     var dataState: BatchSourceState { get }
+    /// True if rows of a batch continue those of the one before.
+    var carriesState: Bool { get }
     /// True if the next batch continues from a state of the model.
     var hasCarriedState: Bool { get }
 
@@ -41,8 +45,10 @@ public protocol TrainingTask: AnyObject {
     func forgetCarriedState()
     /// Writes that state into the folder of a checkpoint.
     func writeCarriedState(into folder: String) throws
-    /// Reads that state from the folder of a checkpoint.
-    func readCarriedState(from folder: String) throws
+    /// Reads that state from the folder of a checkpoint; the rows of one rank where several share a step.
+    func readCarriedState(from folder: String, share: BatchShare) throws
+    /// Brings the rows of all ranks to rank 0, which then writes the carried state of all.
+    func gatherCarriedState(_ replicas: Replicas) throws
 
     // MARK: Runs in a folder
 
@@ -65,13 +71,17 @@ public protocol TrainingTask: AnyObject {
 
 extension TrainingTask {
     /// False: every batch starts from an empty state.
+    public var carriesState: Bool { false }
+    /// False: every batch starts from an empty state.
     public var hasCarriedState: Bool { false }
     /// Does nothing.
     public func forgetCarriedState() {}
     /// Does nothing.
     public func writeCarriedState(into folder: String) throws {}
     /// Does nothing.
-    public func readCarriedState(from folder: String) throws {}
+    public func readCarriedState(from folder: String, share: BatchShare) throws {}
+    /// Does nothing.
+    public func gatherCarriedState(_ replicas: Replicas) throws {}
     /// None.
     public var warnings: [String] { [] }
 }

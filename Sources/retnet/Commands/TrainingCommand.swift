@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCommandLine
+import RetNetDistributed
 import RetNetReporting
 import RetNetSettings
 import RetNetStorage
@@ -38,25 +39,47 @@ extension TrainingCommand {
     }
 
     func run() throws {
+        let assignment = try RankAssignment.detect(ProcessInfo.processInfo.environment)
+        // Rank 0 checks and prints for all.
+        if options.dryRun, let assignment, assignment.rank > 0 { return }
+        let group = try options.join(assignment)
         do {
-            let lock = try options.lockToResume()
-            do {
-                try train(lock)
-            } catch {
-                lock?.abandon()
-                throw error
-            }
-        } catch TrainingError.runExists(let path) {
-            throw CommandError(
-                "'\(path)' is not empty: choose another folder with --out, or resume the run in it with --resume"
-            )
-        } catch TrainingError.noDataPaths {
-            throw CommandError(
-                "there is nothing to train on: give --data, or data.paths in the configuration")
+            try runOnce(options.decided(assignment), group)
+        } catch {
+            group?.abort(because: Self.explained(error))
+            // Errors of other ranks are told by the one that found them.
+            if error is DistributedError, let group, !group.isReporter { throw ExitCode(1) }
+            throw Self.explained(error)
         }
     }
 
-    private func train(_ lock: FolderLock?) throws {
+    private func runOnce(_ options: RunOptions, _ group: ProcessGroup?) throws {
+        let lock = group?.rank ?? 0 == 0 ? try options.lockToResume() : nil
+        do {
+            try train(options, lock, group)
+        } catch {
+            lock?.abandon()
+            throw error
+        }
+    }
+
+    /// Returns an error with the options that help.
+    private static func explained(_ error: any Error) -> any Error {
+        do {
+            throw error
+        } catch TrainingError.runExists(let path) {
+            return CommandError(
+                "'\(path)' is not empty: choose another folder with --out, or resume the run in it with --resume"
+                    + " (--auto-resume does either)")
+        } catch TrainingError.noDataPaths {
+            return CommandError(
+                "there is nothing to train on: give --data, or data.paths in the configuration")
+        } catch {
+            return error
+        }
+    }
+
+    private func train(_ options: RunOptions, _ lock: FolderLock?, _ group: ProcessGroup?) throws {
         let interrupt = InterruptFlag.onSignals()
         // The run warns of its precision, which may come from the configuration.
         let (device, _) = try options.device.prepare(.fast, warns: false)
@@ -69,13 +92,21 @@ extension TrainingCommand {
             Console.result(try configuration.resolved(on: device).yamlText)
             return
         }
+        let isFirst = group?.rank ?? 0 == 0
         let run = try TrainingRun(
             configuration, folder: options.out, resume: options.resume, device: device, lock: lock,
-            warn: { Console.warn($0) }, note: { Console.note($0) })
-        options.announce(run, on: device)
+            group: group,
+            facts: [("version of retnet", PackageVersion.current), ("LibTorch", Runtime.loadedVersion)],
+            warn: { if isFirst { Console.warn($0) } }, note: { if isFirst { Console.note($0) } })
+        if isFirst { options.announce(run, on: device, ranks: group) }
         // Made before the training, so that a mistake in a file is not found hours later.
-        let evaluation = try evaluation(of: run)
-        let outcome = try run.run(interrupt: interrupt, observers: [ProgressObserver()])
+        let evaluation = isFirst ? try evaluation(of: run) : nil
+        let outcome = try run.run(interrupt: interrupt, observers: isFirst ? [ProgressObserver()] : [])
+        group?.leave()
+        guard isFirst else {
+            if outcome.reason == .interrupted { throw ExitCodes.interrupted }
+            return
+        }
         var tree = options.tree(outcome, run)
         if outcome.reason == .finished, let evaluation { tree = tree.merging(try evaluation(interrupt)) }
         if options.json { try Console.json(tree) } else { Console.result(options.text(outcome)) }

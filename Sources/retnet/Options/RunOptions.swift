@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
+import RetNetDistributed
 import RetNetReporting
 import RetNetSettings
 import RetNetStorage
@@ -27,6 +28,12 @@ struct RunOptions: ParsableArguments {
     @Flag(help: "Resume the run in --out from its newest whole checkpoint.")
     var resume = false
 
+    @Flag(
+        help:
+            "Resume the run in --out if it has begun, else begin it: for launchers that start a command again."
+    )
+    var autoResume = false
+
     @Flag(help: "Check everything and print the resolved configuration instead of training.")
     var dryRun = false
 
@@ -37,6 +44,14 @@ struct RunOptions: ParsableArguments {
         transform: Arguments.seed)
     var seed: Int?
 
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Seconds that a rank waits for the others, where several processes train (default: 600).",
+            valueName: "seconds"),
+        transform: Arguments.positive)
+    var rankTimeout: Int?
+
     @Flag(help: "Print one JSON object at the end.")
     var json = false
 
@@ -44,6 +59,29 @@ struct RunOptions: ParsableArguments {
         if device.elementTypeName == "float64" {
             throw ValidationError("training computes in float32 or bfloat16, not float64")
         }
+        if autoResume, resume { throw ValidationError("give --resume or --auto-resume, not both") }
+    }
+
+    /// Returns these options with the answer to whether the run is resumed.
+    ///
+    /// `--auto-resume` resumes a run that has written its configuration, and so do ranks that torchrun has started again.
+    func decided(_ assignment: RankAssignment?) -> RunOptions {
+        var result = self
+        let asks = autoResume || (assignment?.restartCount ?? 0) > 0
+        if asks, FileManager.default.fileExists(atPath: RunFolder(path: out).configurationPath) {
+            result.resume = true
+        }
+        return result
+    }
+
+    /// Joins the other ranks, if there are any, and gives this one its share of the cores.
+    func join(_ assignment: RankAssignment?) throws -> ProcessGroup? {
+        guard let assignment, !dryRun else { return nil }
+        if device.threads == nil, ProcessInfo.processInfo.environment["OMP_NUM_THREADS"] == nil {
+            let cores = ProcessInfo.processInfo.activeProcessorCount
+            try Runtime.setThreadCount(max(1, cores / max(1, assignment.localCount ?? 1)))
+        }
+        return try ProcessGroup(assignment, timeout: Double(rankTimeout ?? 600))
     }
 
     /// Takes the lock of a run that is to be resumed, so that its configuration is read under it; nil for others.
@@ -83,7 +121,7 @@ struct RunOptions: ParsableArguments {
     }
 
     /// Notes the start or the resumption of a run.
-    func announce(_ run: TrainingRun<some TrainingTask>, on device: Device) {
+    func announce(_ run: TrainingRun<some TrainingTask>, on device: Device, ranks: ProcessGroup?) {
         if let step = run.resumedStep {
             Console.note(
                 "resuming '\(out)' after step \(Format.grouped(step)) of \(Format.grouped(run.trainer.stepCount))"
@@ -93,7 +131,8 @@ struct RunOptions: ParsableArguments {
         }
         Console.note(
             "training \(Format.count(run.trainer.task.parameters.parameterCount)) parameters on \(device),"
-                + " \(Runtime.threadCount) threads, in '\(out)'")
+                + " \(ranks.map { "\($0.count) ranks of " } ?? "")\(Runtime.threadCount) threads, in '\(out)'"
+        )
     }
 
     /// Returns the outcome of a run as JSON.

@@ -1,0 +1,197 @@
+import Foundation
+import RetNetDistributed
+import RetNetLayers
+import RetNetTorch
+
+/// The ranks that train equal copies of one model, each on its share of every step.
+///
+/// Gradients and figures are summed over the ranks, so that every rank takes the same decisions and makes the same update.
+/// Gradients travel during the last backward pass of a step.
+public final class Replicas {
+    /// The ranks.
+    public let group: ProcessGroup
+    /// The share of this rank.
+    public let share: BatchShare
+    /// True if any rank was asked to stop before the last step ended; the same on all ranks.
+    public private(set) var stopIsRequested = false
+    /// Seconds of the last step in which this rank waited for gradients of others.
+    public var waitedSeconds: Double { buckets?.waitedSeconds ?? 0 }
+    /// True if this rank was asked to stop.
+    var wantsStop: () -> Bool = { false }
+
+    private let configuration: DistributionConfiguration
+    private var buckets: GradientBuckets?
+    private var parameters: ParameterStore?
+    /// Tensors of the optimizers of all ranks, between gathering and saving them.
+    private var gatheredState: [(name: String, tensor: Tensor)]?
+
+    /// The copies of the ranks of a group.
+    public init(_ group: ProcessGroup, _ configuration: DistributionConfiguration = .init()) {
+        self.group = group
+        self.configuration = configuration
+        share = BatchShare(rank: group.rank, count: group.count)
+    }
+
+    /// True on the rank that prints, measures and saves.
+    public var isFirst: Bool { group.rank == 0 }
+
+    /// Takes the parameters of a model whose gradients are to be summed, with the values of rank 0.
+    ///
+    /// Throws ``TrainingError`` where the ranks cannot share its steps.
+    func join(_ task: some TrainingTask, passCount: Int) throws {
+        guard task.parameters.device == .cpu else { throw TrainingError.ranksNeedProcessors }
+        try share.check(
+            passCount: passCount, rowCount: task.dataState.rowCount, keepsRows: task.carriesState)
+        parameters = task.parameters
+        try withoutGradients { for tensor in task.parameters.tensors { try group.broadcast(tensor) } }
+        var byteCount = configuration.bucketMegabytes << 20
+        if shardsOptimizer {
+            // Buckets are what ranks own, so there must be some for each.
+            let total = task.parameters.tensors.reduce(0) { $0 + $1.byteCount }
+            byteCount = min(byteCount, max(1024, total / (4 * group.count)))
+        }
+        buckets = try group.buckets(
+            task.parameters.tensors, byteCount: byteCount,
+            narrows: configuration.reduction == .bfloat16)
+    }
+
+    /// True if every rank keeps only its part of the optimizer's state.
+    var shardsOptimizer: Bool { configuration.shardsOptimizer }
+
+    /// Returns the parameters that this rank's optimizer updates: all, or its share of them.
+    func updatedEntries() -> [ParameterStore.Entry] {
+        guard let parameters, let buckets, shardsOptimizer else { return parameters?.entries ?? [] }
+        return zip(parameters.entries, buckets.owners).filter { $0.1 == group.rank }.map(\.0)
+    }
+
+    /// Returns the norm of the gradients of all parameters.
+    func gradientNorm() throws -> Double {
+        try OptimizerKernels.globalNorm((parameters?.tensors ?? []).compactMap { try $0.gradient() })
+    }
+
+    /// Sends the parameters that each rank has updated to the others.
+    func shareUpdates() throws {
+        if shardsOptimizer { try buckets?.shareParameters() }
+    }
+
+    /// Brings the optimizer's state of all ranks to rank 0, which then saves it.
+    func gatherState(of optimizer: any Optimizer) throws {
+        guard shardsOptimizer else { return }
+        struct Description: Codable {
+            var name: String
+            var shape: [Int]
+            var elementType: ElementType
+        }
+        let own = optimizer.state
+        let lists = try group.gathered(
+            JSONEncoder().encode(
+                own.map {
+                    Description(name: $0.name, shape: $0.tensor.shape, elementType: $0.tensor.elementType)
+                }),
+            "gathering the optimizer's state")
+        guard isFirst else {
+            for (_, tensor) in own where tensor.elementCount > 0 { try group.send(tensor, to: 0) }
+            return
+        }
+        var all = own
+        for rank in 1..<group.count {
+            for item in try JSONDecoder().decode([Description].self, from: lists[rank]) {
+                let tensor = try Tensor.empty(item.shape, item.elementType)
+                if tensor.elementCount > 0 { try group.receive(tensor, from: rank) }
+                all.append((item.name, tensor))
+            }
+        }
+        gatheredState = all
+    }
+
+    /// Returns the optimizer's state that a checkpoint holds.
+    func takeState(of optimizer: any Optimizer) -> [(name: String, tensor: Tensor)] {
+        defer { gatheredState = nil }
+        return gatheredState ?? optimizer.state
+    }
+
+    /// Returns the seed of this rank's dropout.
+    func dropoutSeed(_ seed: UInt64) -> UInt64 { seed &+ UInt64(share.rank) &* 0x9e37_79b9_7f4a_7c15 }
+
+    /// Returns the passes of a step as this rank makes them.
+    func passes(_ passes: StepPasses) -> StepPasses {
+        var result = passes
+        result.share = share
+        result.beforeLastBackward = { [buckets] in buckets?.begin() }
+        return result
+    }
+
+    /// Waits for the sums of gradients and returns the loss of the whole step from that of this rank's share.
+    func combine(_ loss: StepLoss) throws -> StepLoss {
+        guard let buckets else { return loss }
+        let knowledge = try buckets.finish()
+        let names = loss.auxiliary.keys.sorted()
+        // One message: figures, then what ranks know of the gradient of each parameter.
+        let figures =
+            [loss.mean, loss.accuracy ?? 0, wantsStop() ? 1 : 0] + names.map { loss.auxiliary[$0] ?? 0 }
+        let sums = try group.allReduced(figures + knowledge)
+        try buckets.fill(Array(sums.dropFirst(figures.count)))
+        stopIsRequested = sums[2] > 0
+        var result = loss
+        result.mean = sums[0]
+        result.accuracy = loss.accuracy.map { _ in sums[1] }
+        for (index, name) in names.enumerated() { result.auxiliary[name] = sums[3 + index] }
+        return result
+    }
+
+    /// Gives all ranks the tensors of rank 0 where they differ, and returns the ranks on which they did.
+    ///
+    /// Processors of different kinds round differently, so that copies may drift apart.
+    func align(_ tensors: [Tensor]) throws -> [Int] {
+        let own = try Tensor.fingerprint(of: tensors)
+        let all = try group.gathered(Data("\(own)".utf8), "comparing the copies")
+        let different = all.indices.filter { all[$0] != all[0] }
+        guard !different.isEmpty else { return [] }
+        try withoutGradients { for tensor in tensors { try group.broadcast(tensor) } }
+        return different
+    }
+
+    /// Runs a body on rank 0 while the others wait, and returns its result on all ranks; without replicas, just runs it.
+    static func once<Value: Codable>(
+        _ replicas: Replicas?, _ operation: String, _ body: () throws -> Value
+    ) throws -> Value {
+        guard let replicas else { return try body() }
+        return try replicas.onFirst(operation, body)
+    }
+
+    private func onFirst<Value: Codable>(_ operation: String, _ body: () throws -> Value) throws -> Value {
+        var own: Value?
+        let data = try group.onRankZero(operation) {
+            let value = try body()
+            own = value
+            let encoder = JSONEncoder()
+            encoder.nonConformingFloatEncodingStrategy = .convertToString(
+                positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+            return try encoder.encode([value])
+        }
+        if let own { return own }
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        guard let value = try decoder.decode([Value].self, from: data).first else {
+            throw DistributedError.failed(operation: operation, reason: "rank 0 sent nothing")
+        }
+        return value
+    }
+
+    /// Returns a tensor [B, ...] of all rows on rank 0, where ranks hold rows each [b, ...]; the own rows on other ranks.
+    func gatherRows(_ own: Tensor, rowCount: Int) throws -> Tensor {
+        guard isFirst else {
+            if own.size(0) > 0 { try group.send(own.contiguous(), to: 0) }
+            return own
+        }
+        var parts = [own]
+        for rank in 1..<share.count {
+            let rows = BatchShare(rank: rank, count: share.count).rows(of: rowCount)
+            let part = try Tensor.empty([rows.count] + own.shape.dropFirst(), own.elementType)
+            try group.receive(part, from: rank)
+            parts.append(part)
+        }
+        return try Tensor.concatenated(parts, axis: 0)
+    }
+}
