@@ -89,7 +89,8 @@ struct APIError: Error, Equatable {
                     status: 507, message: message, type: "insufficient_storage_error",
                     code: "insufficient_storage")
             case .noStateFolder: .invalid(nil, message)
-            case .stateFile, .encoderDecoder: .failure(message)
+            case .stateFile: .failure(message)
+            case .encoderDecoder: .invalid(nil, message, code: "encoder_decoder")
             }
     }
 }

@@ -15,6 +15,12 @@ extension CompletionRequest {
         self.init()
         var fields = try RequestFields(body)
         try Self.checkModel(&fields, model)
+        guard !model.isEncoderDecoder || !format.isPlain else {
+            throw APIError.invalid(
+                "messages",
+                "'\(model.name)' is an encoder-decoder without a chat template: use '/v1/completions', whose prompt it reads, or put"
+                    + " chat_template.jinja into its folder", code: "encoder_decoder")
+        }
         choiceCount = try fields.read(Fields.choiceCount) ?? 1
         candidateCount = choiceCount
         try readStreaming(&fields)
@@ -32,9 +38,9 @@ extension CompletionRequest {
         template.adjustments = try Self.adjustments(&fields, model)
         template.choiceCount = choiceCount
         template.topCount = topCount
-        template.usesCache = try fields.read(Fields.cachesPrompt) ?? true
+        template.usesCache = try fields.read(Fields.cachesPrompt) ?? !model.isEncoderDecoder
         template.deadline = deadline
-        try readStates(&fields, &template, states)
+        try readStates(&fields, &template, states, model)
         guard template.start == nil else {
             throw APIError.invalid(
                 "state",
@@ -50,6 +56,7 @@ extension CompletionRequest {
         }
         let messages = try Self.messages(try fields.read(Fields.messages))
         try fields.finish()
+        if model.isEncoderDecoder { try checkEncoderDecoder(template, model) }
         let conversation = try format.text(messages, addsPrompt: addsPrompt, more)
         var request = template
         if format.isPlain { request.sampling.stopStrings += ChatFormat.plainStops }

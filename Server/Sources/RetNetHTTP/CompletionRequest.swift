@@ -57,9 +57,9 @@ struct CompletionRequest: Sendable {
         template.choiceCount = candidateCount
         template.topCount = topCount ?? (candidateCount > choiceCount ? 0 : nil)
         template.scoresPrompt = echoes && topCount != nil
-        template.usesCache = try fields.read(Fields.cachesPrompt) ?? true
+        template.usesCache = try fields.read(Fields.cachesPrompt) ?? !model.isEncoderDecoder
         template.deadline = deadline
-        try readStates(&fields, &template, states)
+        try readStates(&fields, &template, states, model)
         let begin: BeginTokenChoice = try fields.read(Fields.addsBeginToken) ?? true ? .auto : .no
         guard
             let prompt = try fields.read(Fields.prompt)
@@ -68,6 +68,7 @@ struct CompletionRequest: Sendable {
             throw APIError.invalid("prompt", "'prompt' is missing: give a text or a list of tokens")
         }
         try fields.finish()
+        if model.isEncoderDecoder { try checkEncoderDecoder(template, model) }
         try readPrompts(prompt, template, model, begin)
         try checkCombinations()
     }
@@ -89,12 +90,23 @@ struct CompletionRequest: Sendable {
     }
 
     mutating func readStates(
-        _ fields: inout RequestFields, _ template: inout ServingRequest, _ states: StateKeeper
+        _ fields: inout RequestFields, _ template: inout ServingRequest, _ states: StateKeeper,
+        _ model: ServingModel
     ) throws {
-        if let name = try fields.read(Fields.state) {
+        let name = try fields.read(Fields.state)
+        if model.isEncoderDecoder {
+            let saved = try fields.read(Fields.savedState)
+            guard name == nil, saved == nil else {
+                let field = name == nil ? "save_state" : "state"
+                throw APIError.invalid(
+                    field,
+                    "'\(field)' is not for '\(model.name)': it is an encoder-decoder, which reads every prompt anew and keeps no"
+                        + " states", code: "encoder_decoder")
+            }
+        } else if let name {
             template.start = try states.state(named: name).snapshot
         }
-        savedName = try fields.read(Fields.savedState)
+        savedName = model.isEncoderDecoder ? nil : try fields.read(Fields.savedState)
         replacesState = try fields.read(Fields.replacesState) ?? false
         persistsState = try fields.read(Fields.persistsState) ?? false
         guard let savedName else {
@@ -144,8 +156,7 @@ struct CompletionRequest: Sendable {
                 prompts.append(Prompt(request: request, text: text))
             } else if let tokens = Field<[Int32]>.tokens(element) {
                 request.tokens = tokens
-                request.place = model.tokenizer.place(
-                    after: tokens, from: template.start?.place ?? .beginning)
+                request.place = model.place(after: tokens, from: template.start?.place ?? .beginning)
                 let valid = tokens.filter { $0 >= 0 && Int($0) < model.vocabularySize }
                 prompts.append(Prompt(request: request, text: model.tokenizer.decode(valid)))
             } else {
@@ -153,6 +164,23 @@ struct CompletionRequest: Sendable {
                     "prompt",
                     "'prompt' must be a text, a list of tokens, or a list of texts or of lists of tokens")
             }
+        }
+    }
+
+    /// Refuses what an encoder-decoder cannot do, each with the reason.
+    func checkEncoderDecoder(_ template: ServingRequest, _ model: ServingModel) throws {
+        if template.scoresPrompt {
+            throw APIError.invalid(
+                "echo",
+                "'echo' with 'logprobs' scores the tokens of a prompt, but '\(model.name)' is an encoder-decoder, which reads"
+                    + " prompts in both directions and gives their tokens no probabilities: leave one of them out",
+                code: "encoder_decoder")
+        }
+        if template.usesCache {
+            throw APIError.invalid(
+                "cache_prompt",
+                "'cache_prompt' is not for '\(model.name)': it is an encoder-decoder, which reads prompts in both directions, so"
+                    + " that what it makes of a beginning depends on the end", code: "encoder_decoder")
         }
     }
 

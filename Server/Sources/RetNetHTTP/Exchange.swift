@@ -126,7 +126,9 @@ struct Exchange {
             "owned_by": "retnet",
             "max_model_len": [model.positionLimit, served.engine.configuration.contextLimit]
                 .compactMap { $0 }.min().map { .int($0) } ?? .null,
-            "parameters": .int(model.model.parameterCount), "state_bytes": .int(model.model.stateByteCount),
+            "kind": model.isEncoderDecoder ? "encoder_decoder" : "language_model",
+            "parameters": .int(model.parameterCount), "state_bytes": .int(model.stateByteCount),
+            "state_bytes_per_token": .int(model.stateByteCountPerToken),
         ]
     }
 

@@ -256,7 +256,8 @@ extension OpenAPI {
             ])),
         "Model": object([
             "id": text, "object": ["const": "model"], "created": number, "owned_by": text,
-            "max_model_len": optionalNumber, "parameters": number, "state_bytes": number,
+            "max_model_len": optionalNumber, "kind": ["enum": ["language_model", "encoder_decoder"]],
+            "parameters": number, "state_bytes": number, "state_bytes_per_token": number,
         ]),
         "ModelList": list("Model"),
         "State": object([

@@ -45,20 +45,34 @@ enum PageHandler {
 
     /// Returns the facts about a model that the page shows.
     static func info(_ engine: ServingEngine, format: ChatFormat, hasFolder: Bool) -> JSONValue {
-        let (model, defaults) = (engine.model.model, engine.model.defaults)
-        let configuration = model.configuration
+        let (model, defaults) = (engine.model, engine.model.defaults)
+        // Keys and values of every layer, of the width of the model.
+        let (layers, width, cached) =
+            switch model.network {
+            case .language(let network):
+                (
+                    network.configuration.layerCount, network.configuration.hiddenSize,
+                    network.configuration.layerCount * network.configuration.hiddenSize
+                )
+            case .encoderDecoder(let network):
+                (
+                    network.configuration.decoderLayerCount, network.configuration.hiddenSize,
+                    network.configuration.decoderLayerCount * network.configuration.attentionSize
+                )
+            }
+        let modes: JSONValue =
+            model.isEncoderDecoder && format.isPlain ? ["completion"] : ["chat", "completion"]
         let limit = [engine.model.positionLimit, engine.configuration.contextLimit].compactMap { $0 }.min()
         return [
             "model": .string(engine.model.name), "parameters": .int(model.parameterCount),
-            "layers": .int(configuration.layerCount), "hidden_size": .int(configuration.hiddenSize),
+            "kind": model.isEncoderDecoder ? "encoder_decoder" : "language_model",
+            "layers": .int(layers), "hidden_size": .int(width),
             "context_limit": limit.map { .int($0) } ?? .null,
             "state_bytes": .int(model.stateByteCount),
             "state_bytes_per_token": .int(model.stateByteCountPerToken),
             "state_type": .string(model.stateType.rawValue),
-            // Keys and values of every layer, of the width of the model.
-            "cache_bytes_per_token": .int(
-                2 * configuration.layerCount * configuration.hiddenSize * cacheElementByteCount),
-            "modes": ["chat", "completion"], "chat_template": format.isPlain ? "plain" : "model",
+            "cache_bytes_per_token": .int(2 * cached * cacheElementByteCount), "modes": modes,
+            "chat_template": format.isPlain ? "plain" : "model",
             "keeps_states_on_disk": .bool(hasFolder),
             "defaults": [
                 "temperature": .double(defaults.temperature), "top_p": .double(defaults.topP),

@@ -94,8 +94,10 @@ public final class ServerCore: @unchecked Sendable {
 
     private func serve(_ model: ServingModel, isAlone: Bool, share: Int) throws -> ServedModel {
         let format = try ChatFormat(
-            folder: model.model.path, file: configuration.chatTemplate, tokenizer: model.tokenizer)
-        let folder = try configuration.stateFolder.map {
+            folder: model.path, file: configuration.chatTemplate, tokenizer: model.tokenizer)
+        // Encoder-decoders keep no states.
+        let stateFolder = model.isEncoderDecoder ? nil : configuration.stateFolder
+        let folder = try stateFolder.map {
             // Several models have a folder each; their names may have a slash.
             let name = model.name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? model.name
             return try StateFolder(isAlone ? $0 : $0 + "/" + name, model: model)

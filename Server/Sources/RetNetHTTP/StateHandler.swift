@@ -58,6 +58,7 @@ struct StateHandler: Sendable {
     func create(_ body: JSONValue, deadline: ContinuousClock.Instant?) async throws -> JSONValue {
         var fields = try RequestFields(body)
         try CompletionRequest.checkModel(&fields, engine.model)
+        if engine.model.isEncoderDecoder { throw ServingError.noStates(of: engine.model) }
         guard let name = try fields.read(Fields.id) else {
             throw APIError.invalid("id", "'id' is missing: give the name of the new state")
         }
@@ -92,7 +93,7 @@ struct StateHandler: Sendable {
                 throw APIError.invalid("prompt", "'prompt' must be a text or a list of tokens")
             }
             request.tokens = tokens
-            request.place = engine.model.tokenizer.place(after: tokens, from: start?.place ?? .beginning)
+            request.place = engine.model.place(after: tokens, from: start?.place ?? .beginning)
         }
         request.start = start
         request.sampling = .greedy(maxTokens: 0)

@@ -6,7 +6,7 @@ import RetNetSampling
 final class EngineLoop: @unchecked Sendable {
     // Sendable: used by the replica's thread only.
     private let model: ServingModel
-    private let runner: ModelRunner
+    private let runner: SequenceRunner
     private let configuration: ServingEngine.Configuration
     private let store: StateStore
     private let metrics: ServingMetrics
@@ -23,7 +23,7 @@ final class EngineLoop: @unchecked Sendable {
     private var pieceLimit = PrefixHashes.blockLength
 
     init(
-        _ model: ServingModel, _ runner: ModelRunner, _ configuration: ServingEngine.Configuration,
+        _ model: ServingModel, _ runner: SequenceRunner, _ configuration: ServingEngine.Configuration,
         store: StateStore, metrics: ServingMetrics, inbox: EngineInbox, replica: Int
     ) {
         self.replica = replica
@@ -46,10 +46,11 @@ final class EngineLoop: @unchecked Sendable {
             guard !delivery.isStopped else { return }
             for job in delivery.jobs { begin(job) }
             startChoices()
-            step()
+            let spent = step()
+            readSources(after: spent)
             inbox.report(
                 replica: replica, reading: readers.count, generating: rows.count + prompts.count,
-                stateByteCount: readers.reduce(0) { $0 + ($1.state?.byteCount ?? 0) }
+                stateByteCount: readers.reduce(0) { $0 + $1.byteCount }
                     + rows.reduce(0) { $0 + ($1.state?.byteCount ?? 0) })
         }
     }
@@ -59,6 +60,7 @@ final class EngineLoop: @unchecked Sendable {
     private func begin(_ job: EngineJob) {
         let request = job.request
         metrics.update { $0.queueing.record(Self.seconds(since: job.arrival)) }
+        if let encoderDecoder = model.encoderDecoder { return begin(job, encoderDecoder) }
         let start = request.start
         // The whole sequence, if it is known.
         var tokens: [Int32]? = request.tokens
@@ -81,8 +83,8 @@ final class EngineLoop: @unchecked Sendable {
                 job, start.state, history: start.history, rest: start.pending + request.tokens)
             logits = start.logits
         } else {
-            reader = PromptReader(
-                job, model.model.initialState(), history: [], rest: request.tokens)
+            guard let state = model.languageModel?.initialState() else { return }
+            reader = PromptReader(job, state, history: [], rest: request.tokens)
             logits = nil
         }
         if let hashes {
@@ -92,6 +94,16 @@ final class EngineLoop: @unchecked Sendable {
         }
         guard reader.isDone, let logits else { return readers.append(reader) }
         finish(reader, logits)
+    }
+
+    private func begin(_ job: EngineJob, _ model: EncoderDecoderModel) {
+        do {
+            let source = try SourceReading(job.request.tokens, model)
+            readers.append(PromptReader(job, source, startToken: model.startToken))
+        } catch {
+            // The tokens were checked.
+            end(job, ServingError.modelFailure("\(error)"))
+        }
     }
 
     /// Ends texts whose states shall be kept, because the engine stops.
@@ -177,11 +189,11 @@ final class EngineLoop: @unchecked Sendable {
         }
     }
 
-    /// Reads the last token of every text and pieces of prompts.
-    private func step() {
+    /// Reads the last token of every text and pieces of prompts; returns the time that it took if there were texts.
+    private func step() -> Duration? {
         let batch = rows.filter { $0.decoder.pending != nil && $0.state != nil }
         let pieces = nextPieces(batch.isEmpty ? ModelRunner.pieceLength : pieceLimit)
-        guard !batch.isEmpty || !pieces.isEmpty else { return }
+        guard !batch.isEmpty || !pieces.isEmpty else { return nil }
         var sequences: [[Int32]] = []
         var states: [SequenceState] = []
         for row in batch {
@@ -218,12 +230,36 @@ final class EngineLoop: @unchecked Sendable {
                 finishPiece(piece.reader, logits, first..<first + count)
                 first += count
             }
-            guard let logits else { return }
-            for (index, row) in batch.enumerated() { advance(row, logits[index]) }
+            if let logits {
+                for (index, row) in batch.enumerated() { advance(row, logits[index]) }
+            }
+            return batch.isEmpty ? nil : duration
         } catch {
             // Arguments were checked, so that nothing about one request can be the reason.
             let failure = ServingError.modelFailure("\(error)")
             for job in batch.map(\.job) + pieces.map(\.reader.job) { end(job, failure) }
+            return nil
+        }
+    }
+
+    /// Moves sources on through the encoder, by the work of a step, which the texts of the last one wait for.
+    private func readSources(after spent: Duration?) {
+        guard let runner = runner as? EncoderDecoderRunner else { return }
+        let waiting = readers.indices.map { readers[(turn + $0) % readers.count] }
+        let reading = waiting.filter { $0.source != nil }
+        guard !reading.isEmpty else { return }
+        turn = (turn + 1) % readers.count
+        let begin = ContinuousClock.now
+        do {
+            let count = try runner.read(
+                reading.compactMap(\.source), tokenLimit: spent == nil ? ModelRunner.pieceLength : pieceLimit)
+            let duration = ContinuousClock.now - begin
+            metrics.update { $0.step.record(duration / .seconds(1)) }
+            if let spent { adapt(count, spent + duration) }
+            for reader in reading { reader.takeSource() }
+        } catch {
+            let failure = ServingError.modelFailure("\(error)")
+            for reader in reading { end(reader.job, failure) }
         }
     }
 

@@ -2,8 +2,12 @@ import RetNetRuntime
 import RetNetSampling
 
 /// A prompt that is read piece by piece.
+///
+/// That of an encoder-decoder is a source, which goes through the encoder first; the decoder then reads its start token.
 final class PromptReader {
     let job: EngineJob
+    /// What is on its way through the encoder; nil when it is through, and for language models.
+    private(set) var source: SourceReading?
     /// The state after the tokens read; nil while a pass has it, because a second holder would make the pass copy it.
     var state: SequenceState?
     /// All tokens read so far, those before the request included; nil if they are not known.
@@ -11,6 +15,7 @@ final class PromptReader {
     private(set) var scores: [TokenScore] = []
     private let rest: [Int32]
     private let first: Int
+    private let sourceCount: Int?
     private var index = 0
     private var end = 0
     private var points: [Int] = []
@@ -23,6 +28,7 @@ final class PromptReader {
         self.history = history
         self.rest = rest
         first = state.tokenCount
+        sourceCount = nil
         if job.request.scoresPrompt, let token = rest.first {
             let logits = job.request.start?.logits
             scores.append(
@@ -31,10 +37,20 @@ final class PromptReader {
         }
     }
 
+    init(_ job: EngineJob, _ source: SourceReading, startToken: Int32) {
+        self.job = job
+        self.source = source
+        rest = [startToken]
+        first = 0
+        sourceCount = source.tokens.count
+    }
+
     /// Number of tokens of the whole prompt.
-    var tokenCount: Int { first + rest.count }
+    var tokenCount: Int { sourceCount ?? first + rest.count }
     /// Number of tokens that this request read.
-    var readCount: Int { rest.count }
+    var readCount: Int { sourceCount ?? rest.count }
+    /// Bytes of the state, or of what is kept on the way through the encoder.
+    var byteCount: Int { source?.byteCount ?? state?.byteCount ?? 0 }
     var isDone: Bool { index == rest.count }
     /// True if the piece that is being read is the last.
     var endsWithPiece: Bool { end == rest.count }
@@ -59,6 +75,7 @@ final class PromptReader {
     ///
     /// Pieces end at multiples of 64 tokens of the whole sequence, wherever the reading began, or with the prompt.
     func nextPiece(_ limit: Int) -> [Int32] {
+        guard source == nil else { return [] }
         let place = first + index
         let unit = PrefixHashes.blockLength
         end = min(rest.count, index + limit)
@@ -70,6 +87,13 @@ final class PromptReader {
     func takeState() -> SequenceState? {
         defer { state = nil }
         return state
+    }
+
+    /// Goes on to the decoder if the source is through the encoder.
+    func takeSource() {
+        guard let state = source?.state else { return }
+        self.state = state
+        source = nil
     }
 
     /// Moves behind the piece.

@@ -38,7 +38,8 @@ struct RowDecoder {
 
     /// Chooses the next token from logits and returns the text that is now certain; nil if they are not finite.
     mutating func advance(_ logits: UnsafeBufferPointer<Float>) -> TextFragment? {
-        let size = min(model.tokenizer.vocabularySize, logits.count)
+        // The rows behind a tokenizer's tokens count in an encoder-decoder, as in Transformers.
+        let size = model.isEncoderDecoder ? logits.count : min(model.tokenizer.vocabularySize, logits.count)
         let usable = UnsafeBufferPointer(rebasing: logits.prefix(size))
         guard request.topCount != nil || !request.adjustments.isEmpty else {
             return sampler.choose(usable, recent: recent[...]).map { take($0.token, nil) }

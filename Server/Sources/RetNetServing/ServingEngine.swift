@@ -28,6 +28,9 @@ public final class ServingEngine: Sendable {
         /// The time that such a step may take: where it takes longer, the next one reads 64 tokens less, down to 64.
         public var stepTime = Duration.milliseconds(100)
         /// The largest number of tokens of a sequence; nil for no limit but the model's.
+        ///
+        /// For encoder-decoders, whose attention takes time with the square of a source and memory with its length, nil is
+        /// ``sourceLimit``; sources count as beginnings of sequences.
         public var contextLimit: Int?
         /// The distance in tokens between states that are kept while a prompt is read.
         public var snapshotInterval = 2048
@@ -39,6 +42,8 @@ public final class ServingEngine: Sendable {
         /// The limits of a small server.
         public init() {}
 
+        /// The number of tokens of a source and its output together unless ``contextLimit`` says otherwise.
+        public static let sourceLimit = 4096
         /// The largest number of texts of a replica at once: a pass takes them and pieces of prompts.
         public static let largestRowLimit = 256
         /// The largest number of replicas.
@@ -91,6 +96,10 @@ public final class ServingEngine: Sendable {
         let whole = (max(1, configuration.pieceLength) + unit - 1) / unit * unit
         configuration.pieceLength = min(whole, ModelRunner.pieceLength)
         configuration.snapshotInterval = max(unit, configuration.snapshotInterval / unit * unit)
+        if model.isEncoderDecoder {
+            configuration.contextLimit = configuration.contextLimit ?? Configuration.sourceLimit
+            configuration.reusesPrefixes = false
+        }
         self.model = model
         self.configuration = configuration
         self.store = store
@@ -100,9 +109,13 @@ public final class ServingEngine: Sendable {
         let loops = try (0..<replicaCount).map { replica in
             // What does not divide goes to the first ones.
             let share = threadCount / replicaCount + (replica < threadCount % replicaCount ? 1 : 0)
+            let runner: SequenceRunner =
+                switch model.network {
+                case .language(let network): try ModelRunner(network, threads: max(1, share))
+                case .encoderDecoder(let network): try EncoderDecoderRunner(network, threads: max(1, share))
+                }
             return EngineLoop(
-                model, try ModelRunner(model.model, threads: max(1, share)), configuration, store: store,
-                metrics: metrics, inbox: inbox, replica: replica)
+                model, runner, configuration, store: store, metrics: metrics, inbox: inbox, replica: replica)
         }
         for (replica, loop) in loops.enumerated() {
             let thread = Thread { loop.run() }
@@ -151,6 +164,13 @@ public final class ServingEngine: Sendable {
             throw ServingError.unknownToken(request.tokens[index], index: index, vocabularySize: size)
         }
         let start = request.start
+        if model.isEncoderDecoder {
+            guard start == nil, !request.keepsState else { throw ServingError.noStates(of: model) }
+            guard !request.scoresPrompt else {
+                throw ServingError.encoderDecoder(
+                    model: model.name, reason: "it gives the tokens of prompts no probabilities")
+            }
+        }
         if request.tokens.isEmpty, start == nil || (start?.pending.isEmpty == true && start?.logits == nil) {
             throw ServingError.emptyPrompt
         }

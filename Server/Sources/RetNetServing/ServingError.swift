@@ -32,10 +32,15 @@ public enum ServingError: Error, Equatable, CustomStringConvertible, LocalizedEr
     case noRoom(byteCount: Int, limit: Int)
     /// States cannot be kept on disk: no folder was given.
     case noStateFolder
-    /// The folder has an encoder-decoder.
-    case encoderDecoder(path: String, kind: String)
+    /// A request to an encoder-decoder needs what only language models have.
+    case encoderDecoder(model: String, reason: String)
     /// The file of a state cannot be removed.
     case stateFile(name: String, reason: String)
+
+    /// The error of a request for a state of an encoder-decoder.
+    public static func noStates(of model: ServingModel) -> ServingError {
+        .encoderDecoder(model: model.name, reason: "it keeps no states")
+    }
 
     /// The problem and, where there is one, the remedy.
     public var description: String {
@@ -65,9 +70,8 @@ public enum ServingError: Error, Equatable, CustomStringConvertible, LocalizedEr
             "the state of \(byteCount) bytes does not fit: all states may take \(limit) bytes, and named ones are"
                 + " kept until they are deleted"
         case .noStateFolder: "states cannot be kept on disk: start the server with --state-dir"
-        case .encoderDecoder(let path, let kind):
-            "'\(path)' has a model of the kind '\(kind)', an encoder-decoder, which the server cannot run: its engine has language"
-                + " models only; `retnet t5 generate` runs it"
+        case .encoderDecoder(let model, let reason):
+            "the model '\(model)' is an encoder-decoder, whose text does not go on from its prompt: \(reason)"
         case .stateFile(let name, let reason): "the file of the state '\(name)' cannot be removed: \(reason)"
         }
     }

@@ -28,7 +28,12 @@ enum StateFile {
         let saved = SavedSequences(
             states: [snapshot.state], logits: snapshot.logits.map { [$0] }, rows: [row],
             tokenizerIdentity: model.tokenizer.identity, texts: texts)
-        try model.model.save(saved, to: path)
+        try languageModel(model).save(saved, to: path)
+    }
+
+    private static func languageModel(_ model: ServingModel) throws -> RuntimeModel {
+        guard let languageModel = model.languageModel else { throw ServingError.noStates(of: model) }
+        return languageModel
     }
 
     /// Reads a state and the texts in its file.
@@ -36,7 +41,7 @@ enum StateFile {
     /// Throws `StateFileError` for a state of another model or with other contents than it should have, and `StorageError`.
     static func read(_ path: String, _ model: ServingModel) throws -> (StateSnapshot, texts: [String: String])
     {
-        let saved = try model.model.load(path, tokenizer: model.tokenizer)
+        let saved = try languageModel(model).load(path, tokenizer: model.tokenizer)
         guard saved.states.count == 1, saved.rows.count == 1 else {
             throw StateFileError.malformed(
                 path: path, reason: "it has \(saved.states.count) sequences, but a server keeps one in a file"
@@ -67,7 +72,8 @@ enum StateFile {
     }
 
     private static func numbers(_ model: ServingModel) -> String {
-        (model.model.elementTypes + [model.model.stateType.rawValue]).joined(separator: " ")
+        ((model.languageModel?.elementTypes ?? []) + [model.languageModel?.stateType.rawValue ?? ""]).joined(
+            separator: " ")
     }
 
     private static func tokens(_ text: String) -> [Int32]? {

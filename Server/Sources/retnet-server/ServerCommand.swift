@@ -58,7 +58,7 @@ struct ServerCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Largest number of tokens of a prompt and its text (default: what the model allows).",
+            "Largest number of tokens of a prompt and its text (default: what the model allows, 4096 for encoder-decoders).",
             valueName: "tokens"))
     var maxContext: Int?
 
@@ -236,10 +236,12 @@ struct ServerCommand: AsyncParsableCommand {
             load: {
                 try core.load(folders)
                 for engine in core.engines {
-                    let model = engine.model.model
-                    Self.note(
-                        "model '\(engine.model.name)': \(model.parameterCount) parameters,"
-                            + " \(model.stateByteCount) bytes for the state of a text")
+                    let model = engine.model
+                    let state =
+                        model.isEncoderDecoder
+                        ? "an encoder-decoder, \(model.stateByteCountPerToken) bytes for a token of a prompt or a text"
+                        : "\(model.stateByteCount) bytes for the state of a text"
+                    Self.note("model '\(model.name)': \(model.parameterCount) parameters, \(state)")
                 }
                 Self.note("ready")
             },

@@ -156,13 +156,4 @@ import Testing
             _ = try? await endless.value
         }
     }
-
-    @Test func `an encoder-decoder is refused by name`() throws {
-        let path = NSTemporaryDirectory() + "/t5-\(UUID())"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        try Data(#"{"model_type": "t5", "d_model": 8}"#.utf8).write(
-            to: URL(fileURLWithPath: path + "/config.json"))
-        #expect(throws: ServingError.encoderDecoder(path: path, kind: "t5")) { try ServingModel(path: path) }
-    }
 }

@@ -172,11 +172,19 @@ func withServer(
     _ configuration: ServerConfiguration = .testing { _ in },
     _ body: @Sendable @escaping (TestClient, ServerCore) async throws -> Void
 ) async throws {
+    let fixtures = fixture.map { [$0] + more } ?? []
+    try await withServer(fixtures.map { try $0.model() }, configuration, body)
+}
+
+/// Runs a server of models, or one that still loads them, on a free port while `body` runs.
+func withServer(
+    _ models: [ServingModel], _ configuration: ServerConfiguration = .testing { _ in },
+    _ body: @Sendable @escaping (TestClient, ServerCore) async throws -> Void
+) async throws {
     var logger = Logger(label: "tests")
     logger.logLevel = .critical
     let core = ServerCore(configuration, logger: logger)
-    if let fixture {
-        let models = try ([fixture] + more).map { try $0.model() }
+    if !models.isEmpty {
         for attempt in 0... {
             do {
                 try core.serve(models)

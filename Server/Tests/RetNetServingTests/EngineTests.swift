@@ -50,8 +50,9 @@ import Testing
         let prompt = storyText(300)
         let model = try fixture.model()
         let (tokens, _) = model.tokens(of: prompt)
-        var states = [model.model.initialState()]
-        let runner = try ModelRunner(model.model, threads: 1)
+        let network = try #require(model.languageModel)
+        var states = [network.initialState()]
+        let runner = try ModelRunner(network, threads: 1)
         let logits = try #require(try runner.read([tokens], &states, logits: .all))
         var expected: [Double] = []
         for (row, token) in tokens.dropFirst().enumerated() {

@@ -179,7 +179,7 @@ import Testing
     }
 
     @Test func `states on the way through a long prompt go before the ends of others`() async throws {
-        let size = try Fixture.story.model().model.initialState().byteCount
+        let size = try Fixture.story.initialState().byteCount
         let engine = try Fixture.story.engine(storeByteLimit: 8 * size + 60_000) { $0.snapshotInterval = 64 }
         defer { engine.stop() }
         let first = storyText(100, seed: 1)

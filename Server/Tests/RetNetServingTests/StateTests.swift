@@ -10,7 +10,7 @@ import Testing
 @Suite struct StateTests {
     private static func snapshot(_ tokens: [Int32], logits: Bool = false) throws -> StateSnapshot {
         StateSnapshot(
-            state: try Fixture.story.model().model.initialState(), history: tokens,
+            state: try Fixture.story.initialState(), history: tokens,
             logits: logits ? [1, 2] : nil, place: .inside)
     }
 
@@ -132,7 +132,7 @@ import Testing
     }
 
     @Test func `texts stay the same when states have to go`() async throws {
-        let size = try Fixture.story.model().model.initialState().byteCount
+        let size = try Fixture.story.initialState().byteCount
         let engine = try Fixture.story.engine(storeByteLimit: 2 * size + 4000)
         defer { engine.stop() }
         for round in 0..<3 {

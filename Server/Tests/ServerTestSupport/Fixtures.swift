@@ -24,6 +24,13 @@ public enum Fixture: String, CaseIterable, Sendable {
     /// Opens the model.
     public func model() throws -> ServingModel { try ServingModel(path: path) }
 
+    /// The state of the model before the first token.
+    public func initialState() throws -> SequenceState {
+        let model = try model()
+        guard let state = model.languageModel?.initialState() else { throw ServingError.noStates(of: model) }
+        return state
+    }
+
     /// Starts an engine with one thread.
     public func engine(
         rows: Int = 16, queue: Int = 64, piece: Int = 64, storeByteLimit: Int = 1 << 24,

@@ -97,9 +97,11 @@ function welcome() {
             ? info?.chat_template === "plain"
                 ? "This model has no template for chats: conversations get a plain form. It may do better with a text that it continues."
                 : "Every answer leaves a state behind. Edit or regenerate a message, and the conversation forks there."
+            : info?.kind === "encoder_decoder"
+                ? "This model is an encoder-decoder: it reads all of the text and answers it. It keeps no states."
             : "The model continues what you write. Every passage leaves a state behind, from which other branches can begin.";
     return make("div", { class: "welcome" }, draw("svg", { class: "mark", "aria-hidden": "true" }, draw("use", { href: "#icon-mark" })),
-        make("h1", null, isChat ? "What would you like to talk about?" : "How does the text begin?"), make("p", null, text));
+        make("h1", null, isChat ? "What would you like to talk about?" : info?.kind === "encoder_decoder" ? "What shall the model read?" : "How does the text begin?"), make("p", null, text));
 }
 
 function notice(text, action = null) {
