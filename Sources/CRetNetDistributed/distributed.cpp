@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cstring>
+#include <future>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <thread>
@@ -24,6 +25,8 @@ using std::chrono::milliseconds;
 
 struct cd_store_box {
   c10::intrusive_ptr<c10d::TCPStore> store;
+  milliseconds patience;
+  bool is_lost = false;
 };
 
 namespace {
@@ -33,6 +36,22 @@ std::vector<uint8_t> bytes_of(const void *bytes, int64_t count) {
   return first ? std::vector<uint8_t>(first, first + count) : std::vector<uint8_t>();
 }
 std::vector<uint8_t> bytes_of(const std::string &text) { return {text.begin(), text.end()}; }
+
+// Runs an operation of the store, but waits for it no longer than the store's patience: where the network is cut, the
+// operation itself would never end. It is left behind then, with a reference to the store.
+template <class Body> auto bounded(cd_store store, Body body) {
+  using Result = decltype(body(*store->store));
+  TORCH_CHECK(!store->is_lost, "the store does not answer");
+  auto task = std::make_shared<std::packaged_task<Result()>>(
+      [kept = store->store, body = std::move(body)] { return body(*kept); });
+  auto result = task->get_future();
+  std::thread([task] { (*task)(); }).detach();
+  if (result.wait_for(store->patience) != std::future_status::ready) {
+    store->is_lost = true;
+    TORCH_CHECK(false, "the store does not answer");
+  }
+  return result.get();
+}
 
 c10d::ReduceOp operation(cd_reduction reduction) {
   switch (reduction) {
@@ -57,37 +76,46 @@ ct_status cd_store_open(cd_store *out, const char *host, int32_t port, bool serv
     options.isServer = serves;
     options.waitWorkers = false;
     options.timeout = milliseconds(timeout_ms);
-    *out = new cd_store_box{c10::make_intrusive<c10d::TCPStore>(host, options)};
+    auto patience = std::clamp(milliseconds(timeout_ms), milliseconds(2000), milliseconds(30000));
+    *out = new cd_store_box{c10::make_intrusive<c10d::TCPStore>(host, options), patience};
   });
 }
 void cd_store_free(cd_store store) { delete store; }
 int32_t cd_store_port(cd_store store) { return store->store->getPort(); }
 
 ct_status cd_store_set(cd_store store, const char *key, const void *bytes, int64_t count) {
-  return guarded([&] { store->store->set(std::string(key), bytes_of(bytes, count)); });
+  return guarded([&] {
+    bounded(store, [name = std::string(key), value = bytes_of(bytes, count)](c10d::TCPStore &to) { to.set(name, value); });
+  });
 }
 
 ct_status cd_store_get(cd_store store, const char *key, bool *found,
                        void (*receive)(void *context, const void *bytes, int64_t count), void *context) {
   return guarded([&] {
-    *found = store->store->check({key});
-    if (!*found)
-      return;
-    auto value = store->store->get(key);
-    receive(context, value.data(), static_cast<int64_t>(value.size()));
+    auto value = bounded(store, [name = std::string(key)](c10d::TCPStore &from) {
+      return from.check({name}) ? std::optional<std::vector<uint8_t>>(from.get(name)) : std::nullopt;
+    });
+    *found = value.has_value();
+    if (value)
+      receive(context, value->data(), static_cast<int64_t>(value->size()));
   });
 }
 
 ct_status cd_store_add(int64_t *out, cd_store store, const char *key, int64_t amount) {
-  return guarded([&] { *out = store->store->add(key, amount); });
+  return guarded([&] {
+    *out = bounded(store, [name = std::string(key), amount](c10d::TCPStore &to) { return to.add(name, amount); });
+  });
 }
 
 ct_status cd_store_claim(cd_store store, const char *key, const void *bytes, int64_t count, bool *is_first) {
   return guarded([&] {
     // The count decides: it is one operation of the store.
-    *is_first = store->store->add(std::string(key) + "/claims", 1) == 1;
-    if (*is_first)
-      store->store->set(std::string(key), bytes_of(bytes, count));
+    *is_first = bounded(store, [name = std::string(key), value = bytes_of(bytes, count)](c10d::TCPStore &to) {
+      bool is_first = to.add(name + "/claims", 1) == 1;
+      if (is_first)
+        to.set(name, value);
+      return is_first;
+    });
   });
 }
 
@@ -130,7 +158,7 @@ struct cd_group_box {
   std::thread thread;
   std::mutex mutex;
   std::condition_variable wake;
-  bool stops = false;
+  bool stops = false, has_stopped = false;
 
   // Writes signs of life, and looks for the message that ends the run.
   void watch() {
@@ -152,6 +180,8 @@ struct cd_group_box {
       lock.lock();
       wake.wait_for(lock, beat, [&] { return stops; });
     }
+    has_stopped = true;
+    wake.notify_all();
   }
 
   // Waits for an operation, but no longer than the run lives.
@@ -208,10 +238,15 @@ ct_status cd_group_new(cd_group *out, cd_store store, const char *prefix, int32_
 
 void cd_group_free(cd_group group, bool is_broken) {
   {
-    std::lock_guard<std::mutex> lock(group->mutex);
+    std::unique_lock<std::mutex> lock(group->mutex);
     group->stops = true;
+    group->wake.notify_all();
+    // Where the network is cut, the thread waits for the store for ever.
+    if (!group->wake.wait_for(lock, std::chrono::seconds(2), [&] { return group->has_stopped; })) {
+      group->thread.detach();
+      return;
+    }
   }
-  group->wake.notify_all();
   group->thread.join();
   // The end of the group would wait for operations that may hang.
   if (is_broken)

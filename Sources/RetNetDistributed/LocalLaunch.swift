@@ -129,6 +129,9 @@ public final class LocalLaunch {
         "signal \(signal)" + (TerminationSignal.name(signal).map { " (\($0))" } ?? "")
     }
 
+    /// True if rank 0 has ended with an error that it told itself.
+    public var rankZeroHasTold: Bool { (try? store.value("retnet/1/told/0")) != nil }
+
     /// Returns the last line of a rank's output that begins with "error:", without that; nil if there is none.
     public func lastError(rank: Int) -> String? {
         guard rank > 0, let text = try? String(contentsOfFile: outputPath(rank: rank), encoding: .utf8) else {

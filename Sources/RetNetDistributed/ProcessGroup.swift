@@ -317,6 +317,10 @@ public final class ProcessGroup {
     public func abort(because error: any Error) {
         guard group != nil else { return }
         defer { leave(within: 3) }
+        if !(error is DistributedError) || isReporter {
+            // For a launcher, which then has nothing to add.
+            _ = try? store.set(prefix + "told/\(rank)", Data())
+        }
         guard !(error is DistributedError), !hasEnded else { return }
         let text = (error as? any CustomStringConvertible & LocalizedError)?.description ?? "\(error)"
         _ = settle(.ended(rank: rank, reason: text))

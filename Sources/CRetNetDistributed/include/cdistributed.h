@@ -22,7 +22,8 @@ typedef enum { CD_ALIVE = 0, CD_ENDED = 1, CD_STORE_LOST = 2 } cd_condition;
 const char *cd_version_built(void);
 
 // ---- Store: small values under keys, kept by one process and reached by all ----
-// With `serves`, the process keeps the store itself, at a free port if `port` is 0; otherwise it connects.
+// With `serves`, the process keeps the store itself, at a free port if `port` is 0; otherwise it connects. An operation that
+// has no answer within the time-out (2 to 30 s) fails, and so do all after it.
 ct_status cd_store_open(cd_store *out, const char *host, int32_t port, bool serves, int64_t timeout_ms);
 void cd_store_free(cd_store store);
 int32_t cd_store_port(cd_store store);

@@ -67,7 +67,9 @@ struct LaunchCommand: ParsableCommand {
             throw CommandError("rank \(rank) was ended by \(signal), and all other ranks were ended\(place)")
         case .failure(let rank, let code):
             // Rank 0 has told its reason itself, and an interrupted run its end.
-            guard rank > 0, !interrupt.isRaised else { throw ExitCode(Int32(clamping: code)) }
+            guard rank > 0, !launch.rankZeroHasTold, !interrupt.isRaised else {
+                throw ExitCode(Int32(clamping: code))
+            }
             let reason = launch.lastError(rank: rank) ?? "it ended with exit code \(code)"
             throw CommandError("rank \(rank) failed, and all other ranks were ended: \(reason)\(place)")
         }
