@@ -242,17 +242,23 @@ final class EngineLoop: @unchecked Sendable {
         }
     }
 
-    /// Moves sources on through the encoder, by the work of a step, which the texts of the last one wait for.
+    /// Moves sources on through the encoder, a part of a layer at a time: by the work of a step, or while texts have waited less
+    /// than a step may take.
     private func readSources(after spent: Duration?) {
         guard let runner = runner as? EncoderDecoderRunner else { return }
         let waiting = readers.indices.map { readers[(turn + $0) % readers.count] }
         let reading = waiting.filter { $0.source != nil }
         guard !reading.isEmpty else { return }
         turn = (turn + 1) % readers.count
+        let sources = reading.compactMap(\.source)
+        let limit = spent == nil ? ModelRunner.pieceLength : pieceLimit
         let begin = ContinuousClock.now
+        var count = 0
         do {
-            let count = try runner.read(
-                reading.compactMap(\.source), tokenLimit: spent == nil ? ModelRunner.pieceLength : pieceLimit)
+            while count < limit, sources.contains(where: { $0.state == nil }) {
+                count += try runner.read(sources, tokenLimit: 1)
+                if let spent, spent + (ContinuousClock.now - begin) > configuration.stepTime { break }
+            }
             let duration = ContinuousClock.now - begin
             metrics.update { $0.step.record(duration / .seconds(1)) }
             if let spent { adapt(count, spent + duration) }
