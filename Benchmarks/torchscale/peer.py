@@ -15,10 +15,10 @@ from torchscale.architecture.config import RetNetConfig  # noqa: E402
 from torchscale.architecture.retnet import RetNetDecoder  # noqa: E402
 
 
-def decoder(width, value_width, inner, layers, heads, **options):
-    """A RetNetDecoder over 256 tokens with its embedding."""
+def decoder(width, value_width, inner, layers, heads, vocabulary=256, **options):
+    """A RetNetDecoder over so many tokens with its embedding."""
     configuration = RetNetConfig(
-        vocab_size=256,
+        vocab_size=vocabulary,
         decoder_embed_dim=width,
         decoder_value_embed_dim=value_width,
         decoder_retention_heads=heads,
@@ -27,6 +27,6 @@ def decoder(width, value_width, inner, layers, heads, **options):
         no_scale_embedding=True,
         **options,
     )
-    embedding = torch.nn.Embedding(256, width)
+    embedding = torch.nn.Embedding(vocabulary, width)
     torch.nn.init.normal_(embedding.weight, std=width**-0.5)
     return RetNetDecoder(configuration, embed_tokens=embedding)

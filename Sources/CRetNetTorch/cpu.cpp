@@ -13,6 +13,7 @@
 #include "cpu/matrix_states.cpp"
 #include "cpu/products.cpp"
 #include "cpu/retention.cpp"
+#include "cpu/retention_layer.cpp"
 #include "cpu/rows.cpp"
 #include "cpu/table.cpp"
 #include "cpu/wkv_aft.cpp"

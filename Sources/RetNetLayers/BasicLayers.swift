@@ -36,9 +36,9 @@ public struct Embedding {
         weight = try scope.parameter("weight", [count, size], initializer, decays: false)
     }
 
-    /// Returns the rows of int64 tokens of any shape, in the given element type.
-    public func callAsFunction(_ tokens: Tensor, as type: ElementType) throws -> Tensor {
-        try weight.embedding(tokens).to(type)
+    /// Returns the rows of int64 tokens of any shape, in the given element type, times a scale.
+    public func callAsFunction(_ tokens: Tensor, as type: ElementType, scale: Double = 1) throws -> Tensor {
+        try FusedOperators.embedding(weight, tokens, scale: scale, as: type)
     }
 
     /// Applies the table as an output matrix: x [..., D] → logits [..., V].

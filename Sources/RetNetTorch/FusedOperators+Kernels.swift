@@ -4,7 +4,7 @@ extension FusedOperators {
     /// Operators for which a device can have kernels.
     public enum Operator: Sendable, CaseIterable {
         case rotateHeads, retention, retentionStep, fewRows, headNorm, gatedActivation, residualNorm
-        case tokenLoss
+        case tokenLoss, embedding
         case attention, distanceAttention, altUp, sequenceAltUp, experts, longConvolution
         case wkv, biasedWindow, matrixState, diagonalHeads, diagonalStep
 
@@ -18,6 +18,7 @@ extension FusedOperators {
             case .gatedActivation: CT_OP_GATED_ACTIVATION
             case .residualNorm: CT_OP_RESIDUAL_NORM
             case .tokenLoss: CT_OP_TOKEN_LOSS
+            case .embedding: CT_OP_EMBEDDING
             case .attention: CT_OP_ATTENTION
             case .distanceAttention: CT_OP_DISTANCE_ATTENTION
             case .altUp: CT_OP_ALTUP
@@ -47,6 +48,9 @@ extension FusedOperators {
         defer { _ = ct_set_kernels_enabled(before) }
         return try body()
     }
+
+    /// Makes every later operator of this thread run as on a device without kernels.
+    public static func disableKernels() { _ = ct_set_kernels_enabled(false) }
 
     /// Runs `body` with products of bfloat16 made in float32, as on a processor without its own, on this thread.
     public static func withFloat32Products<R>(_ body: () throws -> R) rethrows -> R {

@@ -34,6 +34,14 @@ public enum FusedOperators {
         }
     }
 
+    /// Rows of a table [V, D] for int64 indices of any shape, converted to an element type and then scaled, in one pass.
+    public static func embedding(_ table: Tensor, _ indices: Tensor, scale: Double, as type: ElementType)
+        throws
+        -> Tensor
+    {
+        try Tensor.make { ct_scaled_embedding($0, table.handle, indices.handle, scale, type.code) }
+    }
+
     /// Rotates channel pairs of x [B, T, H, A] and moves it to [B, H, T, A], times `scale`.
     ///
     /// Cosines and sines are [B or 1, T, A/2]; nil leaves the channels as they are.
@@ -47,16 +55,17 @@ public enum FusedOperators {
     ///
     /// Returns outputs [B, H, T, V] in the type of v and the state after the last position in float32 (float64
     /// for float64 inputs). Source: RetNet (arXiv 2307.08621), Eq. 7, with its gradients.
-    /// Without `keepsState` that state is not computed, and one of no elements returned.
+    /// Without `keepsState` that state is not computed, and one of no elements returned. With `trains` the kernels of
+    /// training run where there are some; results differ in rounding.
     public static func retention(
         query: Tensor, key: Tensor, value: Tensor, state: Tensor?, logGammas: [Double], chunkLength: Int,
-        keepsState: Bool = true
+        keepsState: Bool = true, trains: Bool = false
     ) throws -> (output: Tensor, state: Tensor) {
         guard keepsState else {
             let output = try Tensor.make {
                 ct_retention_chunkwise(
                     $0, nil, query.handle, key.handle, value.handle, state?.handle, logGammas,
-                    Int32(logGammas.count), Int64(chunkLength))
+                    Int32(logGammas.count), Int64(chunkLength), trains)
             }
             return (
                 output,
@@ -69,7 +78,7 @@ public enum FusedOperators {
         try check(
             ct_retention_chunkwise(
                 &out, &next, query.handle, key.handle, value.handle, state?.handle, logGammas,
-                Int32(logGammas.count), Int64(chunkLength)))
+                Int32(logGammas.count), Int64(chunkLength), trains))
         guard let out, let next else {
             throw TorchError(kind: .other, message: "retention returned no tensor")
         }

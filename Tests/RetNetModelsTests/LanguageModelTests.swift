@@ -129,6 +129,42 @@ import Testing
     ]
 
     @Test(arguments: variants)
+    func `Training passes have the losses and gradients of other passes`(
+        name: String, c: LanguageModelConfiguration
+    ) throws {
+        // Training forms residual sums in norms and runs whole layers of retention; in float64 both ways agree.
+        let model = try Self.model(c)
+        try model.parameters.setRequiresGradient(true)
+        let length = min(37, c.positionEmbedding == .learned ? c.positionCount : 37)
+        let (tokens, targets) = (try Self.tokens(4, length), try Self.tokens(4, length, seed: 5))
+        func run(isTraining: Bool, recomputes: Bool = false) throws -> [Tensor] {
+            model.recomputesActivations = recomputes
+            var context = ForwardContext(isTraining: isTraining)
+            context.keepsStates = !isTraining || recomputes
+            let loss = try model.lossSum(
+                tokens, targets: targets, form: c.trainingForm == .parallel ? .parallel : .chunkwise(16),
+                context: context
+            ).loss
+            try loss.backward()
+            let gradients = try model.parameters.tensors.map { parameter in
+                let gradient = try parameter.gradient()
+                return try #require(gradient)
+            }
+            try model.parameters.clearGradients()
+            return [try loss.detached()] + gradients
+        }
+        let expected = try run(isTraining: false)
+        for found in [try run(isTraining: true), try run(isTraining: true, recomputes: true)] {
+            #expect(try relativeError(found[0], expected[0]) < 1e-12)
+            // Some gradients are zero but for rounding, so all are measured by the norm of all.
+            let flat = try [found, expected].map {
+                try Tensor.concatenated($0.dropFirst().map { try $0.reshaped([-1]) }, axis: 0)
+            }
+            #expect(try relativeError(flat[0], flat[1]) < 1e-10)
+        }
+    }
+
+    @Test(arguments: variants)
     func `Names and shapes are those of the configuration`(name: String, c: LanguageModelConfiguration) throws
     {
         let model = try Self.model(c)

@@ -34,6 +34,25 @@ import Testing
         }
     }
 
+    @Test func `Blocks of rows, each converted by itself`() throws {
+        let generator = try Generator(seed: 4)
+        let x = try generator.normal([2, 300, 1500]).to(.bfloat16).requiringGradient()
+        let weight = try generator.normal([2000, 1500]).to(.bfloat16).requiringGradient()
+        let seed = try generator.normal([2, 300, 2000]).to(.bfloat16)
+        func run(_ x: Tensor, _ weight: Tensor) throws -> [Tensor] {
+            let y = try x.linear(weight)
+            let gradients = try Tensor.gradients(
+                of: [y], seeds: [seed.to(y.elementType)], withRespectTo: [x, weight])
+            return [y] + (try gradients.map { try #require($0) })
+        }
+        let found = try FusedOperators.withFloat32Products { try run(x, weight) }
+        let wide = try [x, weight].map { try $0.detached().to(.float32).requiringGradient() }
+        for (a, b) in zip(found, try run(wide[0], wide[1])) {
+            #expect(a.elementType == .bfloat16)
+            #expect(try relativeError(a, b) < 3e-3)
+        }
+    }
+
     @Test func `Few rows are left to LibTorch, which reads the matrix once`() throws {
         let generator = try Generator(seed: 4)
         let (x, weight) = (

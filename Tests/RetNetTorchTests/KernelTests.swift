@@ -142,6 +142,42 @@ import Testing
         #expect(try Tensor.zeros([0, 4]).linear(weight).shape == [0, 3])
     }
 
+    @Test(arguments: [ElementType.float64, .float32, .bfloat16])
+    func `Rows of tables, converted and scaled`(type: ElementType) throws {
+        let tokens = try Tensor.from([3, 0, 3, 6, 1, 3].map(Int64.init), [2, 3])
+        for stored in Set([type, type.accumulator]) {
+            let table = try Generator(seed: 3).normal([7, 33], .float64).to(stored).detached()
+                .requiringGradient()
+            func run() throws -> [Tensor] {
+                let rows = try FusedOperators.embedding(table, tokens, scale: 1.7, as: type)
+                let seed = try Generator(seed: 4).normal(rows.shape, .float64).to(type)
+                let gradients = try Tensor.gradients(of: [rows], seeds: [seed], withRespectTo: [table])
+                return [rows, try #require(gradients[0])]
+            }
+            let (found, expected) = (try run(), try FusedOperators.withoutKernels(run))
+            // Values are those of the two operations one after the other, bit for bit.
+            #expect(try found[0].doubles() == expected[0].doubles())
+            #expect(found[0].shape == [2, 3, 33] && found[1].elementType == stored)
+            #expect(try relativeError(found[1], expected[1]) < tolerance(type))
+        }
+        let table = try Tensor.zeros([7, 3])
+        for bad in [-1, 7] as [Int64] {
+            let index = try Tensor.from([bad], [1])
+            #expect(throws: TorchError.self) {
+                try FusedOperators.embedding(table, index, scale: 1, as: .float32)
+            }
+        }
+    }
+
+    @Test func `A certain token has a gradient in 16 bits too`() throws {
+        // Probabilities 0.999 and 0.001: the first is 1 in bfloat16.
+        let logits = try Tensor.from([Float(6.90625), 0], [1, 2]).to(.bfloat16).requiringGradient()
+        let loss = try FusedOperators.tokenLosses(logits, targets: Tensor.from([Int64(0)], [1])).losses.sum()
+        let gradient = try #require(Tensor.gradients(of: [loss], seeds: [nil], withRespectTo: [logits])[0])
+        let values = try gradient.doubles()
+        #expect(abs(values[0] / -0.001 - 1) < 0.02 && abs(values[0] + values[1]) < 1e-5)
+    }
+
     @Test(arguments: types, [FusedOperators.NormKind.rms, .layer])
     func `Norms of heads and rows`(type: ElementType, kind: FusedOperators.NormKind) throws {
         let epsilons = try Generator(seed: 2).uniform([2, 3, 5], from: 0.01, to: 0.5, .float64)

@@ -4,6 +4,7 @@
 // Query t of row b sees the keys 0 ... past[b] + t. h query heads share h_kv <= h heads of keys and values: query
 // head j reads head floor(j h_kv / h), so nothing is repeated. Statistics and sums are float32 (float64 for
 // float64 inputs). The formulas are in the kernels' attention_tiles.inc.
+#include "../library/profile.h"
 #include "operators.h"
 
 #include <cmath>
@@ -254,6 +255,26 @@ void attend_steps(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
   }
 }
 
+// Notes the products below the diagonal, none of them twice.
+void note_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, bool backward) {
+  if (!profile::is_on())
+    return;
+  Sizes s(q, k, v);
+  int64_t units = s.batch * s.heads, keys = s.keys - s.queries / 2; // of a query on average
+  auto note = [&](int64_t rows, int64_t columns, int64_t depth, bool left, bool right) {
+    profile::note_products(keys > 0, units, rows, columns, depth, left, right, q.scalar_type());
+  };
+  if (!backward) {
+    note(s.queries, keys, s.key_size, false, true);
+    note(s.queries, s.value_size, keys, false, false);
+  } else {
+    note(s.queries, keys, s.value_size, false, true);
+    note(keys, s.value_size, s.queries, true, false);
+    note(s.queries, s.key_size, keys, false, false);
+    note(keys, s.key_size, s.queries, true, false);
+  }
+}
+
 } // namespace
 
 at::Tensor attention(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,
@@ -262,6 +283,7 @@ at::Tensor attention(const at::Tensor &query, const at::Tensor &key, const at::T
       at::GradMode::is_enabled() && (query.requires_grad() || key.requires_grad() || value.requires_grad());
   auto forward = [&]() -> Pass {
     auto q = dense_rows(query), k = dense_rows(key), v = dense_rows(value);
+    note_attention(q, k, v, false);
     auto out = heads_like(q, q.size(1), q.size(2), v.size(3));
     at::Tensor log_sum;
     if (records)
@@ -273,6 +295,7 @@ at::Tensor attention(const at::Tensor &query, const at::Tensor &key, const at::T
     const auto &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &log_sum = saved[4];
     auto d_out = dense_rows(gradients[0].to(q.scalar_type()));
     Gradients result;
+    note_attention(q, k, v, true);
     with_element(q.scalar_type(),
                  [&]<class T>() { result = attend_backward<T>(q, k, v, out, log_sum, d_out, past, scale, tile); });
     return {result.query, result.key, result.value};

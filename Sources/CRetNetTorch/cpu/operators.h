@@ -15,6 +15,10 @@ inline int64_t column_slices(int64_t count, int64_t columns, int64_t narrowest) 
 
 at::Tensor rotate_heads(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine, bool interleaved,
                         double scale);
+variable_list chunkwise_retention(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,
+                                  const at::Tensor &state_in, const std::vector<double> &log_gammas, int64_t chunk,
+                                  bool keeps_state);
+variable_list retention_layer(const RetentionLayer &layer);
 at::Tensor retention_step(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, at::Tensor &state,
                           const double *log_gammas, int64_t heads);
 at::Tensor few_rows(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
@@ -24,6 +28,7 @@ at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activat
 variable_list residual_norm(const at::Tensor &x, const at::Tensor &branch, const at::Tensor &weight, double epsilon,
                             at::ScalarType type);
 at::Tensor residual_add(const at::Tensor &x, const at::Tensor &branch);
+at::Tensor embedding(const at::Tensor &weight, const at::Tensor &indices, double scale, at::ScalarType type);
 variable_list token_loss(const at::Tensor &logits, const at::Tensor &targets);
 at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const std::vector<int64_t> &past,
                      double scale, int64_t tile);

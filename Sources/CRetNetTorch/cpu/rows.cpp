@@ -9,6 +9,8 @@
 //   loss_n = z_n - l_n[target],  z_n = log sum_v exp l_n[v]        (0 where the target is -100; z is always there)
 #include "operators.h"
 
+#include <cmath>
+
 namespace ctorch::cpu {
 namespace {
 
@@ -248,6 +250,54 @@ at::Tensor residual_add(const at::Tensor &x, const at::Tensor &branch) {
   return record({x, branch}, forward, backward)[0];
 }
 
+// Conversion first, then the scale, each with a rounding of its own.
+at::Tensor embedding(const at::Tensor &weight, const at::Tensor &indices, double scale, at::ScalarType type) {
+  auto forward = [&]() -> Pass {
+    int64_t count = indices.numel(), size = weight.size(1);
+    auto out = make::empty({count, size}, weight.options().dtype(type));
+    const int64_t *rows = indices.const_data_ptr<int64_t>();
+    bool is_wide = weight.scalar_type() != type;
+    with_element(type, [&]<class T>() {
+      using A = typename Accumulator<T>::type;
+      T *to = mutable_data<T>(out);
+      parallel_for(count, row_grain(size), [&](int64_t begin, int64_t end) {
+        const auto &kernels = row_kernels<T>();
+        for (int64_t n = begin; n < end; n++) {
+          T *target = to + n * size;
+          if (!is_wide) {
+            kernels.scale(data<T>(weight) + rows[n] * size, A(scale), target, size);
+            continue;
+          }
+          kernels.store(data<A>(weight) + rows[n] * size, A(1), target, size);
+          if (scale != 1)
+            kernels.scale(target, A(scale), target, size);
+        }
+      });
+    });
+    return {{out}, {indices}};
+  };
+  auto backward = [scale, table = weight.sizes().vec(), stored = weight.scalar_type(),
+                   type](const variable_list &saved, variable_list &gradients) -> variable_list {
+    const auto &indices = saved[0];
+    auto d = gradients[0].to(type).contiguous();
+    auto sum = make::zeros(table, d.options().dtype(accumulator_type(type)));
+    const int64_t *rows = indices.const_data_ptr<int64_t>();
+    int64_t count = indices.numel(), size = table[1];
+    with_element(type, [&]<class T>() {
+      using A = typename Accumulator<T>::type;
+      const T *from = data<T>(d);
+      A *to = mutable_data<A>(sum);
+      // Threads take columns, so that rows are added in their order whatever their number.
+      parallel_for(size, std::max<int64_t>(16, size / 8), [&](int64_t begin, int64_t end) {
+        for (int64_t n = 0; n < count; n++)
+          row_kernels<T>().accumulate(to + rows[n] * size + begin, A(1), from + n * size + begin, end - begin);
+      });
+    });
+    return {sum.mul_(scale).to(stored), {}};
+  };
+  return record({weight, indices}, forward, backward)[0];
+}
+
 variable_list token_loss(const at::Tensor &logits, const at::Tensor &targets) {
   auto forward = [&]() -> Pass {
     int64_t rows = logits.size(0), size = logits.size(1);
@@ -281,13 +331,19 @@ variable_list token_loss(const at::Tensor &logits, const at::Tensor &targets) {
       const A *z = data<A>(log_sums), *dl = data<A>(d_loss), *dz = data<A>(d_z);
       T *g = mutable_data<T>(out);
       parallel_for(rows, row_grain(size), [&](int64_t begin, int64_t end) {
-        for (int64_t n = begin; n < end; n++)
-          score_rows<T>().log_sum_backward(l + n * size, z[n], (labels[n] == kIgnored ? A(0) : dl[n]) + dz[n],
-                                           g + n * size, size);
+        for (int64_t n = begin; n < end; n++) {
+          bool counts = labels[n] != kIgnored;
+          A factor = (counts ? dl[n] : A(0)) + dz[n];
+          T *row = g + n * size;
+          score_rows<T>().log_sum_backward(l + n * size, z[n], factor, row, size);
+          // Not by the rounded probability of the target, which may be 1 in 16 bits.
+          if (counts) {
+            A value = factor * std::exp(widened(l[n * size + labels[n]]) - z[n]) - dl[n];
+            row_kernels<T>().store(&value, A(1), row + labels[n], 1);
+          }
+        }
       });
     });
-    auto counted = d_loss.masked_fill(targets.eq(kIgnored), 0).neg().to(out.scalar_type());
-    out.scatter_add_(1, targets.clamp_min(0).unsqueeze(1), counted.unsqueeze(1));
     return {out, {}};
   };
   return record({logits, targets}, forward, backward);

@@ -38,6 +38,19 @@ bool ct_has_kernel(ct_operator op, ct_device_kind device, ct_dtype type);
 // device without kernels. Returns the previous setting.
 bool ct_set_kernels_enabled(bool enabled);
 
+// ---- Time by part, on the calling thread (library/profile.cpp) ----
+// Starts to take the time of parts, and to note the matrix products that are made.
+ct_status ct_profile_start(void);
+// Stops; writes the seconds of every part, and those of its products by LibTorch, into arrays of CT_PART_COUNT.
+void ct_profile_stop(double *seconds, double *product_seconds);
+bool ct_profile_is_on(void);
+// Everything until `ct_profile_leave`, and its gradients, belong to a part unless a part inside says otherwise.
+void ct_profile_enter(ct_part part);
+void ct_profile_leave(void);
+// Makes the products noted last once more, alone, with operands of the same shapes, strides and types: seconds and
+// floating-point operations.
+ct_status ct_profile_products(double *seconds, double *operations);
+
 #ifdef __cplusplus
 }
 #endif

@@ -15,9 +15,30 @@ ct_status ct_rotate_heads(ct_tensor *out, ct_tensor x, ct_tensor cosine, ct_tens
                           double scale);
 // Chunkwise retention with hand-written gradients; see ops/retention.cpp.
 // q, k [B, H, T, A], v [B, H, T, V], state [B, H, A, V] or NULL, log_gammas: host array of H doubles.
-// `state_out` NULL: the state after the last position is not needed, and without gradients not computed.
+// `state_out` NULL: the state after the last position is not needed, and not computed where it can be left out.
+// `trains`: by the kernels of training, whose rounding differs, where there are some and heads for all threads.
 ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
-                                 ct_tensor state, const double *log_gammas, int32_t heads, int64_t chunk);
+                                 ct_tensor state, const double *log_gammas, int32_t heads, int64_t chunk,
+                                 bool trains);
+// A layer of retention up to its output matrix, for devices with a kernel: one product for queries, keys, values and the
+// gate, rotation, scale of keys, chunkwise retention, head norm and gate.
+typedef struct {
+  ct_tensor query, key, value, gate; // weights [H A, D], [H A, D], [H V, D] and [H V, D] (NULL: no gate), of any type
+  ct_tensor cosine, sine;            // as in ct_rotate_heads
+  bool interleaved;
+  double key_scale;
+  ct_tensor epsilons, norm_weight, norm_bias; // as in ct_head_norm_gate
+  ct_norm_kind norm;
+  ct_activation activation;
+  const double *log_gammas; // H numbers
+  int32_t heads;
+  int64_t chunk;
+} ct_retention_layer_options;
+// True if x [B, T, D] can be the input of such a layer here: kernels, and rows and heads enough for them.
+bool ct_runs_retention_layer(ct_tensor x, int32_t heads);
+// x [B, T, D], state [B, H, A, V] or NULL -> [B, T, H V] and, unless `state_out` is NULL, the next state.
+ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor x, ct_tensor state,
+                             const ct_retention_layer_options *options);
 // One recurrent step without gradients: q, k [B, H, A], v [B, H, V], state [B, H, A, V] float32 -> o [B, H, V],
 // new state. `in_place` overwrites `state` and leaves *state_out NULL.
 ct_status ct_retention_step(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
@@ -32,6 +53,9 @@ ct_status ct_head_norm_gate(ct_tensor *out, ct_tensor x, ct_tensor gate, ct_tens
 ct_status ct_rms_norm(ct_tensor *out, ct_tensor x, ct_tensor weight, double epsilon);
 // activation(a) * b; b may be NULL.
 ct_status ct_gated_activation(ct_tensor *out, ct_tensor a, ct_tensor b, ct_activation activation);
+
+// Rows of weight [V, D] for int64 indices of any shape, in element type `dtype`, then times `scale`.
+ct_status ct_scaled_embedding(ct_tensor *out, ct_tensor weight, ct_tensor indices, double scale, ct_dtype dtype);
 
 // ---- Averages with exponential weights (ops/wkv_aft.cpp), where ct_has_kernel is true ----
 // keys, values [B, T, C]; sums over earlier tokens as numerator, denominator, exponent [B, C] (all NULL: none;

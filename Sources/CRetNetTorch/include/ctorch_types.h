@@ -82,6 +82,7 @@ typedef enum {
   CT_OP_GATED_ACTIVATION,      // a chain
   CT_OP_RESIDUAL_NORM,         // a chain; also ct_residual_add
   CT_OP_TOKEN_LOSS,            // a chain
+  CT_OP_EMBEDDING,             // a chain
   CT_OP_ATTENTION,             // LibTorch's attention; also ct_attention_steps
   CT_OP_DISTANCE_ATTENTION,    // a chain; also its step
   CT_OP_ALTUP,                 // a chain; ct_altup_mix, ct_altup_predict, ct_combine
@@ -95,5 +96,19 @@ typedef enum {
   CT_OP_DIAGONAL_STEP,         // the recurrent form in Swift
   CT_OPERATOR_COUNT,
 } ct_operator;
+
+// Parts of a training step whose time is taken (library/profile.h).
+typedef enum {
+  CT_PART_OTHER,
+  CT_PART_EMBEDDING,
+  CT_PART_NORMS,        // norms of blocks, and residual sums
+  CT_PART_MIXER,        // maps into and out of mixers, rotation, and what is in none of the next two
+  CT_PART_CORE,         // retention, attention, recurrences, convolutions
+  CT_PART_GATES,        // head norms, gates and activations
+  CT_PART_FEED_FORWARD,
+  CT_PART_OUTPUT,       // output matrix and loss
+  CT_PART_OPTIMIZER,    // norm of the gradients, clipping, update
+  CT_PART_COUNT,
+} ct_part;
 
 #endif

@@ -1,5 +1,6 @@
 // Causal attention with a cached past, and attention with a bias of distances (T5): checks, and chains of ATen
 // operators for devices without kernels.
+#include "../library/profile.h"
 #include "table.h"
 
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -116,6 +117,7 @@ using namespace ctorch;
 ct_status ct_attention(ct_tensor *out, ct_tensor query, ct_tensor key, ct_tensor value, const int64_t *past,
                        int32_t rows, double scale, int64_t tile) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     auto q = query->value, k = key->value, v = value->value;
     std::vector<int64_t> lengths(past, past + rows);
     check_attention(q, k, v, lengths);
@@ -145,6 +147,7 @@ ct_status ct_distance_attention(ct_tensor *out, ct_tensor input, ct_tensor memor
                                 ct_tensor query_segments, ct_tensor key_segments, ct_tensor keep, int32_t heads,
                                 bool causal) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     auto x = input->value.contiguous(), m = maybe(memory), b = maybe(bias), qs = maybe(query_segments),
          ks = maybe(key_segments), mask = maybe(keep);
     TORCH_CHECK_VALUE(heads > 0 && x.dim() == 3 && x.size(2) % ((m.defined() ? 1 : 3) * heads) == 0 && x.size(1) > 0,

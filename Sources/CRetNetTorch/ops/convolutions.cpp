@@ -16,6 +16,7 @@
 //   dx[i] = sum_j taps[j] dout[i + j - s]            dtaps[j] = sum_{b, t} dout[t] x[s + t - j]
 //
 // Everything runs in float32, or float64 for float64 inputs.
+#include "../library/profile.h"
 #include "node.h"
 #include "table.h"
 
@@ -278,6 +279,7 @@ using namespace ctorch;
 ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
                                ct_tensor ring) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     const auto &input = x->value, &taps = weight->value;
     auto b = maybe(bias), r = maybe(ring);
     TORCH_CHECK_VALUE(input.dim() == 3 && taps.dim() == 2 && taps.size(0) == input.size(2) && taps.size(1) >= 1,
@@ -296,6 +298,7 @@ ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x,
 ct_status ct_long_convolution(ct_tensor *out, ct_tensor input, ct_tensor taps, ct_tensor skip, const int64_t *starts,
                               int32_t rows, int64_t time, ct_convolution_method method) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     const auto &x = input->value, &filter = taps->value;
     auto d = maybe(skip);
     TORCH_CHECK_VALUE(x.dim() == 3 && filter.dim() == 2 && filter.size(1) == x.size(2) && filter.size(0) >= 1,

@@ -3,6 +3,7 @@
 // One token of generation multiplies a few rows with every weight of a model, and should cost the reading of the
 // weights. Matrix products of libraries are made for many rows and pack their operands first: in float32, 8 rows cost
 // twice as much with them and 64 a third more.
+#include "products.h"
 #include "node.h"
 #include "table.h"
 
@@ -50,6 +51,72 @@ at::Tensor recorded_few_rows(const DeviceOperators &kernels, const at::Tensor &x
       })[0];
 }
 
+// Rows that are converted at once: a few megabytes.
+int64_t block_rows(int64_t widths) { return std::max<int64_t>(64, (int64_t(1) << 20) / std::max<int64_t>(widths, 1)); }
+
+at::Tensor block(const at::Tensor &x, const Span &span) { return in_float32(x.narrow(0, span.start, span.length)); }
+
+} // namespace
+
+at::Tensor times_transposed(const at::Tensor &x, const at::Tensor &weight) {
+  if (!multiplies_in_float32(x))
+    return x.mm(weight.t());
+  auto wide = in_float32(weight).t();
+  auto out = make::empty({x.size(0), weight.size(0)}, x.options());
+  for (auto span : spans(x.size(0), block_rows(x.size(1) + weight.size(0))))
+    out.narrow(0, span.start, span.length).copy_(block(x, span).mm(wide));
+  return out;
+}
+
+at::Tensor times(const at::Tensor &d, const at::Tensor &weight) {
+  if (!multiplies_in_float32(d))
+    return d.mm(weight);
+  auto wide = in_float32(weight);
+  auto out = make::empty({d.size(0), weight.size(1)}, d.options());
+  for (auto span : spans(d.size(0), block_rows(d.size(1) + weight.size(1))))
+    out.narrow(0, span.start, span.length).copy_(block(d, span).mm(wide));
+  return out;
+}
+
+at::Tensor transposed_times(const at::Tensor &d, const at::Tensor &x) {
+  if (!multiplies_in_float32(d))
+    return d.t().mm(x);
+  at::Tensor sum;
+  for (auto span : spans(d.size(0), block_rows(d.size(1) + x.size(1)))) {
+    auto left = block(d, span).t(), right = block(x, span);
+    if (sum.defined())
+      sum.addmm_(left, right);
+    else
+      sum = left.mm(right);
+  }
+  return sum.to(d.scalar_type());
+}
+
+namespace {
+
+// Products of bfloat16 in float32: operands are kept for the backward pass as they are, not converted.
+at::Tensor recorded_in_float32(const at::Tensor &x, const at::Tensor &weight) {
+  bool need_x = x.requires_grad(), need_weight = weight.requires_grad();
+  auto given = x.sizes().vec(), shape = given;
+  shape.back() = weight.size(0);
+  return record(
+      {x, weight},
+      [&]() -> Pass {
+        auto rows = x.reshape({-1, x.size(-1)});
+        return {{times_transposed(rows, weight).reshape(shape)}, {rows, weight}};
+      },
+      [=](const variable_list &saved, variable_list &gradients) -> variable_list {
+        const auto &rows = saved[0], &weight = saved[1];
+        auto d = gradients[0].to(weight.scalar_type()).contiguous().reshape({-1, weight.size(0)});
+        return {need_x ? times(d, weight).reshape(given) : at::Tensor(),
+                need_weight ? transposed_times(d, rows) : at::Tensor()};
+      })[0];
+}
+
+bool is_plain_product(const at::Tensor &x, const at::Tensor &weight) {
+  return x.dim() > 0 && weight.dim() == 2 && x.size(-1) == weight.size(1) && x.numel() > 0 && weight.numel() > 0;
+}
+
 } // namespace
 } // namespace ctorch
 
@@ -60,7 +127,10 @@ ct_status ct_linear(ct_tensor *out, ct_tensor input, ct_tensor weight, ct_tensor
     const auto &x = input->value, &w = weight->value;
     auto b = maybe(bias);
     auto kernels = fit_few_rows(x, w, b) ? kernels_for(CT_OP_FEW_ROWS, x) : nullptr;
-    if (!kernels && x.dim() > 0 && multiplies_in_float32(x) && multiplies_in_float32(w))
+    bool in_32_bits = !kernels && x.dim() > 0 && multiplies_in_float32(x) && multiplies_in_float32(w);
+    if (in_32_bits && !b.defined() && is_plain_product(x, w))
+      *out = box(recorded_in_float32(x, w));
+    else if (in_32_bits)
       *out = box(at::linear(in_float32(x), in_float32(w), b.defined() ? std::optional(in_float32(b)) : std::nullopt)
                      .to(x.scalar_type()));
     else if (!kernels)

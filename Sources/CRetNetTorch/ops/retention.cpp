@@ -12,6 +12,7 @@
 //
 // Only q, k, v and the first state are kept for the backward pass; the states between chunks are computed
 // again. Powers of g and states are float32 (float64 for float64 inputs) whatever the type of q, k, v.
+#include "../library/profile.h"
 #include "node.h"
 #include "table.h"
 
@@ -203,6 +204,15 @@ void check_heads(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, 
                     "the state ", state.sizes(), " does not fit queries ", q.sizes(), " and values ", v.sizes());
 }
 
+// Kernels that take one head of a sequence per thread, where there are heads enough and they take this type.
+const DeviceOperators *head_kernels(const at::Tensor &x, int64_t units) {
+  auto kernels = kernels_for(CT_OP_RETENTION, x);
+  if (!kernels || !kernels->chunkwise_retention || units < thread_count())
+    return nullptr;
+  // They multiply bfloat16 themselves where the processor does; products in float32 are asked for there by tests.
+  return multiplies_in_float32(x) && attention_kernels<BF16>().element_size == 2 ? nullptr : kernels;
+}
+
 } // namespace
 } // namespace ctorch
 
@@ -210,16 +220,24 @@ using namespace ctorch;
 
 ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key,
                                  ct_tensor value, ct_tensor state, const double *log_gammas, int32_t heads,
-                                 int64_t chunk) {
+                                 int64_t chunk, bool trains) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     auto q = query->value, k = key->value, v = value->value;
     auto s = maybe(state);
     check_heads(q, k, v, s, heads, false);
-    auto type = widen_operands(q, k, v);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     TORCH_CHECK_VALUE(q.size(2) >= 1, "retention needs at least one position");
     std::vector<double> logs(log_gammas, log_gammas + heads);
     chunk = std::min(chunk, q.size(2));
+    if (auto kernels = trains ? head_kernels(q, q.size(0) * q.size(1)) : nullptr) {
+      auto results = kernels->chunkwise_retention(q, k, v, s, logs, chunk, state_out != nullptr);
+      *out = box(results[0]);
+      if (state_out)
+        *state_out = box(results[1]);
+      return;
+    }
+    auto type = widen_operands(q, k, v);
     auto kernels = kernels_for(CT_OP_RETENTION, q);
     auto steps = kernels ? kernels->retention : &kRetentionChain;
     if (!state_out && !at::GradMode::is_enabled()) {
@@ -232,6 +250,61 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
           return retention_backward(saved, gradients, logs, chunk, steps);
         });
     *out = box(results[0].to(type));
+    if (state_out)
+      *state_out = box(results[1]);
+  });
+}
+
+bool ct_runs_retention_layer(ct_tensor input, int32_t heads) {
+  const auto &x = input->value;
+  // Fewer rows are products of few rows, whose bits do not depend on the other rows.
+  return x.dim() == 3 && x.size(0) * x.size(1) > 64 && head_kernels(x, x.size(0) * heads);
+}
+
+ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor input, ct_tensor state,
+                             const ct_retention_layer_options *options) {
+  return guarded([&] {
+    const auto &o = *options;
+    TORCH_CHECK_VALUE(ct_runs_retention_layer(input, o.heads), "there is no kernel for a layer of retention over ",
+                      input->value.sizes());
+    RetentionLayer layer;
+    layer.x = input->value.contiguous();
+    auto type = accumulator_type(layer.x.scalar_type());
+    auto wide = [&](ct_tensor t) { return t ? t->value.to(type).contiguous() : at::Tensor(); };
+    layer.weights = {maybe(o.query), maybe(o.key), maybe(o.value), maybe(o.gate)};
+    layer.cosine = wide(o.cosine), layer.sine = wide(o.sine), layer.epsilons = wide(o.epsilons);
+    layer.norm_weight = wide(o.norm_weight), layer.norm_bias = wide(o.norm_bias);
+    layer.state = maybe(state);
+    layer.log_gammas.assign(o.log_gammas, o.log_gammas + o.heads);
+    int64_t batch = layer.x.size(0), time = layer.x.size(1), heads = o.heads;
+    TORCH_CHECK_VALUE(heads >= 1 && o.chunk >= 1, "a layer needs heads and a chunk length of at least 1");
+    layer.chunk = std::min(o.chunk, time);
+    layer.interleaved = o.interleaved, layer.key_scale = o.key_scale;
+    layer.kind = o.norm, layer.activation = o.activation, layer.keeps_state = state_out != nullptr;
+    const auto &w = layer.weights;
+    for (const auto &weight : w)
+      TORCH_CHECK_VALUE(!weight.defined() || (weight.dim() == 2 && weight.size(1) == layer.x.size(2) &&
+                                              weight.size(0) > 0 && weight.size(0) % heads == 0),
+                        "a weight ", weight.sizes(), " does not fit inputs ", layer.x.sizes(), " and ", heads, " heads");
+    TORCH_CHECK_VALUE(w[0].sizes() == w[1].sizes() && (!w[3].defined() || w[3].sizes() == w[2].sizes()),
+                      "weights of queries and keys, and of values and the gate, must have the same shapes");
+    int64_t key_size = w[0].size(0) / heads, value_size = w[2].size(0) / heads, count = layer.epsilons.numel();
+    TORCH_CHECK_VALUE(!layer.cosine.defined() ||
+                          (key_size % 2 == 0 && layer.cosine.dim() == 3 && layer.cosine.sizes() == layer.sine.sizes() &&
+                           layer.cosine.size(1) == time && layer.cosine.size(2) == key_size / 2 &&
+                           (layer.cosine.size(0) == 1 || layer.cosine.size(0) == batch)),
+                      "the angles do not fit ", time, " positions and keys of ", key_size);
+    TORCH_CHECK_VALUE(count == 1 || count == heads * time || count == batch * heads * time, "epsilons ",
+                      layer.epsilons.sizes(), " do not fit inputs ", layer.x.sizes());
+    for (const auto &parameter : {layer.norm_weight, layer.norm_bias})
+      TORCH_CHECK_VALUE(!parameter.defined() || parameter.numel() == heads * value_size,
+                        "weight and bias of the head norm must have ", heads * value_size, " elements");
+    TORCH_CHECK_VALUE(!layer.state.defined() ||
+                          layer.state.sizes() == at::IntArrayRef({batch, heads, key_size, value_size}),
+                      "the state ", layer.state.sizes(), " does not fit ", heads, " heads of ", key_size, " by ",
+                      value_size);
+    auto results = kernels_for(CT_OP_RETENTION, layer.x)->retention_layer(layer);
+    *out = box(results[0]);
     if (state_out)
       *state_out = box(results[1]);
   });

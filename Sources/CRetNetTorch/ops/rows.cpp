@@ -1,6 +1,10 @@
 // Operators on rows: rotation of heads, norms, activations, residual sums and the loss of tokens.
+#include "../library/profile.h"
 #include "table.h"
 
+#include <algorithm>
+
+#include <ATen/ops/embedding.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/silu.h>
 
@@ -107,6 +111,7 @@ ct_status ct_rotate_heads(ct_tensor *out, ct_tensor input, ct_tensor cosine, ct_
 ct_status ct_head_norm_gate(ct_tensor *out, ct_tensor input, ct_tensor gate, ct_tensor epsilons, ct_tensor weight,
                             ct_tensor bias, ct_norm_kind kind, ct_activation activation) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_GATES);
     const auto &x = input->value, &e = epsilons->value;
     auto g = maybe(gate), w = maybe(weight), b = maybe(bias);
     TORCH_CHECK_VALUE(x.dim() == 4, "the head norm needs [B, H, T, V], found rank ", x.dim());
@@ -136,6 +141,7 @@ ct_status ct_rms_norm(ct_tensor *out, ct_tensor input, ct_tensor weight, double 
 
 ct_status ct_gated_activation(ct_tensor *out, ct_tensor left, ct_tensor right, ct_activation activation) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_GATES);
     const auto &a = left->value;
     auto b = maybe(right);
     TORCH_CHECK_VALUE(!b.defined() || (b.sizes() == a.sizes() && b.scalar_type() == a.scalar_type()), "the gate ",
@@ -180,6 +186,31 @@ ct_status ct_residual_add(ct_tensor *out, ct_tensor input, ct_tensor branch) {
                       x.sizes());
     auto kernels = stream_kernels_for(x, b.scalar_type());
     *out = box(kernels ? kernels->residual_add(x.contiguous(), b.contiguous()) : x + b.to(x.scalar_type()));
+  });
+}
+
+ct_status ct_scaled_embedding(ct_tensor *out, ct_tensor weight, ct_tensor indices, double scale, ct_dtype dtype) {
+  return guarded([&] {
+    const auto &w = weight->value, &i = indices->value;
+    auto type = scalar_type(dtype);
+    bool fits = w.dim() == 2 && w.numel() > 0 && w.is_contiguous() && i.scalar_type() == at::kLong &&
+                i.device() == w.device() && i.numel() > 0 &&
+                (w.scalar_type() == type || w.scalar_type() == accumulator_type(type));
+    auto empty = make::empty({0}, w.options().dtype(type));
+    auto kernels = fits ? kernels_for(CT_OP_EMBEDDING, empty) : nullptr;
+    if (kernels) {
+      auto flat = i.contiguous().reshape({-1});
+      const int64_t *p = flat.const_data_ptr<int64_t>();
+      auto [low, high] = std::minmax_element(p, p + flat.numel());
+      TORCH_CHECK_INDEX(*low >= 0 && *high < w.size(0), "index out of range in a table of ", w.size(0), " rows: ",
+                        *low < 0 ? *low : *high);
+      auto shape = i.sizes().vec();
+      shape.push_back(w.size(1));
+      *out = box(kernels->embedding(w, flat, scale, type).reshape(shape));
+      return;
+    }
+    auto rows = at::embedding(w, i).to(type);
+    *out = box(scale == 1 ? rows : rows * scale);
   });
 }
 

@@ -1,4 +1,5 @@
 // Mixers whose state is a matrix per head, and diagonal state spaces: checks. Their other forms are written in Swift.
+#include "../library/profile.h"
 #include "table.h"
 
 namespace ctorch {
@@ -32,6 +33,7 @@ using namespace ctorch;
 ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key, ct_tensor value,
                              ct_tensor log_gates, ct_tensor state, int64_t chunk) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     auto q = query->value, k = key->value, v = value->value;
     const auto &logs = log_gates->value;
     auto s = maybe(state);
@@ -50,6 +52,7 @@ ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor que
 ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key,
                                      ct_tensor value, ct_tensor log_gates, ct_tensor state, int64_t chunk) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     auto q = query->value, k = key->value, v = value->value;
     const auto &logs = log_gates->value;
     auto s = maybe(state);
@@ -70,6 +73,7 @@ ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_te
 ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key, ct_tensor value,
                         ct_tensor log_gates, ct_tensor beta, ct_tensor state, int64_t chunk) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     auto q = query->value, k = key->value, v = value->value;
     const auto &b = beta->value;
     auto s = maybe(state), logs = maybe(log_gates);
@@ -116,6 +120,7 @@ ct_status ct_matrix_recurrence(ct_tensor *out, ct_tensor query, ct_tensor key, c
 ct_status ct_diagonal_heads(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key, ct_tensor value,
                             ct_tensor taps, ct_tensor read, ct_tensor write, ct_tensor power, ct_tensor state) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     const auto &q = query->value, &k = key->value, &v = value->value, &filter = taps->value;
     auto s = maybe(state);
     int64_t heads = filter.dim() == 2 ? filter.size(0) : 0;

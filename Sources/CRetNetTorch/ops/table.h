@@ -22,6 +22,20 @@ struct RetentionSteps {
   void (*carry)(at::Tensor &total, const at::Tensor &addend, const std::vector<double> &factors);
 };
 
+// A layer of retention (ops/retention.cpp). Undefined tensors are left out.
+struct RetentionLayer {
+  at::Tensor x;                      // [B, T, D], contiguous
+  std::array<at::Tensor, 4> weights; // of queries, keys, values and the gate, [., D]
+  at::Tensor cosine, sine;           // [B or 1, T, key size / 2]
+  at::Tensor epsilons, norm_weight, norm_bias, state;
+  std::vector<double> log_gammas;
+  int64_t chunk;
+  bool interleaved, keeps_state;
+  double key_scale;
+  ct_norm_kind kind;
+  ct_activation activation;
+};
+
 struct ConvolutionShape {
   int64_t batch, length, channels; // of x
   int64_t time;                    // of the output
@@ -100,6 +114,13 @@ struct DeviceOperators {
   at::Tensor (*rotate_heads)(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine, bool interleaved,
                              double scale);
   const RetentionSteps *retention;
+  // Where there are heads enough for all threads, instead of the steps: outputs and, if it is kept, the next state.
+  // q, k, v with any strides.
+  variable_list (*chunkwise_retention)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
+                                       const at::Tensor &state, const std::vector<double> &log_gammas, int64_t chunk,
+                                       bool keeps_state);
+  // The outputs of the heads behind norm and gate, [B, T, H V], and the next state if it is kept.
+  variable_list (*retention_layer)(const RetentionLayer &layer);
   // Returns the output and overwrites the state.
   at::Tensor (*retention_step)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, at::Tensor &state,
                                const double *log_gammas, int64_t heads);
@@ -113,6 +134,8 @@ struct DeviceOperators {
   variable_list (*residual_norm)(const at::Tensor &x, const at::Tensor &branch, const at::Tensor &weight,
                                  double epsilon, at::ScalarType type);
   at::Tensor (*residual_add)(const at::Tensor &x, const at::Tensor &branch);
+  // weight of type `type` or its accumulator; indices contiguous and in range -> [N, D].
+  at::Tensor (*embedding)(const at::Tensor &weight, const at::Tensor &indices, double scale, at::ScalarType type);
   variable_list (*token_loss)(const at::Tensor &logits, const at::Tensor &targets);
   // q, k, v with any strides.
   at::Tensor (*attention)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,

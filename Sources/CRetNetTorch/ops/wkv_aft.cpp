@@ -1,4 +1,5 @@
 // WKV (RWKV-4) and the biased window of AFT: checks. Their other form is written in Swift.
+#include "../library/profile.h"
 #include "table.h"
 
 namespace ctorch {
@@ -28,6 +29,7 @@ using namespace ctorch;
 ct_status ct_wkv(ct_tensor *out, ct_tensor key, ct_tensor value, ct_tensor decay, ct_tensor bonus,
                  ct_tensor numerator, ct_tensor denominator, ct_tensor exponent) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     auto k = key->value.contiguous(), v = value->value.contiguous();
     auto n = maybe(numerator), d = maybe(denominator), e = maybe(exponent);
     check_rows(k, v);
@@ -46,6 +48,7 @@ ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_te
                            ct_tensor past_value, ct_tensor numerator, ct_tensor denominator, ct_tensor exponent,
                            const int64_t *starts, const int64_t *ends, int64_t window, bool matrix, bool absorbs) {
   return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
     auto k = key->value.contiguous(), v = value->value.contiguous();
     auto b = bias->value.to(accumulator_type(k.scalar_type())).contiguous();
     auto pk = maybe(past_key), pv = maybe(past_value);

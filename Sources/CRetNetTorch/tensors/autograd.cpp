@@ -1,5 +1,6 @@
 // Gradient modes, backward passes, segments computed again during the backward pass, and nodes with gradients written
 // by hand. The only file that includes LibTorch's headers for nodes.
+#include "../library/profile.h"
 #include "../ops/node.h"
 
 #include <torch/csrc/autograd/autograd.h>
@@ -136,6 +137,7 @@ struct Step : torch::CustomClassHolder {
   Backward backward;
   std::vector<bool> defined; // of each input
   MissingGradients missing;
+  ct_part part; // of the forward pass
 };
 
 struct Node : torch::autograd::Function<Node> {
@@ -150,6 +152,7 @@ struct Node : torch::autograd::Function<Node> {
 
   static variable_list backward(torch::autograd::AutogradContext *context, variable_list gradients) {
     auto step = c10::static_intrusive_pointer_cast<Step>(context->saved_data["step"].toCapsule());
+    profile::Scope scope(step->part);
     auto all = step->backward(context->get_saved_variables(), gradients);
     variable_list result{at::Tensor()}; // the step itself has no gradient
     for (size_t i = 0; i < step->defined.size(); i++)
@@ -167,6 +170,7 @@ variable_list record(const variable_list &inputs, const std::function<Pass()> &f
   step->forward = &forward;
   step->backward = std::move(backward);
   step->missing = missing;
+  step->part = profile::current();
   variable_list given;
   for (const auto &input : inputs) {
     step->defined.push_back(input.defined());

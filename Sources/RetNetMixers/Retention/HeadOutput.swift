@@ -67,6 +67,15 @@ struct HeadOutput {
         return try output(FusedOperators.gatedActivation(logits, flat, activation: gate.activation))
     }
 
+    /// Returns the part before the output matrix for a kernel that runs it together with the core; nil without a norm.
+    func fusedNorm() throws -> (weight: Tensor?, bias: Tensor?, kind: FusedOperators.NormKind)? {
+        guard norm.kind != .none else { return nil }
+        return (try perHead(weight), try perHead(bias), norm.kind == .rms ? .rms : .layer)
+    }
+
+    /// Applies the output matrix to normalized, gated heads [B, T, H·V].
+    func project(_ heads: Tensor) throws -> Tensor { try output(heads) }
+
     private func perHead(_ parameter: Tensor?) throws -> Tensor? {
         guard let parameter, norm.affine == .shared else { return parameter }
         return try parameter.unsqueezed(0).expanded([headCount, valueSize]).reshaped([headCount * valueSize])

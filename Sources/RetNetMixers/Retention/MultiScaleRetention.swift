@@ -74,17 +74,49 @@ public struct MultiScaleRetention: TokenMixer {
         }
         var previous = try checked(state, batch: x.size(0))
         if let damping { previous = try previous.map { try damping.moved($0, by: 1) } }
+        if let result = try trained(x, previous, pass) { return result }
         let (q, k, v) = try heads(x, pass)
         let retained = try Retention.fused(
             q, k, v, state: previous?.matrix, logGammas: logGammas, form: pass.form,
             overwritesState: pass.context.overwritesStates,
             // The pieces of a damped layer continue from it within one pass.
-            keepsState: pass.context.keepsStates || damping != nil)
+            keepsState: pass.context.keepsStates || damping != nil, isTraining: pass.context.isTraining)
         let scoreSums = try scoreSums(q, k, previous, pass.form)
         let epsilons = try foldedEpsilons(q, k, scoreSums: scoreSums?.sums, previous, pass)
         let mixed = try output(retained.output, gate: gate?(x), epsilons: epsilons)
         let next = RetentionState(matrix: retained.state, keySum: scoreSums?.keySum)
         return (mixed, try damping?.moved(next, by: x.size(1) - 1) ?? next)
+    }
+
+    /// Runs a training pass by the kernel for whole layers; nil where the layer or the device asks for the single steps.
+    ///
+    /// Other passes take the steps, whose rounding does not change.
+    private func trained(_ x: Tensor, _ previous: RetentionState?, _ pass: ForwardPass) throws
+        -> (output: Tensor, state: any MixerState)?
+    {
+        let c = configuration
+        let chunkLength: Int
+        switch pass.form {
+        case .parallel: chunkLength = x.size(1)
+        case .chunkwise(let length): chunkLength = length
+        case .recurrent: return nil
+        }
+        guard pass.context.isTraining, damping == nil, !c.biases,
+            c.keyValueHeadCount ?? c.headCount == c.headCount,
+            c.normalization == .none || c.normalization == .decay, let norm = try output.fusedNorm(),
+            FusedOperators.runsRetentionLayer(x, headCount: c.headCount)
+        else { return nil }
+        let table = try rotation.table(x, pass)
+        let layer = FusedOperators.RetentionLayer(
+            query: query.weight, key: key.weight, value: value.weight, gate: gate?.weight,
+            cosine: table.first, sine: table.last, interleaved: rotation.isInterleaved,
+            keyScale: 1 / Double(c.keySize).squareRoot(),
+            epsilons: try foldedEpsilons(x, length: x.size(1), scoreSums: nil, previous, pass),
+            normWeight: norm.weight, normBias: norm.bias, norm: norm.kind, activation: c.gate.activation,
+            logGammas: logGammas, chunkLength: chunkLength)
+        let (heads, next) = try FusedOperators.retentionLayer(
+            x, layer, state: previous?.matrix, keepsState: pass.context.keepsStates)
+        return (try output.project(heads), RetentionState(matrix: next, keySum: nil))
     }
 
     /// Runs the layer on pieces of x, one after the other.
@@ -168,11 +200,16 @@ public struct MultiScaleRetention: TokenMixer {
     }
 
     /// The head norm's epsilons for raw numerators: [B or 1, H, T], or one number.
+    ///
+    /// Queries and keys are looked at only where scores are normalized by sums of theirs; else q may be any tensor of the
+    /// layer, with the `length` of the sequence.
     private func foldedEpsilons(
-        _ q: Tensor, _ k: Tensor, scoreSums: Tensor?, _ previous: RetentionState?, _ pass: ForwardPass
+        _ q: Tensor, _ k: Tensor? = nil, length: Int? = nil, scoreSums: Tensor?, _ previous: RetentionState?,
+        _ pass: ForwardPass
     ) throws -> Tensor {
         let c = configuration
         let type = q.elementType.accumulator
+        let length = length ?? q.size(2)
         let epsilon = c.headNorm.kind == .none ? 1 : c.headNorm.epsilon
         guard c.normalization != .none else { return try Tensor.full([1], epsilon, type, on: q.device) }
         let decaySums = try pass.sharing("decay sums \(c.decay) \(c.headCount)") {
@@ -184,13 +221,13 @@ public struct MultiScaleRetention: TokenMixer {
             }
             return [
                 try ScoreNormalization.decaySums(
-                    logGammas: logGammas, counts: pass.positions.map(\.count), length: q.size(2), type: type,
+                    logGammas: logGammas, counts: pass.positions.map(\.count), length: length, type: type,
                     device: q.device)
             ]
         }[0]
         return try c.normalization.foldedEpsilons(epsilon, decaySums: decaySums) {
             if let scoreSums { return scoreSums }
-            guard previous == nil else {
+            guard previous == nil, let k else {
                 throw MixerError.unsupportedForm(
                     mixer: name, form: pass.form,
                     reason: "normalization 'decay_sum_abs' cannot continue from a state")

@@ -176,23 +176,26 @@ extension Retention {
     ///
     /// Parallel is one chunk of the whole length. Recurrent steps without gradients use the fused step, which
     /// touches the state once, and writes over it if told to; with gradients they use ``recurrent(_:_:_:state:logGammas:)``.
-    /// Without `keepsState` the state that is returned means nothing.
+    /// Without `keepsState` the state that is returned means nothing. In training, also in passes without gradients that are
+    /// computed again with them, and wherever there are gradients, other kernels run, which differ in rounding.
     public static func fused(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double], form: MixerForm,
-        overwritesState: Bool = false, keepsState: Bool = true
+        overwritesState: Bool = false, keepsState: Bool = true, isTraining: Bool = false
     ) throws -> Result {
         guard q.size(2) > 0 else { throw MixerError.emptySequence }
+        let hasGradients = gradientsAreEnabled && [q, k, v, state].contains { $0?.requiresGradient == true }
+        let trains = isTraining || hasGradients
         switch form {
         case .parallel:
             return try FusedOperators.retention(
                 query: q, key: k, value: v, state: state, logGammas: logGammas, chunkLength: q.size(2),
-                keepsState: keepsState)
+                keepsState: keepsState, trains: trains)
         case .chunkwise(let length):
             return try FusedOperators.retention(
                 query: q, key: k, value: v, state: state, logGammas: logGammas, chunkLength: length,
-                keepsState: keepsState)
+                keepsState: keepsState, trains: trains)
         case .recurrent:
-            if gradientsAreEnabled, [q, k, v, state].contains(where: { $0?.requiresGradient == true }) {
+            if hasGradients {
                 return try recurrent(q, k, v, state: state, logGammas: logGammas)
             }
             return try steps(

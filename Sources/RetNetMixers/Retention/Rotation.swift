@@ -20,6 +20,9 @@ struct Rotation {
     /// True if nothing is rotated.
     var isIdentity: Bool { angles.isEmpty }
 
+    /// True if pairs are neighboring channels, not halves of a head.
+    var isInterleaved: Bool { kind == .interleaved }
+
     /// Returns cosines and sines for the T positions of x [B, T, ...]; none without a rotation.
     func table(_ x: Tensor, _ pass: ForwardPass) throws -> [Tensor] {
         guard !isIdentity else { return [] }

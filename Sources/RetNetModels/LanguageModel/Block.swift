@@ -92,14 +92,86 @@ struct MixerBlock {
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
-        let (mixed, next) = try mixer(preNorm ? mixerNorm(x) : x, state: state, pass)
+        if pass.context.isTraining, let norms = fusibleNorms {
+            let (stream, branch, next) = try fused(norms, x, adding: nil, state: state, pass)
+            return (try StepProfile.part(.norms) { try FusedOperators.residualAdd(stream, branch) }, next)
+        }
+        let (mixed, next) = try mix(preNorm ? normed(x, mixerNorm) : x, state, pass)
         var y = try residual(x, mixed, mixerNorm, pass.context)
         if let (norm, layer) = feedForward {
             let input = isParallel ? x : y
-            let fed = try layer(preNorm ? norm(input) : input, pass.context)
+            let fed = try feed(preNorm ? normed(input, norm) : input, layer, pass)
             y = try isParallel ? y + branch(fed, pass.context) : residual(y, fed, norm, pass.context)
         }
         return (halving.stream == 1 ? y : try y * halving.stream, next)
+    }
+
+    private func normed(_ x: Tensor, _ norm: Norm) throws -> Tensor {
+        try StepProfile.part(.norms) { try norm(x) }
+    }
+
+    private func mix(_ x: Tensor, _ state: (any MixerState)?, _ pass: ForwardPass) throws
+        -> (output: Tensor, state: any MixerState)
+    {
+        try StepProfile.part(.mixer) { try mixer(x, state: state, pass) }
+    }
+
+    private func feed(_ x: Tensor, _ layer: any FeedForwardLayer, _ pass: ForwardPass) throws -> Tensor {
+        try StepProfile.part(.feedForward) { try layer(x, pass.context) }
+    }
+
+    // MARK: Residual sums and norms in one pass
+
+    /// The norms of the block, where a residual sum and the norm behind it can be one pass: RMS norms with a weight in front
+    /// of layers that stand one after the other, and a stream that nothing scales.
+    var fusibleNorms: FusibleNorms? {
+        guard preNorm, !isParallel, residualScale == 1, halving.stream == 1,
+            let first = FusibleNorm(mixerNorm)
+        else { return nil }
+        guard let feedForward else { return (first, nil) }
+        return FusibleNorm(feedForward.norm).map { (first, $0) }
+    }
+
+    typealias FusibleNorms = (mixer: FusibleNorm, feedForward: FusibleNorm?)
+
+    /// A norm that ``FusedOperators`` have together with the sum before it.
+    struct FusibleNorm {
+        let weight: Tensor
+        let epsilon: Double
+
+        init?(_ norm: Norm) {
+            guard norm.kind == .rms, let weight = norm.weight, norm.bias == nil else { return nil }
+            self.weight = weight
+            epsilon = norm.epsilon
+        }
+
+        /// Returns the norm of stream + branch, and that sum.
+        func callAsFunction(_ stream: Tensor, adding branch: Tensor?) throws -> (
+            normed: Tensor, stream: Tensor
+        ) {
+            try StepProfile.part(.norms) {
+                guard let branch else {
+                    return (try FusedOperators.rmsNorm(stream, weight: weight, epsilon: epsilon), stream)
+                }
+                return try FusedOperators.residualNorm(
+                    stream, adding: branch, weight: weight, epsilon: epsilon, as: stream.elementType)
+            }
+        }
+    }
+
+    /// Does the same for the residual stream `x + pending`, whose sum is formed by the first norm; returns the stream and what
+    /// is still to be added to it.
+    func fused(
+        _ norms: FusibleNorms, _ x: Tensor, adding pending: Tensor?,
+        state: (any MixerState)?, _ pass: ForwardPass
+    ) throws -> (stream: Tensor, branch: Tensor, state: any MixerState) {
+        let (first, stream) = try norms.mixer(x, adding: pending)
+        let (mixed, next) = try mix(first, state, pass)
+        guard let norm = norms.feedForward, let layer = feedForward?.layer else {
+            return (stream, try branch(mixed, pass.context), next)
+        }
+        let (second, sum) = try norm(stream, adding: branch(mixed, pass.context))
+        return (sum, try branch(feed(second, layer, pass), pass.context), next)
     }
 
     /// Returns what is added to the residual stream of the output of a mixer or feed-forward.
@@ -112,8 +184,10 @@ struct MixerBlock {
     private func residual(_ x: Tensor, _ output: Tensor, _ norm: Norm, _ context: ForwardContext) throws
         -> Tensor
     {
-        let sum = try (residualScale == 1 ? x : x * residualScale) + branch(output, context)
-        return preNorm ? sum : try norm(sum)
+        try StepProfile.part(.norms) {
+            let sum = try (residualScale == 1 ? x : x * residualScale) + branch(output, context)
+            return preNorm ? sum : try norm(sum)
+        }
     }
 }
 

@@ -30,6 +30,7 @@ struct BlockStack {
     func callAsFunction(
         _ embedded: Tensor, states: [any MixerState]?, _ pass: ForwardPass, recomputes: Bool
     ) throws -> (output: Tensor, states: [any MixerState]) {
+        let norms = pass.context.isTraining ? fusibleNorms : nil
         var streams = try altUp?.expand(embedded) ?? [embedded]
         var next: [any MixerState] = []
         next.reserveCapacity(blocks.count)
@@ -38,17 +39,39 @@ struct BlockStack {
                 recomputes && gradientsAreEnabled && streams.contains(where: \.requiresGradient)
             let (mixed, state) =
                 isRecomputed
-                ? try recomputed(index, streams, states?[index], pass)
-                : try step(index, streams, states?[index], pass)
+                ? try recomputed(index, streams, states?[index], pass, norms)
+                : try step(index, streams, states?[index], pass, norms)
             streams = mixed
             next.append(state)
+        }
+        if norms != nil, streams.count == 2 {
+            let sum = try StepProfile.part(.norms) { try FusedOperators.residualAdd(streams[0], streams[1]) }
+            return (sum, next)
         }
         return (try altUp?.collapse(streams) ?? streams[0], next)
     }
 
+    /// The norms of all blocks, where every residual sum can be formed by the norm behind it, also from block to block: nil
+    /// where a block or AltUp does something else with the stream.
+    ///
+    /// The stream then has two parts behind a block: itself, and what the next norm is to add to it.
+    private var fusibleNorms: [(block: MixerBlock, norms: MixerBlock.FusibleNorms)]? {
+        guard altUp == nil else { return nil }
+        let parts = blocks.compactMap { block in
+            (block as? MixerBlock).flatMap { block in block.fusibleNorms.map { (block, $0) } }
+        }
+        return parts.count == blocks.count ? parts : nil
+    }
+
     private func step(
-        _ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass
+        _ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass,
+        _ fusible: [(block: MixerBlock, norms: MixerBlock.FusibleNorms)]?
     ) throws -> ([Tensor], any MixerState) {
+        if let (block, norms) = fusible?[index] {
+            let pending = streams.count == 2 ? streams[1] : nil
+            let result = try block.fused(norms, streams[0], adding: pending, state: state, pass)
+            return ([result.stream, result.branch], result.state)
+        }
         guard let altUp else {
             let (output, next) = try blocks[index](streams[0], state: state, pass)
             return ([output], next)
@@ -61,7 +84,8 @@ struct BlockStack {
 
     /// Does the same, keeping only the inputs for the backward pass.
     private func recomputed(
-        _ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass
+        _ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass,
+        _ fusible: [(block: MixerBlock, norms: MixerBlock.FusibleNorms)]?
     ) throws -> ([Tensor], any MixerState) {
         // Only tensors cross the segment; names and structure are those of a state of this block.
         let block = blocks[index]
@@ -74,14 +98,16 @@ struct BlockStack {
         let lossNames = losses == nil ? [] : block.auxiliaryLossNames
         let replay = DropoutReplay(pass.context.generator)
         let count = streams.count
+        let outputCount = fusible == nil ? count : 2
         let results = try recomputing(
-            streams + (state?.tensors.map(\.tensor) ?? []), outputCount: count + names.count + lossNames.count
+            streams + (state?.tensors.map(\.tensor) ?? []),
+            outputCount: outputCount + names.count + lossNames.count
         ) { inputs in
             try replay.run {
                 let given =
                     state == nil ? nil : try block.state(from: Self.named(names, inputs.dropFirst(count)))
                 func run() throws -> [Tensor] {
-                    let (outputs, next) = try step(index, Array(inputs.prefix(count)), given, pass)
+                    let (outputs, next) = try step(index, Array(inputs.prefix(count)), given, pass, fusible)
                     return outputs + next.tensors.map(\.tensor)
                 }
                 guard let losses else { return try run() }
@@ -89,11 +115,11 @@ struct BlockStack {
                 return outputs + terms.map(\.value)
             }
         }
-        for (name, value) in zip(lossNames, results.dropFirst(count + names.count)) {
+        for (name, value) in zip(lossNames, results.dropFirst(outputCount + names.count)) {
             losses?.add(name, value)
         }
-        let next = results.dropFirst(count).prefix(names.count)
-        return (Array(results.prefix(count)), try block.state(from: Self.named(names, next)))
+        let next = results.dropFirst(outputCount).prefix(names.count)
+        return (Array(results.prefix(outputCount)), try block.state(from: Self.named(names, next)))
     }
 
     private static func named(_ names: [String], _ tensors: ArraySlice<Tensor>) -> [String: Tensor] {

@@ -88,10 +88,10 @@ public final class LanguageModel {
         }
         let positions = state?.positions ?? [SequencePosition](repeating: SequencePosition(), count: batch)
         let pass = ForwardPass(form: form, positions: positions, context: context)
-        let embedded = try embed(tokens, pass)
+        let embedded = try StepProfile.part(.embedding) { try embed(tokens, pass) }
         let (output, layers) = try stack(
             embedded, states: state?.layers, pass, recomputes: recomputesActivations)
-        let x = try finalNorm?(output) ?? output
+        let x = try StepProfile.part(.norms) { try finalNorm?(output) ?? output }
         return (x, LanguageModelState(layers: layers, positions: positions.map { $0.advanced(by: time) }))
     }
 
@@ -156,8 +156,7 @@ public final class LanguageModel {
     }
 
     private func embed(_ tokens: Tensor, _ pass: ForwardPass) throws -> Tensor {
-        var x = try embedding(tokens, as: computeType)
-        if embeddingScale != 1 { x = try x * embeddingScale }
+        var x = try embedding(tokens, as: computeType, scale: embeddingScale)
         if let table = try positionTable(pass, length: tokens.size(1), like: x) {
             x = try x + SinusoidalPositions.repeated(table, toWidth: x.size(-1))
         }
@@ -216,19 +215,24 @@ extension LanguageModel {
         let labels = try targets.reshaped([-1])
         let count = rows.size(0)
         let slice = Swift.max(1, Self.logitBudget / configuration.vocabularySize)
-        guard count > slice else {
-            return (try logits(rows).crossEntropy(labels, reduction: .sum), next)
+        return try StepProfile.part(.output) {
+            guard count > slice else { return (try lossSum(rows, labels), next) }
+            var total: Tensor?
+            for start in stride(from: 0, to: count, by: slice) {
+                let range = start..<Swift.min(start + slice, count)
+                let part = try recomputing([rows.sliced(0, range)], outputCount: 1) { [self] inputs in
+                    [try StepProfile.part(.output) { try lossSum(inputs[0], labels.sliced(0, range)) }]
+                }[0]
+                total = try total.map { try $0 + part } ?? part
+            }
+            guard let total else { throw MixerError.emptySequence }
+            return (total, next)
         }
-        var total: Tensor?
-        for start in stride(from: 0, to: count, by: slice) {
-            let range = start..<Swift.min(start + slice, count)
-            let part = try recomputing([rows.sliced(0, range)], outputCount: 1) { [self] inputs in
-                [try logits(inputs[0]).crossEntropy(labels.sliced(0, range), reduction: .sum)]
-            }[0]
-            total = try total.map { try $0 + part } ?? part
-        }
-        guard let total else { throw MixerError.emptySequence }
-        return (total, next)
+    }
+
+    /// The summed cross entropy of hidden rows [N, D], in one pass over their logits each way.
+    private func lossSum(_ rows: Tensor, _ labels: Tensor) throws -> Tensor {
+        try FusedOperators.tokenLosses(logits(rows), targets: labels).losses.sum()
     }
 
     /// Returns the cross entropy in nats of every target, [B, T] float32; 0 where the target is -100.

@@ -69,7 +69,9 @@ public final class Trainer<Task: TrainingTask> {
         var loss = try task.accumulateGradients(replicas?.passes(passes) ?? passes)
         if let replicas { loss = try replicas.combine(loss) }
         let sharding = replicas.flatMap { $0.shardsOptimizer ? $0 : nil }
-        let norm = try sharding?.gradientNorm() ?? optimizer.gradientNorm()
+        let norm = try StepProfile.part(.optimizer) {
+            try sharding?.gradientNorm() ?? optimizer.gradientNorm()
+        }
         let rate = schedule.learningRate(step: number)
         var result = TrainingStep(
             step: number, loss: loss.mean, gradientNorm: norm, learningRate: rate,
@@ -77,9 +79,11 @@ public final class Trainer<Task: TrainingTask> {
             byteCount: loss.byteCount, accuracy: loss.accuracy, auxiliary: loss.auxiliary)
         switch try lossGuard.judge(loss: loss.mean, gradientNorm: norm, step: number) {
         case .apply:
-            try optimizer.clipGradients(norm: norm)
-            try optimizer.step(learningRate: rate)
-            try sharding?.shareUpdates()
+            try StepProfile.part(.optimizer) {
+                try optimizer.clipGradients(norm: norm)
+                try optimizer.step(learningRate: rate)
+                try sharding?.shareUpdates()
+            }
         case .skip(let reason):
             result.skipReason = reason
             // A pass without a finite loss leaves no usable state either: the rows restart from an empty one.

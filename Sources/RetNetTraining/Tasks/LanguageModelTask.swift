@@ -110,8 +110,10 @@ public final class LanguageModelTask: TrainingTask {
             let targets = try Tensor.from(batch.targets, shape).to(.int64, on: model.device)
             let before = try stateBefore(batch)
             let losses = AuxiliaryLosses()
-            let context = ForwardContext(
+            var context = ForwardContext(
                 isTraining: true, generator: passes.generator, auxiliaryLosses: losses)
+            // Blocks that are computed again pass their states on as tensors of full size.
+            context.keepsStates = carriesState || model.recomputesActivations
             let (sum, next) = try model.lossSum(
                 tokens, targets: targets, state: before, form: form, context: context)
             // Terms are means over the tokens of a pass, so passes count by their targets.

@@ -21,7 +21,8 @@ struct BenchCommand: ParsableCommand {
             warm-up, with the fastest and the slowest.
             """,
         subcommands: [
-            BenchTrainCommand.self, BenchPrefillCommand.self, BenchDecodeCommand.self, BenchT5Command.self,
+            BenchTrainCommand.self, BenchRetentionCommand.self, BenchPrefillCommand.self,
+            BenchDecodeCommand.self, BenchT5Command.self,
             BenchArchitecturesCommand.self, BenchAltUpCommand.self, BenchTokenizerCommand.self,
             BenchTasksCommand.self,
         ])

@@ -32,18 +32,34 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
     @Flag(help: "Recompute activations in the backward pass instead of storing them.")
     var recompute = false
 
+    @Flag(help: "Measure whole steps only: not their parts, and not their matrix products alone.")
+    var stepsOnly = false
+
+    @OptionGroup var kernels: KernelOptions
+
     func validate() throws {
         if form != nil, chunk != nil { throw ValidationError("give --form or --chunk, not both") }
     }
 
     func run() throws {
         let model = try options.makeModel()
+        kernels.apply()
         model.recomputesActivations = recompute
         let form = form ?? chunk.map { .chunkwise($0) } ?? model.configuration.trainingForm
         var training = TrainingConfiguration()
         training.duration = .steps(1_000_000)
         let trainer = try Trainer(LanguageModelTask(model, source: source(), form: form), training)
-        let timings = try options.measure(on: model.device) { _ = try trainer.makeStep() }
+        let timings: Timings
+        var parts: StepParts?
+        if stepsOnly || model.device != .cpu {
+            timings = try options.measure(on: model.device) { _ = try trainer.makeStep() }
+        } else {
+            let measured = try StepParts.measure(
+                warmup: options.warmup, repetitions: options.repetitions
+            ) { _ = try trainer.makeStep() }
+            timings = measured.steps
+            parts = measured.parts
+        }
         let tokenCount = options.batch * length
         let flops = Double(try ModelAccounting(model.configuration).trainingFLOPsPerToken)
         let peak = ProcessMemory.peakByteCount
@@ -51,19 +67,21 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
             var table = TextTable(
                 header: ["measure", "median", "range"], alignments: [.left, .right, .left])
             for row in timings.rows(tokenCount: tokenCount, flopsPerToken: flops) { table.append(row) }
+            for row in parts?.rows(steps: timings) ?? [] { table.append(row) }
             table.append(["peak memory", Format.bytes(peak), "of the process"])
             Console.result(
-                "\(options.headline("training", model)), length \(length), \(form)\n\n\(table.text())")
+                "\(options.headline("training", model)), length \(length), \(form)\n\n\(table.text())"
+                    + (parts.map { "\n\($0.table.text())" } ?? ""))
             return
         }
         try Console.json(
             .ordered(
                 options.header("train", model) + [
                     ("length", .int(length)), ("form", .string(form.description)),
-                    ("recompute", .bool(recompute)),
-                ] + timings.figures(tokenCount: tokenCount, flopsPerToken: flops) + [
-                    ("peak_bytes", .int(peak))
-                ]))
+                    ("recompute", .bool(recompute)), ("kernels", .string(kernels.choice.rawValue)),
+                    ("cpu_capability", .string(Runtime.cpuCapability)),
+                ] + timings.figures(tokenCount: tokenCount, flopsPerToken: flops)
+                    + (parts?.figures(steps: timings) ?? []) + [("peak_bytes", .int(peak))]))
     }
 
     /// Returns windows of generated text; the choice of tokens does not affect the speed.
@@ -77,5 +95,103 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
         let stream = try TokenStream(texts: [text], tokenizer: ByteTokenizer())
         return try ShuffledWindows(
             stream: stream, rowCount: options.batch, length: length, seed: options.seed)
+    }
+}
+
+/// The time of a step by part, and the time of its matrix products alone.
+private struct StepParts {
+    /// Median seconds of each part in profiled steps.
+    let times: [StepProfile.Part: (rest: Double, products: Double)]
+    /// The products alone.
+    let products: Timings
+    /// Floating-point operations of the products.
+    let operations: Double
+
+    /// Times steps and products in turns, so that a drift of the machine favors neither.
+    static func measure(warmup: Int, repetitions: Int, _ step: () throws -> Void) throws -> (
+        steps: Timings, parts: StepParts
+    ) {
+        for _ in 0..<warmup { try step() }
+        var profiles: [[StepProfile.Part: StepProfile.Time]] = []
+        for _ in 0..<min(3, repetitions) { profiles.append(try StepProfile.times(step)) }
+        var steps = Timings()
+        var products = Timings()
+        var operations = try StepProfile.products().operations
+        for round in 0..<repetitions {
+            if round % 2 == 0 { try steps.time(step) }
+            let (seconds, count) = try StepProfile.products()
+            products.append(seconds)
+            operations = count
+            if round % 2 == 1 { try steps.time(step) }
+        }
+        func median(_ part: StepProfile.Part, _ value: (StepProfile.Time) -> Double) -> Double {
+            let sorted = profiles.compactMap { $0[part].map(value) }.sorted()
+            return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+        }
+        let times = StepProfile.Part.allCases.map { part in
+            (part, (rest: median(part, \.rest), products: median(part, \.products)))
+        }
+        return (
+            steps,
+            StepParts(
+                times: Dictionary(uniqueKeysWithValues: times), products: products, operations: operations)
+        )
+    }
+
+    /// Rows of the table of figures.
+    func rows(steps: Timings) -> [[String]] {
+        [
+            [
+                "matrix products alone", Format.duration(seconds: products.median),
+                "\(Format.duration(seconds: products.minimum)) to \(Format.duration(seconds: products.maximum)),"
+                    + " \(Format.count(operations / products.median)) FLOP per second",
+            ],
+            ["step / products", Format.fixed(steps.median / products.median, decimals: 2), "of the medians"],
+        ]
+    }
+
+    /// The parts, the longest first.
+    var table: TextTable {
+        var table = TextTable(
+            header: ["part of a step", "time", "products in it", "share"],
+            alignments: [.left, .right, .right, .right])
+        let all = times.values.reduce(0) { $0 + $1.rest + $1.products }
+        for (part, time) in times.sorted(by: {
+            $0.value.rest + $0.value.products > $1.value.rest + $1.value.products
+        })
+        where time.rest + time.products > 0 {
+            let seconds = time.rest + time.products
+            table.append([
+                part.rawValue.replacingOccurrences(of: "_", with: "-"), Format.duration(seconds: seconds),
+                time.products > 0 ? Format.duration(seconds: time.products) : "",
+                Format.fixed(100 * seconds / all, decimals: 1) + " %",
+            ])
+        }
+        return table
+    }
+
+    /// Entries of the results.
+    func figures(steps: Timings) -> [(String, SettingsTree)] {
+        [
+            ("products_seconds_median", .double(products.median)),
+            ("products_seconds_min", .double(products.minimum)),
+            ("products_seconds_max", .double(products.maximum)),
+            ("products_flops", .double(operations)),
+            ("step_over_products", .double(steps.median / products.median)),
+            (
+                "parts",
+                .ordered(
+                    StepProfile.Part.allCases.map { part in
+                        let time = times[part]
+                        return (
+                            part.rawValue,
+                            .ordered([
+                                ("seconds", .double((time?.rest ?? 0) + (time?.products ?? 0))),
+                                ("product_seconds", .double(time?.products ?? 0)),
+                            ])
+                        )
+                    })
+            ),
+        ]
     }
 }

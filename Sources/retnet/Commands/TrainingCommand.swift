@@ -83,6 +83,7 @@ extension TrainingCommand {
         let interrupt = InterruptFlag.onSignals()
         // The run warns of its precision, which may come from the configuration.
         let (device, _) = try options.device.prepare(.fast, warns: false)
+        options.kernels.apply()
         let changes = try options.changes.map { try SettingsAssignment(parsing: $0) }
         let configuration = try RunConfiguration<Task>(
             options.document(namesModel: namesModel),

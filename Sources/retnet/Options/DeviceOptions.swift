@@ -69,6 +69,26 @@ struct DeviceOptions: ParsableArguments {
     }
 }
 
+/// The implementation of operators: an option of commands that train.
+struct KernelOptions: ParsableArguments {
+    enum Choice: String, CaseIterable, ExpressibleByArgument {
+        case native, reference
+    }
+
+    @Option(
+        name: .customLong("kernels"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "Operators: native (this package's kernels) or reference (LibTorch's operators, step by step).",
+            discussion:
+                "The reference is slower; it is there to check results, which differ in rounding only."))
+    var choice = Choice.native
+
+    /// Makes the operators of this thread follow the choice; the program trains on one thread.
+    func apply() {
+        if choice == .reference { FusedOperators.disableKernels() }
+    }
+}
+
 /// The engine of a command that runs a language model.
 struct EngineOptions: ParsableArguments {
     @Option(

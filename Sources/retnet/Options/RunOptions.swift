@@ -39,6 +39,8 @@ struct RunOptions: ParsableArguments {
 
     @OptionGroup var device: DeviceOptions
 
+    @OptionGroup var kernels: KernelOptions
+
     @Option(
         parsing: .unconditional, help: "Seed for initial weights, data order and dropout.",
         transform: Arguments.seed)

@@ -14,6 +14,9 @@ struct Timings {
         seconds.append((ContinuousClock.now - start) / .seconds(1))
     }
 
+    /// Adds a time that was taken elsewhere.
+    mutating func append(_ time: Double) { seconds.append(time) }
+
     /// Adds the times of other runs of the same work.
     mutating func add(_ other: Timings) { seconds += other.seconds }
 

@@ -7,6 +7,7 @@
 #include "decoding.h"
 #include "matrix_states.h"
 #include "products.h"
+#include "retention.h"
 #include "rows.h"
 #include "state_spaces.h"
 #include "stream_rows.h"
@@ -23,6 +24,7 @@ template <class T> struct ElementKernels {
   StateSpaceKernels<T> state_spaces;
   ProductKernels<T> products;
   AttentionKernels<T> attention;
+  RetentionKernels<T> retention;
   ScoreRows<T> scores;
   StreamRows<T, T> stream_rows;
 };
@@ -56,6 +58,7 @@ template <class T> const AverageKernels<T> &average_kernels() { return kernels()
 template <class T> const StateSpaceKernels<T> &state_space_kernels() { return kernels().of<T>().state_spaces; }
 template <class T> const ProductKernels<T> &product_kernels() { return kernels().of<T>().products; }
 template <class T> const AttentionKernels<T> &attention_kernels() { return kernels().of<T>().attention; }
+template <class T> const RetentionKernels<T> &retention_kernels() { return kernels().of<T>().retention; }
 template <class T> const ScoreRows<T> &score_rows() { return kernels().of<T>().scores; }
 // T: branches. S: the stream, T itself or its accumulator.
 template <class T, class S> const StreamRows<T, S> &stream_rows() { return kernels().of<T>().stream_rows; }
