@@ -101,6 +101,8 @@ let package = Package(
 
         // Tensors, layers, models.
         .target(name: "RetNetKernels", cxxSettings: kernelCompilerFlags),
+        .target(
+            name: "RetNetTrainingKernels", dependencies: ["RetNetKernels"], cxxSettings: kernelCompilerFlags),
         // Inference without LibTorch.
         .target(
             name: "RetNetRuntime",
@@ -126,7 +128,7 @@ let package = Package(
                 "RetNetSettings", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: unoptimized),
         .target(
-            name: "CRetNetTorch", dependencies: ["RetNetKernels"],
+            name: "CRetNetTorch", dependencies: ["RetNetTrainingKernels"],
             // One translation unit per folder, since LibTorch's headers cost more time than the code.
             sources: ["library.cpp", "tensors.cpp", "ops.cpp", "cpu.cpp"], cxxSettings: torchCompilerFlags,
             linkerSettings: torchLinkerFlags),

@@ -55,7 +55,7 @@ import Testing
             [
                 clang, "--target=aarch64-linux-gnu", "--sysroot=/", "--gcc-toolchain=/usr",
                 "-fuse-ld=\(linker)",
-                "-std=c++20", "-O1", "-DRETNET_INFERENCE_ONLY=1", "-static", "-I",
+                "-std=c++20", "-O1", "-static", "-I",
                 kernels.appendingPathComponent("include").path,
                 tests.appendingPathComponent("Arm/check.cpp").path, "-o", program, "-lpthread",
             ] + sources)

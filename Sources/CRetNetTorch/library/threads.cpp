@@ -4,7 +4,7 @@
 #include "threads.h"
 
 #include <ATen/Parallel.h>
-#include <RetNetKernels/parallel.h>
+#include <RetNetTrainingKernels/parallel.h>
 #include <dlfcn.h>
 
 namespace ctorch {

@@ -3,8 +3,8 @@
 
 #include "../library/aten.h"
 
-#include <RetNetKernels/kernels.h>
-#include <RetNetKernels/parallel.h>
+#include <RetNetTrainingKernels/training_kernels.h>
+#include <RetNetTrainingKernels/parallel.h>
 
 namespace ctorch {
 

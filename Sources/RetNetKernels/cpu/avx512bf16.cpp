@@ -1,4 +1,4 @@
-// Kernels for processors with AVX-512 and its dot products of bfloat16: only attention, retention and products of decoding use them,
+// Kernels for processors with AVX-512 and its dot products of bfloat16: only products of decoding use them,
 // so all other kernels are those for AVX-512 with dot products of bytes, which these processors have too.
 #include "tables.h"
 
@@ -11,18 +11,8 @@
 #define KERNEL_INTEGERS KERNEL_VNNI_INTEGERS
 #pragma clang attribute push(__attribute__((target("avx512bf16,avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
 namespace retnet::avx512bf16 {
-#include "vectors.inc"
+#include "RetNetKernels/vectors.inc"
 
-#include "rows.inc"
-
-namespace attention {
-#include "attention_tiles.inc"
-#include "retention_tiles.inc"
-}
-
-namespace products {
-#include "products.inc"
-}
 namespace decoding {
 #include "decoding.inc"
 }
@@ -33,8 +23,6 @@ const retnet::KernelTable &retnet::avx512bf16::table() {
   static const KernelTable table = [] {
     KernelTable table = avx512vnni::table();
     table.instruction_set = "avx512bf16";
-    table.bfloat16.attention = attention::make_attention_kernels<BF16>();
-    table.bfloat16.retention = attention::make_retention_kernels<BF16>();
     decoding::make_product_kernels(table.decoding);
     return table;
   }();

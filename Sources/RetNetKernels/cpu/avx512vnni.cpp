@@ -11,11 +11,8 @@
 #define KERNEL_INTEGERS KERNEL_VNNI_INTEGERS
 #pragma clang attribute push(__attribute__((target("avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
 namespace retnet::avx512vnni {
-#include "vectors.inc"
+#include "RetNetKernels/vectors.inc"
 
-namespace products {
-#include "products.inc"
-}
 #include "decoding.inc"
 } // namespace retnet::avx512vnni
 #pragma clang attribute pop

@@ -11,11 +11,8 @@
 #define KERNEL_INTEGERS KERNEL_NEON_INTEGERS
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 namespace retnet::neondot {
-#include "vectors.inc"
+#include "RetNetKernels/vectors.inc"
 
-namespace products {
-#include "products.inc"
-}
 #include "decoding.inc"
 } // namespace retnet::neondot
 #pragma clang attribute pop

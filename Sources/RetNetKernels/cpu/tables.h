@@ -1,7 +1,7 @@
 // The table of every instruction set that is compiled in; kernels.cpp chooses.
 #pragma once
 
-#include "../include/RetNetKernels/kernels.h"
+#include "RetNetKernels/kernels.h"
 
 // How products of integers are formed.
 #define KERNEL_PLAIN_INTEGERS 0 // left to the compiler

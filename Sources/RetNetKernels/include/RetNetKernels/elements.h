@@ -39,4 +39,13 @@ enum NormKind : int32_t { kRMS = 1, kLayer = 2 };
 constexpr int64_t kPadding = 16;
 inline int64_t padded(int64_t size) { return (size + kPadding - 1) / kPadding * kPadding; }
 
+// Largest number of channels of one call of an average with exponential weights: their running sums stay in the first-level
+// cache.
+constexpr int64_t kAverageBlock = 64;
+
+// Sums over past tokens: a = numerator, b = denominator, both divided by e^p. Empty where a = b = 0.
+template <class A> struct RunningSums {
+  A *numerator, *denominator, *exponent;
+};
+
 } // namespace retnet

@@ -1,5 +1,5 @@
 // Loops over several threads: parts are taken in turn by the threads of the pool.
-#include "include/RetNetKernels/parallel.h"
+#include "RetNetTrainingKernels/parallel.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,7 +1,7 @@
 // Kernels over parallel streams of hidden states.
 #pragma once
 
-#include "elements.h"
+#include <RetNetKernels/elements.h>
 
 namespace retnet {
 

@@ -1,7 +1,7 @@
 // Kernels of long convolutions and of diagonal state spaces.
 #pragma once
 
-#include "elements.h"
+#include <RetNetKernels/elements.h>
 
 namespace retnet {
 

@@ -1,17 +1,9 @@
 // Kernels of averages with exponential weights, over blocks of channels.
 #pragma once
 
-#include "elements.h"
+#include <RetNetKernels/elements.h>
 
 namespace retnet {
-
-// Largest number of channels of one call: their running sums stay in the first-level cache.
-constexpr int64_t kAverageBlock = 64;
-
-// Sums over past tokens: a = numerator, b = denominator, both divided by e^p. Empty where a = b = 0.
-template <class A> struct RunningSums {
-  A *numerator, *denominator, *exponent;
-};
 
 // Where the tokens that a window looks back to lie. Rows of keys and values have `stride` elements; the token
 // `lag` steps before new token t is new token t - lag, or else entry end + t - lag of the history.

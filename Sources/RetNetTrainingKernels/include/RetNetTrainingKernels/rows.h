@@ -1,7 +1,7 @@
 // Kernels over single rows.
 #pragma once
 
-#include "elements.h"
+#include <RetNetKernels/elements.h>
 
 namespace retnet {
 

@@ -1,7 +1,7 @@
 // Products of a few rows with a matrix, which cost the reading of the matrix.
 #pragma once
 
-#include "elements.h"
+#include <RetNetKernels/elements.h>
 
 namespace retnet {
 

@@ -2,7 +2,7 @@
 // cross entropy of large vocabularies.
 #pragma once
 
-#include "elements.h"
+#include <RetNetKernels/elements.h>
 
 namespace retnet {
 

@@ -1,7 +1,7 @@
 // Kernels of mixers whose state is a matrix per head, with gates that depend on the data.
 #pragma once
 
-#include "elements.h"
+#include <RetNetKernels/elements.h>
 
 namespace retnet {
 

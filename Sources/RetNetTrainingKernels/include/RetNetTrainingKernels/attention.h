@@ -1,7 +1,7 @@
 // Tiles of causal attention.
 #pragma once
 
-#include "elements.h"
+#include <RetNetKernels/elements.h>
 
 namespace retnet {
 
