@@ -12,6 +12,7 @@ are written to a folder that is removed at the end (--folder DIR keeps them for 
 """
 
 import argparse
+import glob
 import json
 import os
 import statistics
@@ -73,10 +74,13 @@ def write_retnet(folder, size, element_type):
 
 def bytes_per_token(folder):
     """The bytes of all tensors of a model folder but the embedding."""
-    with open(os.path.join(folder, "model.safetensors"), "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(tensor["data_offsets"][1] - tensor["data_offsets"][0] for name, tensor in header.items()
-               if name != "__metadata__" and not name.startswith("embedding."))
+    total = 0
+    for path in glob.glob(os.path.join(folder, "model*.safetensors")):
+        with open(path, "rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        total += sum(tensor["data_offsets"][1] - tensor["data_offsets"][0] for name, tensor in header.items()
+                     if name != "__metadata__" and not name.startswith("embedding."))
+    return total
 
 
 def write_llama(path, size, element_type):

@@ -120,13 +120,13 @@ struct ProgressLine: Sendable {
 
 /// An estimator of the time per step from the recent past.
 ///
-/// The estimate is the median over a window of short intervals. A pause (writing of a checkpoint, a
-/// suspended machine) affects only one interval, while a lasting change of speed determines the estimate
-/// as soon as it fills half of the window.
+/// The estimate is the median over a window of short intervals, each of which counts as much as it has steps. A pause
+/// (writing of a checkpoint, a suspended machine) affects only one interval, while a lasting change of speed determines the
+/// estimate as soon as it has half of the steps of the window.
 struct RateEstimator: Sendable {
     private let intervalSeconds: Double
     private let windowLength: Int
-    private var samples: [Double] = []
+    private var samples: [(secondsPerStep: Double, steps: Double)] = []
     private var next = 0
     private var lastTime: Double
     private var lastStep: Int
@@ -150,7 +150,8 @@ struct RateEstimator: Sendable {
         }
         let elapsed = time - lastTime
         guard elapsed >= intervalSeconds else { return }
-        let sample = elapsed / (Double(step) - Double(lastStep))
+        let steps = Double(step) - Double(lastStep)
+        let sample = (secondsPerStep: elapsed / steps, steps: steps)
         if samples.count < windowLength {
             samples.append(sample)
         } else {
@@ -163,10 +164,17 @@ struct RateEstimator: Sendable {
 
     /// Seconds per step; `nil` before the first interval.
     var secondsPerStep: Double? {
-        guard !samples.isEmpty else { return nil }
-        let sorted = samples.sorted()
-        let middle = sorted.count / 2
-        return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+        let sorted = samples.sorted { $0.secondsPerStep < $1.secondsPerStep }
+        let half = sorted.reduce(0) { $0 + $1.steps } / 2
+        var sum = 0.0
+        for (index, sample) in sorted.enumerated() {
+            sum += sample.steps
+            if sum == half, index + 1 < sorted.count {
+                return (sample.secondsPerStep + sorted[index + 1].secondsPerStep) / 2
+            }
+            if sum >= half { return sample.secondsPerStep }
+        }
+        return nil
     }
 
     /// Returns the seconds left until `total` is reached from `step`; `nil` before the first interval.

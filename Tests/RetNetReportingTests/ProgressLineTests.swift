@@ -96,6 +96,18 @@ struct RateEstimatorTests {
         #expect(rate.secondsPerStep == 1.0 / 1024)
     }
 
+    @Test("Intervals with a few of many small steps do not move the estimate")
+    func uneven() {
+        var rate = RateEstimator(time: 0, step: 0)
+        var (time, step) = (0.0, 0)
+        for count in [1 << 20, 1, 1, 1, 1 << 20, 1, 1] {
+            step += count
+            time += 0.5
+            rate.record(time: time, step: step)
+        }
+        #expect(rate.secondsPerStep == 0.5 / Double(1 << 20))
+    }
+
     @Test("There is no estimate before the first interval")
     func unknown() {
         var rate = RateEstimator(time: 0, step: 100)
