@@ -195,7 +195,10 @@ extension JSONValue {
             members.map { member in
                 guard case .array(let choices) = member.value else { return member }
                 let left = choices.filter { $0 != "null" && $0 != ["type": "null"] }
-                return (name: member.name, value: member.name == "type" && left.count == 1 ? left[0] : .array(left))
+                return (
+                    name: member.name,
+                    value: member.name == "type" && left.count == 1 ? left[0] : .array(left)
+                )
             })
     }
 
