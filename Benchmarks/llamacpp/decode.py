@@ -204,7 +204,7 @@ def main():
 
         def folder(name):
             path = os.path.join(root, f"{options.size}-{name}")
-            if os.path.exists(os.path.join(path, "model.safetensors")):
+            if os.path.exists(os.path.join(path, "config.json")):
                 return path
             if name in ("float32", "bfloat16"):
                 write_retnet(path, options.size, name)
