@@ -10,6 +10,12 @@ extension SentinelTokenizer {
     /// Returns the name of a sentinel in text, by its index in the order of use.
     public static func sentinelName(_ index: Int) -> String { "<extra_id_\(index)>" }
 
+    /// The names of all sentinels by their tokens; a token that is there twice has its first name.
+    fileprivate var sentinelNames: [Int32: String] {
+        Dictionary(
+            sentinels.enumerated().map { ($1, Self.sentinelName($0)) }, uniquingKeysWith: { first, _ in first })
+    }
+
     /// Returns the tokens of a text with sentinels written by name.
     ///
     /// The parts between sentinels are encoded as parts of one text: no space is put in front of the later ones.
@@ -78,9 +84,7 @@ extension SentinelTokenizer {
 
     /// Returns the text of tokens with sentinels written by name, without other special tokens.
     public func decodeWithSentinels(_ tokens: [Int32]) -> String {
-        let names = Dictionary(
-            sentinels.enumerated().map { ($1, Self.sentinelName($0)) },
-            uniquingKeysWith: { first, _ in first })
+        let names = sentinelNames
         guard let first = tokens.firstIndex(where: { names[$0] != nil }) else { return decode(tokens) }
         var text = decode(Array(tokens[..<first]))
         var bytes: [UInt8] = []
@@ -107,9 +111,7 @@ public struct NamedSentinelTokenizer: SentinelTokenizer {
     /// Names the sentinels of a tokenizer.
     public init(_ base: any SentinelTokenizer) {
         self.base = base
-        names = Dictionary(
-            base.sentinels.enumerated().map { ($1, Self.sentinelName($0)) },
-            uniquingKeysWith: { first, _ in first })
+        names = base.sentinelNames
     }
 
     /// Those of the tokenizer.
