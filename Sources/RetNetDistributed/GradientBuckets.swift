@@ -73,8 +73,8 @@ public final class GradientBuckets {
         try group.perform("the sum of late gradients") { [handle] _ in cd_buckets_fill(handle, all) }
     }
 
-    /// Returns the owner of every bucket: the largest first, each to the rank that has least.
-    private func bucketOwners() -> [Int32] {
+    /// The owner of every bucket: the largest first, each to the rank that has least.
+    private lazy var bucketOwners: [Int32] = {
         let sizes = (0..<count).map { Int(cd_buckets_bytes(handle, Int32(clamping: $0))) }
         var loads = [Int](repeating: 0, count: group.count)
         var owners = [Int32](repeating: 0, count: sizes.count)
@@ -84,17 +84,17 @@ public final class GradientBuckets {
             loads[rank] += sizes[bucket]
         }
         return owners
-    }
+    }()
 
     /// The rank that updates each parameter where ranks share the state of an optimizer: about as many values each.
     public var owners: [Int] {
-        let owners = bucketOwners()
+        let owners = bucketOwners
         return (0..<parameterCount).map { Int(owners[Int(cd_buckets_place(handle, Int32(clamping: $0)))]) }
     }
 
     /// Gives all ranks the parameters as their owners have them; the gradients are gone afterwards.
     public func shareParameters() throws {
-        let owners = bucketOwners()
+        let owners = bucketOwners
         try group.perform("the exchange of parameters") { [handle] _ in cd_buckets_share(handle, owners) }
     }
 }

@@ -122,7 +122,7 @@ public final class LocalLaunch {
                 DistributedError.died(rank: rank, how: "was ended by \(Self.name(number))"))
         else { return }
         // The store is new, so the ranks have met once.
-        _ = try? store.claim("retnet/1/abort", data)
+        _ = try? store.claim(MeetingKeys(1).abort, data)
     }
 
     private static func name(_ signal: Int) -> String {
@@ -130,7 +130,7 @@ public final class LocalLaunch {
     }
 
     /// True if rank 0 has ended with an error that it told itself.
-    public var rankZeroHasTold: Bool { (try? store.value("retnet/1/told/0")) != nil }
+    public var rankZeroHasTold: Bool { (try? store.value(MeetingKeys(1).told(0))) != nil }
 
     /// Returns the last line of a rank's output that begins with "error:", without that; nil if there is none.
     public func lastError(rank: Int) -> String? {

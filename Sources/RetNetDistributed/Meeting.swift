@@ -27,7 +27,7 @@ struct Meeting {
                 waiting.sorted()
             } until: {
                 for rank in waiting {
-                    if try store.value("retnet/\(number)/joined/\(rank)") != nil {
+                    if try store.value(MeetingKeys(number).prefix + "joined/\(rank)") != nil {
                         waiting.remove(rank)
                     } else if let question = try store.value("retnet/question/\(rank)"),
                         question != answered[rank]
@@ -40,10 +40,10 @@ struct Meeting {
             }
         } catch let error as DistributedError {
             // For those that have come.
-            _ = try? store.claim("retnet/\(number)/abort", JSONEncoder().encode(error))
+            _ = try? store.claim(MeetingKeys(number).abort, JSONEncoder().encode(error))
             throw error
         }
-        try store.set("retnet/\(number)/complete", Data())
+        try store.set(MeetingKeys(number).prefix + "complete", Data())
         return number
     }
 
@@ -61,17 +61,17 @@ struct Meeting {
             return number != nil
         }
         guard let number else { throw DistributedError.absent(ranks: [0], seconds: timeout) }
-        try store.set("retnet/\(number)/joined/\(assignment.rank)", Data())
+        try store.set(MeetingKeys(number).prefix + "joined/\(assignment.rank)", Data())
         // Rank 0 gives up first, and names those who are missing; this rank cannot know them.
         try repeating(0.5) {
             [0]
         } until: {
-            if let data = try store.value("retnet/\(number)/abort"),
+            if let data = try store.value(MeetingKeys(number).abort),
                 let error = try? JSONDecoder().decode(DistributedError.self, from: data)
             {
                 throw error
             }
-            return try store.value("retnet/\(number)/complete") != nil
+            return try store.value(MeetingKeys(number).prefix + "complete") != nil
         }
         return number
     }

@@ -33,7 +33,8 @@ public final class ProcessGroup {
     let beatInterval: Double
 
     private let store: RankStore
-    private let prefix: String
+    private let keys: MeetingKeys
+    private var prefix: String { keys.prefix }
     private var group: cd_group?
     private var exchangeCount = 0
     private var hasEnded = false
@@ -57,8 +58,8 @@ public final class ProcessGroup {
             store = try RankStore(connectingTo: assignment.host, port: assignment.port, timeout: timeout)
         }
         let meeting = try Meeting(store, assignment, timeout: timeout).join()
-        prefix = "retnet/\(meeting)/"
-        group = try Self.connect(store, prefix, assignment, timeout: timeout, beatInterval: beatInterval)
+        keys = MeetingKeys(meeting)
+        group = try Self.connect(store, keys.prefix, assignment, timeout: timeout, beatInterval: beatInterval)
     }
 
     deinit { if let group { cd_group_free(group, hasEnded) } }
@@ -258,7 +259,7 @@ public final class ProcessGroup {
 
     /// Returns the error that a rank or the launcher has written; nil if there is none.
     private func ending() throws -> DistributedError? {
-        guard let data = try store.value(prefix + "abort") else { return nil }
+        guard let data = try store.value(keys.abort) else { return nil }
         return (try? JSONDecoder().decode(DistributedError.self, from: data))
             ?? .failed(operation: "the run", reason: "it was ended")
     }
@@ -297,7 +298,7 @@ public final class ProcessGroup {
         guard !hasEnded else { return error }
         hasEnded = true
         let data = (try? JSONEncoder().encode(error)) ?? Data()
-        guard let isFirst = try? store.claim(prefix + "abort", data) else {
+        guard let isFirst = try? store.claim(keys.abort, data) else {
             isReporter = true
             return error
         }
@@ -319,7 +320,7 @@ public final class ProcessGroup {
         defer { leave(within: 3) }
         if !(error is DistributedError) || isReporter {
             // For a launcher, which then has nothing to add.
-            _ = try? store.set(prefix + "told/\(rank)", Data())
+            _ = try? store.set(keys.told(rank), Data())
         }
         guard !(error is DistributedError), !hasEnded else { return }
         let text = (error as? any CustomStringConvertible & LocalizedError)?.description ?? "\(error)"

@@ -96,6 +96,20 @@ public final class RankStore {
     }
 }
 
+/// The keys of one meeting of ranks that several parts of the package use.
+struct MeetingKeys {
+    /// What all keys of the meeting begin with.
+    let prefix: String
+
+    /// The keys of a meeting by its number; the first one of a store is 1.
+    init(_ number: Int) { prefix = "retnet/\(number)/" }
+
+    /// The error that ends all ranks.
+    var abort: String { prefix + "abort" }
+    /// Present when a rank has printed its error.
+    func told(_ rank: Int) -> String { prefix + "told/\(rank)" }
+}
+
 /// Returns seconds as the whole milliseconds of the native interface, at least one.
 func milliseconds(_ seconds: Double) -> Int64 { Int64(max(1, min(seconds, 1e9) * 1000)) }
 

@@ -13,7 +13,8 @@ extension SentinelTokenizer {
     /// The names of all sentinels by their tokens; a token that is there twice has its first name.
     fileprivate var sentinelNames: [Int32: String] {
         Dictionary(
-            sentinels.enumerated().map { ($1, Self.sentinelName($0)) }, uniquingKeysWith: { first, _ in first })
+            sentinels.enumerated().map { ($1, Self.sentinelName($0)) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     /// Returns the tokens of a text with sentinels written by name.
