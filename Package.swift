@@ -235,6 +235,15 @@ let package = Package(
         .testTarget(name: "RetNetReportingTests", dependencies: ["RetNetTestSupport", "RetNetReporting"]),
         .testTarget(name: "RetNetPlotsTests", dependencies: ["RetNetPlots", "RetNetStorage"]),
         .testTarget(name: "RetNetKernelsTests", dependencies: ["RetNetKernels"], exclude: ["Arm"]),
+        // Kernels for devices as C++, thread by thread.
+        .target(
+            name: "RetNetDeviceEmulation", path: "Tests/RetNetDeviceEmulation",
+            cxxSettings: kernelCompilerFlags + [
+                .headerSearchPath("."), .headerSearchPath("../../Sources/RetNetDeviceKernels/include"),
+                .headerSearchPath("../../Sources/RetNetDeviceKernels/include/RetNetDeviceKernels"),
+                .headerSearchPath("../../Sources/RetNetDeviceKernels/kernels"),
+            ]),
+        .testTarget(name: "RetNetDeviceEmulationTests", dependencies: ["RetNetDeviceEmulation"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTestSupport", "RetNetTorch"]),
         .testTarget(
             name: "RetNetDistributedTests",

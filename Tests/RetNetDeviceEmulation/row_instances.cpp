@@ -1,0 +1,37 @@
+// The kernels over rows and streams that tests run.
+#include "combine.cuh"
+#include "decode.cuh"
+#include "head_norm.cuh"
+#include "machine.h"
+#include "rotate.cuh"
+#include "token_loss.cuh"
+
+namespace retnet::device {
+namespace {
+
+using emulation::Registration;
+
+#define REGISTER(name, ...) static const Registration<__VA_ARGS__> name(#__VA_ARGS__);
+#define EACH_TYPE(name, type)                                                                                         \
+  REGISTER(name##_decode_16, DecodeStep<type, 16>)                                                                    \
+  REGISTER(name##_decode_256, DecodeStep<type, 256>)                                                                  \
+  REGISTER(name##_norm_2, HeadNorm<type, 2, 32>)                                                                      \
+  REGISTER(name##_norm_2_gradient, HeadNormGradient<type, 2, 32>)                                                     \
+  REGISTER(name##_norm_16, HeadNorm<type, 16, 32>)                                                                    \
+  REGISTER(name##_norm_16_gradient, HeadNormGradient<type, 16, 32>)                                                   \
+  REGISTER(name##_norm_block, HeadNorm<type, 4, 256>)                                                                 \
+  REGISTER(name##_norm_block_gradient, HeadNormGradient<type, 4, 256>)                                                \
+  REGISTER(name##_rotate, RotateHeads<type>)                                                                          \
+  REGISTER(name##_loss, TokenLoss<type>)                                                                              \
+  REGISTER(name##_loss_gradient, TokenLossGradient<type>)                                                             \
+  REGISTER(name##_combine_1, Combine<type, 2, 1>)                                                                     \
+  REGISTER(name##_combine_1_gradient, CombineGradient<type, 2, 1>)                                                    \
+  REGISTER(name##_combine, Combine<type, 5, 4>)                                                                       \
+  REGISTER(name##_combine_gradient, CombineGradient<type, 5, 4>)
+
+EACH_TYPE(float32, float)
+EACH_TYPE(bfloat16, bf16)
+EACH_TYPE(float16, f16)
+
+} // namespace
+} // namespace retnet::device
