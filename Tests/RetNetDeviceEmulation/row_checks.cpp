@@ -1,53 +1,8 @@
-// Kernels over rows and streams against their formulas in float64. Gradients are compared with central differences of the
-// formulas where these are not linear.
-#include "buffers.h"
-#include "machine.h"
-
-#include <cmath>
+// Kernels over rows and tokens against their formulas in float64. Gradients of norms are compared with central differences.
+#include "formulas.h"
 
 namespace retnet::emulation {
 namespace {
-
-using Values = std::vector<double>;
-
-double activation(double x, int kind) {
-  switch (kind) {
-  case device::kSwish: return x / (1 + std::exp(-x));
-  case device::kGelu: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-  case device::kRelu: return std::max(x, 0.0);
-  case device::kGeluTanh:
-    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-  default: return x;
-  }
-}
-
-// Norm, weight, bias and gate of a row; null for what there is not.
-Values normed(const double *x, int size, int kind, double epsilon, const double *weight, const double *bias,
-              const double *gate, int gate_activation) {
-  double mean = 0, squares = 0;
-  if (kind == device::kLayerNorm) {
-    for (int i = 0; i < size; i++)
-      mean += x[i] / size;
-  }
-  for (int i = 0; i < size; i++)
-    squares += (x[i] - mean) * (x[i] - mean) / size;
-  Values out(static_cast<size_t>(size));
-  for (int i = 0; i < size; i++) {
-    double y = kind == device::kNoNorm ? x[i] : (x[i] - mean) / std::sqrt(squares + epsilon);
-    y = y * (weight ? weight[i] : 1) + (bias ? bias[i] : 0);
-    out[static_cast<size_t>(i)] = gate ? y * activation(gate[i], gate_activation) : y;
-  }
-  return out;
-}
-
-// Rotates the pairs of a row in place.
-void turn(double *x, int size, const double *cosine, const double *sine, int rotation, double sign) {
-  for (int j = 0; rotation && j < size / 2; j++) {
-    double &a = x[rotation == 1 ? 2 * j : j], &b = x[rotation == 1 ? 2 * j + 1 : j + size / 2];
-    double first = a * cosine[j] - b * sine[j] * sign, second = b * cosine[j] + a * sine[j] * sign;
-    a = first, b = second;
-  }
-}
 
 // Cosines and sines of angles.
 struct Angles {
@@ -59,15 +14,6 @@ struct Angles {
     }
   }
 };
-
-const device::Limits kLimits{90, 132, 227 << 10};
-
-template <class Arguments, class Rule> std::string run(Rule rule, Arguments &a, Element type, Order order) {
-  device::Kernel kernel;
-  if (!rule(a, type, kLimits, kernel))
-    return "there is no kernel for these sizes";
-  return launch(kernel, &a, order);
-}
 
 std::string check_decode(const rde_decode &c, rde_outcome &outcome) {
   Comparison found(outcome);
@@ -201,24 +147,15 @@ std::string check_head_norm(const rde_head_norm &c, rde_outcome &outcome) {
         sum += y[size_t(i)] * d[other + i];
       return sum;
     };
-    auto slope = [&](double &variable) {
-      double before = variable, step = 1e-6;
-      variable = before + step;
-      double above = loss();
-      variable = before - step;
-      double below = loss();
-      variable = before;
-      return (above - below) / (2 * step);
-    };
     auto y = value();
     std::copy(y.begin(), y.end(), expected.begin() + long(other));
     for (int i = 0; i < size; i++) {
-      expected_dx[first + i] = slope(x[first + i]);
+      expected_dx[first + i] = slope(x[first + i], loss);
       if (c.has_gate)
-        expected_gate[other + i] = slope(gate[other + i]);
+        expected_gate[other + i] = slope(gate[other + i], loss);
       if (c.has_affine) {
-        expected_weight[size_t(h * size + i)] += slope(weight[size_t(h * size + i)]);
-        expected_bias[size_t(h * size + i)] += slope(bias[size_t(h * size + i)]);
+        expected_weight[size_t(h * size + i)] += slope(weight[size_t(h * size + i)], loss);
+        expected_bias[size_t(h * size + i)] += slope(bias[size_t(h * size + i)], loss);
       }
     }
   }
@@ -319,61 +256,6 @@ std::string check_token_loss(Element type, int rows, int size, bool aligned, Ord
   return found.error;
 }
 
-std::string check_combine(Element type, int inputs, int outputs, int count, bool aligned, Order order,
-                          rde_outcome &outcome) {
-  Comparison found(outcome);
-  Numbers numbers(11);
-  auto layout = aligned ? Layout::heads_first : Layout::unaligned;
-  Values weights = rounded_to(Element::f32, numbers.take(size_t(inputs) * outputs));
-  std::vector<Values> x, d;
-  std::vector<Buffer> in, out, gradients;
-  Buffer weight_buffer(weights);
-  device::CombineArguments a = {}, g = {};
-  a.inputs = g.inputs = inputs, a.outputs = g.outputs = outputs, a.count = g.count = count;
-  for (int j = 0; j < inputs; j++) {
-    x.push_back(rounded_to(type, numbers.take(size_t(count))));
-    in.emplace_back(type, 1, 1, 1, count, layout, x.back());
-  }
-  for (int i = 0; i < outputs; i++) {
-    d.push_back(rounded_to(type, numbers.take(size_t(count))));
-    out.emplace_back(type, 1, 1, 1, count, layout);
-    gradients.emplace_back(type, 1, 1, 1, count, layout, d.back());
-  }
-  for (int j = 0; j < inputs; j++)
-    a.in[j] = g.in[j] = in[size_t(j)].data();
-  for (int i = 0; i < outputs; i++)
-    a.out[i] = out[size_t(i)].data(), g.out[i] = gradients[size_t(i)].data();
-  a.weights = weight_buffer.floats();
-  g.parts = 3;
-  Buffer parts(int64_t(g.parts) * inputs * outputs);
-  g.gradients = parts.floats();
-  if (auto error = run(device::combine_kernel, a, type, order); !error.empty())
-    return error;
-  if (auto error = run(device::combine_gradient_kernel, g, type, order); !error.empty())
-    return error;
-  Values expected_weights, sums(size_t(inputs) * outputs, 0.0);
-  for (int i = 0; i < outputs; i++) {
-    Values expected(size_t(count), 0.0);
-    for (int j = 0; j < inputs; j++) {
-      double sum = 0;
-      for (int e = 0; e < count; e++) {
-        expected[size_t(e)] += weights[size_t(i * inputs + j)] * x[size_t(j)][size_t(e)];
-        sum += d[size_t(i)][size_t(e)] * x[size_t(j)][size_t(e)];
-      }
-      expected_weights.push_back(sum);
-    }
-    found.add("a stream", out[size_t(i)], expected);
-  }
-  auto values = parts.values();
-  for (size_t i = 0; i < values.size(); i++)
-    sums[i % sums.size()] += values[i];
-  found.add("the weights", Buffer(sums), expected_weights);
-  if (!parts.is_intact())
-    return "the gradients of weights were written outside of their elements";
-  outcome.launches = 2;
-  return found.error;
-}
-
 } // namespace
 } // namespace retnet::emulation
 
@@ -393,8 +275,4 @@ const char *rde_check_rotation(rde_element element, int32_t batch, int32_t time,
 const char *rde_check_token_loss(rde_element element, int32_t rows, int32_t size, bool aligned, rde_order order,
                                  rde_outcome *outcome) {
   return kept(check_token_loss(static_cast<Element>(element), rows, size, aligned, order, *outcome));
-}
-const char *rde_check_combine(rde_element element, int32_t inputs, int32_t outputs, int32_t count, bool aligned,
-                              rde_order order, rde_outcome *outcome) {
-  return kept(check_combine(static_cast<Element>(element), inputs, outputs, count, aligned, order, *outcome));
 }

@@ -58,6 +58,35 @@ import Testing
         }
     }
 
+    static let residuals: [rde_residual_norm] = elements.flatMap { element in
+        [
+            rde_residual_norm(
+                element: element, wide_stream: true, has_branch: true, rows: 21, size: 33, order: 0),
+            rde_residual_norm(
+                element: element, wide_stream: true, has_branch: false, rows: 9, size: 64, order: 0),
+            rde_residual_norm(
+                element: element, wide_stream: false, has_branch: true, rows: 3, size: 520, order: 0),
+        ]
+    }
+
+    @Test(arguments: residuals) func `Norms of the residual stream with its sum`(_ test: rde_residual_norm) {
+        expectSuccess(test.element) { order, outcome in
+            var shape = test
+            shape.order = order
+            return rde_check_residual_norm(&shape, &outcome)
+        }
+    }
+
+    @Test(arguments: elements, [Int32(0), 1, 2, 3, 4]) func `Gated activations and their gradients`(
+        _ element: rde_element, _ activation: Int32
+    ) {
+        for (count, gate, aligned): (Int32, Bool, Bool) in [(4099, true, true), (100, false, false)] {
+            expectSuccess(element) { order, outcome in
+                rde_check_gated_activation(element, count, activation, gate, aligned, order, &outcome)
+            }
+        }
+    }
+
     @Test(arguments: elements, [Int32(0), 1, 2]) func `Rotations and the way back`(
         _ element: rde_element, _ rotation: Int32
     ) {

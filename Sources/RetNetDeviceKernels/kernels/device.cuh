@@ -156,7 +156,16 @@ template <class T> DEVICE T rounded(float x) {
   return y;
 }
 
-// Stores neighboring elements; `to` is a multiple of their size.
+// Loads and stores neighboring elements at a multiple of their size together.
+DEVICE void load_pair(const float *from, float &a, float &b) {
+  a = from[0];
+  b = from[1];
+}
+template <class T> DEVICE void load_pair(const T *from, float &a, float &b) {
+  uint32_t pair = *reinterpret_cast<const uint32_t *>(from);
+  a = to_float(T{static_cast<uint16_t>(pair)});
+  b = to_float(T{static_cast<uint16_t>(pair >> 16)});
+}
 DEVICE void store_pair(float *to, float a, float b) {
   to[0] = a;
   to[1] = b;

@@ -22,9 +22,18 @@ template <class T, int kColumns, int kRowThreads> struct NormRows {
   static DEVICE int column(int i) { return (i / 2 * kRowThreads + lane()) * 2 + i % 2; }
 
   template <class Element> static DEVICE void read(Row &x, const Element *from, int size, float missing = 0.0f) {
-    UNROLL for (int i = 0; i < kColumns; i++) x[i] = from && column(i) < size ? to_float(from[column(i)]) : missing;
+    UNROLL for (int i = 0; i < kColumns; i += 2) {
+      x[i] = x[i + 1] = missing;
+      if (from && size % 2 == 0 && column(i) < size) {
+        load_pair(from + column(i), x[i], x[i + 1]);
+      } else if (from) {
+        UNROLL for (int e = 0; e < 2; e++)
+          if (column(i + e) < size)
+            x[i + e] = to_float(from[column(i + e)]);
+      }
+    }
   }
-  static DEVICE void write(const Row &x, T *to, int size) {
+  template <class Element> static DEVICE void write(const Row &x, Element *to, int size) {
     UNROLL for (int i = 0; i < kColumns; i += 2) {
       if (size % 2 == 0 && column(i) < size) {
         store_pair(to + column(i), x[i], x[i + 1]);
@@ -55,10 +64,32 @@ template <class T, int kColumns, int kRowThreads> struct NormRows {
     return inverse;
   }
 
+  // Adds the sums of all teams and writes them.
+  static DEVICE void write_sums(const Row &sums, float *to, int size) {
+    if (kTeams == 1) {
+      UNROLL for (int i = 0; i < kColumns; i++)
+        if (column(i) < size)
+          to[column(i)] = sums[i];
+      return;
+    }
+    float *shared = reinterpret_cast<float *>(shared_memory());
+    UNROLL for (int i = 0; i < kColumns; i++)
+      shared[team() * kColumns * kRowThreads + column(i)] = sums[i];
+    barrier();
+    for (int column = thread_index(); column < size; column += kNormThreads) {
+      float sum = 0;
+      for (int team = 0; team < kTeams; team++)
+        sum += shared[team * kColumns * kRowThreads + column];
+      to[column] = sum;
+    }
+    barrier();
+  }
+
   static DEVICE float epsilon(const HeadNormArguments &a, int64_t row) { return a.epsilons[row % a.epsilon_count]; }
 };
 
-template <class T, int kColumns, int kRowThreads> struct HeadNorm : NormRows<T, kColumns, kRowThreads> {
+template <class T, int kColumns, int kRowThreads, int kActivation>
+struct HeadNorm : NormRows<T, kColumns, kRowThreads> {
   using Arguments = HeadNormArguments;
   static constexpr int threads = kNormThreads, min_blocks = 1;
   static constexpr int shared_bytes = norm_shared_bytes(kColumns, kRowThreads, false);
@@ -84,39 +115,19 @@ template <class T, int kColumns, int kRowThreads> struct HeadNorm : NormRows<T, 
           x[i] += a.bias[h * a.size + N::column(i)];
     if (a.gate) {
       N::read(gate, static_cast<const T *>(a.gate) + other, a.size);
-      UNROLL for (int i = 0; i < kColumns; i++) x[i] *= activated(gate[i], a.activation);
+      UNROLL for (int i = 0; i < kColumns; i++) x[i] *= activated(gate[i], kActivation);
     }
     N::write(x, static_cast<T *>(a.out) + other, a.size);
   }
 };
 
 // A block takes rows of one head, the p-th part of all batches and tokens.
-template <class T, int kColumns, int kRowThreads> struct HeadNormGradient : NormRows<T, kColumns, kRowThreads> {
+template <class T, int kColumns, int kRowThreads, int kActivation>
+struct HeadNormGradient : NormRows<T, kColumns, kRowThreads> {
   using Arguments = HeadNormArguments;
   static constexpr int threads = kNormThreads, min_blocks = 1;
   static constexpr int shared_bytes = norm_shared_bytes(kColumns, kRowThreads, true);
   using N = NormRows<T, kColumns, kRowThreads>;
-
-  // Adds the sums of all teams and writes them.
-  static DEVICE void write_sums(const typename N::Row &sums, float *to, int size) {
-    if (N::kTeams == 1) {
-      UNROLL for (int i = 0; i < kColumns; i++)
-        if (N::column(i) < size)
-          to[N::column(i)] = sums[i];
-      return;
-    }
-    float *shared = reinterpret_cast<float *>(shared_memory());
-    UNROLL for (int i = 0; i < kColumns; i++)
-      shared[N::team() * kColumns * kRowThreads + N::column(i)] = sums[i];
-    barrier();
-    for (int column = thread_index(); column < size; column += kNormThreads) {
-      float sum = 0;
-      for (int team = 0; team < N::kTeams; team++)
-        sum += shared[team * kColumns * kRowThreads + column];
-      to[column] = sum;
-    }
-    barrier();
-  }
 
   static DEVICE void run(const HeadNormArguments &a) {
     int64_t part = block_index(0), h = block_index(1);
@@ -144,8 +155,8 @@ template <class T, int kColumns, int kRowThreads> struct HeadNormGradient : Norm
         N::read(gate, static_cast<const T *>(a.gate) + other, a.size);
         UNROLL for (int i = 0; i < kColumns; i++) {
           float y = fused(x[i], w[i], c[i]), g = gate[i];
-          gate[i] = d[i] * y * activation_slope(g, a.activation);
-          d[i] *= activated(g, a.activation);
+          gate[i] = d[i] * y * activation_slope(g, kActivation);
+          d[i] *= activated(g, kActivation);
         }
         if (exists)
           N::write(gate, static_cast<T *>(a.d_gate) + other, a.size);
@@ -168,9 +179,9 @@ template <class T, int kColumns, int kRowThreads> struct HeadNormGradient : Norm
     }
     int64_t place = (part * a.heads + h) * a.size;
     if (a.d_weight)
-      write_sums(d_weight, a.d_weight + place, a.size);
+      N::write_sums(d_weight, a.d_weight + place, a.size);
     if (a.d_bias)
-      write_sums(d_bias, a.d_bias + place, a.size);
+      N::write_sums(d_bias, a.d_bias + place, a.size);
   }
 };
 

@@ -89,14 +89,12 @@ DEVICE void set_columns(ColumnFragment<float> &f, float a, float b, float c, flo
   f.x[0] = a, f.x[1] = b, f.x[2] = c, f.x[3] = d;
 }
 
-DEVICE float low_half(uint32_t r, bf16) { return to_float(bf16{static_cast<uint16_t>(r)}); }
-DEVICE float low_half(uint32_t r, f16) { return to_float(f16{static_cast<uint16_t>(r)}); }
-
 // Multiplies every term of all rows by the factor of that term.
 template <class T> DEVICE void scale_terms(RowFragment<T> &f, const float (&factors)[4]) {
   UNROLL for (int i = 0; i < 4; i++) {
     int first = (i >> 1) * 2;
-    f.r[i] = pack(low_half(f.r[i], T{}) * factors[first], low_half(f.r[i] >> 16, T{}) * factors[first + 1], T{});
+    f.r[i] = pack(to_float(T{static_cast<uint16_t>(f.r[i])}) * factors[first],
+                  to_float(T{static_cast<uint16_t>(f.r[i] >> 16)}) * factors[first + 1], T{});
   }
 }
 DEVICE void scale_terms(RowFragment<float> &f, const float (&factors)[4]) {

@@ -87,6 +87,19 @@ const char *rde_check_token_loss(rde_element element, int32_t rows, int32_t size
 const char *rde_check_combine(rde_element element, int32_t inputs, int32_t outputs, int32_t count, bool aligned,
                               rde_order order, rde_outcome *outcome);
 
+typedef struct {
+  rde_element element;
+  bool wide_stream; // float32 under the element type
+  bool has_branch;
+  int32_t rows, size;
+  rde_order order;
+} rde_residual_norm;
+
+const char *rde_check_residual_norm(const rde_residual_norm *shape, rde_outcome *outcome);
+
+const char *rde_check_gated_activation(rde_element element, int32_t count, int32_t activation, bool has_gate,
+                                       bool aligned, rde_order order, rde_outcome *outcome);
+
 // What happens with kernels that miss a barrier, take different ways within a warp, or write past their shared memory; for
 // the tests of the emulation itself. Returns null where all of them were found.
 const char *rde_check_emulation(void);

@@ -150,6 +150,33 @@ constexpr int32_t norm_shared_bytes(int32_t columns, int32_t row_threads, bool i
   return 4 * (sums + 8);
 }
 
+// sum = x + branch, out = sum / sqrt(mean of squares + epsilon) weight, and backward. The stream (x, sum and their gradients)
+// may be float32 under 16-bit branches and outputs.
+struct ResidualNormArguments {
+  const void *x;      // [N, D], of the stream; the backward pass reads `sum` instead
+  const void *branch; // [N, D], or null: then there is no sum to write, and the backward pass writes no d_branch
+  const float *weight; // [D]
+  void *out;          // [N, D]
+  void *sum;          // [N, D], of the stream
+  const void *d_out, *d_sum; // d_sum null: zero
+  void *dx, *d_branch; // null: not wanted
+  float *d_weight;    // [parts, D], to be summed over parts
+  int64_t rows;
+  float epsilon;
+  int32_t size, parts;
+};
+
+// out = activation(a) b, or without b activation(a), and backward.
+struct GatedActivationArguments {
+  const void *a, *b;
+  void *out;
+  const void *d_out;
+  void *da, *db;
+  int64_t count;
+  int32_t activation, aligned; // all begin at multiples of 16 bytes
+};
+constexpr int32_t kElementThreads = 256;
+
 // Rotates pairs of channels by angles of positions, from any strides to any others.
 struct RotateHeadsArguments {
   const void *x;

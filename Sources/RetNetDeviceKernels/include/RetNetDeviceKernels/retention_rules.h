@@ -74,8 +74,9 @@ inline int32_t segment_count(int32_t blocks, int32_t time, const Limits &limits,
 
 inline int32_t scan_tile(int32_t key_size, int32_t value_size, int32_t head_rows, const Limits &limits) {
   int32_t tile = value_size <= 16 ? 16 : value_size <= 32 ? 32 : 64;
-  // A block of 128 values has 256 threads; with more keys than 256 their registers would not suffice.
-  bool fills = int64_t(head_rows) * quotient_up(value_size, 128) >= limits.multiprocessors;
+  // A block of 128 values has 256 threads, which with more keys than 256 would not have registers enough. It computes the
+  // scores of its tokens for twice as many values as one of 64, but half of the multiprocessors should not be idle for it.
+  bool fills = int64_t(head_rows) * quotient_up(value_size, 128) * 4 >= int64_t(limits.multiprocessors) * 3;
   return value_size > 64 && key_size <= 256 && fills ? 128 : tile;
 }
 

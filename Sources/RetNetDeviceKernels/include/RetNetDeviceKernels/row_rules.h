@@ -23,6 +23,11 @@ inline bool decode_step_kernel(const DecodeStepArguments &a, Element type, const
   return true;
 }
 
+inline const char *activation_name(int32_t activation) {
+  static constexpr const char *kNames[] = {"kIdentity", "kSwish", "kGelu", "kRelu", "kGeluTanh"};
+  return activation >= 0 && activation <= kGeluTanh ? kNames[activation] : kNames[0];
+}
+
 // Elements of a row per thread: a power of two, so that few sizes are compiled.
 inline int32_t norm_columns(int32_t size) {
   int32_t columns = 2;
@@ -36,7 +41,8 @@ inline bool head_norm_kernel(const HeadNormArguments &a, Element type, const Lim
   int64_t blocks = (int64_t(a.batch) * a.heads * a.time * row_threads + kNormThreads - 1) / kNormThreads;
   if (a.size < 1 || columns > 32 || blocks < 1 || blocks > INT32_MAX || a.epsilon_count < 1)
     return false;
-  name_kernel(kernel, "head_norm.cuh", "HeadNorm<%s, %d, %d>", element_name(type), columns, row_threads);
+  name_kernel(kernel, "head_norm.cuh", "HeadNorm<%s, %d, %d, %s>", element_name(type), columns, row_threads,
+              activation_name(a.gate ? a.activation : kIdentity));
   kernel.shape = {{static_cast<int32_t>(blocks), 1, 1}, kNormThreads, norm_shared_bytes(columns, row_threads, false)};
   return true;
 }
@@ -52,9 +58,58 @@ inline bool head_norm_gradient_kernel(const HeadNormArguments &a, Element type, 
   int32_t columns = norm_columns(a.size), row_threads = norm_row_threads(a.size);
   if (a.size < 1 || columns > 16 || a.parts < 1 || a.heads < 1 || a.heads > 65535 || a.epsilon_count < 1)
     return false;
-  name_kernel(kernel, "head_norm.cuh", "HeadNormGradient<%s, %d, %d>", element_name(type), columns, row_threads);
+  name_kernel(kernel, "head_norm.cuh", "HeadNormGradient<%s, %d, %d, %s>", element_name(type), columns,
+              row_threads, activation_name(a.gate ? a.activation : kIdentity));
   kernel.shape = {{a.parts, a.heads, 1}, kNormThreads, norm_shared_bytes(columns, row_threads, true)};
   return true;
+}
+
+// The type of the stream is that of branches, or float32.
+inline bool residual_norm_kernel(const ResidualNormArguments &a, Element type, Element stream, const Limits &,
+                                 Kernel &kernel) {
+  int32_t columns = norm_columns(a.size), row_threads = norm_row_threads(a.size);
+  int64_t blocks = (a.rows * row_threads + kNormThreads - 1) / kNormThreads;
+  if (a.size < 1 || columns > 32 || blocks < 1 || blocks > INT32_MAX || (stream != type && stream != Element::f32))
+    return false;
+  name_kernel(kernel, "residual.cuh", "ResidualNorm<%s, %s, %d, %d>", element_name(type), element_name(stream), columns,
+              row_threads);
+  kernel.shape = {{static_cast<int32_t>(blocks), 1, 1}, kNormThreads, norm_shared_bytes(columns, row_threads, false)};
+  return true;
+}
+// How many partial sums of d_weight there are: `parts` of the gradient's arguments.
+inline int32_t residual_norm_parts(const ResidualNormArguments &a, const Limits &limits) {
+  return static_cast<int32_t>(std::clamp<int64_t>(a.rows, 1, 2 * int64_t(limits.multiprocessors)));
+}
+inline bool residual_norm_gradient_kernel(const ResidualNormArguments &a, Element type, Element stream, const Limits &,
+                                          Kernel &kernel) {
+  int32_t columns = norm_columns(a.size), row_threads = norm_row_threads(a.size);
+  if (a.size < 1 || columns > 32 || a.rows < 1 || a.parts < 1 || (stream != type && stream != Element::f32))
+    return false;
+  name_kernel(kernel, "residual.cuh", "ResidualNormGradient<%s, %s, %d, %d>", element_name(type), element_name(stream),
+              columns, row_threads);
+  kernel.shape = {{a.parts, 1, 1}, kNormThreads, norm_shared_bytes(columns, row_threads, true)};
+  return true;
+}
+
+inline bool gated_activation_shape(GatedActivationArguments &a, Element type, bool is_backward, Kernel &kernel) {
+  int64_t pieces = (a.count * element_bytes(type) + 15) / 16, blocks = (pieces + kElementThreads - 1) / kElementThreads;
+  if (blocks < 1 || blocks > INT32_MAX)
+    return false;
+  a.aligned = is_aligned(a.a) && is_aligned(a.b);
+  if (is_backward)
+    a.aligned = a.aligned && is_aligned(a.d_out) && is_aligned(a.da) && is_aligned(a.db);
+  else
+    a.aligned = a.aligned && is_aligned(a.out);
+  name_kernel(kernel, "residual.cuh", "GatedActivation%s<%s, %s>", is_backward ? "Gradient" : "",
+              element_name(type), activation_name(a.activation));
+  kernel.shape = {{static_cast<int32_t>(blocks), 1, 1}, kElementThreads, 0};
+  return true;
+}
+inline bool gated_activation_kernel(GatedActivationArguments &a, Element type, const Limits &, Kernel &kernel) {
+  return gated_activation_shape(a, type, false, kernel);
+}
+inline bool gated_activation_gradient_kernel(GatedActivationArguments &a, Element type, const Limits &, Kernel &kernel) {
+  return gated_activation_shape(a, type, true, kernel);
 }
 
 inline bool rotate_heads_kernel(const RotateHeadsArguments &a, Element type, const Limits &, Kernel &kernel) {

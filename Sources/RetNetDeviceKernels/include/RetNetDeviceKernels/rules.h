@@ -49,11 +49,24 @@ inline const std::vector<Instance> &instances() {
       for (int32_t size : {512, 4096}) {
         HeadNormArguments h = {};
         h.batch = h.heads = h.time = h.parts = 1, h.size = size, h.epsilon_count = 1;
+        h.gate = gammas, h.activation = kSwish;
         if (head_norm_kernel(h, type, large, kernel))
           add("head norm, forward", kernel, sizeof h, 128);
         if (head_norm_gradient_kernel(h, type, large, kernel))
           add("head norm, backward", kernel, sizeof h, 255);
       }
+      ResidualNormArguments n = {};
+      n.rows = n.parts = 1, n.size = 4096;
+      if (residual_norm_kernel(n, type, Element::f32, large, kernel))
+        add("residual norm, forward", kernel, sizeof n, 128);
+      if (residual_norm_gradient_kernel(n, type, Element::f32, large, kernel))
+        add("residual norm, backward", kernel, sizeof n, 255);
+      GatedActivationArguments g = {};
+      g.count = 1, g.activation = kSwish;
+      if (gated_activation_kernel(g, type, large, kernel))
+        add("gated activation, forward", kernel, sizeof g, 128);
+      if (gated_activation_gradient_kernel(g, type, large, kernel))
+        add("gated activation, backward", kernel, sizeof g, 128);
       RotateHeadsArguments r = {};
       r.batch = r.time = r.heads = 1, r.size = 256;
       if (rotate_heads_kernel(r, type, large, kernel))
