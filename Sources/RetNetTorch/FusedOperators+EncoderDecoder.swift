@@ -31,40 +31,6 @@ extension FusedOperators {
                 $0, query.handle, keys.handle, values.handle, bias?.handle, keySegments?.handle, Int64(count))
         }
     }
-
-    /// RMS norm of the stream x + branch in one pass, and the stream itself, which is x without a branch.
-    ///
-    /// The stream may be float32 where branch and result are bfloat16.
-    public static func residualNorm(
-        _ x: Tensor, adding branch: Tensor? = nil, weight: Tensor, epsilon: Double, as type: ElementType
-    ) throws -> (normed: Tensor, stream: Tensor) {
-        var out: ct_tensor?
-        var sum: ct_tensor?
-        try check(
-            ct_residual_norm(&out, &sum, x.handle, branch?.handle, weight.handle, epsilon, type.code))
-        guard let out else { throw TorchError(kind: .other, message: "the norm returned no tensor") }
-        return (Tensor(owning: out), sum.map { Tensor(owning: $0) } ?? x)
-    }
-
-    /// The stream x + branch in the type of x.
-    public static func residualAdd(_ x: Tensor, _ branch: Tensor) throws -> Tensor {
-        try Tensor.make { ct_residual_add($0, x.handle, branch.handle) }
-    }
-
-    /// Cross entropies and logarithms of normalisers, both [N] and differentiable, of logits [N, V] in one pass.
-    ///
-    /// The loss is 0 where the int64 target is -100; throws when a target is outside the vocabulary.
-    public static func tokenLosses(_ logits: Tensor, targets: Tensor) throws -> (
-        losses: Tensor, logNormalizers: Tensor
-    ) {
-        var losses: ct_tensor?
-        var logSums: ct_tensor?
-        try check(ct_token_loss(&losses, &logSums, logits.handle, targets.handle))
-        guard let losses, let logSums else {
-            throw TorchError(kind: .other, message: "the loss returned no tensor")
-        }
-        return (Tensor(owning: losses), Tensor(owning: logSums))
-    }
 }
 
 extension Tensor {

@@ -4,9 +4,9 @@ extension FusedOperators {
     /// Operators for which a device can have kernels.
     public enum Operator: Sendable, CaseIterable {
         case rotateHeads, retention, retentionStep, fewRows, headNorm, gatedActivation, residualNorm
-        case tokenLoss, embedding
-        case attention, distanceAttention, altUp, sequenceAltUp, experts, longConvolution
-        case wkv, biasedWindow, matrixState, diagonalHeads, diagonalStep
+        case tokenLoss, outputLoss, embedding
+        case attention, distanceAttention, altUp, sequenceAltUp, experts, shortConvolution, longConvolution
+        case wkv, biasedWindow, matrixState, diagonalHeads, diagonalStep, adamW
 
         var code: ct_operator {
             switch self {
@@ -18,18 +18,21 @@ extension FusedOperators {
             case .gatedActivation: CT_OP_GATED_ACTIVATION
             case .residualNorm: CT_OP_RESIDUAL_NORM
             case .tokenLoss: CT_OP_TOKEN_LOSS
+            case .outputLoss: CT_OP_OUTPUT_LOSS
             case .embedding: CT_OP_EMBEDDING
             case .attention: CT_OP_ATTENTION
             case .distanceAttention: CT_OP_DISTANCE_ATTENTION
             case .altUp: CT_OP_ALTUP
             case .sequenceAltUp: CT_OP_SEQUENCE_ALTUP
             case .experts: CT_OP_EXPERTS
+            case .shortConvolution: CT_OP_SHORT_CONVOLUTION
             case .longConvolution: CT_OP_LONG_CONVOLUTION
             case .wkv: CT_OP_WKV
             case .biasedWindow: CT_OP_BIASED_WINDOW
             case .matrixState: CT_OP_MATRIX_STATE
             case .diagonalHeads: CT_OP_DIAGONAL_HEADS
             case .diagonalStep: CT_OP_DIAGONAL_STEP
+            case .adamW: CT_OP_ADAMW
             }
         }
     }
@@ -37,7 +40,8 @@ extension FusedOperators {
     /// A Boolean value that indicates whether an operator runs as a kernel for this element type on this device.
     ///
     /// Operators whose other form is written in Swift take that form where this is false: ``Operator/wkv``,
-    /// ``Operator/biasedWindow``, ``Operator/matrixState``, ``Operator/diagonalHeads`` and ``Operator/diagonalStep``.
+    /// ``Operator/biasedWindow``, ``Operator/matrixState``, ``Operator/diagonalHeads``, ``Operator/diagonalStep`` and
+    /// ``Operator/outputLoss``.
     public static func hasKernel(for operation: Operator, _ type: ElementType, on device: Device) -> Bool {
         ct_has_kernel(operation.code, device.code.kind, type.code)
     }

@@ -27,14 +27,16 @@ extension FusedOperators {
     }
 
     /// S = a S + β kᵀ (v - a k S), o = q S in chunks of at most 64; ln a [B, H, T] or nil, β [B, H, T].
+    ///
+    /// With `trains` products with states are made in 16 bits where values have them.
     public static func deltaRule(
         query: Tensor, key: Tensor, value: Tensor, logGates: Tensor?, beta: Tensor, state: Tensor?,
-        chunkLength: Int
+        chunkLength: Int, trains: Bool = false
     ) throws -> (output: Tensor, state: Tensor) {
         try pair {
             ct_delta_rule(
                 $0, $1, query.handle, key.handle, value.handle, logGates?.handle, beta.handle,
-                state?.handle, Int64(chunkLength))
+                state?.handle, Int64(chunkLength), trains)
         }
     }
 

@@ -15,6 +15,11 @@ extension FusedOperators {
         public var keyScale: Double
         /// Epsilons of the head norm: [B or 1, H, T], or a single one.
         public var epsilons: Tensor
+        /// The least epsilon per squared sum of scores, where scores are normalized by the absolute value of their sum; nil where
+        /// they are not.
+        public var sumEpsilon: Double?
+        /// The decayed sum of earlier keys [B, H, A] for those sums; nil for zeros.
+        public var keySum: Tensor?
         /// Weight and bias of the head norm [H·V].
         public var normWeight, normBias: Tensor?
         /// The statistics of the head norm.
@@ -29,8 +34,9 @@ extension FusedOperators {
         /// All of it.
         public init(
             query: Tensor, key: Tensor, value: Tensor, gate: Tensor?, cosine: Tensor?, sine: Tensor?,
-            interleaved: Bool, keyScale: Double, epsilons: Tensor, normWeight: Tensor?, normBias: Tensor?,
-            norm: NormKind, activation: Activation, logGammas: [Double], chunkLength: Int
+            interleaved: Bool, keyScale: Double, epsilons: Tensor, sumEpsilon: Double? = nil,
+            keySum: Tensor? = nil, normWeight: Tensor?, normBias: Tensor?, norm: NormKind,
+            activation: Activation, logGammas: [Double], chunkLength: Int
         ) {
             self.query = query
             self.key = key
@@ -41,6 +47,8 @@ extension FusedOperators {
             self.interleaved = interleaved
             self.keyScale = keyScale
             self.epsilons = epsilons
+            self.sumEpsilon = sumEpsilon
+            self.keySum = keySum
             self.normWeight = normWeight
             self.normBias = normBias
             self.norm = norm
@@ -55,15 +63,17 @@ extension FusedOperators {
         ct_runs_retention_layer(x.handle, Int32(clamping: headCount))
     }
 
-    /// Runs a layer of retention up to its output matrix: x [B, T, D] → [B, T, H·V] and the next state.
+    /// Runs a layer of retention up to its output matrix: x [B, T, D] → [B, T, H·V], the next state and, with
+    /// ``RetentionLayer/sumEpsilon``, the next sum of keys, which has no gradients.
     ///
     /// One product for queries, keys, values and the gate; rotation, retention, head norm and gate in tiles that stay in the
-    /// cache. Throws where ``runsRetentionLayer(_:headCount:)`` is false. Without `keepsState` the state has no elements.
+    /// cache. Throws where ``runsRetentionLayer(_:headCount:)`` is false. Without `keepsState` state and sum have no elements.
     public static func retentionLayer(
         _ x: Tensor, _ layer: RetentionLayer, state: Tensor?, keepsState: Bool
-    ) throws -> (output: Tensor, state: Tensor) {
+    ) throws -> (output: Tensor, state: Tensor, keySum: Tensor?) {
         var out: ct_tensor?
         var next: ct_tensor?
+        var nextSum: ct_tensor?
         try layer.logGammas.withUnsafeBufferPointer { logGammas in
             var options = ct_retention_layer_options()
             options.query = layer.query.handle
@@ -79,22 +89,24 @@ extension FusedOperators {
             options.norm_bias = layer.normBias?.handle
             options.norm = layer.norm.code
             options.activation = layer.activation.code
+            options.sum_epsilon = layer.sumEpsilon ?? 0
+            options.key_sum = layer.keySum?.handle
             options.log_gammas = logGammas.baseAddress
             options.heads = Int32(clamping: layer.logGammas.count)
             options.chunk = Int64(layer.chunkLength)
             let status =
                 keepsState
-                ? ct_retention_layer(&out, &next, x.handle, state?.handle, &options)
-                : ct_retention_layer(&out, nil, x.handle, state?.handle, &options)
+                ? ct_retention_layer(&out, &next, &nextSum, x.handle, state?.handle, &options)
+                : ct_retention_layer(&out, nil, nil, x.handle, state?.handle, &options)
             try check(status)
         }
         guard let out else { throw TorchError(kind: .other, message: "the layer returned no tensor") }
         let output = Tensor(owning: out)
-        if let next { return (output, Tensor(owning: next)) }
-        return (
-            output,
+        if let next { return (output, Tensor(owning: next), nextSum.map { Tensor(owning: $0) }) }
+        func nothing(_ shape: [Int]) throws -> Tensor {
             try Tensor.zeros(
-                [x.size(0), layer.logGammas.count, 0, 0], x.elementType.accumulator, on: x.device)
-        )
+                [x.size(0), layer.logGammas.count] + shape, x.elementType.accumulator, on: x.device)
+        }
+        return (output, try nothing([0, 0]), try layer.sumEpsilon.map { _ in try nothing([0]) })
     }
 }

@@ -62,10 +62,23 @@ extension FusedOperators {
     /// ((Q Kᵀ) ⊙ Toeplitz(taps)) V inside chunks with a diagonal state between them: q, k, v [B, T, H·P].
     ///
     /// The state [B, H, 2M, P·P] (nil: zeros) holds M complex modes for each pair of channels. Returns
-    /// [B, T, H·P] in the type of q and the next state. Differentiable; only where there is a kernel.
+    /// [B, T, H·P] in the type of q and the next state, which without `keepsState` is not computed and has no elements.
+    /// Differentiable; only where there is a kernel.
     public static func diagonalHeads(
-        query: Tensor, key: Tensor, value: Tensor, tables: DiagonalTables, state: Tensor?
+        query: Tensor, key: Tensor, value: Tensor, tables: DiagonalTables, state: Tensor?,
+        keepsState: Bool = true
     ) throws -> (output: Tensor, state: Tensor) {
+        guard keepsState else {
+            let output = try Tensor.make {
+                ct_diagonal_heads(
+                    $0, nil, query.handle, key.handle, value.handle, tables.taps.handle, tables.read.handle,
+                    tables.write.handle, tables.power.handle, state?.handle)
+            }
+            let type = query.elementType.accumulator
+            return (
+                output, try Tensor.zeros([query.size(0), tables.taps.size(0), 0, 0], type, on: query.device)
+            )
+        }
         var out: ct_tensor?
         var next: ct_tensor?
         try check(

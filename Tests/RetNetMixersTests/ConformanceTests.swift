@@ -163,6 +163,44 @@ import Testing
         }
     }
 
+    @Test(arguments: subjects, [ElementType.float64, .float32, .bfloat16])
+    func `Training passes, which may leave out the state, equal the clear path`(
+        subject: Subject, type: ElementType
+    ) throws {
+        let length = 45
+        let x = try Generator(seed: 8).normal([2, length, subject.hiddenSize], .float64).to(type)
+        let seed = try Generator(seed: 1).normal(x.shape, .float64).to(type)
+        let start = [SequencePosition](repeating: SequencePosition(), count: 2)
+        func results(_ type: ElementType, _ form: MixerForm, isTraining: Bool) throws -> [Tensor] {
+            let (mixer, store) = try subject.make(type.accumulator)
+            try store.setRequiresGradient(true)
+            let input = try x.to(type).detached().clone().requiringGradient()
+            var context = ForwardContext(isTraining: isTraining)
+            context.keepsStates = !isTraining
+            let y = try mixer(
+                input, state: nil, ForwardPass(form: form, positions: start, context: context)
+            ).output
+            let gradients = try Tensor.gradients(
+                of: [y], seeds: [seed.to(type)], withRespectTo: [input] + store.tensors)
+            // Some gradients are zero but for rounding, so those of parameters are measured together.
+            let parameters = try gradients.dropFirst().map { try #require($0).reshaped([-1]).to(.float64) }
+            return [y, try #require(gradients[0]), try Tensor.concatenated(parameters, axis: 0)]
+        }
+        for form in [MixerForm.parallel, .chunkwise(16)] {
+            guard try subject.make().0.unsupportedReason(for: form) == nil else { continue }
+            let found = try results(type, form, isTraining: true)
+            let expected = try FusedOperators.withoutKernels {
+                try results(.float64, form, isTraining: false)
+            }
+            #expect(found[0].elementType == type)
+            for (index, (a, b)) in zip(found, expected).enumerated() {
+                // Gradients in 16 bits pass several roundings.
+                let limit = tolerance(type) * subject.slack * (type == .bfloat16 && index > 0 ? 3 : 1)
+                #expect(try relativeError(a, b) < limit, "\(index) \(form)")
+            }
+        }
+    }
+
     @Test(arguments: subjects)
     func `Steps that may overwrite the state give the same, and others leave it as it is`(subject: Subject)
         throws

@@ -108,12 +108,13 @@ import Testing
         func make(
             keySize: Int = 6, valueSize: Int = 5, rotation: RotationKind = .interleaved,
             normalization: ScoreNormalization = .decay, kind: HeadNormConfiguration.Kind = .rms,
-            affine: HeadNormConfiguration.Affine = .none, gate: GateActivation = .swish
+            affine: HeadNormConfiguration.Affine = .none, gate: GateActivation = .swish,
+            epsilon: Double = 1e-3
         ) -> RetentionConfiguration {
             RetentionConfiguration(
                 headCount: 4, keySize: keySize, valueSize: valueSize, decay: .experiment, rotation: rotation,
                 normalization: normalization,
-                headNorm: HeadNormConfiguration(kind: kind, affine: affine, epsilon: 1e-3), gate: gate)
+                headNorm: HeadNormConfiguration(kind: kind, affine: affine, epsilon: epsilon), gate: gate)
         }
         return [
             Case(name: "as in the paper", configuration: make()),
@@ -125,6 +126,13 @@ import Testing
             Case(
                 name: "one weight for all heads, no gate",
                 configuration: make(normalization: .none, affine: .shared, gate: .none), carried: false),
+            Case(
+                name: "sums of scores, as in the paper's first version",
+                configuration: make(
+                    normalization: .decayAbsSum, kind: .layer, affine: .perHead, epsilon: 3)),
+            Case(
+                name: "sums of scores in one chunk",
+                configuration: make(normalization: .decayAbsSum, epsilon: 3), form: .parallel, carried: false),
             Case(
                 name: "no rotation, odd keys",
                 configuration: make(keySize: 7, valueSize: 16, rotation: .none),
@@ -146,9 +154,12 @@ import Testing
             .detached().requiringGradient()
         let pass = ForwardPass(
             form: c.form, positions: positions, context: ForwardContext(isTraining: true))
-        let state = c.carried ? RetentionState(matrix: given, keySum: nil) : nil
+        let hasSum = k.normalization == .decayAbsSum
+        let keySum = hasSum ? try generator.normal([2, 4, k.keySize], .float64).to(type.accumulator) : nil
+        let state = c.carried ? RetentionState(matrix: given, keySum: keySum) : nil
         let (output, next) = try layer(x, state: state, pass)
-        let matrix = try #require(next as? RetentionState).matrix
+        let reached = try #require(next as? RetentionState)
+        let matrix = reached.matrix
         let seeds = [
             try generator.normal(output.shape, .float64).to(source).to(type),
             try generator.normal(matrix.shape, .float64).to(type.accumulator),
@@ -157,6 +168,7 @@ import Testing
         let names = ["x"] + (c.carried ? ["state"] : []) + parameters.entries.map(\.name)
         let gradients = try Tensor.gradients(of: [output, matrix], seeds: seeds, withRespectTo: inputs)
         var results = ["output": output, "next": matrix]
+        if hasSum { results["next sum"] = try #require(reached.keySum) }
         for (name, gradient) in zip(names, gradients) { results["d " + name] = try #require(gradient) }
         return results
     }
@@ -182,6 +194,19 @@ import Testing
             let limit = try relativeError(#require(clear[name]), tensor)
             #expect(error < 1.25 * limit, "\(name): \(error), the clear path \(limit)")
         }
+    }
+
+    @Test func `Sums of scores reach the output, and are carried as in the clear path`() throws {
+        func run(_ index: Int, _ change: (inout RetentionConfiguration) -> Void = { _ in }) throws -> Tensor {
+            var c = Self.cases[index]
+            var configuration = c.configuration
+            change(&configuration)
+            c = Case(name: c.name, configuration: configuration, form: c.form, carried: false)
+            let start = [SequencePosition](repeating: SequencePosition(), count: 2)
+            return try #require(results(c, .float64, from: .float64, positions: start)["output"])
+        }
+        let index = try #require(Self.cases.firstIndex { $0.configuration.normalization == .decayAbsSum })
+        #expect(try relativeError(run(index), run(index) { $0.normalization = .decay }) > 1e-3)
     }
 
     @Test func `Layers that the kernel does not know, few rows and other passes take the steps`() throws {

@@ -72,6 +72,47 @@ import Testing
         }
     }
 
+    /// Widths, channels off the blocks of the kernel, rows that do not lie one after the other.
+    @Test(
+        arguments: [(1, 1, 5), (2, 9, 3), (4, 37, 130), (4, 2, 257), (7, 5, 16)],
+        [ElementType.float64, .float32, .bfloat16])
+    func `The kernel of training and its gradients equal the chain`(
+        sizes: (width: Int, length: Int, channels: Int), type: ElementType
+    ) throws {
+        let (width, length, channels) = sizes
+        for (activation, hasBias, carried) in [
+            (FusedOperators.Activation.swish, true, true), (.none, false, false), (.gelu, false, true),
+        ] {
+            func run(_ type: ElementType, trains: Bool) throws -> [Tensor] {
+                let generator = try Generator(seed: 3)
+                func input(_ shape: [Int], _ wide: Bool) throws -> Tensor {
+                    try generator.normal(shape, .float64).to(wide ? .float32 : .bfloat16)
+                        .to(wide ? type.accumulator : type).detached().clone().requiringGradient()
+                }
+                let packed = try input([2, length, 2 * channels], false)
+                let weight = try input([channels, width], true)
+                let bias = hasBias ? try input([channels], true) : nil
+                let ring = carried ? try input([2, width - 1, channels], true) : nil
+                let result = try FusedOperators.shortConvolution(
+                    packed.sliced(2, channels..<2 * channels), weight: weight, bias: bias, ring: ring,
+                    activation: activation, trains: trains)
+                let seeds = [
+                    try generator.normal(result.output.shape, .float64).to(.bfloat16).to(type),
+                    try generator.normal(result.ring.shape, .float64).to(type.accumulator),
+                ]
+                let inputs = [packed, weight] + [bias, width > 1 ? ring : nil].compactMap { $0 }
+                let gradients = try Tensor.gradients(
+                    of: [result.output, result.ring], seeds: seeds, withRespectTo: inputs)
+                return try [result.output, result.ring] + gradients.map { try #require($0) }
+            }
+            let found = try run(type, trains: true)
+            let expected = try FusedOperators.withoutKernels { try run(.float64, trains: false) }
+            for (index, (a, b)) in zip(found, expected).enumerated() where b.elementCount > 0 {
+                #expect(try relativeError(a, b) < tolerance(type), "\(index) \(activation)")
+            }
+        }
+    }
+
     @Test func `Weights and biases start as those of PyTorch's depthwise convolutions`() throws {
         let store = ParameterStore(source: .random(seed: 2), elementType: .float64)
         _ = try ShortConvolution(store.root, channels: 400, width: 4, bias: true)

@@ -32,8 +32,8 @@ import Testing
     @Test func `Kernels are known by operator, type and device`() {
         for operation in FusedOperators.Operator.allCases {
             #expect(FusedOperators.hasKernel(for: operation, .float32, on: .cpu))
-            #expect(
-                FusedOperators.hasKernel(for: operation, .bfloat16, on: .cpu) == (operation != .diagonalStep))
+            let isWideOnly = operation == .diagonalStep || operation == .adamW
+            #expect(FusedOperators.hasKernel(for: operation, .bfloat16, on: .cpu) == !isWideOnly)
             #expect(!FusedOperators.hasKernel(for: operation, .float16, on: .cpu))
             #expect(!FusedOperators.hasKernel(for: operation, .float32, on: .cuda(0)))
             #expect(!FusedOperators.hasKernel(for: operation, .float32, on: .mps))
@@ -207,6 +207,13 @@ import Testing
             let result = try FusedOperators.residualNorm(
                 $0[0], adding: $0[1], weight: $0[2], epsilon: 1e-3, as: type)
             return [result.normed, result.stream, try FusedOperators.residualAdd($0[0], $0[1])]
+        }
+        try compare([[3, 7], [3, 7], [7], [7]], type) {
+            let sum = try FusedOperators.residualNorm(
+                $0[0], adding: $0[1], weight: $0[2], bias: $0[3], epsilon: 1e-3, as: type)
+            let alone = try FusedOperators.residualNorm(
+                $0[0], weight: $0[2], bias: $0[3], epsilon: 1e-3, as: type)
+            return [sum.normed, sum.stream, alone.normed]
         }
         let targets = try Tensor.from([Int64(4), -100, 0, 6])
         try compare([[4, 7]], type) {

@@ -11,7 +11,8 @@
 //
 // by forward substitution: the product of log-many powers of M, equal on paper, loses all digits once keys are
 // correlated. Everything is float32 at least (float64 for float64 inputs), whatever the type of q, k, v: errors of
-// M grow through the solution. The arguments and W are kept for the backward pass.
+// M grow through the solution. In training with values in 16 bits, products with states and with W are made in 16 bits, since those
+// are most of the work; M, its solution and all sums stay float32. The arguments and W are kept for the backward pass.
 #include "matrix_states.h"
 
 namespace ctorch::cpu {
@@ -33,31 +34,48 @@ void substitute(const at::Tensor &m, at::Tensor &x, bool transposed) {
   });
 }
 
-// One chunk of all heads, in the accumulator type.
+// Products in the accumulator type, or made in 16 bits and stored in it.
+struct DeltaProducts {
+  at::ScalarType type;
+  bool is_narrow;
+
+  at::Tensor in(const at::Tensor &x) const { return x.to(type); }
+  at::Tensor out(const at::Tensor &x) const { return is_narrow ? x.to(at::kFloat) : x; }
+  // a b for operands of the type of products
+  at::Tensor times(const at::Tensor &a, const at::Tensor &b) const { return out(a.bmm(b)); }
+  // x + factor a b, in place
+  at::Tensor add(at::Tensor x, const at::Tensor &a, const at::Tensor &b, double factor = 1) const {
+    return is_narrow ? x.add_(times(a, b), factor) : x.baddbmm_(a, b, 1, factor);
+  }
+};
+
+// One chunk of all heads, in the accumulator type; queries and keys in that of products too.
 struct DeltaChunk {
+  DeltaProducts products;
   GateTable gates;
   at::Tensor q, k, v, strength; // [N, L, ...], strength [N, L, 1]
   at::Tensor until, after;      // [N, L, 1]
-
-  DeltaChunk(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &logs,
-             const at::Tensor &beta, const Span &span)
-      : gates(logs, span), q(part(q, span)), k(part(k, span)), v(part(v, span)),
-        strength(beta.narrow(1, span.start, span.length).unsqueeze(-1)), until(gates.until.unsqueeze(-1)),
-        after(gates.after.unsqueeze(-1)) {}
+  at::Tensor narrow_q, narrow_k;
 
   Groups groups() const { return {k.size(0), 1, k.size(2), v.size(2)}; }
   at::Tensor whole() const { return gates.whole.reshape({-1, 1, 1}); }
+  at::Tensor keys_after() const { return products.in(k * after); }
+  at::Tensor queries_until() const { return products.in(q * until); }
+  // `written` in the type of products
   at::Tensor carried(const at::Tensor &state, const at::Tensor &written) const {
-    return (state * whole()).baddbmm(flipped(k * after), written);
+    return products.add(state * whole(), flipped(keys_after()), written);
   }
 };
 
 struct Inputs {
-  at::Tensor q, k, v, logs, strengths;
+  DeltaProducts products;
+  at::Tensor q, k, v, logs, strengths, narrow_q, narrow_k;
   Inputs(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value, const at::Tensor &log_gates,
-         const at::Tensor &strength) {
+         const at::Tensor &strength, bool is_narrow) {
     auto type = accumulator_type(value.scalar_type());
+    products = {is_narrow ? value.scalar_type() : type, is_narrow};
     q = merged(query.to(type)), k = merged(key.to(type)), v = merged(value.to(type));
+    narrow_q = products.in(q), narrow_k = products.in(k);
     strengths = strength.to(type).contiguous().reshape({-1, strength.size(2)});
     logs = log_gates.defined() ? log_gates.to(type).contiguous().reshape(strengths.sizes())
                                : make::zeros_like(strengths);
@@ -67,36 +85,48 @@ struct Inputs {
       return state.to(v.scalar_type()).contiguous().reshape({-1, k.size(2), v.size(2)});
     return make::zeros({k.size(0), k.size(2), v.size(2)}, v.options());
   }
-  DeltaChunk chunk(const Span &span) const { return DeltaChunk(q, k, v, logs, strengths, span); }
+  DeltaChunk chunk(const Span &span) const {
+    GateTable gates(logs, span);
+    auto until = gates.until.unsqueeze(-1), after = gates.after.unsqueeze(-1);
+    return {products, gates, part(q, span), part(k, span), part(v, span),
+            strengths.narrow(1, span.start, span.length).unsqueeze(-1), until, after, part(narrow_q, span),
+            part(narrow_k, span)};
+  }
 };
 } // namespace
 
 variable_list delta_rule(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,
                          const at::Tensor &log_gates, const at::Tensor &beta, const at::Tensor &state_in,
-                         int64_t chunk) {
+                         int64_t chunk, bool trains) {
+  bool is_narrow = trains && value.scalar_type() == at::kBFloat16;
   auto forward = [&]() -> Pass {
-    Inputs in(query, key, value, log_gates, beta);
+    Inputs in(query, key, value, log_gates, beta, is_narrow);
+    const auto &products = in.products;
     auto state = in.start(state_in);
     auto out = make::empty(value.sizes(), value.options()).reshape(in.v.sizes());
-    auto written = make::empty_like(in.v);
+    auto written = make::empty(in.v.sizes(), in.v.options().dtype(products.type));
     for (auto span : spans(in.v.size(1), chunk)) {
       auto c = in.chunk(span);
+      auto entering = products.in(state);
       auto m = gated_scores(c.k.bmm(flipped(c.k)), c.gates, c.groups()).mul_(c.strength);
-      auto w = ((c.v - c.k.bmm(state) * c.until) * c.strength).contiguous();
-      substitute(m, w, false);
-      auto scores = gated_scores(c.q.bmm(flipped(c.k)), c.gates, c.groups());
-      part(out, span).copy_(scores.bmm(w).baddbmm_(c.q * c.until, state));
+      auto solved = ((c.v - products.times(c.narrow_k, entering) * c.until) * c.strength).contiguous();
+      substitute(m, solved, false);
+      auto w = products.in(solved);
+      auto scores = gated_scores(c.narrow_q.bmm(flipped(c.narrow_k)), c.gates, c.groups());
+      part(out, span).copy_(scores.bmm(w).baddbmm_(c.queries_until(), entering));
       part(written, span).copy_(w);
       state = c.carried(state, w);
     }
     return {{out.reshape(value.sizes()), state.reshape({value.size(0), value.size(1), query.size(3), value.size(3)})},
             {query, key, value, log_gates, beta, state_in, written}};
   };
-  auto backward = [chunk](const variable_list &saved, variable_list &gradients) -> variable_list {
+  auto backward = [chunk, is_narrow](const variable_list &saved, variable_list &gradients) -> variable_list {
     const auto &query = saved[0], &key = saved[1], &value = saved[2], &log_gates = saved[3], &beta = saved[4];
     const auto &state_in = saved[5], &written = saved[6];
-    Inputs in(query, key, value, log_gates, beta);
-    auto d_out = gradients[0].defined() ? merged(gradients[0].to(in.v.scalar_type())) : make::zeros_like(in.v);
+    Inputs in(query, key, value, log_gates, beta, is_narrow);
+    const auto &products = in.products;
+    auto d_out = gradients[0].defined() ? merged(gradients[0].to(products.type))
+                                        : make::zeros(in.v.sizes(), in.v.options().dtype(products.type));
     auto parts = spans(in.v.size(1), chunk);
     std::vector<at::Tensor> states{in.start(state_in)};
     for (size_t i = 0; i + 1 < parts.size(); i++)
@@ -104,51 +134,58 @@ variable_list delta_rule(const at::Tensor &query, const at::Tensor &key, const a
     auto u = in.start(gradients[1]);
     auto d_q = make::empty_like(in.q), d_k = make::empty_like(in.k), d_v = make::empty_like(in.v);
     auto d_logs = make::empty_like(in.logs), d_beta = make::empty_like(in.strengths);
+    bool has_gates = log_gates.defined();
     for (size_t i = parts.size(); i-- > 0;) {
       auto span = parts[i];
       auto c = in.chunk(span);
       auto w = part(written, span), d_o = part(d_out, span);
       const auto &s = states[i];
-      auto k_after = c.k * c.after, q_until = c.q * c.until;
+      auto entering = products.in(s), leaving = products.in(u); // the state, and the gradient of the one that leaves
 
       // O = e^g Q S + P W and S' = e^(g_L) S + (e^(g_L - g) K)^T W
       auto balance = make::empty_like(c.gates.until);
       auto d_p = d_o.bmm(flipped(w));
-      auto p = gated_scores_backward(c.q.bmm(flipped(c.k)), d_p, c.gates, c.groups(), balance);
-      auto cross = d_o.bmm(flipped(s)) * c.until;
-      auto dq = cross.baddbmm(d_p, c.k);
-      auto reading = balance + (cross * c.q).sum(-1);
-      auto keeping = w.bmm(flipped(u)) * c.after;
-      auto dk = keeping.baddbmm(flipped(d_p), c.q);
-      auto kept = (keeping * c.k).sum(-1);
-      auto whole = (u * s).sum(at::IntArrayRef{1, 2}) * c.gates.whole;
+      auto p = gated_scores_backward(c.narrow_q.bmm(flipped(c.narrow_k)), d_p, c.gates, c.groups(), balance);
+      auto cross = products.times(d_o, flipped(entering)) * c.until;
+      auto dq = products.add(cross.clone(), d_p, c.narrow_k);
+      auto keeping = products.times(w, flipped(leaving)) * c.after;
+      auto dk = products.add(keeping.clone(), flipped(d_p), c.narrow_q);
 
       // W = (I + M)^-1 diag(b) (V - e^g K S)
       auto raw = c.k.bmm(flipped(c.k));
       auto gated = gated_scores(raw.clone(), c.gates, c.groups());
-      auto z = flipped(p).bmm(d_o).baddbmm_(k_after, u).contiguous();
+      auto z = products.add(products.times(flipped(p), d_o), c.keys_after(), leaving).contiguous();
       substitute(gated * c.strength, z, true);
-      auto d_m = z.bmm(flipped(w)).neg_().tril_(-1);
-      auto predicted = c.k.bmm(s) * c.until;
+      auto d_m = products.times(products.in(z), flipped(w)).neg_().tril_(-1);
+      auto predicted = products.times(c.narrow_k, entering) * c.until;
       auto scaled = z * c.strength;
       auto d_beta_c = (z * (c.v - predicted)).sum(-1) + (d_m * gated).sum(-1);
       d_m.mul_(c.strength);
-      gated_scores_backward(raw, d_m, c.gates, c.groups(), balance);
-      reading.add_(balance).sub_((scaled * predicted).sum(-1));
-      auto d_predicted = scaled * c.until; // less than nothing: the sign is applied below
-      dk.baddbmm_(d_predicted, flipped(s), 1, -1).baddbmm_(d_m, c.k).baddbmm_(flipped(d_m), c.k);
-
-      u = (u * c.whole()).baddbmm_(flipped(q_until), d_o).baddbmm_(flipped(c.k), d_predicted, 1, -1);
+      auto m_balance = make::empty_like(balance);
+      gated_scores_backward(raw, d_m, c.gates, c.groups(), m_balance);
+      auto d_predicted = products.in(scaled * c.until); // less than nothing: the sign is applied below
+      products.add(dk, d_predicted, flipped(entering), -1);
+      products.add(dk, products.in(d_m + flipped(d_m)), c.narrow_k);
+      if (has_gates) {
+        auto reading = balance + (cross * c.q).sum(-1);
+        auto kept = (keeping * c.k).sum(-1);
+        auto whole = (u * s).sum(at::IntArrayRef{1, 2}) * c.gates.whole;
+        reading.add_(m_balance).sub_((scaled * predicted).sum(-1));
+        d_logs.narrow(1, span.start, span.length).copy_(log_gradients(reading, kept, whole));
+      }
+      if (i > 0 || state_in.defined()) {
+        u = products.add(u * c.whole(), flipped(c.queries_until()), d_o);
+        products.add(u, flipped(c.narrow_k), d_predicted, -1);
+      }
       part(d_q, span).copy_(dq);
       part(d_k, span).copy_(dk);
       part(d_v, span).copy_(scaled);
-      d_logs.narrow(1, span.start, span.length).copy_(log_gradients(reading, kept, whole));
       d_beta.narrow(1, span.start, span.length).copy_(d_beta_c);
     }
     at::Tensor d_state_in, d_gates;
     if (state_in.defined())
       d_state_in = u.reshape(state_in.sizes()).to(state_in.scalar_type());
-    if (log_gates.defined())
+    if (has_gates)
       d_gates = d_logs.reshape(log_gates.sizes()).to(log_gates.scalar_type());
     return {d_q.reshape(query.sizes()).to(query.scalar_type()),  d_k.reshape(key.sizes()).to(key.scalar_type()),
             d_v.reshape(value.sizes()).to(value.scalar_type()),  d_gates,

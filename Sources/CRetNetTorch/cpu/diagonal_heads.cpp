@@ -54,12 +54,14 @@ HeadSequence<T> sequence(const HeadSizes &s, const at::Tensor &q, const at::Tens
 } // namespace
 
 variable_list diagonal_heads(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const HeadTables &tables,
-                             const at::Tensor &state, int64_t chunk) {
+                             const at::Tensor &state, int64_t chunk, bool keeps_state) {
   const auto &taps = tables.taps, &read = tables.read, &write = tables.write, &power = tables.power;
   auto forward = [&]() -> Pass {
     auto s = sizes_of(q, taps, read, chunk);
     auto out = make::empty(q.sizes(), q.options());
-    auto final = make::empty({s.batch, s.heads, s.planes, s.size * s.size}, taps.options());
+    at::Tensor final;
+    if (keeps_state)
+      final = make::empty({s.batch, s.heads, s.planes, s.size * s.size}, taps.options());
     with_element(q.scalar_type(), [&]<class T>() {
       using A = typename Accumulator<T>::type;
       const auto &kernels = state_space_kernels<T>();
@@ -69,19 +71,19 @@ variable_list diagonal_heads(const at::Tensor &q, const at::Tensor &k, const at:
         for (int64_t i = begin; i < end; i++) {
           int64_t b = i / s.heads, h = i % s.heads;
           auto head = sequence<T>(s, q, k, v, taps, read, write, power, state, b, h);
-          kernels.head_forward(head, mutable_data<T>(out) + (head.q - data<T>(q)),
-                               mutable_data<A>(final) + i * s.planes * s.size * s.size, scratch.data());
+          A *last = final.defined() ? mutable_data<A>(final) + i * s.planes * s.size * s.size : nullptr;
+          kernels.head_forward(head, mutable_data<T>(out) + (head.q - data<T>(q)), last, scratch.data());
         }
       });
     });
-    return {{out, final}, {q, k, v, taps, read, write, power, state}};
+    return {keeps_state ? variable_list{out, final} : variable_list{out}, {q, k, v, taps, read, write, power, state}};
   };
-  auto backward = [chunk](const variable_list &saved, variable_list &gradients) -> variable_list {
+  auto backward = [chunk, keeps_state](const variable_list &saved, variable_list &gradients) -> variable_list {
     const auto &q = saved[0], &k = saved[1], &v = saved[2], &taps = saved[3], &read = saved[4], &write = saved[5],
                &power = saved[6], &state = saved[7];
     auto s = sizes_of(q, taps, read, chunk);
     auto out_gradient = gradients[0].defined() ? gradients[0].to(q.scalar_type()).contiguous() : make::zeros_like(q);
-    auto final_gradient = gradients[1].defined() ? gradients[1].contiguous() : at::Tensor();
+    auto final_gradient = keeps_state && gradients[1].defined() ? gradients[1].contiguous() : at::Tensor();
     auto dq = make::empty_like(q), dk = make::empty_like(k), dv = make::empty_like(v);
     auto dtaps = make::zeros_like(taps);
     int64_t row = padded(s.planes);
@@ -117,7 +119,7 @@ variable_list diagonal_heads(const at::Tensor &q, const at::Tensor &k, const at:
     auto cut = [&](const at::Tensor &table) { return table.narrow(2, 0, s.planes).contiguous(); };
     return {dq, dk, dv, dtaps, cut(dread), cut(dwrite), cut(dpower), dstate};
   };
-  return record({q, k, v, taps, read, write, power, state}, forward, backward);
+  return record({q, k, v, taps, read, write, power, state}, forward, backward, MissingGradients::undefined);
 }
 
 at::Tensor diagonal_heads_step(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &x,

@@ -127,8 +127,9 @@ void direct_forward(const at::Tensor &x, const at::Tensor &taps, const Convoluti
         load_block(signal + b * outer, row, s.starts[b] + s.time, s.starts[b] - (s.taps - 1), span, c0, width,
                    packed_signal.data());
         std::fill(sums.begin(), sums.end(), A(0));
+        // x is zero before index 0.
         state_space_kernels<T>().correlate(packed_taps.data(), packed_signal.data() + (s.taps - 1) * kPadding, s.taps,
-                                           1, -1, sums.data(), s.time);
+                                           1, -1, {0, 0, s.starts[b] + 1, 1}, sums.data(), s.time);
         add_block(sums.data(), s.time, s.channels, c0, width, target + b * s.time * s.channels);
       }
     });
@@ -161,10 +162,10 @@ void direct_backward(const at::Tensor &x, const at::Tensor &taps, const Convolut
                      packed_gradient.data());
           state_space_kernels<T>().correlate(packed_gradient.data() + start * kPadding,
                                              packed_signal.data() + (s.taps - 1) * kPadding, s.time, -1, 1,
-                                             tap_sums.data(), s.taps);
+                                             {-start, 1, s.time, 0}, tap_sums.data(), s.taps);
           std::fill(sums.begin(), sums.end(), A(0));
-          state_space_kernels<T>().correlate(packed_taps.data(), packed_gradient.data(), s.taps, 1, 1, sums.data(),
-                                             length);
+          state_space_kernels<T>().correlate(packed_taps.data(), packed_gradient.data(), s.taps, 1, 1,
+                                             {start, -1, length, -1}, sums.data(), length);
           add_block(sums.data(), length, s.channels, c0, width, dx + b * x.size(1) * s.channels);
         }
         add_block(tap_sums.data(), s.taps, s.channels, c0, width, dtaps);

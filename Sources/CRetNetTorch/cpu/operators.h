@@ -25,11 +25,12 @@ at::Tensor few_rows(const at::Tensor &x, const at::Tensor &weight, const at::Ten
 at::Tensor head_norm(const at::Tensor &x, const at::Tensor &gate, const at::Tensor &epsilons,
                      const at::Tensor &weight, const at::Tensor &bias, ct_norm_kind kind, ct_activation activation);
 at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activation activation);
-variable_list residual_norm(const at::Tensor &x, const at::Tensor &branch, const at::Tensor &weight, double epsilon,
-                            at::ScalarType type);
+variable_list residual_norm(const at::Tensor &x, const at::Tensor &branch, const at::Tensor &weight,
+                            const at::Tensor &bias, double epsilon, at::ScalarType type);
 at::Tensor residual_add(const at::Tensor &x, const at::Tensor &branch);
 at::Tensor embedding(const at::Tensor &weight, const at::Tensor &indices, double scale, at::ScalarType type);
 variable_list token_loss(const at::Tensor &logits, const at::Tensor &targets);
+variable_list output_loss(const OutputLoss &arguments);
 at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const std::vector<int64_t> &past,
                      double scale, int64_t tile);
 at::Tensor attention_steps(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
@@ -54,16 +55,19 @@ variable_list gated_retention(const at::Tensor &q, const at::Tensor &k, const at
 variable_list channel_gates(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
                             const at::Tensor &log_gates, const at::Tensor &state, int64_t chunk);
 variable_list delta_rule(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &log_gates,
-                         const at::Tensor &beta, const at::Tensor &state, int64_t chunk);
+                         const at::Tensor &beta, const at::Tensor &state, int64_t chunk, bool trains);
 at::Tensor matrix_recurrence(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
                              const at::Tensor &log_gates, const at::Tensor &beta, at::Tensor &state);
 variable_list diagonal_heads(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const HeadTables &tables,
-                             const at::Tensor &state, int64_t chunk);
+                             const at::Tensor &state, int64_t chunk, bool keeps_state);
 at::Tensor diagonal_heads_step(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &state,
                                const at::Tensor &alpha, const at::Tensor &input, const at::Tensor &readout,
                                const at::Tensor &skip);
 at::Tensor diagonal_step(const at::Tensor &u, const at::Tensor &state, const at::Tensor &alpha,
                          const at::Tensor &input, const at::Tensor &readout);
+variable_list short_convolution(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias,
+                                const at::Tensor &ring, ct_activation activation);
+void adamw(const AdamWStep &step);
 extern const RetentionSteps retention;
 extern const ConvolutionSteps convolution;
 

@@ -16,9 +16,10 @@ namespace {
 // Operands and results as [B, H, T, X] with any strides but dense rows; tables and states contiguous.
 struct RetentionTensors {
   at::Tensor q, k, v, out, normed, gate, cosine, sine, epsilons, weight, bias, state, next, powers;
+  at::Tensor folded, key_sum, next_key_sum; // [B, H, T] and [B, H, A] with normalized scores, forward only
   int64_t chunk = 0;
   bool interleaved = false;
-  double key_scale = 1;
+  double key_scale = 1, sum_epsilon = 0;
   ct_norm_kind kind = CT_NORM_RMS;
   ct_activation activation = CT_ACTIVATION_NONE;
 
@@ -83,6 +84,12 @@ template <class T> RetentionJob<T> retention_job(const RetentionTensors &t, int6
   job.bias = t.bias.defined() ? data<A>(t.bias) + h * job.value_size : nullptr;
   job.norm_kind = t.kind;
   job.activation = t.activation;
+  if (t.folded.defined()) {
+    job.folded = mutable_data<A>(t.folded) + unit * job.time;
+    job.sum_epsilon = A(t.sum_epsilon);
+    job.key_sum = t.key_sum.defined() ? data<A>(t.key_sum) + unit * job.key_size : nullptr;
+    job.next_key_sum = t.next_key_sum.defined() ? mutable_data<A>(t.next_key_sum) + unit * job.key_size : nullptr;
+  }
   return job;
 }
 
@@ -283,13 +290,23 @@ variable_list retention_layer(const RetentionLayer &layer) {
                        layer.state);
     t.out = heads_like(t.v, heads, t.v.size(2), views.value_size);
     t.normed = heads_like(t.v, heads, t.v.size(2), views.value_size);
-    if (layer.keeps_state)
-      t.next = state_like(t);
+    auto epsilons = layer.epsilons;
+    if (layer.sum_epsilon > 0) {
+      epsilons = t.folded = make::empty({t.q.size(0), heads, t.q.size(2)}, layer.epsilons.options());
+      t.sum_epsilon = layer.sum_epsilon;
+      t.key_sum = layer.key_sum;
+    }
+    variable_list outputs{at::Tensor()};
+    if (layer.keeps_state) {
+      outputs.push_back(t.next = state_like(t));
+      if (t.folded.defined())
+        outputs.push_back(t.next_key_sum = make::empty({t.q.size(0), heads, views.key_size}, epsilons.options()));
+    }
     retain(t);
-    auto normed = t.normed.transpose(1, 2).flatten(2);
-    return {layer.keeps_state ? variable_list{normed, t.next} : variable_list{normed},
-            {x, weights, projections, t.out, layer.cosine, layer.sine, layer.epsilons, layer.norm_weight,
-             layer.norm_bias, layer.state}};
+    outputs[0] = t.normed.transpose(1, 2).flatten(2);
+    return {outputs,
+            {x, weights, projections, t.out, layer.cosine, layer.sine, epsilons, layer.norm_weight, layer.norm_bias,
+             layer.state}};
   };
   bool need_x = layer.x.requires_grad(), keeps_state = layer.keeps_state;
   std::vector<int64_t> counts;

@@ -15,7 +15,6 @@ namespace ctorch::cpu {
 namespace {
 
 constexpr int64_t kBlock = 4096;
-constexpr int64_t kIgnored = -100;
 
 // to_heads: [B, T, H, A] -> [B, H, T, A]; otherwise back. sign -1 turns the other way.
 at::Tensor rotate_rows(const at::Tensor &input, const at::Tensor &cosine, const at::Tensor &sine, bool interleaved,
@@ -176,9 +175,9 @@ at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activat
   return record({a, b}, forward, backward)[0];
 }
 
-variable_list residual_norm(const at::Tensor &x, const at::Tensor &branch, const at::Tensor &weight, double epsilon,
-                            at::ScalarType type) {
-  bool has_branch = branch.defined();
+variable_list residual_norm(const at::Tensor &x, const at::Tensor &branch, const at::Tensor &weight,
+                            const at::Tensor &bias, double epsilon, at::ScalarType type) {
+  bool has_branch = branch.defined(), has_bias = bias.defined();
   auto forward = [&]() -> Pass {
     int64_t size = x.size(-1), rows = x.numel() / size;
     auto sum = has_branch ? make::empty_like(x) : x;
@@ -188,11 +187,11 @@ variable_list residual_norm(const at::Tensor &x, const at::Tensor &branch, const
       const S *in = data<S>(x);
       const T *b = data<T>(branch);
       S *s = has_branch ? mutable_data<S>(sum) : nullptr;
-      const A *w = data<A>(weight);
+      const A *w = data<A>(weight), *c = data<A>(bias);
       T *y = mutable_data<T>(out);
       parallel_for(rows, row_grain(size), [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)
-          stream_rows<T, S>().residual_norm(in + r * size, b ? b + r * size : nullptr, w, A(epsilon),
+          stream_rows<T, S>().residual_norm(in + r * size, b ? b + r * size : nullptr, w, c, A(epsilon),
                                             s ? s + r * size : nullptr, y + r * size, size);
       });
     });
@@ -203,32 +202,33 @@ variable_list residual_norm(const at::Tensor &x, const at::Tensor &branch, const
     at::Tensor none;
     auto d_sum = has_branch && gradients[1].defined() ? gradients[1].contiguous() : none;
     if (!gradients[0].defined())
-      return {d_sum, has_branch && d_sum.defined() ? d_sum.to(type) : none, none};
+      return {d_sum, has_branch && d_sum.defined() ? d_sum.to(type) : none, none, none};
     auto d_out = gradients[0].contiguous();
     int64_t size = sum.size(-1), rows = sum.numel() / size;
     auto dx = make::empty_like(sum), d_branch = has_branch ? make::empty_like(d_out) : none;
     // Sums over rows are kept per block and added in order: the result does not depend on the threads.
     int64_t blocks = std::min<int64_t>(rows, 64);
-    auto parts = make::zeros({blocks, size}, weight.options());
+    auto weight_parts = make::zeros({blocks, size}, weight.options());
+    auto bias_parts = has_bias ? make::zeros({blocks, size}, weight.options()) : none;
     with_stream(type, sum.scalar_type(), [&]<class T, class S>() {
       using A = typename Accumulator<T>::type;
       const S *s = data<S>(sum), *ds = data<S>(d_sum);
       const T *dy = data<T>(d_out);
       const A *w = data<A>(weight);
-      A *dw = mutable_data<A>(parts);
+      A *dw = mutable_data<A>(weight_parts), *dc = mutable_data<A>(bias_parts);
       S *to = mutable_data<S>(dx);
       T *db = mutable_data<T>(d_branch);
       parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
         for (int64_t block = begin; block < end; block++)
           for (int64_t r = rows * block / blocks; r < rows * (block + 1) / blocks; r++)
-            stream_rows<T, S>().residual_norm_backward(s + r * size, w, A(epsilon), dy + r * size,
-                                                       ds ? ds + r * size : nullptr, to + r * size,
-                                                       db ? db + r * size : nullptr, dw + block * size, size);
+            stream_rows<T, S>().residual_norm_backward(
+                s + r * size, w, A(epsilon), dy + r * size, ds ? ds + r * size : nullptr, to + r * size,
+                db ? db + r * size : nullptr, dw + block * size, dc ? dc + block * size : nullptr, size);
       });
     });
-    return {dx, d_branch, parts.sum(0)};
+    return {dx, d_branch, weight_parts.sum(0), has_bias ? bias_parts.sum(0) : none};
   };
-  return record({x, branch, weight}, forward, backward, MissingGradients::undefined);
+  return record({x, branch, weight, bias}, forward, backward, MissingGradients::undefined);
 }
 
 at::Tensor residual_add(const at::Tensor &x, const at::Tensor &branch) {

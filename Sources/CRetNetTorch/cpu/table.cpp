@@ -11,6 +11,7 @@ constexpr std::array<uint32_t, CT_OPERATOR_COUNT> element_types() {
   std::array<uint32_t, CT_OPERATOR_COUNT> types{};
   types.fill(kAll);
   types[CT_OP_DIAGONAL_STEP] = kReal;
+  types[CT_OP_ADAMW] = kReal;
   return types;
 }
 
@@ -30,6 +31,7 @@ const DeviceOperators cpu_operators = {
     .residual_add = cpu::residual_add,
     .embedding = cpu::embedding,
     .token_loss = cpu::token_loss,
+    .output_loss = cpu::output_loss,
     .attention = cpu::attention,
     .attention_steps = cpu::attention_steps,
     .distance_attention = cpu::distance_attention,
@@ -39,6 +41,7 @@ const DeviceOperators cpu_operators = {
     .dispatch = cpu::dispatch,
     .collect = cpu::collect,
     .convolution = &cpu::convolution,
+    .short_convolution = cpu::short_convolution,
     .wkv = cpu::wkv,
     .biased_window = cpu::biased_window,
     .gated_retention = cpu::gated_retention,
@@ -48,6 +51,7 @@ const DeviceOperators cpu_operators = {
     .diagonal_heads = cpu::diagonal_heads,
     .diagonal_heads_step = cpu::diagonal_heads_step,
     .diagonal_step = cpu::diagonal_step,
+    .adamw = cpu::adamw,
 };
 
 } // namespace ctorch

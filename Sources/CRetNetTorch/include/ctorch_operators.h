@@ -30,14 +30,19 @@ typedef struct {
   ct_tensor epsilons, norm_weight, norm_bias; // as in ct_head_norm_gate
   ct_norm_kind norm;
   ct_activation activation;
+  // Scores normalized by the absolute value of their sum: every epsilon becomes the larger one of the given and `sum_epsilon`
+  // times the square of that sum. key_sum [B, H, A]: the decayed sum of earlier keys, or NULL. 0: no such sums.
+  double sum_epsilon;
+  ct_tensor key_sum;
   const double *log_gammas; // H numbers
   int32_t heads;
   int64_t chunk;
 } ct_retention_layer_options;
 // True if x [B, T, D] can be the input of such a layer here: kernels, and rows and heads enough for them.
 bool ct_runs_retention_layer(ct_tensor x, int32_t heads);
-// x [B, T, D], state [B, H, A, V] or NULL -> [B, T, H V] and, unless `state_out` is NULL, the next state.
-ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor x, ct_tensor state,
+// x [B, T, D], state [B, H, A, V] or NULL -> [B, T, H V] and, unless `state_out` is NULL, the next state and the next sum of
+// keys, without gradients (NULL where `sum_epsilon` is 0).
+ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor *key_sum_out, ct_tensor x, ct_tensor state,
                              const ct_retention_layer_options *options);
 // One recurrent step without gradients: q, k [B, H, A], v [B, H, V], state [B, H, A, V] float32 -> o [B, H, V],
 // new state. `in_place` overwrites `state` and leaves *state_out NULL.
@@ -73,9 +78,10 @@ ct_status ct_biased_window(ct_tensor *out, ct_tensor key, ct_tensor value, ct_te
                            const int64_t *starts, const int64_t *ends, int64_t window, bool matrix, bool absorbs);
 
 // Depthwise causal convolution, x [B, T, C], weight [C, W], bias [C] or NULL, ring [B, W-1, C] or NULL (zeros)
-// -> [B, T, C] and the ring after the last position.
+// -> [B, T, C] behind the activation, and the ring after the last position. `trains`: by the kernel of training, whose rounding
+// differs, where there is one.
 ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
-                               ct_tensor ring);
+                               ct_tensor ring, ct_activation activation, bool trains);
 
 // ---- Streams of AltUp (ops/altup.cpp) ----
 // Predict and correct in one pass: `count` blocks of one shape, the layer's output for block `active`, p [K, K],
@@ -119,7 +125,7 @@ ct_status ct_grouped_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_te
 ct_status ct_long_convolution(ct_tensor *out, ct_tensor x, ct_tensor taps, ct_tensor skip, const int64_t *starts,
                               int32_t rows, int64_t time, ct_convolution_method method);
 // q, k, v [B, T, H*P], taps [H, N] for chunks of N, read and write [H, R, 2M], power [H, R+1, 2M], R <= N,
-// state [B, H, 2M, P*P] or NULL -> [B, T, H*P] and the next state; where ct_has_kernel is true.
+// state [B, H, 2M, P*P] or NULL -> [B, T, H*P] and, unless `state_out` is NULL, the next state; where ct_has_kernel is true.
 ct_status ct_diagonal_heads(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
                             ct_tensor taps, ct_tensor read, ct_tensor write, ct_tensor power, ct_tensor state);
 // One step without gradients, the state [B, H, 2M, P*P] in place: q, k, v [B, H*P]; alpha (A - 1), input and readout
@@ -149,9 +155,10 @@ ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, 
 // The same with G = H and log_gates [B, H, T, K], one for every key channel.
 ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
                                      ct_tensor log_gates, ct_tensor state, int64_t chunk);
-// The delta rule with beta [B, H, T], G = H and log_gates [B, H, T] or NULL.
+// The delta rule with beta [B, H, T], G = H and log_gates [B, H, T] or NULL. `trains`: products with states in 16 bits where values
+// have them.
 ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
-                        ct_tensor log_gates, ct_tensor beta, ct_tensor state, int64_t chunk);
+                        ct_tensor log_gates, ct_tensor beta, ct_tensor state, int64_t chunk, bool trains);
 // Any of them position by position without gradients; log_gates of either shape or NULL, beta or NULL. The
 // state [B, H, K, V] is overwritten.
 ct_status ct_matrix_recurrence(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor log_gates,
@@ -169,13 +176,20 @@ ct_status ct_distance_attention(ct_tensor *out, ct_tensor x, ct_tensor memory, c
 // [H, count] or NULL, key_segments [N, count] or NULL (1 counts) -> [B, H A]. Row b reads cache b / (B / N).
 ct_status ct_distance_attention_step(ct_tensor *out, ct_tensor q, ct_tensor keys, ct_tensor values, ct_tensor bias,
                                      ct_tensor key_segments, int64_t count);
-// RMS norm, of element type `dtype`, of the stream x + branch, which is *sum_out; without a branch (NULL) of x, and
-// *sum_out is NULL. The stream is float32 or of the type of the branch.
+// RMS norm, or with a bias (not NULL) layer norm, of element type `dtype`, of the stream x + branch, which is *sum_out; without
+// a branch (NULL) of x, and *sum_out is NULL. The stream is float32 or of the type of the branch.
 ct_status ct_residual_norm(ct_tensor *out, ct_tensor *sum_out, ct_tensor x, ct_tensor branch, ct_tensor weight,
-                           double epsilon, ct_dtype dtype);
+                           ct_tensor bias, double epsilon, ct_dtype dtype);
 ct_status ct_residual_add(ct_tensor *out, ct_tensor x, ct_tensor branch);
 // logits [N, V], int64 targets [N] (-100: not counted) -> cross entropies [N] and log-normalisers [N].
 ct_status ct_token_loss(ct_tensor *losses, ct_tensor *log_sums, ct_tensor logits, ct_tensor targets);
+// An output matrix and the loss of its logits, which never lie in memory as a whole (cpu/output_loss.cpp); where
+// ct_has_kernel is true. x [N, D], weight [V, D] and bias [V] or NULL of any floating-point type, int64 targets [N]
+// (-100: not counted) -> numbers: the sum over the targets of cross entropy + z_loss (log-normalizer)^2, differentiable; the
+// cross entropy alone; and how many targets have the largest logit, which are
+// not counted where `correct` is NULL. `block_bytes`: of logits that are in memory at once; 0: as many as are fast.
+ct_status ct_output_loss(ct_tensor *loss, ct_tensor *entropy, ct_tensor *correct, ct_tensor x, ct_tensor weight,
+                         ct_tensor bias, ct_tensor targets, double z_loss, int64_t block_bytes);
 
 #ifdef __cplusplus
 }

@@ -132,15 +132,18 @@ ct_status ct_multinomial(ct_tensor *out, ct_tensor probabilities, ct_generator g
 // One AdamW step in place (decoupled weight decay); `step` counts from 1. All tensors float32 or float64.
 ct_status ct_adamw(const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *first,
                    const ct_tensor *second, int32_t count, int64_t step, double learning_rate, double beta1,
-                   double beta2, double weight_decay, double epsilon);
+                   double beta2, double weight_decay, double epsilon, double gradient_scale);
 // One Adafactor step in place; `row` and `column` are factored second moments, or `row` is a full one and `column`
 // NULL.
 ct_status ct_adafactor(ct_tensor parameter, ct_tensor gradient, ct_tensor row, ct_tensor column, double beta,
-                       double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay);
-// One Muon step in place for a parameter [..., R, C]: momentum, orthogonalization, decoupled weight decay. The update is
-// multiplied by `learning_rate` times `scale`, the weight decay by `learning_rate`.
-ct_status ct_muon(ct_tensor parameter, ct_tensor gradient, ct_tensor momentum, double momentum_decay, bool nesterov,
-                  int64_t iterations, double learning_rate, double scale, double weight_decay);
+                       double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay,
+                       double gradient_scale);
+// One Muon step in place for parameters [..., R, C] of one shape, whose matrices are multiplied together: momentum,
+// orthogonalization, decoupled weight decay. The update is multiplied by `learning_rate` times `scale`, the weight decay by
+// `learning_rate`.
+ct_status ct_muon(const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *momenta, int32_t count,
+                  double momentum_decay, bool nesterov, int64_t iterations, double learning_rate, double scale,
+                  double weight_decay, double gradient_scale);
 // Euclidean norm over all tensors; the sum runs in float64 and in order, so it is reproducible.
 ct_status ct_global_norm(double *out, const ct_tensor *tensors, int32_t count);
 ct_status ct_scale_all(const ct_tensor *tensors, int32_t count, double factor);

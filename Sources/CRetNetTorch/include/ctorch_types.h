@@ -82,18 +82,21 @@ typedef enum {
   CT_OP_GATED_ACTIVATION,      // a chain
   CT_OP_RESIDUAL_NORM,         // a chain; also ct_residual_add
   CT_OP_TOKEN_LOSS,            // a chain
+  CT_OP_OUTPUT_LOSS,           // ct_linear and ct_token_loss in Swift
   CT_OP_EMBEDDING,             // a chain
   CT_OP_ATTENTION,             // LibTorch's attention; also ct_attention_steps
   CT_OP_DISTANCE_ATTENTION,    // a chain; also its step
   CT_OP_ALTUP,                 // a chain; ct_altup_mix, ct_altup_predict, ct_combine
   CT_OP_SEQUENCE_ALTUP,        // a chain
   CT_OP_EXPERTS,               // a chain; ct_dispatch, ct_collect
+  CT_OP_SHORT_CONVOLUTION,     // ATen operators in the same graph node; in training only
   CT_OP_LONG_CONVOLUTION,      // spectra by ATen operators in the same graph node
   CT_OP_WKV,                   // the parallel form in Swift
   CT_OP_BIASED_WINDOW,         // the recurrent form in Swift
   CT_OP_MATRIX_STATE,          // the chunkwise or recurrent form in Swift
   CT_OP_DIAGONAL_HEADS,        // the expanded form in Swift; also its step
   CT_OP_DIAGONAL_STEP,         // the recurrent form in Swift
+  CT_OP_ADAMW,                 // LibTorch's fused step
   CT_OPERATOR_COUNT,
 } ct_operator;
 

@@ -277,7 +277,7 @@ at::Tensor long_convolution(const at::Tensor &given_x, const at::Tensor &taps, c
 using namespace ctorch;
 
 ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x, ct_tensor weight, ct_tensor bias,
-                               ct_tensor ring) {
+                               ct_tensor ring, ct_activation activation, bool trains) {
   return guarded([&] {
     profile::Scope scope(CT_PART_CORE);
     const auto &input = x->value, &taps = weight->value;
@@ -289,8 +289,11 @@ ct_status ct_short_convolution(ct_tensor *out, ct_tensor *ring_out, ct_tensor x,
     TORCH_CHECK_VALUE(!r.defined() || (r.dim() == 3 && r.size(0) == input.size(0) && r.size(1) == taps.size(1) - 1 &&
                                        r.size(2) == taps.size(0)),
                       "the ring ", r.sizes(), " does not fit x ", input.sizes(), " and weight ", taps.sizes());
-    auto results = short_convolution(input, taps, b, r);
-    *out = box(results[0]);
+    auto kernels = trains && input.numel() > 0 ? kernels_for(CT_OP_SHORT_CONVOLUTION, input) : nullptr;
+    auto results =
+        kernels ? kernels->short_convolution(input, taps, b, r, activation) : short_convolution(input, taps, b, r);
+    bool is_done = kernels || activation == CT_ACTIVATION_NONE;
+    *out = box(is_done ? results[0] : gated_activation(results[0], at::Tensor(), activation));
     *ring_out = box(results[1]);
   });
 }

@@ -10,6 +10,8 @@ namespace ctorch {
 
 using namespace retnet;
 
+constexpr int64_t kIgnored = -100; // the target of a row that does not count
+
 inline at::ScalarType accumulator_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
 
 template <class T> inline const T *data(const at::Tensor &t) {

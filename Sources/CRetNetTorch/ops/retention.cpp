@@ -261,8 +261,8 @@ bool ct_runs_retention_layer(ct_tensor input, int32_t heads) {
   return x.dim() == 3 && x.size(0) * x.size(1) > 64 && head_kernels(x, x.size(0) * heads);
 }
 
-ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor input, ct_tensor state,
-                             const ct_retention_layer_options *options) {
+ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor *key_sum_out, ct_tensor input,
+                             ct_tensor state, const ct_retention_layer_options *options) {
   return guarded([&] {
     const auto &o = *options;
     TORCH_CHECK_VALUE(ct_runs_retention_layer(input, o.heads), "there is no kernel for a layer of retention over ",
@@ -275,6 +275,9 @@ ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor inp
     layer.cosine = wide(o.cosine), layer.sine = wide(o.sine), layer.epsilons = wide(o.epsilons);
     layer.norm_weight = wide(o.norm_weight), layer.norm_bias = wide(o.norm_bias);
     layer.state = maybe(state);
+    layer.sum_epsilon = o.sum_epsilon;
+    if (o.key_sum)
+      layer.key_sum = wide(o.key_sum).detach();
     layer.log_gammas.assign(o.log_gammas, o.log_gammas + o.heads);
     int64_t batch = layer.x.size(0), time = layer.x.size(1), heads = o.heads;
     TORCH_CHECK_VALUE(heads >= 1 && o.chunk >= 1, "a layer needs heads and a chunk length of at least 1");
@@ -303,10 +306,15 @@ ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor inp
                           layer.state.sizes() == at::IntArrayRef({batch, heads, key_size, value_size}),
                       "the state ", layer.state.sizes(), " does not fit ", heads, " heads of ", key_size, " by ",
                       value_size);
+    TORCH_CHECK_VALUE(!layer.key_sum.defined() || (layer.sum_epsilon > 0 && layer.key_sum.sizes() ==
+                                                                                at::IntArrayRef({batch, heads, key_size})),
+                      "the sum of keys ", layer.key_sum.sizes(), " does not fit ", heads, " heads of ", key_size);
     auto results = kernels_for(CT_OP_RETENTION, layer.x)->retention_layer(layer);
     *out = box(results[0]);
     if (state_out)
       *state_out = box(results[1]);
+    if (key_sum_out)
+      *key_sum_out = results.size() > 2 ? box(results[2].detach()) : nullptr;
   });
 }
 

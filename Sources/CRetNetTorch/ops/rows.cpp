@@ -11,8 +11,6 @@
 namespace ctorch {
 namespace {
 
-constexpr int64_t kIgnored = -100; // the target of a row that does not count
-
 at::Tensor rotated(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine, bool interleaved,
                    double scale) {
   auto heads = x.permute({0, 2, 1, 3});
@@ -79,12 +77,32 @@ const DeviceOperators *stream_kernels_for(const at::Tensor &x, at::ScalarType br
   return fits ? kernels_for(CT_OP_RESIDUAL_NORM, x) : nullptr;
 }
 
-at::Tensor residual_normed(const at::Tensor &x, const at::Tensor &weight, double epsilon, at::ScalarType type) {
+at::Tensor residual_normed(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, double epsilon,
+                           at::ScalarType type) {
   auto wide = x.to(accumulator_type(x.scalar_type()));
-  return (wide * (wide.square().mean(-1, true) + epsilon).rsqrt() * weight).to(type);
+  if (bias.defined())
+    wide = wide - wide.mean(-1, true);
+  auto y = wide * (wide.square().mean(-1, true) + epsilon).rsqrt() * weight;
+  return (bias.defined() ? y + bias : y).to(type);
+}
+
+void check_targets(const at::Tensor &targets, int64_t rows, int64_t vocabulary) {
+  TORCH_CHECK_VALUE(targets.dim() == 1 && targets.size(0) == rows && targets.scalar_type() == at::kLong,
+                    "logits [N, V] need int64 targets [N], found ", targets.sizes(), " for ", rows, " rows");
+  TORCH_CHECK_INDEX(
+      targets.ge(0).logical_and(targets.lt(vocabulary)).logical_or(targets.eq(kIgnored)).all().item().toBool(),
+      "a target lies outside the vocabulary of ", vocabulary);
 }
 
 } // namespace
+
+at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activation activation) {
+  if (auto kernels = kernels_for(CT_OP_GATED_ACTIVATION, a))
+    return kernels->gated_activation(a.contiguous(), contiguous(b), activation);
+  auto y = activated(a, activation);
+  return b.defined() ? y * b : y;
+}
+
 } // namespace ctorch
 
 using namespace ctorch;
@@ -146,35 +164,34 @@ ct_status ct_gated_activation(ct_tensor *out, ct_tensor left, ct_tensor right, c
     auto b = maybe(right);
     TORCH_CHECK_VALUE(!b.defined() || (b.sizes() == a.sizes() && b.scalar_type() == a.scalar_type()), "the gate ",
                       b.sizes(), " must have the shape and type of the branch ", a.sizes());
-    if (auto kernels = kernels_for(CT_OP_GATED_ACTIVATION, a)) {
-      *out = box(kernels->gated_activation(a.contiguous(), contiguous(b), activation));
-      return;
-    }
-    auto y = activated(a, activation);
-    *out = box(b.defined() ? y * b : y);
+    *out = box(gated_activation(a, b, activation));
   });
 }
 
 ct_status ct_residual_norm(ct_tensor *out, ct_tensor *sum_out, ct_tensor input, ct_tensor branch, ct_tensor weight,
-                           double epsilon, ct_dtype dtype) {
+                           ct_tensor bias, double epsilon, ct_dtype dtype) {
   return guarded([&] {
     const auto &x = input->value;
-    auto b = maybe(branch);
+    auto b = maybe(branch), c = maybe(bias);
     auto type = scalar_type(dtype);
-    TORCH_CHECK_VALUE(x.dim() >= 1 && x.size(-1) > 0 && weight->value.numel() == x.size(-1),
-                      "the norm's weight must have the size of the last axis of ", x.sizes());
+    TORCH_CHECK_VALUE(x.dim() >= 1 && x.size(-1) > 0 && weight->value.numel() == x.size(-1) &&
+                          (!c.defined() || c.numel() == x.size(-1)),
+                      "the norm's weight and bias must have the size of the last axis of ", x.sizes());
     TORCH_CHECK_VALUE(!b.defined() || b.sizes() == x.sizes(), "the branch ", b.sizes(),
                       " must have the shape of the stream ", x.sizes());
-    auto w = weight->value.to(accumulator_type(x.scalar_type())).contiguous();
+    auto wide = accumulator_type(x.scalar_type());
+    auto w = weight->value.to(wide).contiguous();
+    if (c.defined())
+      c = c.to(wide).contiguous();
     auto kernels = stream_kernels_for(x, type);
     if (kernels && (!b.defined() || b.scalar_type() == type)) {
-      auto results = kernels->residual_norm(x.contiguous(), contiguous(b), w, epsilon, type);
+      auto results = kernels->residual_norm(x.contiguous(), contiguous(b), w, c, epsilon, type);
       *out = box(results[0]);
       *sum_out = b.defined() ? box(results[1]) : nullptr;
       return;
     }
     auto sum = b.defined() ? x + b.to(x.scalar_type()) : x;
-    *out = box(residual_normed(sum, w, epsilon, type));
+    *out = box(residual_normed(sum, w, c, epsilon, type));
     *sum_out = b.defined() ? box(sum) : nullptr;
   });
 }
@@ -218,10 +235,8 @@ ct_status ct_token_loss(ct_tensor *losses, ct_tensor *log_sums, ct_tensor logits
   return guarded([&] {
     const auto &l = logits->value;
     const auto &t = targets->value;
-    TORCH_CHECK_VALUE(l.dim() == 2 && t.dim() == 1 && t.size(0) == l.size(0) && t.scalar_type() == at::kLong,
-                      "logits [N, V] need int64 targets [N], found ", l.sizes(), " and ", t.sizes());
-    TORCH_CHECK_INDEX(t.ge(0).logical_and(t.lt(l.size(1))).logical_or(t.eq(kIgnored)).all().item().toBool(),
-                      "a target lies outside the vocabulary of ", l.size(1));
+    TORCH_CHECK_VALUE(l.dim() == 2, "logits must be [N, V], found ", l.sizes());
+    check_targets(t, l.size(0), l.size(1));
     if (auto kernels = kernels_for(CT_OP_TOKEN_LOSS, l)) {
       auto results = kernels->token_loss(l.contiguous(), t.contiguous());
       *losses = box(results[0]);
@@ -233,5 +248,23 @@ ct_status ct_token_loss(ct_tensor *losses, ct_tensor *log_sums, ct_tensor logits
     auto picked = wide.gather(1, t.clamp_min(0).unsqueeze(1)).squeeze(1);
     *losses = box((z - picked).masked_fill(t.eq(kIgnored), 0));
     *log_sums = box(z);
+  });
+}
+
+ct_status ct_output_loss(ct_tensor *loss, ct_tensor *entropy, ct_tensor *correct, ct_tensor input, ct_tensor weight,
+                         ct_tensor bias, ct_tensor targets, double z_loss, int64_t block_bytes) {
+  return guarded([&] {
+    const auto &x = input->value, &w = weight->value, &t = targets->value;
+    auto b = maybe(bias);
+    TORCH_CHECK_VALUE(x.dim() == 2 && w.dim() == 2 && x.numel() > 0 && w.numel() > 0 && x.size(1) == w.size(1) &&
+                          (!b.defined() || (b.dim() == 1 && b.size(0) == w.size(0))),
+                      "hidden states ", x.sizes(), " do not fit an output matrix ", w.sizes());
+    check_targets(t, x.size(0), w.size(0));
+    auto results = required_kernels(CT_OP_OUTPUT_LOSS, x)
+                       .output_loss({x.contiguous(), w, b, t.contiguous(), z_loss, correct != nullptr, block_bytes});
+    *loss = box(results[0]);
+    *entropy = box(results[1].detach());
+    if (correct)
+      *correct = box(results[2].detach());
   });
 }

@@ -71,7 +71,7 @@ ct_status ct_channel_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_te
 }
 
 ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor query, ct_tensor key, ct_tensor value,
-                        ct_tensor log_gates, ct_tensor beta, ct_tensor state, int64_t chunk) {
+                        ct_tensor log_gates, ct_tensor beta, ct_tensor state, int64_t chunk, bool trains) {
   return guarded([&] {
     profile::Scope scope(CT_PART_CORE);
     auto q = query->value, k = key->value, v = value->value;
@@ -86,7 +86,7 @@ ct_status ct_delta_rule(ct_tensor *out, ct_tensor *state_out, ct_tensor query, c
     auto type = widen_operands(v, q, k);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     chunk = std::min({chunk, q.size(2), kDeltaChunk});
-    auto results = required_kernels(CT_OP_MATRIX_STATE, v).delta_rule(q, k, v, logs, b, s, chunk);
+    auto results = required_kernels(CT_OP_MATRIX_STATE, v).delta_rule(q, k, v, logs, b, s, chunk, trains);
     *out = box(results[0].to(type));
     *state_out = box(results[1]);
   });
@@ -144,9 +144,10 @@ ct_status ct_diagonal_heads(ct_tensor *out, ct_tensor *state_out, ct_tensor quer
     HeadTables tables{prepare(filter), prepare(r), prepare(w), prepare(e)};
     auto results = required_kernels(CT_OP_DIAGONAL_HEADS, q)
                        .diagonal_heads(q.contiguous(), k.contiguous(), v.contiguous(), tables,
-                                       s.defined() ? prepare(s) : s, chunk);
+                                       s.defined() ? prepare(s) : s, chunk, state_out != nullptr);
     *out = box(results[0]);
-    *state_out = box(results[1]);
+    if (state_out)
+      *state_out = box(results[1]);
   });
 }
 

@@ -28,12 +28,26 @@ struct RetentionLayer {
   std::array<at::Tensor, 4> weights; // of queries, keys, values and the gate, [., D]
   at::Tensor cosine, sine;           // [B or 1, T, key size / 2]
   at::Tensor epsilons, norm_weight, norm_bias, state;
+  // The epsilon of scores that are normalized by the absolute value of their sum, and the sum of earlier keys [B, H, A]; 0: they
+  // are not.
+  double sum_epsilon;
+  at::Tensor key_sum;
   std::vector<double> log_gammas;
   int64_t chunk;
   bool interleaved, keeps_state;
   double key_scale;
   ct_norm_kind kind;
   ct_activation activation;
+};
+
+// An output matrix together with the summed loss of its logits (cpu/output_loss.cpp).
+struct OutputLoss {
+  at::Tensor x;            // [N, D], contiguous
+  at::Tensor weight, bias; // [V, D] and [V] or undefined, of any floating-point type
+  at::Tensor targets;      // [N], contiguous, checked
+  double z_loss;
+  bool counts_hits;
+  int64_t block_bytes; // of logits at a time; 0: as many as are fast
 };
 
 struct ConvolutionShape {
@@ -75,6 +89,12 @@ struct WindowPlan {
 };
 
 enum class StreamWeights : int64_t { mix, predict, constant };
+
+// One AdamW step of parameters of one type, all contiguous (tensors/optimizers.cpp).
+struct AdamWStep {
+  variable_list parameters, gradients, first, second;
+  retnet::AdamWFactors factors;
+};
 
 // Groups of the tokens of one sequence in Sequence-AltUp: the carried one (tokens before the first anchor), then
 // those of the anchors.
@@ -119,7 +139,8 @@ struct DeviceOperators {
   variable_list (*chunkwise_retention)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
                                        const at::Tensor &state, const std::vector<double> &log_gammas, int64_t chunk,
                                        bool keeps_state);
-  // The outputs of the heads behind norm and gate, [B, T, H V], and the next state if it is kept.
+  // The outputs of the heads behind norm and gate, [B, T, H V], and, if they are kept, the next state and the next sum of keys
+  // (undefined without such a sum).
   variable_list (*retention_layer)(const RetentionLayer &layer);
   // Returns the output and overwrites the state.
   at::Tensor (*retention_step)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, at::Tensor &state,
@@ -130,13 +151,15 @@ struct DeviceOperators {
                           const at::Tensor &weight, const at::Tensor &bias, ct_norm_kind kind,
                           ct_activation activation);
   at::Tensor (*gated_activation)(const at::Tensor &a, const at::Tensor &b, ct_activation activation);
-  // The norm and, with a branch, the sum.
+  // The RMS norm, or with a bias the layer norm, and, with a branch, the sum.
   variable_list (*residual_norm)(const at::Tensor &x, const at::Tensor &branch, const at::Tensor &weight,
-                                 double epsilon, at::ScalarType type);
+                                 const at::Tensor &bias, double epsilon, at::ScalarType type);
   at::Tensor (*residual_add)(const at::Tensor &x, const at::Tensor &branch);
   // weight of type `type` or its accumulator; indices contiguous and in range -> [N, D].
   at::Tensor (*embedding)(const at::Tensor &weight, const at::Tensor &indices, double scale, at::ScalarType type);
   variable_list (*token_loss)(const at::Tensor &logits, const at::Tensor &targets);
+  // The value to differentiate, its cross entropy and, if it is counted, the number of targets with the largest logit.
+  variable_list (*output_loss)(const OutputLoss &arguments);
   // q, k, v with any strides.
   at::Tensor (*attention)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
                           const std::vector<int64_t> &past, double scale, int64_t tile);
@@ -155,6 +178,9 @@ struct DeviceOperators {
   at::Tensor (*collect)(const at::Tensor &rows, const at::Tensor &gates, const at::Tensor &slot_tokens,
                         int64_t tokens);
   const ConvolutionSteps *convolution;
+  // The outputs behind an activation, and the next ring; x with any strides. For training: its rounding differs from the chain's.
+  variable_list (*short_convolution)(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias,
+                                     const at::Tensor &ring, ct_activation activation);
   variable_list (*wkv)(const at::Tensor &key, const at::Tensor &value, const at::Tensor &decay,
                        const at::Tensor &bonus, const RunningTensors &sums);
   variable_list (*biased_window)(const at::Tensor &key, const at::Tensor &value, const at::Tensor &bias,
@@ -167,24 +193,30 @@ struct DeviceOperators {
                                  const at::Tensor &log_gates, const at::Tensor &state, int64_t chunk);
   variable_list (*delta_rule)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
                               const at::Tensor &log_gates, const at::Tensor &beta, const at::Tensor &state,
-                              int64_t chunk);
+                              int64_t chunk, bool trains);
   // Overwrites the state.
   at::Tensor (*matrix_recurrence)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
                                   const at::Tensor &log_gates, const at::Tensor &beta, at::Tensor &state);
+  // The outputs and, if it is kept, the next state.
   variable_list (*diagonal_heads)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
-                                  const HeadTables &tables, const at::Tensor &state, int64_t chunk);
+                                  const HeadTables &tables, const at::Tensor &state, int64_t chunk, bool keeps_state);
   // Both overwrite the state.
   at::Tensor (*diagonal_heads_step)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
                                     const at::Tensor &state, const at::Tensor &alpha, const at::Tensor &input,
                                     const at::Tensor &readout, const at::Tensor &skip);
   at::Tensor (*diagonal_step)(const at::Tensor &u, const at::Tensor &state, const at::Tensor &alpha,
                               const at::Tensor &input, const at::Tensor &readout);
+  // Overwrites parameters and moments.
+  void (*adamw)(const AdamWStep &step);
 };
 
 // The kernels that operator `op` is to run with for elements like those of x, or null where there are none.
 const DeviceOperators *kernels_for(ct_operator op, const at::Tensor &x);
 // The same, as an error where there are none: for operators whose other form is written in Swift.
 const DeviceOperators &required_kernels(ct_operator op, const at::Tensor &x);
+
+// activation(a) b, or activation(a) where b is undefined, by the kernel or the chain (ops/rows.cpp).
+at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activation activation);
 
 // The table for processors (cpu/table.cpp).
 extern const DeviceOperators cpu_operators;

@@ -1,22 +1,53 @@
 // Optimizer steps over lists of tensors.
-#include "../library/aten.h"
+#include "../ops/table.h"
 
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
+#include <algorithm>
 #include <cmath>
 
 using namespace ctorch;
 
+namespace {
+
+// True if a kernel can walk over all of these at once: one type, and elements one after the other.
+bool lie_alike(const variable_list &tensors, const at::Tensor &like) {
+  return std::all_of(tensors.begin(), tensors.end(), [&](const at::Tensor &t) {
+    return t.is_contiguous() && t.scalar_type() == like.scalar_type() && t.device() == like.device();
+  });
+}
+
+} // namespace
+
 ct_status ct_adamw(const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *first,
                    const ct_tensor *second, int32_t count, int64_t step, double learning_rate, double beta1,
-                   double beta2, double weight_decay, double epsilon) {
+                   double beta2, double weight_decay, double epsilon, double gradient_scale) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto p = list(parameters, count), g = list(gradients, count);
     auto m = list(first, count), v = list(second, count);
+    for (int32_t i = 0; i < count; i++)
+      TORCH_CHECK_VALUE(g[i].sizes() == p[i].sizes() && m[i].sizes() == p[i].sizes() && v[i].sizes() == p[i].sizes(),
+                        "gradient and moments must have the shape of the parameter ", p[i].sizes());
+    auto kernels = count > 0 ? kernels_for(CT_OP_ADAMW, p[0]) : nullptr;
+    for (auto &gradient : g)
+      gradient = gradient.contiguous();
+    if (kernels && lie_alike(p, p[0]) && lie_alike(g, p[0]) && lie_alike(m, p[0]) && lie_alike(v, p[0])) {
+      double corrected1 = 1 - std::pow(beta1, static_cast<double>(step));
+      double corrected2 = 1 - std::pow(beta2, static_cast<double>(step));
+      kernels->adamw({p, g, m, v,
+                      {gradient_scale, 1 - learning_rate * weight_decay, beta1, beta2, learning_rate / corrected1,
+                       std::sqrt(corrected2), epsilon}});
+      for (const auto &lists : {p, m, v})
+        for (const auto &tensor : lists)
+          tensor.unsafeGetTensorImpl()->bump_version();
+      return;
+    }
+    if (gradient_scale != 1)
+      g = at::_foreach_mul(g, gradient_scale);
     std::vector<at::Tensor> steps;
     for (const auto &tensor : p)
       steps.push_back(make::full({}, static_cast<double>(step), tensor.options().dtype(at::kFloat)));
@@ -26,10 +57,12 @@ ct_status ct_adamw(const ct_tensor *parameters, const ct_tensor *gradients, cons
 }
 
 ct_status ct_adafactor(ct_tensor parameter, ct_tensor gradient, ct_tensor row, ct_tensor column, double beta,
-                       double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay) {
+                       double learning_rate, double clip_threshold, bool scale_by_parameter, double weight_decay,
+                       double gradient_scale) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    const auto &p = parameter->value, &g = gradient->value;
+    const auto &p = parameter->value;
+    auto g = gradient_scale == 1 ? gradient->value : gradient->value * gradient_scale;
     auto r = maybe(row), c = maybe(column);
     TORCH_CHECK_VALUE(r.defined() && p.numel() > 0, "Adafactor needs a second moment and a parameter with elements");
     auto squares = g.square().add_(1e-30);
@@ -73,18 +106,30 @@ at::Tensor orthogonalized(const at::Tensor &matrices, int64_t iterations) {
 
 } // namespace
 
-ct_status ct_muon(ct_tensor parameter, ct_tensor gradient, ct_tensor momentum, double momentum_decay, bool nesterov,
-                  int64_t iterations, double learning_rate, double scale, double weight_decay) {
+ct_status ct_muon(const ct_tensor *parameters, const ct_tensor *gradients, const ct_tensor *momenta, int32_t count,
+                  double momentum_decay, bool nesterov, int64_t iterations, double learning_rate, double scale,
+                  double weight_decay, double gradient_scale) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    const auto &p = parameter->value, &g = gradient->value, &m = momentum->value;
-    TORCH_CHECK_VALUE(p.dim() >= 2, "Muon needs matrices");
-    m.lerp_(g, 1 - momentum_decay);
-    auto direction = nesterov ? g.lerp(m, momentum_decay) : m;
-    auto update = orthogonalized(direction.reshape({-1, p.size(-2), p.size(-1)}), iterations);
-    if (weight_decay != 0)
-      p.mul_(1 - learning_rate * weight_decay);
-    p.add_(update.reshape(p.sizes()), -learning_rate * scale);
+    auto parameter = list(parameters, count), gradient = list(gradients, count), momentum = list(momenta, count);
+    variable_list directions;
+    for (int32_t i = 0; i < count; i++) {
+      const auto &p = parameter[i], &m = momentum[i];
+      TORCH_CHECK_VALUE(p.dim() >= 2 && p.sizes() == parameter[0].sizes(), "Muon needs matrices of one shape");
+      auto g = gradient_scale == 1 ? gradient[i] : gradient[i] * gradient_scale;
+      m.lerp_(g, 1 - momentum_decay);
+      directions.push_back((nesterov ? g.lerp(m, momentum_decay) : m).reshape({-1, p.size(-2), p.size(-1)}));
+    }
+    if (count < 1)
+      return;
+    auto updates = orthogonalized(count == 1 ? directions[0] : make::joined(directions, 0), iterations);
+    int64_t matrices = directions[0].size(0);
+    for (int32_t i = 0; i < count; i++) {
+      const auto &p = parameter[i];
+      if (weight_decay != 0)
+        p.mul_(1 - learning_rate * weight_decay);
+      p.add_(updates.narrow(0, i * matrices, matrices).reshape(p.sizes()), -learning_rate * scale);
+    }
   });
 }
 

@@ -77,13 +77,15 @@ public struct GatedDeltaNet: TokenMixer {
         let previous = try layout.checked(state, batch: x.size(0))
         var rings: [(name: String, tensor: Tensor)] = []
         let convolved = try projections.enumerated().map { index, projection in
-            var y = try projection(x)
-            if !convolutions.isEmpty {
-                let (z, ring) = try convolutions[index](y, ring: previous?.rings[index].tensor)
-                rings.append((layout.rings[index].name, ring))
-                y = z
+            let y = try projection(x)
+            if convolutions.isEmpty {
+                return try FusedOperators.gatedActivation(y, nil, activation: .swish)
             }
-            return try FusedOperators.gatedActivation(y, nil, activation: .swish)
+            let (z, ring) = try convolutions[index](
+                y, ring: previous?.rings[index].tensor, activation: .swish,
+                isTraining: pass.context.isTraining)
+            rings.append((layout.rings[index].name, ring))
+            return z
         }
         let wide = x.elementType.accumulator
         let result = try MatrixRecurrence(
@@ -95,7 +97,8 @@ public struct GatedDeltaNet: TokenMixer {
             },
             beta: (beta(x).to(wide).sigmoid() * c.betaRange).transposed(1, 2),
             state: previous?.matrix
-        ).fused(pass.form, overwritesState: pass.context.overwritesStates)
+        ).fused(
+            pass.form, overwritesState: pass.context.overwritesStates, isTraining: pass.context.isTraining)
         return (
             try output(result.output, gate: gate?(x)), MatrixState(matrix: result.state, rings: rings)
         )

@@ -69,9 +69,11 @@ public struct GatedLinearAttention: TokenMixer {
         let projected = try projections.enumerated().map { index, projection in
             let y = try projection(x)
             guard !convolutions.isEmpty else { return y }
-            let (z, ring) = try convolutions[index](y, ring: previous?.rings[index].tensor)
+            let (z, ring) = try convolutions[index](
+                y, ring: previous?.rings[index].tensor, activation: .swish,
+                isTraining: pass.context.isTraining)
             rings.append((layout.rings[index].name, ring))
-            return try FusedOperators.gatedActivation(z, nil, activation: .swish)
+            return z
         }
         var gates = try decayUp(decayDown(x)).logGates(dividedBy: c.gateDivisor)
         if let lowest = c.minimumLogGate { gates = try gates.maximum(lowest) }

@@ -56,6 +56,35 @@ public enum H3 {
         try chunkwise(q, k, v, system, state: state, chunkLength: q.size(1))
     }
 
+    /// True if the outputs of a sequence from the start alone are less work in one chunk than with states between chunks, and there
+    /// is a kernel.
+    ///
+    /// Per position and head, a chunk of N costs 2 P N operations for products of queries and keys, and a carried state
+    /// 8 M P².
+    static func joinsChunks(_ q: Tensor, modeCount: Int, headCount: Int, chunkLength: Int) -> Bool {
+        let (length, size) = (q.size(1), q.size(2) / headCount)
+        let chunk = min(chunkLength, length)
+        return FusedOperators.hasKernel(for: .diagonalHeads, q.elementType, on: q.device)
+            && 2 * size * (length - chunk) <= 8 * modeCount * size * size * (length - chunk) / length
+    }
+
+    /// Computes the outputs of a sequence from the start alone in one chunk, for training, where nobody needs the state
+    /// behind it.
+    static func outputs(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem) throws -> Tensor {
+        let type = q.elementType.accumulator
+        let (length, heads) = (q.size(1), system.channelCount)
+        func unused(_ rows: Int) throws -> Tensor {
+            try Tensor.zeros([heads, rows, 2 * system.modeCount], type, on: q.device)
+        }
+        let piece = min(length, pieceLength)
+        let tables = FusedOperators.DiagonalTables(
+            taps: try system.kernelWithSkip(length: length, type), read: try unused(piece),
+            write: try unused(piece), power: try unused(piece + 1))
+        return try FusedOperators.diagonalHeads(
+            query: q, key: k, value: v, tables: tables, state: nil, keepsState: false
+        ).output
+    }
+
     /// Products of queries and keys inside chunks, the state between them: work linear in T.
     public static func chunkwise(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, _ system: DiagonalSystem, state: Tensor?, chunkLength: Int
@@ -80,16 +109,9 @@ public enum H3 {
             try powers.map { try $0.sliced(1, 1..<piece + 1) } * system.readout.map { try $0.unsqueezed(1) }
         let write = try powers.map { try $0.sliced(1, 0..<piece) } * system.input.map { try $0.unsqueezed(1) }
         return FusedOperators.DiagonalTables(
-            taps: try taps(system, length: chunkLength, type),
+            taps: try system.kernelWithSkip(length: chunkLength, type),
             read: try ComplexTensor(real: read.real * 2, imaginary: read.imaginary * -2).joined().to(type),
             write: try write.joined().to(type), power: try powers.joined().to(type))
-    }
-
-    /// K [H, N], with D in K_0.
-    private static func taps(_ system: DiagonalSystem, length: Int, _ type: ElementType) throws -> Tensor {
-        let kernel = try system.kernel(length: length, type)
-        let first = try kernel.sliced(1, 0..<1) + system.skip.to(type).unsqueezed(1)
-        return try Tensor.concatenated([first, kernel.sliced(1, 1..<length)], axis: 1)
     }
 
     // MARK: Recurrent

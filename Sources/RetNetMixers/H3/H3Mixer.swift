@@ -54,6 +54,7 @@ public struct H3Mixer: TokenMixer {
         let type = x.elementType.accumulator
         let (q, k, v) = (try query(x), try key(x), try value(x))
         let steps = try stepTables([q, k, v, before?.modes, before?.keys], pass.form, type)
+        if before == nil, let trained = try trained(q, k, v, pass) { return trained }
         let ring =
             try before?.keys.to(type)
             ?? Tensor.zeros([x.size(0), configuration.shiftSize - 1, k.size(2)], type, on: x.device)
@@ -63,6 +64,22 @@ public struct H3Mixer: TokenMixer {
         return (
             try output(summed.output), H3State(modes: summed.state, keys: shifted.ring)
         )
+    }
+
+    /// Runs a training pass from the start of a sequence whose state nobody needs; nil where chunks with states are less work.
+    ///
+    /// Other passes keep the bits of their form.
+    private func trained(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ pass: ForwardPass) throws -> (
+        output: Tensor, state: any MixerState
+    )? {
+        guard pass.context.isTraining, !pass.context.keepsStates, case .chunkwise(let length) = pass.form,
+            H3.joinsChunks(
+                q, modeCount: configuration.stateSize / 2, headCount: configuration.headCount,
+                chunkLength: length)
+        else { return nil }
+        let summed = try H3.outputs(q, shift.outputs(k), v, stateSpace.system())
+        let nothing = try Tensor.zeros([q.size(0), 0, 0, 0], q.elementType.accumulator, on: q.device)
+        return (try output(summed), H3State(modes: nothing, keys: try nothing.reshaped([q.size(0), 0, 0])))
     }
 
     private func sum(
@@ -127,6 +144,14 @@ struct ShiftStateSpace {
         try FusedOperators.longConvolution(
             input.to(type).transposed(0, 1).unsqueezed(0), taps: readout.to(type).transposed(0, 1).flipped(0)
         ).squeezed(0).flipped(0)
+    }
+
+    /// Filters x [B, T, C] after nothing → [B, T, C] in its type.
+    func outputs(_ x: Tensor) throws -> Tensor {
+        let taps = try taps(x.elementType.accumulator)
+        let first = try taps.sliced(0, 0..<1) + skip.to(taps.elementType).unsqueezed(0)
+        return try FusedOperators.longConvolution(
+            x, taps: width == 1 ? first : Tensor.concatenated([first, taps.sliced(0, 1..<width)], axis: 0))
     }
 
     /// Filters x [B, T, C] after the inputs of the ring [B, W-1, C] → [B, T, C] in the ring's type, and the next ring.

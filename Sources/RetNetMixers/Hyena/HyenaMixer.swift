@@ -51,7 +51,8 @@ public struct HyenaMixer: TokenMixer {
         let starts = try starts(pass, before, batch: x.size(0), length: length)
         let total = (starts.max() ?? 0) + length
         let taps = try taps(total, x.elementType.accumulator)
-        let (all, ring) = try short(input(x), ring: before?.ring)
+        let (all, ring) = try short(
+            input(x), ring: before?.ring, isTraining: pass.context.isTraining)
         let d = configuration.channelCount
         func part(_ index: Int) throws -> Tensor { try all.sliced(-1, index * d..<(index + 1) * d) }
         let order = configuration.order

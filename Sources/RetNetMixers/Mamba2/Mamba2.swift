@@ -60,7 +60,7 @@ public struct Mamba2: TokenMixer {
         let previous = try layout.checked(state, batch: batch)
         let projected = try input(x)
         let (convolved, ring) = try convolve(
-            projected.sliced(2, c.innerSize..<c.innerSize + c.convolvedSize), previous)
+            projected.sliced(2, c.innerSize..<c.innerSize + c.convolvedSize), previous, pass)
         let values = try convolved.sliced(2, 0..<c.innerSize)
             .reshaped([batch, time, c.headCount, c.headSize])
         let writes = c.groupCount * c.stateSize
@@ -91,12 +91,15 @@ public struct Mamba2: TokenMixer {
         return c.minimumStep > 0 ? try steps.maximum(c.minimumStep) : steps
     }
 
-    private func convolve(_ x: Tensor, _ previous: MatrixState?) throws -> (Tensor, Tensor?) {
+    private func convolve(_ x: Tensor, _ previous: MatrixState?, _ pass: ForwardPass) throws -> (
+        Tensor, Tensor?
+    ) {
         guard let convolution else {
             return (try FusedOperators.gatedActivation(x, nil, activation: .swish), nil)
         }
-        let (y, ring) = try convolution(x, ring: previous?.rings.first?.tensor)
-        return (try FusedOperators.gatedActivation(y, nil, activation: .swish), ring)
+        let (y, ring) = try convolution(
+            x, ring: previous?.rings.first?.tensor, activation: .swish, isTraining: pass.context.isTraining)
+        return (y, ring)
     }
 
     private func normalized(_ y: Tensor) throws -> Tensor {

@@ -12,12 +12,15 @@ extension MatrixRecurrence {
     /// Parallel is one chunk, but never longer than ``channelChunkLength`` or ``deltaChunkLength`` where they
     /// apply: longer ones would cost more operations and digits and save nothing. Recurrent steps without
     /// gradients touch the state once, and write over it if told to; with gradients they are ``recurrent()``. On devices and types without
-    /// kernels the chain of ``chunkwise(_:)`` takes their place.
-    public func fused(_ form: MixerForm, overwritesState: Bool = false) throws -> Result {
+    /// kernels the chain of ``chunkwise(_:)`` takes their place. In training with 16-bit values, products of the delta rule with
+    /// states are made in 16 bits.
+    public func fused(_ form: MixerForm, overwritesState: Bool = false, isTraining: Bool = false) throws
+        -> Result
+    {
         guard length > 0 else { throw MixerError.emptySequence }
         switch form {
-        case .parallel: return try native(length)
-        case .chunkwise(let chunkLength): return try native(max(1, chunkLength))
+        case .parallel: return try native(length, isTraining)
+        case .chunkwise(let chunkLength): return try native(max(1, chunkLength), isTraining)
         case .recurrent:
             let inputs = [query, key, value, logGates, beta, state]
             let records = gradientsAreEnabled && inputs.contains { $0?.requiresGradient == true }
@@ -29,7 +32,7 @@ extension MatrixRecurrence {
         FusedOperators.hasKernel(for: .matrixState, value.elementType, on: value.device)
     }
 
-    private func native(_ chunkLength: Int) throws -> Result {
+    private func native(_ chunkLength: Int, _ isTraining: Bool) throws -> Result {
         let channelGates = logGates?.rank == 4
         let limit =
             beta != nil ? Self.deltaChunkLength : channelGates ? Self.channelChunkLength : length
@@ -38,7 +41,7 @@ extension MatrixRecurrence {
         if let beta {
             return try FusedOperators.deltaRule(
                 query: perHead(query), key: perHead(key), value: value, logGates: logGates,
-                beta: beta, state: state, chunkLength: chunkLength)
+                beta: beta, state: state, chunkLength: chunkLength, trains: isTraining)
         }
         let gates =
             try logGates

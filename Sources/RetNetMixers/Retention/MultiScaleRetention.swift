@@ -103,7 +103,9 @@ public struct MultiScaleRetention: TokenMixer {
         }
         guard pass.context.isTraining, damping == nil, !c.biases,
             c.keyValueHeadCount ?? c.headCount == c.headCount,
-            c.normalization == .none || c.normalization == .decay, let norm = try output.fusedNorm(),
+            // Sums of absolute scores need all of them at once. Without an epsilon the kernel would carry no sum of keys.
+            c.normalization != .decaySumAbs,
+            c.normalization != .decayAbsSum || c.headNorm.epsilon > 0, let norm = try output.fusedNorm(),
             FusedOperators.runsRetentionLayer(x, headCount: c.headCount)
         else { return nil }
         let table = try rotation.table(x, pass)
@@ -111,12 +113,16 @@ public struct MultiScaleRetention: TokenMixer {
             query: query.weight, key: key.weight, value: value.weight, gate: gate?.weight,
             cosine: table.first, sine: table.last, interleaved: rotation.isInterleaved,
             keyScale: 1 / Double(c.keySize).squareRoot(),
-            epsilons: try foldedEpsilons(x, length: x.size(1), scoreSums: nil, previous, pass),
+            // The kernel folds the sums of scores in itself.
+            epsilons: try foldedEpsilons(
+                x, length: x.size(1), by: c.normalization == .none ? .none : .decay, scoreSums: nil, previous,
+                pass),
+            sumEpsilon: c.normalization == .decayAbsSum ? c.headNorm.epsilon : nil, keySum: previous?.keySum,
             normWeight: norm.weight, normBias: norm.bias, norm: norm.kind, activation: c.gate.activation,
             logGammas: logGammas, chunkLength: chunkLength)
-        let (heads, next) = try FusedOperators.retentionLayer(
+        let (heads, next, keySum) = try FusedOperators.retentionLayer(
             x, layer, state: previous?.matrix, keepsState: pass.context.keepsStates)
-        return (try output.project(heads), RetentionState(matrix: next, keySum: nil))
+        return (try output.project(heads), RetentionState(matrix: next, keySum: keySum))
     }
 
     /// Runs the layer on pieces of x, one after the other.
@@ -202,16 +208,17 @@ public struct MultiScaleRetention: TokenMixer {
     /// The head norm's epsilons for raw numerators: [B or 1, H, T], or one number.
     ///
     /// Queries and keys are looked at only where scores are normalized by sums of theirs; else q may be any tensor of the
-    /// layer, with the `length` of the sequence.
+    /// layer, with the `length` of the sequence. `normalization` takes the place of the layer's.
     private func foldedEpsilons(
-        _ q: Tensor, _ k: Tensor? = nil, length: Int? = nil, scoreSums: Tensor?, _ previous: RetentionState?,
-        _ pass: ForwardPass
+        _ q: Tensor, _ k: Tensor? = nil, length: Int? = nil, by normalization: ScoreNormalization? = nil,
+        scoreSums: Tensor?, _ previous: RetentionState?, _ pass: ForwardPass
     ) throws -> Tensor {
         let c = configuration
+        let normalization = normalization ?? c.normalization
         let type = q.elementType.accumulator
         let length = length ?? q.size(2)
         let epsilon = c.headNorm.kind == .none ? 1 : c.headNorm.epsilon
-        guard c.normalization != .none else { return try Tensor.full([1], epsilon, type, on: q.device) }
+        guard normalization != .none else { return try Tensor.full([1], epsilon, type, on: q.device) }
         let decaySums = try pass.sharing("decay sums \(c.decay) \(c.headCount)") {
             if let forest = pass.forest {
                 let sums = try ScoreNormalization.decaySums(
@@ -225,7 +232,7 @@ public struct MultiScaleRetention: TokenMixer {
                     device: q.device)
             ]
         }[0]
-        return try c.normalization.foldedEpsilons(epsilon, decaySums: decaySums) {
+        return try normalization.foldedEpsilons(epsilon, decaySums: decaySums) {
             if let scoreSums { return scoreSums }
             guard previous == nil, let k else {
                 throw MixerError.unsupportedForm(

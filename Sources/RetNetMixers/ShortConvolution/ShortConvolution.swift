@@ -27,9 +27,15 @@ public struct ShortConvolution {
         self.bias = bias ? try scope.parameter("bias", [channels], .uniform(from: -bound, to: bound)) : nil
     }
 
-    /// Convolves x [B, T, C] after the inputs of the ring [B, W-1, C] (nil: none) → [B, T, C] and the next ring.
-    public func callAsFunction(_ x: Tensor, ring: Tensor?) throws -> (output: Tensor, ring: Tensor) {
-        try FusedOperators.shortConvolution(x, weight: weight, bias: bias, ring: ring)
+    /// Convolves x [B, T, C] after the inputs of the ring [B, W-1, C] (nil: none) and applies an activation → [B, T, C] and
+    /// the next ring.
+    ///
+    /// In training another kernel runs, which differs in rounding.
+    public func callAsFunction(
+        _ x: Tensor, ring: Tensor?, activation: FusedOperators.Activation = .none, isTraining: Bool = false
+    ) throws -> (output: Tensor, ring: Tensor) {
+        try FusedOperators.shortConvolution(
+            x, weight: weight, bias: bias, ring: ring, activation: activation, trains: isTraining)
     }
 
     /// Returns the ring before the first position.
@@ -73,7 +79,8 @@ public struct ConvolvedMixer: TokenMixer {
         -> (output: Tensor, state: any MixerState)
     {
         let previous = try own(state)
-        let (convolved, ring) = try convolution(x, ring: previous?.ring)
+        let (convolved, ring) = try convolution(
+            x, ring: previous?.ring, isTraining: pass.context.isTraining)
         let (output, next) = try mixer(convolved, state: previous?.inner, pass)
         return (output, ConvolvedState(ring: ring, inner: next))
     }

@@ -90,6 +90,13 @@ public struct DiagonalSystem {
         return try evaluate(weights, length: length, type).squeezed(1)
     }
 
+    /// Returns the same filters with D added to K_0.
+    func kernelWithSkip(length: Int, _ type: ElementType) throws -> Tensor {
+        let kernel = try kernel(length: length, type)
+        let first = try kernel.sliced(1, 0..<1) + skip.to(type).unsqueezed(1)
+        return length == 1 ? first : try Tensor.concatenated([first, kernel.sliced(1, 1..<length)], axis: 1)
+    }
+
     /// Returns 2 Re Σ_m w_m Ā_m^l for weights [C, G, M], l = 0 ..< length: [C, G, L].
     ///
     /// With l = a R + r the sum is a product of matrices of 2M columns, Ā^(aR) on one side and Ā^r on the other:

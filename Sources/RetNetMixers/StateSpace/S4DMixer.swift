@@ -70,6 +70,14 @@ public struct S4DMixer: TokenMixer {
         case .parallel:
             return try StateSpace.parallel(u, stateSpace.system(), state: state)
         case .chunkwise(let length):
+            // In training only: other passes keep the bits of their form.
+            if pass.context.isTraining, !pass.context.keepsStates, state == nil,
+                let output = try StateSpace.outputs(u, stateSpace.system())
+            {
+                let nothing = try Tensor.zeros(
+                    [u.size(0), 0, 2, 0], u.elementType.accumulator, on: u.device)
+                return (output, nothing)
+            }
             return try StateSpace.chunkwise(u, stateSpace.system(), state: state, chunkLength: length)
         case .recurrent:
             let recorded = gradientsAreEnabled && (u.requiresGradient || state?.requiresGradient == true)

@@ -42,6 +42,24 @@ public enum StateSpace {
         return (output, try x.planes(axis: 2).permuted([1, 0, 2, 3]).contiguous())
     }
 
+    /// The longest sequence whose outputs in training are one convolution: what chunks save from there on is more than what their
+    /// states cost.
+    private static let trainingLength = 1024
+    /// Up to this length direct sums over the taps that reach anything are faster than spectra.
+    private static let directLength = 768
+
+    /// Computes the outputs [B, T, C] of a sequence from the start alone, in the type of u, for training, where nobody needs the
+    /// state behind it; nil where chunks are less work.
+    static func outputs(_ u: Tensor, _ system: DiagonalSystem) throws -> Tensor? {
+        let (type, length) = (u.elementType.accumulator, u.size(1))
+        guard length <= trainingLength,
+            FusedOperators.hasKernel(for: .longConvolution, u.elementType, on: u.device)
+        else { return nil }
+        return try FusedOperators.longConvolution(
+            u, taps: system.kernelWithSkip(length: length, type).transposed(0, 1),
+            method: length <= directLength ? .direct : .automatic)
+    }
+
     /// Convolutions inside chunks, all at once, and the state from one chunk to the next: work linear in T.
     public static func chunkwise(_ u: Tensor, _ system: DiagonalSystem, state: Tensor?, chunkLength: Int)
         throws -> Result

@@ -122,8 +122,8 @@ struct MixerBlock {
 
     // MARK: Residual sums and norms in one pass
 
-    /// The norms of the block, where a residual sum and the norm behind it can be one pass: RMS norms with a weight in front
-    /// of layers that stand one after the other, and a stream that nothing scales.
+    /// The norms of the block, where a residual sum and the norm behind it can be one pass: norms with trained parameters in
+    /// front of layers that stand one after the other, and a stream that nothing scales.
     var fusibleNorms: FusibleNorms? {
         guard preNorm, !isParallel, residualScale == 1, halving.stream == 1,
             let first = FusibleNorm(mixerNorm)
@@ -137,11 +137,14 @@ struct MixerBlock {
     /// A norm that ``FusedOperators`` have together with the sum before it.
     struct FusibleNorm {
         let weight: Tensor
+        /// The bias of a layer norm; nil for an RMS norm.
+        let bias: Tensor?
         let epsilon: Double
 
         init?(_ norm: Norm) {
-            guard norm.kind == .rms, let weight = norm.weight, norm.bias == nil else { return nil }
+            guard let weight = norm.weight, (norm.kind == .layer) == (norm.bias != nil) else { return nil }
             self.weight = weight
+            bias = norm.bias
             epsilon = norm.epsilon
         }
 
@@ -150,11 +153,12 @@ struct MixerBlock {
             normed: Tensor, stream: Tensor
         ) {
             try StepProfile.part(.norms) {
-                guard let branch else {
+                if branch == nil, bias == nil {
                     return (try FusedOperators.rmsNorm(stream, weight: weight, epsilon: epsilon), stream)
                 }
                 return try FusedOperators.residualNorm(
-                    stream, adding: branch, weight: weight, epsilon: epsilon, as: stream.elementType)
+                    stream, adding: branch, weight: weight, bias: bias, epsilon: epsilon,
+                    as: stream.elementType)
             }
         }
     }

@@ -150,9 +150,14 @@ public final class LanguageModel {
     /// Returns logits [..., V] of hidden states [..., D].
     public func logits(_ hidden: Tensor) throws -> Tensor {
         if let output { return try output(hidden) }
-        // Logits from a tied table of width K d are K times as large as from one of width d.
+        return try embedding.logits(scaledForTable(hidden))
+    }
+
+    /// Returns hidden states as the tied table takes them: logits from one of width K d are K times as large as from one of
+    /// width d.
+    private func scaledForTable(_ hidden: Tensor) throws -> Tensor {
         let ratio = Double(configuration.outputWidth) / Double(configuration.hiddenSize)
-        return try embedding.logits(ratio == 1 ? hidden : hidden * (1 / ratio.squareRoot()))
+        return ratio == 1 ? hidden : try hidden * (1 / ratio.squareRoot())
     }
 
     private func embed(_ tokens: Tensor, _ pass: ForwardPass) throws -> Tensor {
@@ -204,8 +209,9 @@ extension LanguageModel {
 
     /// Returns the summed cross entropy in nats of int64 targets [B, T], and the state after the last token.
     ///
-    /// Targets of -100 are ignored. Large vocabularies are scored in slices whose logits are computed again in
-    /// the backward pass, which bounds the memory of the logits.
+    /// Targets of -100 are ignored. More than four million logits are never in memory as a whole: output matrix and loss are one
+    /// operator over slices of rows where there is a kernel; elsewhere the logits of slices are computed again in the
+    /// backward pass.
     public func lossSum(
         _ tokens: Tensor, targets: Tensor, state: LanguageModelState? = nil, form: MixerForm,
         context: ForwardContext = .inference
@@ -216,6 +222,7 @@ extension LanguageModel {
         let count = rows.size(0)
         let slice = Swift.max(1, Self.logitBudget / configuration.vocabularySize)
         return try StepProfile.part(.output) {
+            if let fused = try fusedLossSum(rows, labels) { return (fused, next) }
             guard count > slice else { return (try lossSum(rows, labels), next) }
             var total: Tensor?
             for start in stride(from: 0, to: count, by: slice) {
@@ -228,6 +235,21 @@ extension LanguageModel {
             guard let total else { throw MixerError.emptySequence }
             return (total, next)
         }
+    }
+
+    /// The same by the operator that forms logits slice by slice; nil where there are few of them or there is no kernel.
+    private func fusedLossSum(_ rows: Tensor, _ labels: Tensor) throws -> Tensor? {
+        guard FusedOperators.runsOutputLoss(rows, vocabularySize: configuration.vocabularySize) else {
+            return nil
+        }
+        guard let output else {
+            return try FusedOperators.outputLoss(
+                scaledForTable(rows), weight: embedding.weight, targets: labels
+            ).loss
+        }
+        return try FusedOperators.outputLoss(
+            rows, weight: output.weight, bias: output.bias, targets: labels
+        ).loss
     }
 
     /// The summed cross entropy of hidden rows [N, D], in one pass over their logits each way.

@@ -7,8 +7,9 @@ extension T5Model {
 
     /// Returns the summed loss of a batch: cross entropy, and `zLoss` times the squared log-normalizer of every target.
     ///
-    /// Large batches are scored in slices whose logits are computed again in the backward pass. `countsCorrect`
-    /// adds the number of targets that had the largest logit.
+    /// Large batches are scored in slices: by one operator with the output matrix where there is a kernel, elsewhere with
+    /// logits that are computed again in the backward pass. `countsCorrect` adds the number of targets that had the largest
+    /// logit.
     public func lossSum(
         _ batch: T5Batch, zLoss: Double = 0, countsCorrect: Bool = false,
         context: ForwardContext = .inference
@@ -16,6 +17,13 @@ extension T5Model {
         let x = try hidden(batch, context: context)
         let rows = try x.reshaped([-1, x.size(-1)])
         let labels = try batch.targets.reshaped([-1])
+        if FusedOperators.runsOutputLoss(rows, vocabularySize: configuration.vocabularySize) {
+            let result = try FusedOperators.outputLoss(
+                rows, weight: outputParameter, targets: labels, zLoss: zLoss, countsCorrect: countsCorrect)
+            return T5Loss(
+                sum: result.loss, crossEntropy: result.entropy, correctCount: result.correct,
+                targetCount: batch.targetCount)
+        }
         var sums: [Tensor] = []
         var notes: [[Tensor]] = []
         let slices = slices(of: rows.size(0))

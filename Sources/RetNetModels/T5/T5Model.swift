@@ -158,7 +158,10 @@ public final class T5Model {
     // MARK: Common parts
 
     /// Returns the output matrix in an element type: the embedding where the output is tied.
-    func outputMatrix(_ type: ElementType) throws -> Tensor { try (output ?? embedding).to(type) }
+    func outputMatrix(_ type: ElementType) throws -> Tensor { try outputParameter.to(type) }
+
+    /// The output matrix as it is stored.
+    var outputParameter: Tensor { output ?? embedding }
 
     /// Returns the hidden states after the decoder's final norm and dropout, scaled for a tied output.
     func finished(_ y: Tensor, _ pass: T5ForwardPass) throws -> Tensor {

@@ -106,7 +106,7 @@ public final class Adafactor: Optimizer {
     }
 
     /// Updates every parameter that has a gradient; gradients stay as they are.
-    public func step(learningRate: Double) throws {
+    public func step(learningRate: Double, gradientScale: Double) throws {
         stepCount += 1
         let beta = 1 - pow(Double(stepCount), -configuration.adafactor.decayExponent)
         for slot in slots {
@@ -116,7 +116,7 @@ public final class Adafactor: Optimizer {
                 learningRate: min(learningRate, slot.maximumLearningRate ?? learningRate),
                 clipThreshold: configuration.adafactor.clipThreshold,
                 scalesByParameter: configuration.adafactor.scalesByParameter,
-                weightDecay: slot.decays ? configuration.weightDecay : 0)
+                weightDecay: slot.decays ? configuration.weightDecay : 0, gradientScale: gradientScale)
         }
     }
 }

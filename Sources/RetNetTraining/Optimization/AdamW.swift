@@ -84,7 +84,7 @@ public final class AdamW: Optimizer {
     public var parameters: [Tensor] { slots.map(\.parameter) }
 
     /// Updates every parameter that has a gradient; gradients stay as they are.
-    public func step(learningRate: Double) throws {
+    public func step(learningRate: Double, gradientScale: Double) throws {
         stepCount += 1
         for group in groups {
             var parameters: [Tensor] = []
@@ -103,7 +103,7 @@ public final class AdamW: Optimizer {
                 step: stepCount, learningRate: min(learningRate, group.maximumLearningRate ?? learningRate),
                 beta1: configuration.adamW.beta1, beta2: configuration.adamW.beta2,
                 weightDecay: group.decays ? configuration.weightDecay : 0,
-                epsilon: configuration.adamW.epsilon)
+                epsilon: configuration.adamW.epsilon, gradientScale: gradientScale)
         }
     }
 

@@ -82,6 +82,7 @@ public final class Muon: Optimizer {
         set { others.stepCount = newValue }
     }
     private let matrices: [Slot]
+    private let batches: [[Slot]]
     private let others: AdamW
 
     /// An optimizer of some parameters of a store, all moments zero.
@@ -93,6 +94,7 @@ public final class Muon: Optimizer {
                 entry: entry,
                 momentum: try Tensor.zeros(tensor.shape, tensor.elementType, on: tensor.device))
         }
+        batches = Self.batches(of: matrices)
         others = try AdamW(entries.filter { !$0.isHiddenMap }, configuration)
     }
 
@@ -100,20 +102,57 @@ public final class Muon: Optimizer {
     public var parameters: [Tensor] { matrices.map(\.entry.tensor) + others.parameters }
 
     /// Updates every parameter that has a gradient; gradients stay as they are.
-    public func step(learningRate: Double) throws {
-        try others.step(learningRate: learningRate)
-        for slot in matrices {
-            let parameter = slot.entry.tensor
-            guard let gradient = try parameter.gradient() else { continue }
+    public func step(learningRate: Double, gradientScale: Double) throws {
+        try others.step(learningRate: learningRate, gradientScale: gradientScale)
+        for batch in batches {
+            var parameters: [Tensor] = []
+            var gradients: [Tensor] = []
+            var momenta: [Tensor] = []
+            for slot in batch {
+                guard let gradient = try slot.entry.tensor.gradient() else { continue }
+                parameters.append(slot.entry.tensor)
+                gradients.append(gradient)
+                momenta.append(slot.momentum)
+            }
+            guard let first = batch.first, !parameters.isEmpty else { continue }
+            let shape = first.entry.tensor.shape
             try OptimizerKernels.muon(
-                parameter: parameter, gradient: gradient, momentum: slot.momentum,
+                parameters: parameters, gradients: gradients, momenta: momenta,
                 momentumDecay: configuration.muon.momentum, nesterov: configuration.muon.usesNesterov,
                 iterationCount: configuration.muon.iterationCount,
-                learningRate: min(learningRate, slot.entry.maximumLearningRate ?? learningRate),
+                learningRate: min(learningRate, first.entry.maximumLearningRate ?? learningRate),
                 scale: configuration.muon.scale.factor(
-                    rows: parameter.shape[parameter.rank - 2], columns: parameter.shape[parameter.rank - 1]),
-                weightDecay: slot.entry.decays ? configuration.weightDecay : 0)
+                    rows: shape[shape.count - 2], columns: shape[shape.count - 1]),
+                weightDecay: first.entry.decays ? configuration.weightDecay : 0,
+                gradientScale: gradientScale)
         }
+    }
+
+    /// Largest number of elements whose products are made together: the iteration holds four times as many.
+    private static let batchElementCount = 1 << 24
+
+    /// Matrices of one shape and treatment, a batch each; a batch of more elements than fit is cut.
+    private static func batches(of slots: [Slot]) -> [[Slot]] {
+        struct Kind: Hashable {
+            let shape: [Int]
+            let decays: Bool
+            let maximumLearningRate: Double?
+        }
+        var places: [Kind: Int] = [:]
+        var batches: [[Slot]] = []
+        for slot in slots {
+            let kind = Kind(
+                shape: slot.entry.tensor.shape, decays: slot.entry.decays,
+                maximumLearningRate: slot.entry.maximumLearningRate)
+            let size = slot.entry.tensor.elementCount
+            if let place = places[kind], (batches[place].count + 1) * size <= batchElementCount {
+                batches[place].append(slot)
+            } else {
+                places[kind] = batches.count
+                batches.append([slot])
+            }
+        }
+        return batches
     }
 
     /// The momenta, named `momentum.` and the parameter's name, and AdamW's moments.

@@ -19,8 +19,8 @@ public protocol Optimizer: AnyObject {
     /// An optimizer of some parameters of a store, before the first update.
     init(_ entries: [ParameterStore.Entry], _ configuration: OptimizerConfiguration) throws
 
-    /// Updates every parameter that has a gradient; gradients stay as they are.
-    func step(learningRate: Double) throws
+    /// Updates every parameter that has a gradient by `gradientScale` times that gradient; gradients stay as they are.
+    func step(learningRate: Double, gradientScale: Double) throws
 }
 
 extension Optimizer {
@@ -34,13 +34,23 @@ extension Optimizer {
         try OptimizerKernels.globalNorm(parameters.compactMap { try $0.gradient() })
     }
 
+    /// Updates every parameter that has a gradient; gradients stay as they are.
+    public func step(learningRate: Double) throws { try step(learningRate: learningRate, gradientScale: 1) }
+
+    /// Returns the factor of gradients by which their global norm, given as `norm`, is at most the clip norm: 1 when clipping is
+    /// off (a clip norm of 0) or the norm is small enough.
+    public func clipFactor(norm: Double) -> Double {
+        let limit = configuration.clipNorm
+        return limit > 0 && norm > limit ? limit / norm : 1
+    }
+
     /// Scales all gradients down so that their global norm, given as `norm`, is at most the clip norm.
     ///
     /// Does nothing when clipping is off (a clip norm of 0) or the norm is small enough.
     public func clipGradients(norm: Double) throws {
-        let limit = configuration.clipNorm
-        guard limit > 0, norm > limit else { return }
-        try OptimizerKernels.scale(parameters.compactMap { try $0.gradient() }, by: limit / norm)
+        let factor = clipFactor(norm: norm)
+        guard factor != 1 else { return }
+        try OptimizerKernels.scale(parameters.compactMap { try $0.gradient() }, by: factor)
     }
 
     /// Restores saved tensors and the number of updates that they belong to.

@@ -80,8 +80,8 @@ public final class Trainer<Task: TrainingTask> {
         switch try lossGuard.judge(loss: loss.mean, gradientNorm: norm, step: number) {
         case .apply:
             try StepProfile.part(.optimizer) {
-                try optimizer.clipGradients(norm: norm)
-                try optimizer.step(learningRate: rate)
+                try optimizer.step(
+                    learningRate: rate, gradientScale: optimizer.clipFactor(norm: norm))
                 try sharding?.shareUpdates()
             }
         case .skip(let reason):

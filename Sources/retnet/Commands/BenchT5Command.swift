@@ -110,8 +110,8 @@ struct BenchT5Command: ParsableCommand, ComputingCommand {
         return {
             let loss = try model.lossSum(data, context: context)
             try (loss.sum * (1 / Double(loss.targetCount))).backward()
-            try optimizer.clipGradients(norm: optimizer.gradientNorm())
-            try optimizer.step(learningRate: 1e-4)
+            let factor = optimizer.clipFactor(norm: try optimizer.gradientNorm())
+            try optimizer.step(learningRate: 1e-4, gradientScale: factor)
             try model.parameters.clearGradients()
         }
     }

@@ -34,6 +34,14 @@ template <class T> struct RetentionJob {
   int64_t epsilon_step;
   const Acc *weight, *bias; // [value_size] or NULL
   int32_t norm_kind, activation;
+
+  // Scores normalized by the absolute value of their sum, q_n . z_n with z_n = g z_(n-1) + k_n, in the forward pass: the
+  // epsilon of every position becomes the larger one of the given and `sum_epsilon` times the square of the sum, and is
+  // written to `folded` [time]; the backward pass takes those as its epsilons. NULL: no such sums.
+  Acc *folded;
+  Acc sum_epsilon;
+  const Acc *key_sum; // z before the first position, [key_size], or NULL for zeros
+  Acc *next_key_sum;  // behind the last position, or NULL
 };
 
 // Gradients of the same. O comes from the forward pass.

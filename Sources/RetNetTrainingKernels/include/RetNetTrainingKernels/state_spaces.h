@@ -29,12 +29,17 @@ template <class T> struct HeadGradients {
   Acc *start;               // [planes, size * size], or null where it is not wanted
 };
 
+// Taps of a correlation that output i needs: begin + i * begin_step ..< end + i * end_step. The signal is zero at all others.
+struct TapRange {
+  int64_t begin, begin_step, end, end_step;
+};
+
 template <class T> struct StateSpaceKernels {
   using Acc = typename Accumulator<T>::type;
 
   // out[i] += sum_j taps[j] signal[i * out_step + j * tap_step], rows of kPadding channels.
   void (*correlate)(const Acc *taps, const Acc *signal, int64_t tap_count, int64_t out_step, int64_t tap_step,
-                    Acc *out, int64_t out_count);
+                    TapRange range, Acc *out, int64_t out_count);
   // out[c] += taps[c] * signal[c]
   void (*accumulate_products)(const Acc *taps, const T *signal, Acc *out, int64_t size);
 
@@ -48,6 +53,7 @@ template <class T> struct StateSpaceKernels {
 
   // Elements of scratch that the two following need.
   int64_t (*head_scratch)(int64_t time, int64_t size, int64_t planes, int64_t chunk, int64_t block, bool backward);
+  // `final`: the state after the last position, or null where nobody needs it.
   void (*head_forward)(const HeadSequence<T> &head, T *y, Acc *final, Acc *scratch);
   void (*head_backward)(const HeadSequence<T> &head, const HeadGradients<T> &gradients, Acc *scratch);
 };

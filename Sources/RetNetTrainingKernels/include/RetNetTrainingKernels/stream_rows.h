@@ -19,13 +19,15 @@ template <class T, class S> struct StreamRows {
 
   // sum = x + branch; branch == NULL copies.
   void (*residual_add)(const S *x, const T *branch, S *sum, int64_t size);
-  // out = RMS norm of (x + branch), which is kept in `sum`; without a branch, x is the sum and `sum` is not written.
-  void (*residual_norm)(const S *x, const T *branch, const Acc *weight, Acc epsilon, S *sum, T *out, int64_t size);
+  // out = RMS norm, or with a bias layer norm, of (x + branch), which is kept in `sum`; without a branch, x is the sum and
+  // `sum` is not written.
+  void (*residual_norm)(const S *x, const T *branch, const Acc *weight, const Acc *bias, Acc epsilon, S *sum, T *out,
+                        int64_t size);
   // x_gradient = sum_gradient (may be NULL) + that through the norm, branch_gradient (may be NULL) the same; adds to
-  // weight_gradient.
+  // weight_gradient and, of a layer norm, to bias_gradient.
   void (*residual_norm_backward)(const S *sum, const Acc *weight, Acc epsilon, const T *out_gradient,
                                  const S *sum_gradient, S *x_gradient, T *branch_gradient, Acc *weight_gradient,
-                                 int64_t size);
+                                 Acc *bias_gradient, int64_t size);
 };
 
 template <class T> struct ScoreRows {

@@ -8,9 +8,11 @@
 #include "products.h"
 #include "retention.h"
 #include "rows.h"
+#include "short_convolutions.h"
 #include "state_spaces.h"
 #include "stream_rows.h"
 #include "streams.h"
+#include "updates.h"
 
 namespace retnet {
 
@@ -26,6 +28,8 @@ template <class T> struct ElementKernels {
   RetentionKernels<T> retention;
   ScoreRows<T> scores;
   StreamRows<T, T> stream_rows;
+  UpdateKernels<T> updates;
+  ShortConvolutionKernels<T> short_convolutions;
 };
 
 struct TrainingTable {
@@ -53,6 +57,10 @@ template <class T> const ProductKernels<T> &product_kernels() { return training_
 template <class T> const AttentionKernels<T> &attention_kernels() { return training_kernels().of<T>().attention; }
 template <class T> const RetentionKernels<T> &retention_kernels() { return training_kernels().of<T>().retention; }
 template <class T> const ScoreRows<T> &score_rows() { return training_kernels().of<T>().scores; }
+template <class T> const ShortConvolutionKernels<T> &short_convolution_kernels() {
+  return training_kernels().of<T>().short_convolutions;
+}
+template <class T> const UpdateKernels<T> &update_kernels() { return training_kernels().of<T>().updates; }
 // T: branches. S: the stream, T itself or its accumulator.
 template <class T, class S> const StreamRows<T, S> &stream_rows() { return training_kernels().of<T>().stream_rows; }
 template <> inline const StreamRows<BF16, float> &stream_rows() { return training_kernels().wide_stream_rows; }
