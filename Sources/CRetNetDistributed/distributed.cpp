@@ -148,13 +148,23 @@ ct_status cd_local_address(const char *host, int32_t port, char *buffer, int64_t
 
 // ---- Group ----
 
-struct cd_group_box {
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
-  c10::intrusive_ptr<c10d::Store> store; // a connection of its own, for the thread
-  int rank;
-  milliseconds timeout, beat;
+namespace {
+
+// What the groups of a rank have in common: they live and end together.
+struct Life {
   std::atomic<int32_t> condition{CD_ALIVE};
   std::atomic<int64_t> operations{0};
+};
+
+} // namespace
+
+struct cd_group_box {
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
+  std::shared_ptr<Life> life = std::make_shared<Life>();
+  std::vector<std::shared_ptr<::gloo::transport::Device>> devices;
+  c10::intrusive_ptr<c10d::Store> store; // a connection of its own, for the thread; none in parts
+  int rank;
+  milliseconds timeout, beat;
   std::thread thread;
   std::mutex mutex;
   std::condition_variable wake;
@@ -168,14 +178,14 @@ struct cd_group_box {
       lock.unlock();
       try {
         store->set("beat/" + std::to_string(rank),
-                   bytes_of(std::to_string(number) + " " + std::to_string(operations.load())));
+                   bytes_of(std::to_string(number) + " " + std::to_string(life->operations.load())));
         if (store->check({"abort"}))
-          condition = CD_ENDED;
+          life->condition = CD_ENDED;
         failures = 0;
       } catch (...) {
         int32_t alive = CD_ALIVE;
         if (++failures >= 3)
-          condition.compare_exchange_strong(alive, CD_STORE_LOST);
+          life->condition.compare_exchange_strong(alive, CD_STORE_LOST);
       }
       lock.lock();
       wake.wait_for(lock, beat, [&] { return stops; });
@@ -187,7 +197,7 @@ struct cd_group_box {
   // Waits for an operation, but no longer than the run lives.
   void wait(const c10::intrusive_ptr<c10d::Work> &work) {
     for (;;) {
-      TORCH_CHECK(condition.load() == CD_ALIVE, "the run has ended");
+      TORCH_CHECK(life->condition.load() == CD_ALIVE, "the run has ended");
       try {
         work->wait(milliseconds(200));
         return;
@@ -208,9 +218,18 @@ at::Tensor own(ct_tensor t) {
   return t->value.detach();
 }
 
+// Connects the ranks of a group to each other, by keys of its own.
+void connect(cd_group_box &made, cd_store store, const char *prefix, int32_t size) {
+  auto options = c10d::ProcessGroupGloo::Options::create(made.timeout);
+  options->devices = made.devices;
+  auto meeting = c10::make_intrusive<c10d::PrefixStore>(std::string(prefix) + "/gloo", store->store->clone());
+  meeting->setTimeout(made.timeout);
+  made.group = c10::make_intrusive<c10d::ProcessGroupGloo>(meeting, made.rank, size, options);
+}
+
 template <class Start> ct_status collective(cd_group group, Start &&start) {
   return guarded([&] {
-    group->operations++;
+    group->life->operations++;
     group->wait(start(*group->group));
   });
 }
@@ -225,13 +244,24 @@ ct_status cd_group_new(cd_group *out, cd_store store, const char *prefix, int32_
     made->timeout = milliseconds(timeout_ms);
     made->beat = milliseconds(beat_ms);
     made->store = c10::make_intrusive<c10d::PrefixStore>(prefix, store->store->clone());
-    auto options = c10d::ProcessGroupGloo::Options::create(made->timeout);
-    options->devices.push_back(interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
-                                         : c10d::ProcessGroupGloo::createDeviceForHostname(address));
-    auto meeting = c10::make_intrusive<c10d::PrefixStore>(std::string(prefix) + "/gloo", store->store->clone());
-    meeting->setTimeout(made->timeout);
-    made->group = c10::make_intrusive<c10d::ProcessGroupGloo>(meeting, rank, size, options);
+    made->devices.push_back(interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                                      : c10d::ProcessGroupGloo::createDeviceForHostname(address));
+    connect(*made, store, prefix, size);
     made->thread = std::thread([box = made.get()] { box->watch(); });
+    *out = made.release();
+  });
+}
+
+ct_status cd_group_part(cd_group *out, cd_group whole, cd_store store, const char *prefix, int32_t rank, int32_t size) {
+  return guarded([&] {
+    auto made = std::make_unique<cd_group_box>();
+    made->rank = rank;
+    made->timeout = whole->timeout;
+    made->beat = whole->beat;
+    made->life = whole->life;
+    made->devices = whole->devices;
+    made->has_stopped = true;
+    connect(*made, store, prefix, size);
     *out = made.release();
   });
 }
@@ -247,15 +277,16 @@ void cd_group_free(cd_group group, bool is_broken) {
       return;
     }
   }
-  group->thread.join();
+  if (group->thread.joinable())
+    group->thread.join();
   // The end of the group would wait for operations that may hang.
   if (is_broken)
     (void)group->group.release();
   delete group;
 }
 
-cd_condition cd_group_condition(cd_group group) { return static_cast<cd_condition>(group->condition.load()); }
-int64_t cd_group_operation_count(cd_group group) { return group->operations.load(); }
+cd_condition cd_group_condition(cd_group group) { return static_cast<cd_condition>(group->life->condition.load()); }
+int64_t cd_group_operation_count(cd_group group) { return group->life->operations.load(); }
 
 ct_status cd_all_reduce(cd_group group, ct_tensor t, cd_reduction reduction) {
   return collective(group, [&](auto &gloo) {
@@ -294,14 +325,14 @@ ct_status cd_broadcast(cd_group group, ct_tensor t, int32_t root) {
 // A wait that ends early would close the connections, so these wait for the whole time.
 ct_status cd_send(cd_group group, ct_tensor t, int32_t rank, int32_t tag) {
   return guarded([&] {
-    group->operations++;
+    group->life->operations++;
     variable_list tensors{own(t)};
     group->group->send(tensors, rank, tag)->wait(group->timeout);
   });
 }
 ct_status cd_receive(cd_group group, ct_tensor t, int32_t rank, int32_t tag) {
   return guarded([&] {
-    group->operations++;
+    group->life->operations++;
     variable_list tensors{own(t)};
     group->group->recv(tensors, rank, tag)->wait(group->timeout);
   });
@@ -385,7 +416,7 @@ struct cd_buckets_box {
     if (narrows)
       bucket.wire.copy_(bucket.sums);
     variable_list tensors{bucket.wire};
-    group->operations++;
+    group->life->operations++;
     bucket.work = group->group->allreduce(tensors);
   }
 
@@ -530,7 +561,7 @@ ct_status cd_buckets_share(cd_buckets buckets, const int32_t *owners) {
       variable_list tensors{bucket.sums};
       c10d::BroadcastOptions options;
       options.rootRank = owners[index];
-      group->operations++;
+      group->life->operations++;
       bucket.work = group->group->broadcast(tensors, options);
     }
     for (size_t index = 0; index < buckets->buckets.size(); index++) {

@@ -3,28 +3,23 @@ import CRetNetTorch
 import Foundation
 import RetNetTorch
 
-/// The ranks of a run, joined by LibTorch's c10d: a `TCPStore` and Gloo.
+/// The ranks of a run, or some of them, joined by LibTorch's c10d: a `TCPStore` and Gloo.
 ///
 /// All ranks call the same operations in the same order. An operation that fails finds out which rank is missing: every
 /// rank writes a sign of life and the number of its operations into the store once a second, in a thread of its own.
 /// The first rank that knows the reason writes it for all, so that all end with the same error within seconds. Not
 /// `Sendable`: one thread uses it.
-public final class ProcessGroup {
+///
+/// A part of a run (``part(_:members:)``) has the same operations over its members, whose numbers in it begin at 0. Errors name
+/// ranks of the run, whose signs of life are looked at and which ends as a whole.
+public final class ProcessGroup: RankGroup {
     /// How elements of the ranks become one.
-    public enum Reduction: Sendable {
-        case sum, minimum, maximum
+    public typealias Reduction = RankReduction
 
-        var code: cd_reduction {
-            switch self {
-            case .sum: CD_SUM
-            case .minimum: CD_MINIMUM
-            case .maximum: CD_MAXIMUM
-            }
-        }
-    }
-
-    /// The place of this process.
+    /// The place of this process in the run.
     public let assignment: RankAssignment
+    /// The ranks of the run that belong to the group, in the order of their numbers in it.
+    public let members: [Int]
     /// Seconds that an operation waits for other ranks.
     public let timeout: Double
     /// True if this rank has found out the reason of a failure, and should tell the user.
@@ -34,15 +29,19 @@ public final class ProcessGroup {
 
     private let store: RankStore
     private let keys: MeetingKeys
-    private var prefix: String { keys.prefix }
+    /// What keys of this group begin with.
+    private let prefix: String
     private var group: cd_group?
     private var exchangeCount = 0
     private var hasEnded = false
+    /// The group of all ranks; nil for that itself.
+    private let whole: ProcessGroup?
+    private var run: ProcessGroup { whole ?? self }
 
-    /// The number of this process, from 0.
-    public var rank: Int { assignment.rank }
-    /// The number of processes.
-    public var count: Int { assignment.count }
+    /// The number of this process in the group, from 0.
+    public let rank: Int
+    /// The number of processes in the group.
+    public var count: Int { members.count }
 
     /// Joins the ranks; returns when all have come.
     ///
@@ -52,6 +51,9 @@ public final class ProcessGroup {
         self.assignment = assignment
         self.timeout = timeout
         self.beatInterval = beatInterval
+        whole = nil
+        members = Array(0..<assignment.count)
+        rank = assignment.rank
         if assignment.rank == 0, !assignment.launcherKeepsStore {
             store = try RankStore(keepingAt: assignment.port, host: assignment.host)
         } else {
@@ -59,10 +61,42 @@ public final class ProcessGroup {
         }
         let meeting = try Meeting(store, assignment, timeout: timeout).join()
         keys = MeetingKeys(meeting)
+        prefix = keys.prefix
         group = try Self.connect(store, keys.prefix, assignment, timeout: timeout, beatInterval: beatInterval)
     }
 
-    deinit { if let group { cd_group_free(group, hasEnded) } }
+    /// Some of the ranks of a run.
+    private init(_ whole: ProcessGroup, _ name: String, members: [Int], rank: Int) throws {
+        assignment = whole.assignment
+        timeout = whole.timeout
+        beatInterval = whole.beatInterval
+        store = whole.store
+        keys = whole.keys
+        prefix = whole.prefix + "parts/\(name)/\(members[0])/"
+        self.whole = whole
+        self.members = members
+        self.rank = rank
+        let key = String(prefix.dropLast())
+        try whole.perform("connecting") {
+            cd_group_part(&group, $0, store.handle, key, Int32(clamping: rank), Int32(clamping: members.count))
+        }
+    }
+
+    deinit { if let group { cd_group_free(group, run.hasEnded) } }
+
+    /// Returns a group of some ranks of this run, with connections of their own; all of them call it with the same name.
+    ///
+    /// A name is used once for a rank. The group of all ranks is this one itself. Throws ``DistributedError``.
+    public func part(_ name: String, members: [Int]) throws -> ProcessGroup {
+        if members == self.members { return self }
+        guard whole == nil, let rank = members.firstIndex(of: self.rank), members == members.sorted(),
+            Set(members).count == members.count, members.allSatisfy(self.members.contains)
+        else {
+            throw DistributedError.failed(
+                operation: "connecting", reason: "the ranks \(members) are no part of the run with this rank")
+        }
+        return try ProcessGroup(self, name, members: members, rank: rank)
+    }
 
     private static func connect(
         _ store: RankStore, _ prefix: String, _ assignment: RankAssignment, timeout: Double,
@@ -108,12 +142,12 @@ public final class ProcessGroup {
     /// Replaces the elements of a tensor by their sum, or another reduction, over all ranks.
     ///
     /// All ranks get the same bits.
-    public func allReduce(_ tensor: Tensor, _ reduction: Reduction = .sum) throws {
+    public func allReduce(_ tensor: Tensor, _ reduction: RankReduction = .sum) throws {
         try perform("all-reduce") { cd_all_reduce($0, tensor.handle, reduction.code) }
     }
 
     /// Returns the numbers of all ranks reduced, in float64.
-    public func allReduced(_ values: [Double], _ reduction: Reduction = .sum) throws -> [Double] {
+    public func allReduced(_ values: [Double], _ reduction: RankReduction = .sum) throws -> [Double] {
         guard !values.isEmpty else { return [] }
         let tensor = try Tensor.from(values)
         try allReduce(tensor, reduction)
@@ -121,7 +155,7 @@ public final class ProcessGroup {
     }
 
     /// Reduces input [count × N, ...] over all ranks and writes this rank's part into output [N, ...].
-    public func reduceScatter(_ input: Tensor, into output: Tensor, _ reduction: Reduction = .sum) throws {
+    public func reduceScatter(_ input: Tensor, into output: Tensor, _ reduction: RankReduction = .sum) throws {
         try perform("reduce-scatter") { cd_reduce_scatter($0, output.handle, input.handle, reduction.code) }
     }
 
@@ -166,7 +200,7 @@ public final class ProcessGroup {
 
     /// Runs a native operation, and finds out who is missing where it fails.
     func perform(_ operation: String, _ body: (cd_group) -> ct_status) throws {
-        guard let group, !hasEnded else {
+        guard let group, !run.hasEnded else {
             throw DistributedError.failed(operation: operation, reason: "the run has ended")
         }
         do {
@@ -174,7 +208,7 @@ public final class ProcessGroup {
         } catch let error as TorchError {
             // Arguments that LibTorch refuses are no fault of another rank.
             if [.value, .type, .index].contains(error.kind) { throw error }
-            throw settle(try diagnosis(operation, reason: firstLine(of: error.message)))
+            throw run.settle(try run.diagnosis(operation, reason: firstLine(of: error.message)))
         }
     }
 
@@ -208,13 +242,13 @@ public final class ProcessGroup {
         for (rank, list) in lists.enumerated() {
             // Other names are another version of the program, which is the first fact.
             for (fact, expected) in zip(list, lists[0]) where fact != expected && fact.count == 2 {
-                throw settle(
-                    .different(rank: rank, what: fact[0], found: fact[1], expected: expected.last ?? ""))
+                throw run.settle(
+                    .different(rank: members[rank], what: fact[0], found: fact[1], expected: expected.last ?? ""))
             }
             guard list.count == lists[0].count else {
-                throw settle(
+                throw run.settle(
                     .different(
-                        rank: rank, what: "program", found: "\(list.count) facts",
+                        rank: members[rank], what: "program", found: "\(list.count) facts",
                         expected: "\(lists[0].count)"))
             }
         }
@@ -226,15 +260,15 @@ public final class ProcessGroup {
         while true {
             do {
                 if let value = try store.value(key) { return value }
-                try checkAlive()
-                let beat = try text(prefix + "beat/\(other)").prefix { $0 != " " }
+                try run.checkAlive()
+                let beat = try text(keys.prefix + "beat/\(members[other])").prefix { $0 != " " }
                 if beat != lastBeat {
                     (lastBeat, silence) = (String(beat), Date())
                 } else if Date().timeIntervalSince(silence) > min(timeout, 20 * beatInterval) {
-                    throw DistributedError.silent(ranks: [other], operation: operation)
+                    throw DistributedError.silent(ranks: [members[other]], operation: operation)
                 }
             } catch let error as DistributedError {
-                throw settle(error)
+                throw run.settle(error)
             }
             Thread.sleep(forTimeInterval: pause)
             pause = min(pause * 1.5, 0.1)
@@ -314,9 +348,10 @@ public final class ProcessGroup {
 
     /// Ends the run on all ranks because of an error of this one.
     ///
-    /// Call it with every error that ends this rank before the others; those of the group itself are known already.
+    /// Call it with every error that ends this rank before the others; those of the group itself are known already. Does
+    /// nothing for a part of a run.
     public func abort(because error: any Error) {
-        guard group != nil else { return }
+        guard group != nil, whole == nil else { return }
         defer { leave(within: 3) }
         if !(error is DistributedError) || isReporter {
             // For a launcher, which then has nothing to add.
@@ -327,8 +362,10 @@ public final class ProcessGroup {
         _ = settle(.ended(rank: rank, reason: text))
     }
 
-    /// Leaves the group after the last operation; the rank that keeps the store waits for the others.
-    public func leave() { leave(within: min(timeout, 30)) }
+    /// Leaves the run after the last operation; the rank that keeps the store waits for the others.
+    ///
+    /// Does nothing for a part of a run.
+    public func leave() { if whole == nil { leave(within: min(timeout, 30)) } }
 
     private func leave(within seconds: Double) {
         guard let group else { return }
@@ -341,5 +378,15 @@ public final class ProcessGroup {
         }
         cd_group_free(group, hasEnded)
         self.group = nil
+    }
+}
+
+extension RankReduction {
+    var code: cd_reduction {
+        switch self {
+        case .sum: CD_SUM
+        case .minimum: CD_MINIMUM
+        case .maximum: CD_MAXIMUM
+        }
     }
 }

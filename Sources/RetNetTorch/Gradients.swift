@@ -99,6 +99,63 @@ public func recomputing(
     return outputs.compactMap { $0.map { Tensor(owning: $0) } }
 }
 
+/// Runs `forward` outside the graph and makes a node of it, whose gradients `backward` computes.
+///
+/// `forward` returns its outputs and what the backward pass needs. `backward` gets that and a gradient for every output
+/// (zeros where nothing depends on one), and returns the gradient of every input, or nil for none. Errors that it throws
+/// come out of the backward pass as they are.
+public func recording(
+    _ inputs: [Tensor], _ forward: () throws -> (outputs: [Tensor], saved: [Tensor]),
+    backward: @escaping (_ saved: [Tensor], _ gradients: [Tensor]) throws -> [Tensor?]
+) throws -> [Tensor] {
+    let pass = try withoutGradients(forward)
+    guard gradientsAreEnabled, inputs.contains(where: \.requiresGradient) else { return pass.outputs }
+    let context = Unmanaged.passRetained(GradientBox(backward)).toOpaque()
+    var results = [ct_tensor?](repeating: nil, count: pass.outputs.count)
+    try withHandles(pass.outputs) { outputs in
+        try withHandles(inputs) { ins in
+            try withHandles(pass.saved) { saved in
+                try check(
+                    ct_record(
+                        &results, outputs, Int32(pass.outputs.count), ins, Int32(inputs.count), saved,
+                        Int32(pass.saved.count), runGradient, context,
+                        { context in
+                            if let context { Unmanaged<GradientBox>.fromOpaque(context).release() }
+                        }))
+            }
+        }
+    }
+    return results.compactMap { $0.map { Tensor(owning: $0) } }
+}
+
+private final class GradientBox {
+    let run: ([Tensor], [Tensor]) throws -> [Tensor?]
+    init(_ run: @escaping ([Tensor], [Tensor]) throws -> [Tensor?]) { self.run = run }
+}
+
+private let runGradient: ct_gradient_closure = {
+    context, saved, savedCount, gradients, gradientCount, results, inputCount in
+    guard let context, let results else { return 1 }
+    do {
+        func tensors(_ handles: UnsafePointer<ct_tensor?>?, _ count: Int32) throws -> [Tensor] {
+            try (0..<Int(count)).map { index in try Tensor.make { ct_tensor_retain($0, handles?[index]) } }
+        }
+        let found = try Unmanaged<GradientBox>.fromOpaque(context).takeUnretainedValue().run(
+            tensors(saved, savedCount), tensors(gradients, gradientCount))
+        guard found.count == Int(inputCount) else {
+            throw TorchError(
+                kind: .value, message: "a node returned \(found.count) gradients of \(inputCount) inputs")
+        }
+        for (index, gradient) in found.enumerated() {
+            if let gradient { try check(ct_tensor_retain(&results[index], gradient.handle)) }
+        }
+        return 0
+    } catch {
+        CallbackErrors.record(error)
+        return 1
+    }
+}
+
 private final class SegmentBox {
     let run: ([Tensor]) throws -> [Tensor]
     init(_ run: @escaping ([Tensor]) throws -> [Tensor]) { self.run = run }

@@ -28,6 +28,8 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
     case unknownEpochLength
     /// A rank would have no row of a pass to compute.
     case tooManyRanks(rankCount: Int, rowCount: Int)
+    /// A mesh that the model or the settings do not allow.
+    case unsuitableMesh(mesh: String, reason: String)
     /// Several ranks train on processors only.
     case ranksNeedProcessors
     /// A system call failed.
@@ -68,6 +70,8 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible, LocalizedE
         case .tooManyRanks(let rankCount, let rowCount):
             "\(rankCount) ranks cannot share passes of \(rowCount) rows: set data.batch_size to at least \(rankCount), or"
                 + " accumulation to a multiple of \(rankCount), or start fewer ranks"
+        case .unsuitableMesh(let mesh, let reason):
+            "the mesh '\(mesh)' does not fit this run: \(reason)"
         case .ranksNeedProcessors:
             "several ranks train on processors only so far: choose the device cpu, or start one process"
         case .fileOperation(let operation, let path, let reason):

@@ -185,4 +185,39 @@ import Testing
         }[0]
         #expect(throws: Broken.self) { try output.sum().backward() }
     }
+
+    @Test func `A node with gradients in Swift is part of the graph, and its errors arrive as themselves`() throws {
+        struct Broken: Error {}
+        let generator = try Generator(seed: 2)
+        let (a, b) = (try generator.normal([3], .float64), try generator.normal([3], .float64))
+        for input in [a, b] { try input.requiringGradient() }
+        // a · b and a itself, whose second output is an input.
+        func node(_ a: Tensor, _ b: Tensor) throws -> [Tensor] {
+            try recording([a, b]) {
+                #expect(!gradientsAreEnabled)
+                return ([try a * b, a], [a, b])
+            } backward: { saved, gradients in
+                [try gradients[0] * saved[1] + gradients[1], try gradients[0] * saved[0]]
+            }
+        }
+        let found = try node(a * 2, b)
+        try (found[0] * found[0] + found[1]).sum().backward()
+        let gradients = try [a, b].map { try #require(try $0.gradient()).doubles() }
+        for input in [a, b] { try input.clearGradient() }
+        let product = try a * 2 * b
+        try (product * product + a * 2).sum().backward()
+        for (own, expected) in zip(gradients, try [a, b].map { try #require(try $0.gradient()).doubles() }) {
+            #expect(zip(own, expected).allSatisfy { abs($0 - $1) < 1e-12 })
+        }
+        // Where only one output matters, the gradient of the other is zero; none for an input that needs none.
+        let plain = try Tensor.from([1.0, 2, 3])
+        try node(a, plain)[1].sum().backward()
+        let broken = try recording([a]) { ([try a * 1], []) } backward: { _, _ in throw Broken() }
+        #expect(throws: Broken.self) { try broken[0].sum().backward() }
+        #expect(throws: TorchError.self) {
+            try recording([a]) { ([try a * 1], []) } backward: { _, _ in [] }[0].sum().backward()
+        }
+        // Without gradients there is no node.
+        #expect(try !recording([plain]) { ([plain], []) } backward: { _, _ in [] }[0].requiresGradient)
+    }
 }

@@ -69,7 +69,7 @@ import Testing
         let task = try LanguageModelTask(model, source: source, carriesState: variant.mode == .contiguous)
         let trainer = try Trainer(
             task, training { $0.accumulationCount = variant.accumulation },
-            replicas: group.map { Replicas($0, distribution) })
+            replicas: group.map { try Replicas($0, distribution) })
         return try course(of: trainer)
     }
 
@@ -132,7 +132,7 @@ import Testing
             let task = EncoderDecoderTask(try TinyT5.build(type: .float64), source: mixture)
             let trainer = try Trainer(
                 task, Self.training { $0.accumulationCount = accumulation },
-                replicas: group.map { Replicas($0) })
+                replicas: group.map { try Replicas($0) })
             return try Self.course(of: trainer)
         }
         for accumulation in [1, 2] {

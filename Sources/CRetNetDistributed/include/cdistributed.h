@@ -42,6 +42,9 @@ ct_status cd_local_address(const char *host, int32_t port, char *buffer, int64_t
 // sign of life every `beat_ms`, under `beat/RANK`: its number and that of the operations begun.
 ct_status cd_group_new(cd_group *out, cd_store store, const char *prefix, int32_t rank, int32_t size,
                        const char *address, const char *interface, int64_t timeout_ms, int64_t beat_ms);
+// Some of the ranks of a group, all of which call this with the same prefix; `rank` and `size` are those among them. The
+// part shares the thread, the operation count and the condition of the whole group, and must be freed before its store.
+ct_status cd_group_part(cd_group *out, cd_group whole, cd_store store, const char *prefix, int32_t rank, int32_t size);
 // Ends the thread. With `is_broken`, connections stay open until the process ends, for operations may hang in them.
 void cd_group_free(cd_group group, bool is_broken);
 cd_condition cd_group_condition(cd_group group);

@@ -116,6 +116,15 @@ typedef int32_t (*ct_segment)(void *context, const ct_tensor *inputs, int32_t in
                               int32_t output_count);
 ct_status ct_checkpoint(ct_tensor *outputs, int32_t output_count, const ct_tensor *inputs, int32_t input_count,
                         ct_segment forward, void *context, void (*release)(void *));
+// A node whose gradients a closure computes. The outputs were computed outside the graph; results are the same tensors in
+// it. `backward` reads borrowed tensors, the saved ones and a gradient for every output, and writes owned gradients of
+// the inputs (NULL: none); a non-zero result is an error.
+typedef int32_t (*ct_gradient_closure)(void *context, const ct_tensor *saved, int32_t saved_count,
+                                       const ct_tensor *gradients, int32_t gradient_count, ct_tensor *input_gradients,
+                                       int32_t input_count);
+ct_status ct_record(ct_tensor *results, const ct_tensor *outputs, int32_t output_count, const ct_tensor *inputs,
+                    int32_t input_count, const ct_tensor *saved, int32_t saved_count, ct_gradient_closure backward,
+                    void *context, void (*release)(void *));
 
 // ---- Random numbers (create.cpp) ----
 ct_status ct_generator_new(ct_generator *out, uint64_t seed, ct_device_kind device, int32_t index);

@@ -126,6 +126,59 @@ ct_status ct_checkpoint(ct_tensor *outputs, int32_t output_count, const ct_tenso
   });
 }
 
+namespace {
+
+// The Swift closure of a node; shared by the graph.
+struct GradientClosure {
+  ct_gradient_closure backward;
+  void *context;
+  void (*release)(void *);
+  int32_t input_count;
+
+  GradientClosure(ct_gradient_closure backward, void *context, void (*release)(void *), int32_t input_count)
+      : backward(backward), context(context), release(release), input_count(input_count) {}
+  ~GradientClosure() { release(context); }
+
+  variable_list run(const variable_list &saved, const variable_list &gradients) const {
+    std::vector<ct_tensor> kept, given, results(input_count, nullptr);
+    for (const auto &tensor : saved)
+      kept.push_back(box(tensor));
+    for (const auto &gradient : gradients)
+      given.push_back(box(gradient));
+    int32_t failed = backward(context, kept.data(), static_cast<int32_t>(kept.size()), given.data(),
+                              static_cast<int32_t>(given.size()), results.data(), input_count);
+    for (auto handle : kept)
+      ct_tensor_free(handle);
+    for (auto handle : given)
+      ct_tensor_free(handle);
+    variable_list outputs;
+    for (auto handle : results) {
+      outputs.push_back(handle ? handle->value : at::Tensor());
+      if (handle)
+        ct_tensor_free(handle);
+    }
+    if (failed)
+      throw CallbackError();
+    return outputs;
+  }
+};
+
+} // namespace
+
+ct_status ct_record(ct_tensor *results, const ct_tensor *outputs, int32_t output_count, const ct_tensor *inputs,
+                    int32_t input_count, const ct_tensor *saved, int32_t saved_count, ct_gradient_closure backward,
+                    void *context, void (*release)(void *)) {
+  auto closure = std::make_shared<GradientClosure>(backward, context, release, input_count);
+  return guarded([&] {
+    auto tensors = record(
+        list(inputs, input_count),
+        [&]() -> Pass { return {list(outputs, output_count), list(saved, saved_count)}; },
+        [closure](const variable_list &saved, variable_list &gradients) { return closure->run(saved, gradients); });
+    for (int32_t i = 0; i < output_count; i++)
+      results[i] = box(tensors[i]);
+  });
+}
+
 // ---- Nodes with gradients written by hand (ops/node.h) ----
 
 namespace ctorch {

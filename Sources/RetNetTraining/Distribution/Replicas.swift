@@ -3,14 +3,14 @@ import RetNetDistributed
 import RetNetLayers
 import RetNetTorch
 
-/// The ranks that train equal copies of one model, each on its share of every step.
+/// The ranks that train one model together, each on its share of every step.
 ///
-/// Gradients and figures are summed over the ranks, so that every rank takes the same decisions and makes the same update.
-/// Gradients travel during the last backward pass of a step.
+/// Gradients and figures are summed over the ranks with copies of the same parameters, so that every rank takes the same
+/// decisions and makes the same update. Gradients travel during the last backward pass of a step.
 public final class Replicas {
-    /// The ranks.
-    public let group: ProcessGroup
-    /// The share of this rank.
+    /// The ranks and their groups.
+    public let mesh: Mesh
+    /// The rows of every step that this rank computes, alone or with the others of its sequence and tensor groups.
     public let share: BatchShare
     /// True if any rank was asked to stop before the last step ended; the same on all ranks.
     public private(set) var stopIsRequested = false
@@ -25,15 +25,15 @@ public final class Replicas {
     /// Tensors of the optimizers of all ranks, between gathering and saving them.
     private var gatheredState: [(name: String, tensor: Tensor)]?
 
-    /// The copies of the ranks of a group.
-    public init(_ group: ProcessGroup, _ configuration: DistributionConfiguration = .init()) {
-        self.group = group
+    /// The ranks of a run; all of them call it. Throws `DistributedError` for a mesh of another number of ranks.
+    public init(_ group: ProcessGroup, _ configuration: DistributionConfiguration = .init()) throws {
+        mesh = try Mesh(group, configuration.mesh)
         self.configuration = configuration
-        share = BatchShare(rank: group.rank, count: group.count)
+        share = BatchShare(rank: mesh.place.data, count: mesh.shape.data)
     }
 
     /// True on the rank that prints, measures and saves.
-    public var isFirst: Bool { group.rank == 0 }
+    public var isFirst: Bool { mesh.world.rank == 0 }
 
     /// Takes the parameters of a model whose gradients are to be summed, with the values of rank 0.
     ///
@@ -43,7 +43,8 @@ public final class Replicas {
         try share.check(
             passCount: passCount, rowCount: task.dataState.rowCount, keepsRows: task.carriesState)
         parameters = task.parameters
-        try withoutGradients { for tensor in task.parameters.tensors { try group.broadcast(tensor) } }
+        try withoutGradients { for tensor in task.parameters.tensors { try mesh.world.broadcast(tensor) } }
+        guard let group = mesh.replicas else { return }
         var byteCount = configuration.bucketMegabytes << 20
         if shardsOptimizer {
             // Buckets are what ranks own, so there must be some for each.
@@ -56,12 +57,12 @@ public final class Replicas {
     }
 
     /// True if every rank keeps only its part of the optimizer's state.
-    var shardsOptimizer: Bool { configuration.shardsOptimizer }
+    var shardsOptimizer: Bool { configuration.shardsOptimizer && mesh.replicas != nil }
 
     /// Returns the parameters that this rank's optimizer updates: all, or its share of them.
     func updatedEntries() -> [ParameterStore.Entry] {
         guard let parameters, let buckets, shardsOptimizer else { return parameters?.entries ?? [] }
-        return zip(parameters.entries, buckets.owners).filter { $0.1 == group.rank }.map(\.0)
+        return zip(parameters.entries, buckets.owners).filter { $0.1 == mesh.replicas?.rank }.map(\.0)
     }
 
     /// Returns the norm of the gradients of all parameters.
@@ -76,7 +77,7 @@ public final class Replicas {
 
     /// Brings the optimizer's state of all ranks to rank 0, which then saves it.
     func gatherState(of optimizer: any Optimizer) throws {
-        guard shardsOptimizer else { return }
+        guard shardsOptimizer, let group = mesh.replicas else { return }
         struct Description: Codable {
             var name: String
             var shape: [Int]
@@ -89,7 +90,7 @@ public final class Replicas {
                     Description(name: $0.name, shape: $0.tensor.shape, elementType: $0.tensor.elementType)
                 }),
             "gathering the optimizer's state")
-        guard isFirst else {
+        guard group.rank == 0 else {
             for (_, tensor) in own where tensor.elementCount > 0 { try group.send(tensor, to: 0) }
             return
         }
@@ -110,8 +111,21 @@ public final class Replicas {
         return gatheredState ?? optimizer.state
     }
 
+    /// The number of this rank among those that compute other tokens, and how many there are.
+    ///
+    /// Ranks of one tensor group compute the same tokens, with the same dropout.
+    var stream: (index: Int, count: Int) {
+        (mesh.place.data * mesh.shape.sequence + mesh.place.sequence, mesh.shape.data * mesh.shape.sequence)
+    }
+
     /// Returns the seed of this rank's dropout.
-    func dropoutSeed(_ seed: UInt64) -> UInt64 { seed &+ UInt64(share.rank) &* 0x9e37_79b9_7f4a_7c15 }
+    func dropoutSeed(_ seed: UInt64) -> UInt64 { seed &+ UInt64(stream.index) &* 0x9e37_79b9_7f4a_7c15 }
+
+    /// Returns what ranks with other tokens have, in the order of their ``stream``, on all ranks.
+    func gathered(_ value: Data, _ operation: String) throws -> [Data] {
+        let all = try mesh.world.gathered(value, operation)
+        return all.indices.filter { mesh.shape.place(of: $0).tensor == 0 }.map { all[$0] }
+    }
 
     /// Returns the passes of a step as this rank makes them.
     func passes(_ passes: StepPasses) -> StepPasses {
@@ -123,19 +137,22 @@ public final class Replicas {
 
     /// Waits for the sums of gradients and returns the loss of the whole step from that of this rank's share.
     func combine(_ loss: StepLoss) throws -> StepLoss {
-        guard let buckets else { return loss }
-        let knowledge = try buckets.finish()
-        let names = loss.auxiliary.keys.sorted()
-        // One message: figures, then what ranks know of the gradient of each parameter.
-        let figures =
-            [loss.mean, loss.accuracy ?? 0, wantsStop() ? 1 : 0] + names.map { loss.auxiliary[$0] ?? 0 }
-        let sums = try group.allReduced(figures + knowledge)
-        try buckets.fill(Array(sums.dropFirst(figures.count)))
-        stopIsRequested = sums[2] > 0
         var result = loss
-        result.mean = sums[0]
-        result.accuracy = loss.accuracy.map { _ in sums[1] }
-        for (index, name) in names.enumerated() { result.auxiliary[name] = sums[3 + index] }
+        var stops = wantsStop() ? 1.0 : 0
+        if let buckets, let group = mesh.replicas {
+            let knowledge = try buckets.finish()
+            let names = loss.auxiliary.keys.sorted()
+            // One message: figures, then what ranks know of the gradient of each parameter.
+            let figures = [loss.mean, loss.accuracy ?? 0, stops] + names.map { loss.auxiliary[$0] ?? 0 }
+            let sums = try group.allReduced(figures + knowledge)
+            try buckets.fill(Array(sums.dropFirst(figures.count)))
+            stops = sums[2]
+            result.mean = sums[0]
+            result.accuracy = loss.accuracy.map { _ in sums[1] }
+            for (index, name) in names.enumerated() { result.auxiliary[name] = sums[3 + index] }
+        }
+        if let tensor = mesh.tensor { stops = try tensor.allReduced([stops])[0] }
+        stopIsRequested = stops > 0
         return result
     }
 
@@ -144,10 +161,10 @@ public final class Replicas {
     /// Processors of different kinds round differently, so that copies may drift apart.
     func align(_ tensors: [Tensor]) throws -> [Int] {
         let own = try Tensor.fingerprint(of: tensors)
-        let all = try group.gathered(Data("\(own)".utf8), "comparing the copies")
+        let all = try mesh.world.gathered(Data("\(own)".utf8), "comparing the copies")
         let different = all.indices.filter { all[$0] != all[0] }
         guard !different.isEmpty else { return [] }
-        try withoutGradients { for tensor in tensors { try group.broadcast(tensor) } }
+        try withoutGradients { for tensor in tensors { try mesh.world.broadcast(tensor) } }
         return different
     }
 
@@ -161,7 +178,7 @@ public final class Replicas {
 
     private func onFirst<Value: Codable>(_ operation: String, _ body: () throws -> Value) throws -> Value {
         var own: Value?
-        let data = try group.onRankZero(operation) {
+        let data = try mesh.world.onRankZero(operation) {
             let value = try body()
             own = value
             let encoder = JSONEncoder()
@@ -181,7 +198,8 @@ public final class Replicas {
 
     /// Returns a tensor [B, ...] of all rows on rank 0, where ranks hold rows each [b, ...]; the own rows on other ranks.
     func gatherRows(_ own: Tensor, rowCount: Int) throws -> Tensor {
-        guard isFirst else {
+        guard let group = mesh.data else { return own }
+        guard group.rank == 0 else {
             if own.size(0) > 0 { try group.send(own.contiguous(), to: 0) }
             return own
         }

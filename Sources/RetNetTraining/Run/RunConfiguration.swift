@@ -1,5 +1,6 @@
 import Foundation
 import RetNetCheckpoints
+import RetNetDistributed
 import RetNetModels
 import RetNetSettings
 import RetNetTorch
@@ -71,6 +72,7 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
     ///
     /// Throws `SettingsError` when the model is not sound.
     public func resolved(on device: Device = .cpu) throws -> RunConfiguration {
+        try checkMesh()
         var result = self
         result.task = try task.resolved()
         result.training.precision = training.precision.resolved(on: device)
@@ -78,6 +80,15 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
             result.training.schedule = training.schedule.resolved(stepCount: count)
         }
         return result
+    }
+
+    /// Throws ``TrainingError/unsuitableMesh(mesh:reason:)`` where ranks cannot share the run as the mesh says.
+    func checkMesh() throws {
+        let mesh = training.distribution.mesh
+        for axis in [MeshShape.Axis.sequence, .tensor] where (mesh[axis] ?? 1) > 1 {
+            throw TrainingError.unsuitableMesh(
+                mesh: mesh.description, reason: "the axis '\(axis.rawValue)' can have one rank only so far")
+        }
     }
 
     // MARK: Resuming

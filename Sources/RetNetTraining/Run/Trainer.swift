@@ -104,7 +104,7 @@ public final class Trainer<Task: TrainingTask> {
             step: step, tokenCount: tokenCount, updateCount: optimizer.stepCount,
             generatorState: Data(try generator.state()), batchState: task.dataState,
             guardStatistics: lossGuard.statistics, hasCarriedState: task.hasCarriedState,
-            rankGeneratorStates: try replicas?.group.gathered(
+            rankGeneratorStates: try replicas?.gathered(
                 Data(generator.state()), "gathering the states of dropout"))
     }
 
@@ -119,12 +119,12 @@ public final class Trainer<Task: TrainingTask> {
 
     /// On another number of ranks than before, ranks from 1 on begin new random numbers.
     private func restoreGenerator(_ progress: TrainerProgress) throws {
-        let rank = replicas?.share.rank ?? 0
+        let (index, count) = replicas?.stream ?? (0, 1)
         let states = progress.rankGeneratorStates ?? [progress.generatorState]
-        if states.count == replicas?.share.count ?? 1 || rank == 0 {
-            try generator.restore([UInt8](rank == 0 ? progress.generatorState : states[rank]))
+        if states.count == count || index == 0 {
+            try generator.restore([UInt8](index == 0 ? progress.generatorState : states[index]))
         } else {
-            let seed = UInt64(rank) &* 0x9e37_79b9_7f4a_7c15 ^ UInt64(progress.step)
+            let seed = UInt64(index) &* 0x9e37_79b9_7f4a_7c15 ^ UInt64(progress.step)
             try generator.restore(Generator(seed: seed, device: generator.device).state())
         }
     }

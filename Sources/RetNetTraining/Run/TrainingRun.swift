@@ -52,7 +52,10 @@ public final class TrainingRun<Task: TrainingTask> {
         warn: (String) -> Void = { _ in }, note: (String) -> Void = { _ in }
     ) throws {
         folder = RunFolder(path: path)
-        let replicas = group.map { Replicas($0, configuration.training.distribution) }
+        let distribution = configuration.training.distribution
+        _ = try distribution.mesh.shape(rankCount: group?.count ?? 1)
+        try configuration.checkMesh()
+        let replicas = try group.map { try Replicas($0, distribution) }
         self.replicas = replicas
         let isFirst = replicas?.isFirst ?? true
         // Before anything is read, so that what is found in the folder stays true until the end of the run.
@@ -86,7 +89,7 @@ public final class TrainingRun<Task: TrainingTask> {
         self.tokenizer = resolved.task.specialTokens.begin == nil ? given : given.beginningTexts()
         let task = try Task(resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device)
         task.warnings.forEach(warn)
-        try replicas?.group.checkEqual(
+        try replicas?.mesh.world.checkEqual(
             facts + resolved.sharedSettings() + [
                 ("tokenizer", self.tokenizer.identity), ("kind of data", task.dataState.kind),
                 (
@@ -115,7 +118,7 @@ public final class TrainingRun<Task: TrainingTask> {
         rankLog = try group.map { [folder, resumedStep] in
             try RankLog(folder: folder, rank: $0.rank, resumedStep: resumedStep)
         }
-        if let replicas { try rankLog?.writeStart(step: resumedStep ?? 0, rankCount: replicas.group.count) }
+        if let replicas { try rankLog?.writeStart(step: resumedStep ?? 0, rankCount: replicas.mesh.world.count) }
         isReady = true
     }
 

@@ -171,7 +171,7 @@ public final class LanguageModelTask: TrainingTask {
         guard let carriedState else { return }
         let rowCount = source.state.rowCount
         var whole = try carriedState.mapTensors { try replicas.gatherRows($0, rowCount: rowCount) }
-        let positions = try replicas.group.gathered(
+        let positions = try replicas.gathered(
             JSONEncoder().encode(carriedState.positions), "gathering the carried state")
         guard replicas.isFirst else { return }
         whole.positions = try positions.flatMap {

@@ -54,6 +54,12 @@ struct RunOptions: ParsableArguments {
         transform: Arguments.positive)
     var rankTimeout: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Ranks along the axes of the run, as in data=2,sequence=1,tensor=2; all ranks along data by default.",
+            valueName: "axes"))
+    var mesh: String?
+
     @Flag(help: "Print one JSON object at the end.")
     var json = false
 
@@ -119,6 +125,7 @@ struct RunOptions: ParsableArguments {
             result.append(SettingsAssignment("precision", .string(device.elementTypeName)))
         }
         if let seed { result.append(SettingsAssignment("seed", .int(seed))) }
+        if let mesh { result.append(SettingsAssignment("distributed.mesh", .string(mesh))) }
         return result
     }
 
