@@ -219,7 +219,9 @@ let package = Package(
 
         .target(
             name: "RetNetTestSupport",
-            dependencies: ["RetNetDistributed", "RetNetTorch", "RetNetHub", "RetNetStorage"],
+            dependencies: [
+                "RetNetDistributed", "RetNetInference", "RetNetTorch", "RetNetHub", "RetNetStorage",
+            ],
             path: "Tests/RetNetTestSupport",
             swiftSettings: strict),
         .testTarget(

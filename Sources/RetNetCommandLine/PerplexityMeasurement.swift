@@ -58,27 +58,49 @@ package struct PerplexityMeasurement: ParsableArguments {
         }
     }
 
+    /// What a rank tells the others of its part.
+    private struct Part: Codable {
+        var result: PerplexityResult
+        var isComplete: Bool
+    }
+
     /// Measures a corpus and prints the result; an interrupted measurement covers its first part and throws the exit code.
+    ///
+    /// With `ranks`, each measures some of the documents or windows, and rank 0 prints the result of all.
     package func run(
-        _ engine: any LanguageEngine, reason: String?, on corpus: Corpus, form: MixerForm
+        _ engine: any LanguageEngine, reason: String?, on corpus: Corpus, form: MixerForm,
+        ranks: (any MeasuringRanks)? = nil
     ) throws {
         let stream = try corpus.tokenStream(tokenizer: engine.tokenizer, inMemoryUpTo: 1 << 24)
         let interrupt = InterruptFlag.onSignals()
         let context = context ?? engine.configuration.evaluationWindowLength
         var options = options(context: context)
         options.form = form
-        stream.byteCountWarnings.forEach(Console.warn)
-        let bar = ProgressBar(title: "eval", total: stream.tokenCount)
+        let isFirst = ranks?.rank ?? 0 == 0
+        if let ranks { options.share = try share(of: ranks, options, stream) }
+        if isFirst { stream.byteCountWarnings.forEach(Console.warn) }
+        let bar = isFirst ? ProgressBar(title: "eval", total: stream.tokenCount) : nil
         var isComplete = true
         var result = try engine.perplexity(of: stream, options) { sums, fraction in
-            bar.update(
+            bar?.update(
                 step: Int((fraction * Double(stream.tokenCount)).rounded()),
                 metrics: (sums.bitsPerByte.map { [.value("bits/byte", $0)] } ?? [])
                     + [.rate(sums.tokensPerSecond, unit: "tok/s")])
             isComplete = !interrupt.isRaised || fraction >= 1
             return isComplete
         }
-        bar.finish()
+        bar?.finish()
+        if let ranks {
+            let parts = try ranks.gatheredValues(
+                Part(result: result, isComplete: isComplete), "the measurements of all ranks")
+            result = parts[0].result
+            for part in parts.dropFirst() { result.add(part.result) }
+            isComplete = parts.allSatisfy(\.isComplete)
+            guard isFirst else {
+                if !isComplete { throw ExitCodes.interrupted }
+                return
+            }
+        }
         if isComplete { result.wordCount = try corpus.wordCount() }
         if !isComplete { Console.warn("interrupted: the result covers only the first part of the text") }
         let usedForm = engine.kind == .libtorch ? options.form.description : nil
@@ -91,6 +113,25 @@ package struct PerplexityMeasurement: ParsableArguments {
                 text(result, form: usedForm, context: context, engine: engine.summary(reason: reason)))
         }
         if !isComplete { throw ExitCodes.interrupted }
+    }
+
+    /// Returns a rank's share of a text that all of them have; throws where the text has to be read by one.
+    private func share(
+        of ranks: any MeasuringRanks, _ options: PerplexityOptions, _ stream: TokenStream
+    ) throws -> EvaluationWindows.Share {
+        guard options.mode != .carried else {
+            throw CommandError(
+                "a state that is carried through the whole text is no work for several ranks: add --reset-at-documents, by"
+                    + " whose documents they divide the text, or --context, or start one process")
+        }
+        let texts = try ranks.gatheredValues(
+            "\(stream.tokenCount) tokens with checksum \(stream.fingerprint)", "comparing the texts")
+        for (rank, text) in texts.enumerated() where text != texts[0] {
+            throw CommandError(
+                "rank \(rank) has another text than rank 0 (\(text) instead of \(texts[0])): give all ranks the same files"
+                    + " and the same tokenizer")
+        }
+        return EvaluationWindows.Share(rank: ranks.rank, count: ranks.count)
     }
 
     private func options(context: Int?) -> PerplexityOptions {

@@ -33,7 +33,8 @@ public struct Perplexity {
         _ stream: TokenStream,
         progress: (_ soFar: PerplexityResult, _ fraction: Double) throws -> Bool = { _, _ in true }
     ) throws -> PerplexityResult {
-        var windows = try EvaluationWindows(stream: stream, length: options.windowLength, mode: options.mode)
+        var windows = try EvaluationWindows(
+            stream: stream, length: options.windowLength, mode: options.mode, share: options.share)
         guard stream.vocabularySize <= model.configuration.vocabularySize else {
             throw EvaluationError.tokenOutOfRange(
                 token: stream.vocabularySize - 1, vocabularySize: model.configuration.vocabularySize)

@@ -12,6 +12,8 @@ public struct PerplexityOptions: Sendable, Equatable {
     public var windowLength: Int
     /// Dependence of the windows on each other: with a carried state or independent.
     public var mode: EvaluationWindows.Mode
+    /// The windows to measure, where several processes share the stream.
+    public var share = EvaluationWindows.Share.whole
     /// True to keep the losses by the number of tokens before each prediction.
     public var measuresPositions = false
 
@@ -34,7 +36,7 @@ public struct PerplexityOptions: Sendable, Equatable {
 }
 
 /// The quality of a model's predictions of a stream of tokens.
-public struct PerplexityResult: Sendable, Equatable {
+public struct PerplexityResult: Sendable, Equatable, Codable {
     /// Number of predicted tokens.
     public var tokenCount: Int
     /// Bytes of the source text that those tokens stand for, before the tokenizer has normalized it; nil if unknown.
@@ -56,6 +58,15 @@ public struct PerplexityResult: Sendable, Equatable {
         self.byteCount = byteCount
         self.totalNats = totalNats
         self.seconds = seconds
+    }
+
+    /// Adds the measurement of another part of the same text, made at the same time.
+    public mutating func add(_ other: PerplexityResult) {
+        tokenCount += other.tokenCount
+        totalNats += other.totalNats
+        byteCount = byteCount.flatMap { own in other.byteCount.map { own + $0 } }
+        seconds = max(seconds, other.seconds)
+        if let positions = other.byPosition { byPosition?.add(positions) }
     }
 
     /// Mean loss in nats per token; NaN when nothing was predicted.

@@ -3,7 +3,7 @@ import Foundation
 /// Losses by the number of tokens that a prediction could see, in buckets that double.
 ///
 /// A model that uses its context has a loss that falls with it; where it stays or rises, the context is not used or too long.
-public struct PositionLosses: Sendable, Equatable {
+public struct PositionLosses: Sendable, Equatable, Codable {
     /// The predictions with about the same number of tokens before them.
     public struct Bucket: Sendable, Equatable {
         /// Tokens before the predicted one, itself not included.
@@ -19,7 +19,12 @@ public struct PositionLosses: Sendable, Equatable {
         public var perplexity: Double { exp(natsPerToken) }
     }
 
-    private var sums: [(count: Int, nats: Double)] = []
+    private struct Sum: Codable {
+        var count = 0
+        var nats = 0.0
+    }
+
+    private var sums: [Sum] = []
 
     /// Creates empty losses.
     public init() {}
@@ -36,9 +41,18 @@ public struct PositionLosses: Sendable, Equatable {
     /// Adds the loss of a prediction after `contextLength` tokens, at least one.
     package mutating func add(_ nats: Double, contextLength: Int) {
         let index = Int.bitWidth - max(0, contextLength - 1).leadingZeroBitCount
-        while sums.count <= index { sums.append((0, 0)) }
+        while sums.count <= index { sums.append(Sum()) }
         sums[index].count += 1
         sums[index].nats += nats
+    }
+
+    /// Adds the losses of other predictions.
+    mutating func add(_ other: PositionLosses) {
+        for (index, sum) in other.sums.enumerated() {
+            while sums.count <= index { sums.append(Sum()) }
+            sums[index].count += sum.count
+            sums[index].nats += sum.nats
+        }
     }
 
     /// Returns true if both have the same sums.

@@ -11,7 +11,7 @@ public enum FinishReason: String, Sendable, Codable {
 }
 
 /// The text generated for one row.
-public struct GenerationResult: Sendable, Equatable {
+public struct GenerationResult: Sendable, Equatable, Codable {
     /// The text, without the stop string that ended it.
     public var text = ""
     /// The tokens, those of the stop string and the end token included.

@@ -12,7 +12,8 @@ extension ModelRunner {
         of stream: TokenStream, _ options: PerplexityOptions = .init(),
         progress: (_ soFar: PerplexityResult, _ fraction: Double) throws -> Bool = { _, _ in true }
     ) throws -> PerplexityResult {
-        var windows = try EvaluationWindows(stream: stream, length: options.windowLength, mode: options.mode)
+        var windows = try EvaluationWindows(
+            stream: stream, length: options.windowLength, mode: options.mode, share: options.share)
         let size = model.configuration.vocabularySize
         guard stream.vocabularySize <= size else {
             throw RuntimeError.unknownToken(stream.vocabularySize - 1, vocabularySize: size)
