@@ -37,18 +37,18 @@ public enum ModelFolder {
 
     /// Writes a model's files into an existing folder, for use inside `AtomicFolder.create`.
     ///
-    /// Without `generationDefaults`, the special tokens of the tokenizer are written. Throws ``CheckpointError`` for a
-    /// tokenizer that does not fit the model, and `StorageError`.
+    /// Without `generationDefaults`, the special tokens of the tokenizer are written. `whole` are parameters of which the model
+    /// has a part, by name. Throws ``CheckpointError`` for a tokenizer that does not fit the model, and `StorageError`.
     public static func write(
         _ model: LanguageModel, tokenizer: (any Tokenizer)?, into folder: String,
         elementType: ElementType? = nil, generationDefaults: GenerationDefaults? = nil,
-        maximumShardByteCount: Int = ModelFolder.defaultShardByteCount
+        maximumShardByteCount: Int = ModelFolder.defaultShardByteCount, whole: [String: Tensor] = [:]
     ) throws {
         let problems = CheckpointProblem.tokens(of: tokenizer, generationDefaults, for: model.configuration)
         guard problems.isEmpty else { throw CheckpointError(path: folder, problems: problems) }
         let configuration = try model.configuration.jsonText()
         try AtomicFile.write(Data(configuration.utf8), to: folder + "/" + ConfigurationFile.fileName)
-        try writeWeights(model.parameters, into: folder, elementType, maximumShardByteCount)
+        try writeWeights(model.parameters, into: folder, elementType, maximumShardByteCount, whole)
         try tokenizer?.save(to: folder)
         try (generationDefaults ?? tokenizer.map(specialTokens(of:)) ?? GenerationDefaults()).save(to: folder)
     }
@@ -56,16 +56,16 @@ public enum ModelFolder {
     /// Writes all parameters into one file, or into shards where it would be too large.
     static func writeWeights(
         _ parameters: ParameterStore, into folder: String, _ elementType: ElementType?,
-        _ maximumShardByteCount: Int
+        _ maximumShardByteCount: Int, _ whole: [String: Tensor] = [:]
     ) throws {
+        let tensors = parameters.entries.map { (name: $0.name, tensor: whole[$0.name] ?? $0.tensor) }
         // Other tools refuse files without this entry.
         let writer = SafetensorsWriter(
-            parameters.entries.map {
-                SafetensorsWriter.Tensor(name: $0.name, $0.tensor, as: elementType)
-            }, metadata: ["format": "pt"])
+            tensors.map { SafetensorsWriter.Tensor(name: $0.name, $0.tensor, as: elementType) },
+            metadata: ["format": "pt"])
         let type = elementType ?? parameters.elementType
         // Cannot overflow: so many values are in memory.
-        let byteCount = parameters.parameterCount * type.byteCount
+        let byteCount = tensors.reduce(0) { $0 + $1.tensor.elementCount } * type.byteCount
         if byteCount <= maximumShardByteCount {
             try writer.write(to: folder + "/" + SafetensorsFolder.singleFileName)
         } else {
@@ -107,12 +107,13 @@ extension ModelFolder {
     /// Passes compute in `computeType`, by default the same. `verifies` reads all files and compares their
     /// checksums with `checksums.json`; their sizes are always compared if that file is there. With `sharesFiles`,
     /// parameters of the stored type use the pages of the files instead of copies, so that a model of any size is there at
-    /// once; the files must then not be changed in place. Throws
+    /// once; the files must then not be changed in place. With a `group`, the model is this rank's part of the layers. Throws
     /// ``CheckpointError`` with all problems of the weights, `SettingsError` with all of the configuration,
     /// `StorageError` and `TorchError`.
     public static func load(
         _ path: String, elementType: ElementType? = nil, device: Device = .cpu,
-        computeType: ElementType? = nil, verifies: Bool = false, sharesFiles: Bool = false
+        computeType: ElementType? = nil, verifies: Bool = false, sharesFiles: Bool = false,
+        group: (any RankGroup)? = nil
     ) throws -> LoadedModel {
         try checkSizes(path, verifies: verifies)
         let contents = try ModelContents(path: path, sharesFiles: sharesFiles)
@@ -124,7 +125,8 @@ extension ModelFolder {
         let type = elementType ?? commonType(tensors.entries)
         let reader = WeightReader(tensors, elementType: type, device: device)
         let store = ParameterStore(
-            source: .provided { try contents.provide($0, $1, reader) }, elementType: type, device: device)
+            source: .provided { try contents.provide($0, $1, reader) }, elementType: type, device: device,
+            group: group)
         let model = try withoutGradients {
             try LanguageModel(configuration, parameters: store, computeType: computeType ?? type)
         }

@@ -6,8 +6,6 @@ import Foundation
 public enum DistributedError: Error, Equatable, Codable, Sendable, CustomStringConvertible, LocalizedError {
     /// The variables of the launcher contradict each other.
     case environment(String)
-    /// A mesh that cannot be understood, or that does not fit the ranks or the model.
-    case mesh(String)
     /// The loaded LibTorch is not the one whose headers this program was compiled with.
     case otherVersion(built: String, loaded: String)
     /// The store of keys cannot be reached, or opened.
@@ -32,7 +30,7 @@ public enum DistributedError: Error, Equatable, Codable, Sendable, CustomStringC
     /// The failure and a remedy, in one sentence.
     public var description: String {
         switch self {
-        case .environment(let text), .mesh(let text): text
+        case .environment(let text): text
         case .otherVersion(let built, let loaded):
             "runs of several processes need the LibTorch that this program was compiled with, \(built), but \(loaded) was"
                 + " loaded: rebuild with `make build`, or set LIBTORCH to the version it was built against"

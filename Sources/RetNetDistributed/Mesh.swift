@@ -20,10 +20,10 @@ public final class Mesh {
 
     /// Joins the groups of a mesh; all ranks call it.
     ///
-    /// Throws ``DistributedError``: for a mesh of another number of ranks, and for one that differs from that of rank 0.
+    /// Throws ``MeshError`` for a mesh of another number of ranks, and ``DistributedError`` for one that differs from that of rank 0.
     public init(_ world: ProcessGroup, _ shape: MeshShape) throws {
         guard shape.count == world.count else {
-            throw DistributedError.mesh(
+            throw MeshError(
                 "the mesh '\(shape)' has \(shape.count) ranks, but the run has \(world.count)")
         }
         try world.checkEqual([("mesh", shape.description)])

@@ -1,3 +1,5 @@
+import Foundation
+
 /// The number of ranks along each axis of a run: copies of a model, parts of a sequence, parts of a layer.
 ///
 /// Ranks are numbered with `tensor` fastest, then `sequence`, then `data`: what exchanges most is closest together.
@@ -44,7 +46,9 @@ public struct MeshShape: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// All axes, as ``MeshRequest/init(parsing:)`` reads them.
-    public var description: String { Axis.allCases.map { "\($0.rawValue)=\(self[$0])" }.joined(separator: ",") }
+    public var description: String {
+        Axis.allCases.map { "\($0.rawValue)=\(self[$0])" }.joined(separator: ",")
+    }
 
     /// Returns the place of a rank along every axis.
     public func place(of rank: Int) -> MeshPlace {
@@ -96,10 +100,12 @@ public struct MeshRequest: Sendable, Equatable, CustomStringConvertible {
         for axis in MeshShape.Axis.allCases { sizes[axis] = shape[axis] }
     }
 
-    /// Reads a mesh; throws ``DistributedError/mesh(_:)``.
+    /// Reads a mesh; throws ``MeshError``.
     public init(parsing text: String) throws {
-        func refuse(_ reason: String) -> DistributedError {
-            .mesh("the mesh '\(text)' cannot be understood: \(reason); write it as 'data=2,sequence=1,tensor=2'")
+        func refuse(_ reason: String) -> MeshError {
+            MeshError(
+                "the mesh '\(text)' cannot be understood: \(reason); write it as 'data=2,sequence=1,tensor=2'"
+            )
         }
         if text == Self.automatic { return }
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -131,7 +137,12 @@ public struct MeshRequest: Sendable, Equatable, CustomStringConvertible {
             .joined(separator: ",")
     }
 
-    /// Returns the mesh of a number of ranks; throws ``DistributedError/mesh(_:)`` where it has another number.
+    /// The mesh with the ranks that were asked for, and one along axes that were left out.
+    public var smallestShape: MeshShape {
+        MeshShape(data: self[.data] ?? 1, sequence: self[.sequence] ?? 1, tensor: self[.tensor] ?? 1)
+    }
+
+    /// Returns the mesh of a number of ranks; throws ``MeshError`` where it has another number.
     public func shape(rankCount: Int) throws -> MeshShape {
         let inner = (self[.sequence] ?? 1) * (self[.tensor] ?? 1)
         let shape = MeshShape(
@@ -140,10 +151,21 @@ public struct MeshRequest: Sendable, Equatable, CustomStringConvertible {
         guard shape.count == rankCount else {
             let needed =
                 self[.data] == nil ? "a multiple of \(inner) ranks" : "\(shape.count) ranks"
-            throw DistributedError.mesh(
+            throw MeshError(
                 "the mesh '\(description)' needs \(needed), but the run has \(rankCount): start as many processes as the"
                     + " product of its axes, or change the mesh")
         }
         return shape
     }
+}
+
+/// A mesh that cannot be understood, or that has another number of ranks than the run.
+public struct MeshError: Error, Equatable, CustomStringConvertible, LocalizedError {
+    /// The fault and a remedy, in one sentence.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+
+    /// The same text as ``description``.
+    public var errorDescription: String? { description }
 }

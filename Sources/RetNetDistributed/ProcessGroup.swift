@@ -78,7 +78,8 @@ public final class ProcessGroup: RankGroup {
         self.rank = rank
         let key = String(prefix.dropLast())
         try whole.perform("connecting") {
-            cd_group_part(&group, $0, store.handle, key, Int32(clamping: rank), Int32(clamping: members.count))
+            cd_group_part(
+                &group, $0, store.handle, key, Int32(clamping: rank), Int32(clamping: members.count))
         }
     }
 
@@ -155,7 +156,8 @@ public final class ProcessGroup: RankGroup {
     }
 
     /// Reduces input [count × N, ...] over all ranks and writes this rank's part into output [N, ...].
-    public func reduceScatter(_ input: Tensor, into output: Tensor, _ reduction: RankReduction = .sum) throws {
+    public func reduceScatter(_ input: Tensor, into output: Tensor, _ reduction: RankReduction = .sum) throws
+    {
         try perform("reduce-scatter") { cd_reduce_scatter($0, output.handle, input.handle, reduction.code) }
     }
 
@@ -243,7 +245,8 @@ public final class ProcessGroup: RankGroup {
             // Other names are another version of the program, which is the first fact.
             for (fact, expected) in zip(list, lists[0]) where fact != expected && fact.count == 2 {
                 throw run.settle(
-                    .different(rank: members[rank], what: fact[0], found: fact[1], expected: expected.last ?? ""))
+                    .different(
+                        rank: members[rank], what: fact[0], found: fact[1], expected: expected.last ?? ""))
             }
             guard list.count == lists[0].count else {
                 throw run.settle(

@@ -63,32 +63,38 @@ public struct FeedForward: FeedForwardLayer {
     private let subNorm: Norm?
     private let down: Linear
     private let options: Options
+    /// The ranks that have some of the F columns each; nil for all.
+    private let group: (any RankGroup)?
 
     /// Declares `up`, `gate`, `sub_norm` and `down`.
     public init(_ scope: ParameterScope, _ options: Options) throws {
         self.options = options
+        group = scope.group
         let (d, f) = (options.hiddenSize, options.innerSize)
         up = try Linear(
-            scope.scope("up"), from: d, to: f, bias: options.biases, initializer: options.initializer)
+            scope.scope("up"), from: d, to: f, bias: options.biases, initializer: options.initializer,
+            dividing: .outputs)
         gate =
             options.isGated
             ? try Linear(
                 scope.scope("gate"), from: d, to: f, bias: options.biases,
-                initializer: options.gateInitializer)
+                initializer: options.gateInitializer, dividing: .outputs)
             : nil
         subNorm = try options.subNorm.map {
             try Norm(scope.scope("sub_norm"), size: f, kind: $0.kind, epsilon: $0.epsilon, affine: true)
         }
         down = try Linear(
             scope.scope("down"), from: f, to: d, bias: options.biases,
-            initializer: options.downInitializer ?? options.initializer)
+            initializer: options.downInitializer ?? options.initializer, dividing: .inputs)
     }
 
     /// Maps x [B, T, D] → [B, T, D].
     public func callAsFunction(_ x: Tensor, _ context: ForwardContext) throws -> Tensor {
+        let x = try group?.entering(x) ?? x
         var inner = try FusedOperators.gatedActivation(
             try up(x), try gate?(x), activation: options.activation)
-        inner = try Dropout.apply(inner, probability: options.activationDropout, context)
+        inner = try Dropout.apply(
+            inner, probability: options.activationDropout, context, lastAxisOf: group)
         if let subNorm { inner = try subNorm(inner) }
         return try down(inner)
     }

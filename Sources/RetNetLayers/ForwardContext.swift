@@ -38,6 +38,20 @@ public enum Dropout {
         try apply(x, maskShape: x.shape, probability, context)
     }
 
+    /// Zeroes elements of this rank's part of an axis, with its part of the mask of all; the same as ``apply(_:probability:_:)``
+    /// without a group.
+    static func apply(
+        _ x: Tensor, probability: Double, _ context: ForwardContext, lastAxisOf group: (any RankGroup)?
+    ) throws -> Tensor {
+        guard let group else { return try apply(x, probability: probability, context) }
+        let whole = x.size(-1) * group.count
+        let shape = Array(x.shape.dropLast()) + [whole]
+        guard let mask = try mask(shape, probability: probability, as: x.elementType, context) else {
+            return x
+        }
+        return try x * mask.sliced(x.rank - 1, group.part(of: whole))
+    }
+
     /// Zeroes elements with one mask for all indices of the given axes.
     public static func apply(
         _ x: Tensor, probability: Double, sharedAxes: [Int], _ context: ForwardContext

@@ -16,6 +16,16 @@ public final class ParameterStore {
         ///
         /// Tables with a row per token are not, as input or as output.
         public let isHiddenMap: Bool
+        /// Which part of the parameter the values are, where ranks have one each; nil for all of it.
+        public let part: Part?
+    }
+
+    /// A parameter that is divided between the ranks of a group along an axis.
+    public struct Part: Sendable, Equatable {
+        /// The axis along which every rank has an equal part, in the order of the ranks.
+        public let axis: Int
+        /// The shape of the whole parameter.
+        public let wholeShape: [Int]
     }
 
     /// The origin of the values of new parameters.
@@ -36,12 +46,21 @@ public final class ParameterStore {
     public let elementType: ElementType
     /// The device on which parameters are kept.
     public let device: Device
+    /// The ranks that have parts of the layers; nil for whole layers.
+    public let group: (any RankGroup)?
     private let source: Source
     /// The zero that every parameter is a view of with ``Source/shapes``.
     private var zero: Tensor?
 
     /// An empty store.
-    public init(source: Source, elementType: ElementType = .float32, device: Device = .cpu) {
+    ///
+    /// With a `group`, layers that can be divided declare this rank's part of their parameters. Sources are asked for whole
+    /// parameters, so that the values do not depend on the number of ranks.
+    public init(
+        source: Source, elementType: ElementType = .float32, device: Device = .cpu,
+        group: (any RankGroup)? = nil
+    ) {
+        self.group = group
         self.source = source
         self.elementType = elementType
         self.device = device
@@ -55,7 +74,11 @@ public final class ParameterStore {
 
     /// All values, in order.
     public var tensors: [Tensor] { entries.map(\.tensor) }
-    /// The number of values in all parameters.
+    /// The number of values in all parameters of the model, whatever part of them this rank has.
+    public var wholeParameterCount: Int {
+        entries.reduce(0) { $0 + ($1.part?.wholeShape.reduce(1, *) ?? $1.tensor.elementCount) }
+    }
+    /// The number of values in all parameters here.
     public var parameterCount: Int { entries.reduce(0) { $0 + $1.tensor.elementCount } }
 
     /// Returns names and shapes of the parameters that a body declares, in order, without allocating them.
@@ -81,14 +104,15 @@ public final class ParameterStore {
 
     func declare(
         _ name: String, shape: [Int], initializer: () throws -> Initializer, decays: Bool,
-        maximumLearningRate: Double?, isHiddenMap: Bool
+        maximumLearningRate: Double?, isHiddenMap: Bool, dividedAlong axis: Int?
     ) throws -> Tensor {
         guard indices[name] == nil else {
             throw TorchError(
                 kind: .value,
                 message: "the parameter '\(name)' is declared twice; give each layer a scope of its own")
         }
-        let tensor: Tensor
+        let part = group == nil ? nil : axis.map { Part(axis: $0, wholeShape: shape) }
+        var tensor: Tensor
         switch source {
         case .random(let seed):
             let generator = try Generator(seed: Self.mix(seed, name))
@@ -107,12 +131,28 @@ public final class ParameterStore {
             self.zero = zero
             tensor = try zero.expanded(shape)
         }
+        if let part { tensor = try own(part, of: tensor, name) }
         indices[name] = entries.count
         entries.append(
             Entry(
                 name: name, tensor: tensor, decays: decays, maximumLearningRate: maximumLearningRate,
-                isHiddenMap: isHiddenMap))
+                isHiddenMap: isHiddenMap, part: part))
         return tensor
+    }
+
+    /// Returns this rank's part of a parameter, in memory of its own.
+    private func own(_ part: Part, of whole: Tensor, _ name: String) throws -> Tensor {
+        guard let group, whole.size(part.axis) % group.count == 0 else {
+            throw TorchError(
+                kind: .value,
+                message: "the parameter '\(name)' of shape \(whole.shape) cannot be divided between"
+                    + " \(group?.count ?? 1) ranks along axis \(part.axis)")
+        }
+        let view = try whole.sliced(part.axis, group.part(of: whole.size(part.axis)))
+        if case .shapes = source { return view }
+        let own = try Tensor.empty(view.shape, view.elementType, on: view.device)
+        try withoutGradients { try own.copy(from: view) }
+        return own
     }
 
     /// FNV-1a of the name, mixed with the seed: initial values do not depend on the order of declaration.
@@ -137,17 +177,22 @@ public struct ParameterScope {
     ///
     /// The initializer is only evaluated by a store that draws initial values. Weight decay applies if `decays`, by
     /// default to everything with two or more axes. Parameters that drive exponentials of the whole sequence may
-    /// have a `maximumLearningRate`. What decays and has two or more axes `isHiddenMap` by default.
+    /// have a `maximumLearningRate`. What decays and has two or more axes `isHiddenMap` by default. Where ranks have parts of
+    /// the layers, the values are this rank's along the axis `dividedAlong`, or all without one.
     public func parameter(
         _ name: String, _ shape: [Int], _ initializer: @autoclosure () throws -> Initializer,
-        decays: Bool? = nil, maximumLearningRate: Double? = nil, isHiddenMap: Bool? = nil
+        decays: Bool? = nil, maximumLearningRate: Double? = nil, isHiddenMap: Bool? = nil,
+        dividedAlong axis: Int? = nil
     ) throws -> Tensor {
         let decays = decays ?? (shape.count > 1)
         return try store.declare(
             prefix + name, shape: shape, initializer: initializer, decays: decays,
             maximumLearningRate: maximumLearningRate,
-            isHiddenMap: isHiddenMap ?? (decays && shape.count > 1))
+            isHiddenMap: isHiddenMap ?? (decays && shape.count > 1), dividedAlong: axis)
     }
+
+    /// The ranks that have parts of the layers; nil for whole layers.
+    public var group: (any RankGroup)? { store.group }
 
     /// The element type of the store's parameters.
     public var elementType: ElementType { store.elementType }

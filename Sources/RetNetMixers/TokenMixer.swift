@@ -94,6 +94,7 @@ public enum MixerError: Error, Equatable, CustomStringConvertible, LocalizedErro
     case tooLong(mixer: String, length: Int, limit: Int, remedy: String)
     case cannotRebase(reason: String)
     case wrongWidth(mixer: String, expected: Int, found: Int)
+    case cannotDivide(reason: String)
 
     /// The error in one sentence.
     public var description: String {
@@ -113,6 +114,8 @@ public enum MixerError: Error, Equatable, CustomStringConvertible, LocalizedErro
         case .wrongWidth(let mixer, let expected, let found):
             "\(mixer) is configured for \(expected) channels but the hidden size of the model is"
                 + " \(found): make both the same"
+        case .cannotDivide(let reason):
+            "the layers cannot be divided between ranks: \(reason)"
         }
     }
     /// The same text as ``description``.

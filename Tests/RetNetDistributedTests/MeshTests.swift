@@ -46,7 +46,7 @@ import Testing
             ("data=65536,tensor=65536", "more than 1048576"), ("data=2=3", "is no axis"),
         ])
     func refusals(text: String, reason: String) {
-        let error = #expect(throws: DistributedError.self) { try MeshRequest(parsing: text) }
+        let error = #expect(throws: MeshError.self) { try MeshRequest(parsing: text) }
         #expect(error?.description.contains(reason) ?? false, "\(String(describing: error))")
         #expect(error?.description.hasPrefix("the mesh '\(text)' cannot be understood") ?? false)
     }
@@ -54,9 +54,10 @@ import Testing
     @Test("A mesh of another number of ranks is refused with both numbers")
     func otherCounts() throws {
         for (text, ranks, needed) in [
-            ("data=2,tensor=2", 2, "4 ranks"), ("tensor=2", 3, "a multiple of 2 ranks"), ("tensor=2", 1, "multiple"),
+            ("data=2,tensor=2", 2, "4 ranks"), ("tensor=2", 3, "a multiple of 2 ranks"),
+            ("tensor=2", 1, "a multiple of 2 ranks"),
         ] {
-            let error = #expect(throws: DistributedError.self) {
+            let error = #expect(throws: MeshError.self) {
                 try MeshRequest(parsing: text).shape(rankCount: ranks)
             }
             #expect(error?.description.contains("needs \(needed)") ?? false, "\(String(describing: error))")
@@ -88,12 +89,14 @@ import Testing
             return found + [try tensor.item(), Double(mesh.data?.rank ?? -1)]
         }
         let expected: [[Double]] = [
-            [5, 3, 15, 0, 2, 0, 0], [10, 3, 15, 1, 3, 0, 0], [5, 12, 15, 0, 2, 2, 1], [10, 12, 15, 1, 3, 2, 1],
+            [5, 3, 15, 0, 2, 0, 0], [10, 3, 15, 1, 3, 0, 0], [5, 12, 15, 0, 2, 2, 1],
+            [10, 12, 15, 1, 3, 2, 1],
         ]
         for (rank, result) in results.enumerated() { #expect(try result.get() == expected[rank]) }
     }
 
-    @Test("One mesh for all ranks: another on one of them is named, and a group of all ranks is the run's own")
+    @Test(
+        "One mesh for all ranks: another on one of them is named, and a group of all ranks is the run's own")
     func agreement() throws {
         let results = try onRanks(2) { world in
             let own = world.rank == 0 ? MeshShape(data: 2) : MeshShape(tensor: 2)
@@ -107,7 +110,8 @@ import Testing
         }
         let whole = try onRanks(2) { world in
             let mesh = try Mesh(world, MeshShape(sequence: 2))
-            return mesh.sequence === world && mesh.replicas === world && mesh.data == nil && mesh.tensor == nil
+            return mesh.sequence === world && mesh.replicas === world && mesh.data == nil
+                && mesh.tensor == nil
         }
         for result in whole { #expect(try result.get()) }
     }

@@ -210,6 +210,20 @@ extension AttentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/attention(_:)``.
     public var configuration: MixerConfiguration { .attention(self) }
 
+    /// The heads, and those of keys and values where they are fewer.
+    public var dividedCounts: [(setting: String, count: Int)]? {
+        [("head_count", headCount)]
+            + (keyValueHeadCount.map { [("key_value_head_count", $0)] } ?? [])
+    }
+
+    /// Returns the part with an equal number of heads.
+    public func divided(between rankCount: Int) -> Self {
+        var result = self
+        result.headCount /= rankCount
+        result.keyValueHeadCount = keyValueHeadCount.map { $0 / rankCount }
+        return result
+    }
+
     /// True: rotations are those of the positions between.
     public var honorsPositionStride: Bool { true }
 

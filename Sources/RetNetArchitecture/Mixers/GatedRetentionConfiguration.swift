@@ -73,6 +73,18 @@ extension GatedRetentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/gatedRetention(_:)``.
     public var configuration: MixerConfiguration { .gatedRetention(self) }
 
+    /// The heads.
+    public var dividedCounts: [(setting: String, count: Int)]? {
+        [("head_count", headCount)]
+    }
+
+    /// Returns the part with an equal number of heads.
+    public func divided(between rankCount: Int) -> Self {
+        var result = self
+        result.headCount /= rankCount
+        return result
+    }
+
     package var layout: MatrixStateLayout {
         MatrixStateLayout(mixer: "gated_retention", matrix: [headCount, keySize, valueSize])
     }

@@ -93,6 +93,18 @@ extension LinearAttentionConfiguration: MixerSpecification {
     /// ``MixerConfiguration/linearAttention(_:)``.
     public var configuration: MixerConfiguration { .linearAttention(self) }
 
+    /// The heads.
+    public var dividedCounts: [(setting: String, count: Int)]? {
+        [("head_count", headCount)]
+    }
+
+    /// Returns the part with an equal number of heads.
+    public func divided(between rankCount: Int) -> Self {
+        var result = self
+        result.headCount /= rankCount
+        return result
+    }
+
     /// S and, with the normalizer `sum`, z: h · a² + h · a.
     public var stateTensors: [StateTensor] {
         [StateTensor("memory", [headCount, headSize, headSize])]

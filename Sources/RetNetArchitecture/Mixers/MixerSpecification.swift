@@ -18,6 +18,13 @@ public protocol MixerSpecification: Sendable, Equatable, DeclaredSettings {
     /// Layers of Sequence-AltUp see every k-th token.
     var honorsPositionStride: Bool { get }
 
+    /// The numbers of heads that several ranks divide between them, by the names of their settings; nil for mixers that have
+    /// to be whole on every rank.
+    var dividedCounts: [(setting: String, count: Int)]? { get }
+
+    /// Returns the mixer of one of several ranks, with its part of the heads.
+    func divided(between rankCount: Int) -> Self
+
     /// The tensors of the state of one sequence, in the order in which they are saved.
     var stateTensors: [StateTensor] { get }
 
@@ -42,6 +49,12 @@ extension MixerSpecification {
 
     /// False: distances are counted in the positions that the mixer sees.
     public var honorsPositionStride: Bool { false }
+
+    /// Nil: the mixer has to be whole.
+    public var dividedCounts: [(setting: String, count: Int)]? { nil }
+
+    /// Returns the same mixer.
+    public func divided(between rankCount: Int) -> Self { self }
 
     /// Returns FLOPs of the recurrent form in the middle of a chunk.
     public func forwardFLOPsPerToken(chunkLength: Int) -> Int {

@@ -12,8 +12,9 @@ import RetNetTorch
 /// `recurrent` takes one query at a time over the cache. B batch, T time, D model width, A head size.
 /// Sources: arXiv 1706.03762, 2104.09864 (rotation), 2305.13245 (grouped queries), 2205.14135 (tiles).
 public struct SelfAttention: TokenMixer {
-    /// Sizes and choices.
+    /// Sizes and choices, with the heads of this rank where ranks have parts of the layers.
     public let configuration: AttentionConfiguration
+    private let group: (any RankGroup)?
     private let query: Linear
     private let key: Linear
     private let value: Linear
@@ -29,13 +30,16 @@ public struct SelfAttention: TokenMixer {
     public init(_ scope: ParameterScope, _ configuration: AttentionConfiguration, _ context: LayerContext)
         throws
     {
-        self.configuration = configuration
+        group = scope.group
+        self.configuration = configuration.divided(between: scope.group?.count ?? 1)
         let c = configuration
         func linear(
-            _ name: String, from: Int, to: Int, _ initializer: Initializer, biases: Bool? = nil
+            _ name: String, from: Int, to: Int, _ initializer: Initializer, biases: Bool? = nil,
+            dividing: Linear.Division = .outputs
         ) throws -> Linear {
             try Linear(
-                scope.scope(name), from: from, to: to, bias: biases ?? c.biases, initializer: initializer)
+                scope.scope(name), from: from, to: to, bias: biases ?? c.biases, initializer: initializer,
+                dividing: dividing)
         }
         // fairseq and torchscale: gain 1/√2 because three matrices share the input, 1 for the output.
         let reading = Initializer.xavierUniform(gain: 0.5.squareRoot())
@@ -46,7 +50,7 @@ public struct SelfAttention: TokenMixer {
         value = try linear("value", from: context.hiddenSize, to: groupWidth, initial.deepMatrix(reading))
         output = try linear(
             "output", from: width, to: context.hiddenSize, initial.deepMatrix(.xavierUniform(gain: 1)),
-            biases: c.outputBiases)
+            biases: c.outputBiases, dividing: .inputs)
         places = AttentionPositions(c, stride: context.positionStride)
         tableName =
             "attention \(c.rotation) \(c.headSize) \(c.rotaryBase) \(c.xPosScaleBase ?? 0) \(c.rotarySize ?? 0)"
@@ -64,6 +68,7 @@ public struct SelfAttention: TokenMixer {
             throw MixerError.wrongBatch(expected: batch, found: pass.positions.count)
         }
         if let forest = pass.forest { return try inForest(forest, x, state, pass) }
+        let x = try group?.entering(x) ?? x
         var cache = try checked(state, batch: batch)
         var rows = pass.positions
         if let cache {
@@ -116,6 +121,7 @@ public struct SelfAttention: TokenMixer {
     ) throws -> (output: Tensor, state: any MixerState) {
         let c = configuration
         let (batch, time) = (x.size(0), x.size(1))
+        let x = try group?.entering(x) ?? x
         let place = try pass.commonPlace()
         let sharesState = (state as? AttentionState)?.key.size(0) == 1
         let cache = try checked(state, batch: sharesState ? 1 : batch)

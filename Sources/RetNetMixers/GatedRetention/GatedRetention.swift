@@ -12,8 +12,9 @@ import RetNetTorch
 ///
 /// With a constant gate it is multi-scale retention.
 public struct GatedRetention: TokenMixer {
-    /// Sizes and choices.
+    /// Sizes and choices, with the heads of this rank where ranks have parts of the layers.
     public let configuration: GatedRetentionConfiguration
+    private let group: (any RankGroup)?
     private let query: Linear
     private let key: Linear
     private let value: Linear
@@ -32,14 +33,16 @@ public struct GatedRetention: TokenMixer {
     )
         throws
     {
-        self.configuration = configuration
+        group = scope.group
+        self.configuration = configuration.divided(between: scope.group?.count ?? 1)
         let c = configuration
         // As multi-scale retention: gain 2^-2.5 for what reads, 2^-1 for the output.
         let reading = Initializer.xavierUniform(gain: pow(2, -2.5))
         let (matrix, deepMatrix) = (context.initialization.matrix, context.initialization.deepMatrix)
         func linear(_ name: String, to: Int, _ initializer: Initializer) throws -> Linear {
             try Linear(
-                scope.scope(name), from: context.hiddenSize, to: to, bias: false, initializer: initializer)
+                scope.scope(name), from: context.hiddenSize, to: to, bias: false, initializer: initializer,
+                dividing: .outputs)
         }
         query = try linear("query", to: c.headCount * c.keySize, matrix(reading))
         key = try linear("key", to: c.headCount * c.keySize, matrix(reading))
@@ -50,7 +53,7 @@ public struct GatedRetention: TokenMixer {
             scope, norm: c.headNorm, gate: c.gate, headCount: c.headCount, valueSize: c.valueSize,
             hiddenSize: context.hiddenSize, initializer: deepMatrix(.xavierUniform(gain: 0.5)))
         rotation = Rotation(c.rotation, keySize: c.keySize)
-        layout = c.layout
+        layout = self.configuration.layout
     }
 
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
@@ -58,6 +61,7 @@ public struct GatedRetention: TokenMixer {
         -> (output: Tensor, state: any MixerState)
     {
         let c = configuration
+        let x = try group?.entering(x) ?? x
         let previous = try layout.checked(state, batch: x.size(0))
         let table = try rotation.table(x, pass)
         let retained = try MatrixRecurrence(

@@ -10,8 +10,9 @@ import RetNetTorch
 /// Without the normalizer the product is scaled by a^-½ and each head's output goes through an RMS norm, as in
 /// retention without decay and gate.
 public struct LinearAttentionLayer: TokenMixer {
-    /// Sizes and choices.
+    /// Sizes and choices, with the heads of this rank where ranks have parts of the layers.
     public let configuration: LinearAttentionConfiguration
+    private let group: (any RankGroup)?
     private let query: Linear
     private let key: Linear
     private let value: Linear
@@ -27,18 +28,25 @@ public struct LinearAttentionLayer: TokenMixer {
     )
         throws
     {
-        self.configuration = configuration
+        group = scope.group
+        self.configuration = configuration.divided(between: scope.group?.count ?? 1)
         let c = configuration
         let reading = Initializer.xavierUniform(gain: 0.5.squareRoot())
         let (matrix, deepMatrix) = (context.initialization.matrix, context.initialization.deepMatrix)
-        func linear(_ name: String, from: Int, to: Int, _ initializer: Initializer) throws -> Linear {
-            try Linear(scope.scope(name), from: from, to: to, bias: c.biases, initializer: initializer)
+        func linear(
+            _ name: String, from: Int, to: Int, _ initializer: Initializer,
+            dividing: Linear.Division = .outputs
+        ) throws -> Linear {
+            try Linear(
+                scope.scope(name), from: from, to: to, bias: c.biases, initializer: initializer,
+                dividing: dividing)
         }
         query = try linear("query", from: context.hiddenSize, to: c.width, matrix(reading))
         key = try linear("key", from: context.hiddenSize, to: c.width, matrix(reading))
         value = try linear("value", from: context.hiddenSize, to: c.width, deepMatrix(reading))
         output = try linear(
-            "output", from: c.width, to: context.hiddenSize, deepMatrix(.xavierUniform(gain: 1)))
+            "output", from: c.width, to: context.hiddenSize, deepMatrix(.xavierUniform(gain: 1)),
+            dividing: .inputs)
         rotation = Rotation(c.rotation, keySize: c.headSize)
     }
 
@@ -47,6 +55,7 @@ public struct LinearAttentionLayer: TokenMixer {
         -> (output: Tensor, state: any MixerState)
     {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
+        let x = try group?.entering(x) ?? x
         let c = configuration
         let before = try StateTensors.own(
             state, as: LinearAttentionState.self, named: name, batch: x.size(0), configuration.stateTensors)

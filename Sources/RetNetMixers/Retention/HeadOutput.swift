@@ -22,23 +22,31 @@ struct HeadOutput {
     private let weight: Tensor?
     private let bias: Tensor?
     private let output: Linear
+    /// The ranks that have some of the heads each; nil for all.
+    private let group: (any RankGroup)?
 
-    /// Declares `head_norm` and `output`.
+    /// Declares `head_norm` and `output`, of all heads; where ranks have parts of the layers, of this rank's.
     init(
         _ scope: ParameterScope, norm: HeadNormConfiguration, gate: GateActivation, headCount: Int,
         valueSize: Int, hiddenSize: Int, biases: Bool = false, initializer: Initializer
     ) throws {
         self.norm = norm
         self.gate = gate
-        self.headCount = headCount
+        group = scope.group
+        self.headCount = headCount / (scope.group?.count ?? 1)
         self.valueSize = valueSize
         let count = norm.weightCount(headCount: headCount, valueSize: valueSize)
         let inner = scope.scope("head_norm")
-        weight = try count.map { try inner.parameter("weight", [$0], .constant(1)) }
-        bias = norm.hasBias ? try count.map { try inner.parameter("bias", [$0], .constant(0)) } : nil
+        let axis = norm.affine == .perHead ? 0 : nil
+        weight = try count.map {
+            try inner.parameter("weight", [$0], .constant(1), dividedAlong: axis)
+        }
+        bias =
+            norm.hasBias
+            ? try count.map { try inner.parameter("bias", [$0], .constant(0), dividedAlong: axis) } : nil
         output = try Linear(
             scope.scope("output"), from: headCount * valueSize, to: hiddenSize, bias: biases,
-            initializer: initializer)
+            initializer: initializer, dividing: .inputs)
     }
 
     /// Returns [B, T, D] of heads [B, H, T, V] and the gate's logits [B, T, H·V].
@@ -78,6 +86,8 @@ struct HeadOutput {
 
     private func perHead(_ parameter: Tensor?) throws -> Tensor? {
         guard let parameter, norm.affine == .shared else { return parameter }
-        return try parameter.unsqueezed(0).expanded([headCount, valueSize]).reshaped([headCount * valueSize])
+        // Every rank uses it for its own heads.
+        let shared = try group?.entering(parameter) ?? parameter
+        return try shared.unsqueezed(0).expanded([headCount, valueSize]).reshaped([headCount * valueSize])
     }
 }

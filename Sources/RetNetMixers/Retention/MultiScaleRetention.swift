@@ -11,8 +11,9 @@ import RetNetTorch
 ///
 /// B batch, T time, D model width, H heads, A key size, V value size.
 public struct MultiScaleRetention: TokenMixer {
-    /// Sizes and choices.
+    /// Sizes and choices, with the heads of this rank where ranks have parts of the layers.
     public let configuration: RetentionConfiguration
+    private let group: (any RankGroup)?
     private let query: Linear
     private let key: Linear
     private let value: Linear
@@ -29,7 +30,8 @@ public struct MultiScaleRetention: TokenMixer {
     public init(
         _ scope: ParameterScope, _ configuration: RetentionConfiguration, _ context: LayerContext
     ) throws {
-        self.configuration = configuration
+        group = scope.group
+        self.configuration = configuration.divided(between: scope.group?.count ?? 1)
         let c = configuration
         let width = context.hiddenSize
         // torchscale multiscale_retention.py, HEAD 4d1e0e8: gain 2^-2.5 for what reads, 2^-1 for the output.
@@ -37,7 +39,9 @@ public struct MultiScaleRetention: TokenMixer {
         let writing = Initializer.xavierUniform(gain: context.initialization.outputGains[.retention] ?? 0.5)
         let (matrix, deepMatrix) = (context.initialization.matrix, context.initialization.deepMatrix)
         func linear(_ name: String, to size: Int, _ initializer: Initializer) throws -> Linear {
-            try Linear(scope.scope(name), from: width, to: size, bias: c.biases, initializer: initializer)
+            try Linear(
+                scope.scope(name), from: width, to: size, bias: c.biases, initializer: initializer,
+                dividing: .outputs)
         }
         let keyValueHeads = c.keyValueHeadCount ?? c.headCount
         query = try linear("query", to: c.headCount * c.keySize, matrix(reading))
@@ -48,7 +52,8 @@ public struct MultiScaleRetention: TokenMixer {
             scope, norm: c.headNorm, gate: c.gate, headCount: c.headCount, valueSize: c.valueSize,
             hiddenSize: width, biases: c.biases, initializer: deepMatrix(writing))
         let stride = Double(context.positionStride)
-        logGammas = c.decay.logGammas(headCount: c.headCount).map { $0 * stride }
+        let heads = scope.group?.part(of: c.headCount) ?? 0..<c.headCount
+        logGammas = c.decay.logGammas(headCount: c.headCount)[heads].map { $0 * stride }
         rotation = Rotation(c.rotation, keySize: c.keySize, stride: context.positionStride)
         damping = RetentionDamping(c, stride: context.positionStride)
     }
@@ -72,6 +77,7 @@ public struct MultiScaleRetention: TokenMixer {
         if let damping, x.size(1) > damping.segmentLength {
             return try inSegments(x, state, pass, length: damping.segmentLength)
         }
+        let x = try group?.entering(x) ?? x
         var previous = try checked(state, batch: x.size(0))
         if let damping { previous = try previous.map { try damping.moved($0, by: 1) } }
         if let result = try trained(x, previous, pass) { return result }
@@ -147,6 +153,7 @@ public struct MultiScaleRetention: TokenMixer {
     private func inForest(
         _ forest: TokenForest, _ x: Tensor, _ state: (any MixerState)?, _ pass: ForwardPass
     ) throws -> (output: Tensor, state: any MixerState) {
+        let x = try group?.entering(x) ?? x
         let sharesState = (state as? RetentionState)?.matrix.size(0) == 1
         let previous = try checked(state, batch: sharesState ? 1 : x.size(0))
         let (q, k, v) = try heads(x, pass)

@@ -28,10 +28,13 @@ public final class LanguageModel {
     private let finalNorm: Norm?
     private let output: Linear?
     private let embeddingScale: Double
+    /// The ranks that have some of the tokens of embedding and output matrix each; nil for all.
+    private let vocabularyGroup: (any RankGroup)?
 
     /// Declares all parameters in the store.
     ///
-    /// Throws `SettingsError` for an invalid configuration, and `TorchError`.
+    /// Where the store has a group, its ranks have parts of the layers each and run the same passes together. Throws
+    /// `SettingsError` for an invalid configuration, `MixerError.cannotDivide(reason:)`, and `TorchError`.
     public init(
         _ configuration: LanguageModelConfiguration, parameters: ParameterStore, computeType: ElementType
     ) throws {
@@ -39,9 +42,14 @@ public final class LanguageModel {
         let c = configuration
         let initializers = ModelInitializers(c)
         let root = parameters.root
+        if let group = parameters.group, let reason = c.divisionRefusal(between: group.count) {
+            throw MixerError.cannotDivide(reason: reason)
+        }
+        vocabularyGroup = parameters.group.flatMap { c.dividesVocabulary(between: $0.count) ? $0 : nil }
+        let dividesVocabulary = vocabularyGroup != nil
         embedding = try Embedding(
             root.scope("embedding"), count: c.vocabularySize, size: c.embeddingWidth,
-            initializer: initializers.embedding)
+            initializer: initializers.embedding, dividesRows: dividesVocabulary)
         positions =
             c.positionEmbedding == .learned
             ? try Embedding(
@@ -56,7 +64,8 @@ public final class LanguageModel {
             ? nil
             : try Linear(
                 root.scope("output"), from: c.outputWidth, to: c.vocabularySize, bias: c.outputBias,
-                initializer: initializers.output, isHiddenMap: false)
+                initializer: initializers.output, isHiddenMap: false,
+                dividing: dividesVocabulary ? .outputs : nil)
         embeddingScale = c.embeddingScale.factor(hiddenSize: c.hiddenSize)
         self.configuration = configuration
         self.parameters = parameters
@@ -149,6 +158,12 @@ public final class LanguageModel {
 
     /// Returns logits [..., V] of hidden states [..., D].
     public func logits(_ hidden: Tensor) throws -> Tensor {
+        guard let vocabularyGroup else { return try ownLogits(hidden) }
+        return try vocabularyGroup.joining(ownLogits(vocabularyGroup.entering(hidden)))
+    }
+
+    /// Returns the logits of the tokens that this rank has: all of them, where no group divides the vocabulary.
+    private func ownLogits(_ hidden: Tensor) throws -> Tensor {
         if let output { return try output(hidden) }
         return try embedding.logits(scaledForTable(hidden))
     }
@@ -203,7 +218,7 @@ public final class LanguageModel {
 
 extension LanguageModel {
     /// Largest number of logits that a loss holds at once.
-    private static var logitBudget: Int { 1 << 25 }
+    package static var logitBudget: Int { 1 << 25 }
     /// Largest number of logits that scores without gradients hold at once: few, so that they stay in the caches.
     private static var scoreBudget: Int { 1 << 22 }
 
@@ -220,7 +235,7 @@ extension LanguageModel {
         let rows = try x.reshaped([-1, x.size(-1)])
         let labels = try targets.reshaped([-1])
         let count = rows.size(0)
-        let slice = Swift.max(1, Self.logitBudget / configuration.vocabularySize)
+        let slice = Swift.max(1, Self.logitBudget / ownVocabularySize)
         return try StepProfile.part(.output) {
             if let fused = try fusedLossSum(rows, labels) { return (fused, next) }
             guard count > slice else { return (try lossSum(rows, labels), next) }
@@ -237,11 +252,12 @@ extension LanguageModel {
         }
     }
 
-    /// The same by the operator that forms logits slice by slice; nil where there are few of them or there is no kernel.
+    /// The same by the operator that forms logits slice by slice; nil where there are few of them, there is no kernel, or ranks
+    /// divide the vocabulary.
     private func fusedLossSum(_ rows: Tensor, _ labels: Tensor) throws -> Tensor? {
-        guard FusedOperators.runsOutputLoss(rows, vocabularySize: configuration.vocabularySize) else {
-            return nil
-        }
+        guard vocabularyGroup == nil,
+            FusedOperators.runsOutputLoss(rows, vocabularySize: configuration.vocabularySize)
+        else { return nil }
         guard let output else {
             return try FusedOperators.outputLoss(
                 scaledForTable(rows), weight: embedding.weight, targets: labels
@@ -254,7 +270,16 @@ extension LanguageModel {
 
     /// The summed cross entropy of hidden rows [N, D], in one pass over their logits each way.
     private func lossSum(_ rows: Tensor, _ labels: Tensor) throws -> Tensor {
-        try FusedOperators.tokenLosses(logits(rows), targets: labels).losses.sum()
+        guard let vocabularyGroup else {
+            return try FusedOperators.tokenLosses(logits(rows), targets: labels).losses.sum()
+        }
+        let logits = try ownLogits(vocabularyGroup.entering(rows))
+        return try vocabularyGroup.tokenLosses(logits, targets: labels).sum()
+    }
+
+    /// Tokens of the vocabulary whose logits a pass over this rank's holds.
+    private var ownVocabularySize: Int {
+        Swift.max(1, configuration.vocabularySize / (vocabularyGroup?.count ?? 1))
     }
 
     /// Returns the cross entropy in nats of every target, [B, T] float32; 0 where the target is -100.
@@ -265,10 +290,15 @@ extension LanguageModel {
         let rows = try x.reshaped([-1, x.size(-1)])
         let labels = try targets.reshaped([-1])
         let budget = gradientsAreEnabled ? Self.logitBudget : Self.scoreBudget
-        let slice = Swift.max(1, budget / configuration.vocabularySize)
+        let slice = Swift.max(1, budget / ownVocabularySize)
         let parts = try stride(from: 0, to: rows.size(0), by: slice).map { start in
             let range = start..<Swift.min(start + slice, rows.size(0))
-            return try logits(rows.sliced(0, range)).crossEntropy(labels.sliced(0, range), reduction: .none)
+            guard let vocabularyGroup else {
+                return try logits(rows.sliced(0, range)).crossEntropy(
+                    labels.sliced(0, range), reduction: .none)
+            }
+            return try vocabularyGroup.tokenLosses(
+                ownLogits(vocabularyGroup.entering(rows.sliced(0, range))), targets: labels.sliced(0, range))
         }
         return (try Tensor.concatenated(parts, axis: 0).reshaped(tokens.shape), next)
     }

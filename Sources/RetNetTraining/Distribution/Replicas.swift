@@ -1,5 +1,6 @@
 import Foundation
 import RetNetDistributed
+import RetNetEvaluation
 import RetNetLayers
 import RetNetTorch
 
@@ -21,11 +22,14 @@ public final class Replicas {
 
     private let configuration: DistributionConfiguration
     private var buckets: GradientBuckets?
-    private var parameters: ParameterStore?
-    /// Tensors of the optimizers of all ranks, between gathering and saving them.
-    private var gatheredState: [(name: String, tensor: Tensor)]?
+    /// The parameters that the ranks train, once they have joined.
+    private(set) var parameters: ParameterStore?
+    /// What other ranks have of parameters and optimizer, between gathering and saving it.
+    var gatheredState: GatheredState?
 
-    /// The ranks of a run; all of them call it. Throws `DistributedError` for a mesh of another number of ranks.
+    /// The ranks of a run; all of them call it.
+    ///
+    /// Throws `MeshError` for a mesh of another number of ranks, and `DistributedError`.
     public init(_ group: ProcessGroup, _ configuration: DistributionConfiguration = .init()) throws {
         mesh = try Mesh(group, configuration.mesh)
         self.configuration = configuration
@@ -43,7 +47,11 @@ public final class Replicas {
         try share.check(
             passCount: passCount, rowCount: task.dataState.rowCount, keepsRows: task.carriesState)
         parameters = task.parameters
-        try withoutGradients { for tensor in task.parameters.tensors { try mesh.world.broadcast(tensor) } }
+        try withoutGradients {
+            for entry in task.parameters.entries {
+                try (entry.part == nil ? mesh.world : mesh.replicas)?.broadcast(entry.tensor)
+            }
+        }
         guard let group = mesh.replicas else { return }
         var byteCount = configuration.bucketMegabytes << 20
         if shardsOptimizer {
@@ -65,50 +73,24 @@ public final class Replicas {
         return zip(parameters.entries, buckets.owners).filter { $0.1 == mesh.replicas?.rank }.map(\.0)
     }
 
-    /// Returns the norm of the gradients of all parameters.
+    /// True if the optimizer of a rank knows some of the gradients only.
+    var dividesGradients: Bool { shardsOptimizer || mesh.tensor != nil }
+
+    /// Returns the norm of the gradients of all parameters, those of all ranks.
     func gradientNorm() throws -> Double {
-        try OptimizerKernels.globalNorm((parameters?.tensors ?? []).compactMap { try $0.gradient() })
+        func norm(_ entries: [ParameterStore.Entry]) throws -> Double {
+            try OptimizerKernels.globalNorm(entries.compactMap { try $0.tensor.gradient() })
+        }
+        let entries = parameters?.entries ?? []
+        guard let tensor = mesh.tensor else { return try norm(entries) }
+        let own = try norm(entries.filter { $0.part != nil })
+        let common = try norm(entries.filter { $0.part == nil })
+        return try (tensor.allReduced([own * own])[0] + common * common).squareRoot()
     }
 
     /// Sends the parameters that each rank has updated to the others.
     func shareUpdates() throws {
         if shardsOptimizer { try buckets?.shareParameters() }
-    }
-
-    /// Brings the optimizer's state of all ranks to rank 0, which then saves it.
-    func gatherState(of optimizer: any Optimizer) throws {
-        guard shardsOptimizer, let group = mesh.replicas else { return }
-        struct Description: Codable {
-            var name: String
-            var shape: [Int]
-            var elementType: ElementType
-        }
-        let own = optimizer.state
-        let lists = try group.gathered(
-            JSONEncoder().encode(
-                own.map {
-                    Description(name: $0.name, shape: $0.tensor.shape, elementType: $0.tensor.elementType)
-                }),
-            "gathering the optimizer's state")
-        guard group.rank == 0 else {
-            for (_, tensor) in own where tensor.elementCount > 0 { try group.send(tensor, to: 0) }
-            return
-        }
-        var all = own
-        for rank in 1..<group.count {
-            for item in try JSONDecoder().decode([Description].self, from: lists[rank]) {
-                let tensor = try Tensor.empty(item.shape, item.elementType)
-                if tensor.elementCount > 0 { try group.receive(tensor, from: rank) }
-                all.append((item.name, tensor))
-            }
-        }
-        gatheredState = all
-    }
-
-    /// Returns the optimizer's state that a checkpoint holds.
-    func takeState(of optimizer: any Optimizer) -> [(name: String, tensor: Tensor)] {
-        defer { gatheredState = nil }
-        return gatheredState ?? optimizer.state
     }
 
     /// The number of this rank among those that compute other tokens, and how many there are.
@@ -156,23 +138,21 @@ public final class Replicas {
         return result
     }
 
-    /// Gives all ranks the tensors of rank 0 where they differ, and returns the ranks on which they did.
-    ///
-    /// Processors of different kinds round differently, so that copies may drift apart.
-    func align(_ tensors: [Tensor]) throws -> [Int] {
-        let own = try Tensor.fingerprint(of: tensors)
-        let all = try mesh.world.gathered(Data("\(own)".utf8), "comparing the copies")
-        let different = all.indices.filter { all[$0] != all[0] }
-        guard !different.isEmpty else { return [] }
-        try withoutGradients { for tensor in tensors { try mesh.world.broadcast(tensor) } }
-        return different
-    }
-
     /// Runs a body on rank 0 while the others wait, and returns its result on all ranks; without replicas, just runs it.
     static func once<Value: Codable>(
         _ replicas: Replicas?, _ operation: String, _ body: () throws -> Value
     ) throws -> Value {
         guard let replicas else { return try body() }
+        return try replicas.onFirst(operation, body)
+    }
+
+    /// Runs a body that makes passes of the model, on all ranks that have parts of its first copy, and returns the result of
+    /// rank 0 on all ranks; without replicas, just runs it.
+    static func onFirstCopy<Value: Codable>(
+        _ replicas: Replicas?, _ operation: String, _ body: () throws -> Value
+    ) throws -> Value {
+        guard let replicas else { return try body() }
+        if !replicas.isFirst, replicas.mesh.holdsFirstCopy { _ = try body() }
         return try replicas.onFirst(operation, body)
     }
 
@@ -195,21 +175,7 @@ public final class Replicas {
         }
         return value
     }
-
-    /// Returns a tensor [B, ...] of all rows on rank 0, where ranks hold rows each [b, ...]; the own rows on other ranks.
-    func gatherRows(_ own: Tensor, rowCount: Int) throws -> Tensor {
-        guard let group = mesh.data else { return own }
-        guard group.rank == 0 else {
-            if own.size(0) > 0 { try group.send(own.contiguous(), to: 0) }
-            return own
-        }
-        var parts = [own]
-        for rank in 1..<share.count {
-            let rows = BatchShare(rank: rank, count: share.count).rows(of: rowCount)
-            let part = try Tensor.empty([rows.count] + own.shape.dropFirst(), own.elementType)
-            try group.receive(part, from: rank)
-            parts.append(part)
-        }
-        return try Tensor.concatenated(parts, axis: 0)
-    }
 }
+
+/// Ranks share evaluations as well as training.
+extension ProcessGroup: MeasuringRanks {}

@@ -21,15 +21,18 @@ enum Checkpoint {
     static func save(_ trainer: Trainer<some TrainingTask>, progress: TrainerProgress, to path: String) throws
     {
         let task = trainer.task
-        if let bad = try withoutGradients({ try task.parameters.entries.first { try !$0.tensor.allFinite() } }
-        ) {
+        let optimizer = trainer.optimizer
+        let state = trainer.replicas?.takeGathered(optimizer) ?? GatheredState(optimizer: optimizer.state)
+        let bad = try withoutGradients {
+            try task.parameters.entries.first { try !(state.parameters[$0.name] ?? $0.tensor).allFinite() }
+        }
+        if let bad {
             throw TrainingError.weightsNotFinite(step: trainer.step, name: bad.name)
         }
         // A folder under this name is older or broken: the run reached this step again after a crash.
         try AtomicFolder.create(at: path, replacing: true) { folder in
-            try task.writeModel(into: folder)
-            let state = trainer.replicas?.takeState(of: trainer.optimizer) ?? trainer.optimizer.state
-            try SafetensorsWriter(tensors: state).write(
+            try task.writeModel(into: folder, whole: state.parameters)
+            try SafetensorsWriter(tensors: state.optimizer).write(
                 to: folder + "/" + optimizerFileName)
             try task.writeCarriedState(into: folder)
             let encoder = JSONEncoder()
@@ -65,7 +68,8 @@ enum Checkpoint {
         let moments = try SafetensorsTensors(file: path + "/" + optimizerFileName)
         try trainer.optimizer.restore(stepCount: progress.updateCount, from: path) { name in
             guard moments.entry(named: name) != nil else { return nil }
-            return try moments.tensor(named: name, on: trainer.task.parameters.device)
+            let saved = try moments.tensor(named: name, on: trainer.task.parameters.device)
+            return try trainer.replicas?.own(ofState: name, saved) ?? saved
         }
         if progress.hasCarriedState {
             try trainer.task.readCarriedState(from: path, share: trainer.replicas?.share ?? .whole)

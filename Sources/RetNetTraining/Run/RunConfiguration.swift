@@ -85,9 +85,15 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
     /// Throws ``TrainingError/unsuitableMesh(mesh:reason:)`` where ranks cannot share the run as the mesh says.
     func checkMesh() throws {
         let mesh = training.distribution.mesh
-        for axis in [MeshShape.Axis.sequence, .tensor] where (mesh[axis] ?? 1) > 1 {
-            throw TrainingError.unsuitableMesh(
-                mesh: mesh.description, reason: "the axis '\(axis.rawValue)' can have one rank only so far")
+        var reason = task.refusal(of: mesh)
+        if (mesh[.sequence] ?? 1) > 1 { reason = "the axis 'sequence' can have one rank only so far" }
+        if reason == nil, (mesh[.tensor] ?? 1) > 1, training.optimizer.kind != .adamW {
+            reason =
+                "the optimizer '\(training.optimizer.kind.rawValue)' needs whole parameters on every rank; of parts, as the axis"
+                + " 'tensor' makes them, the optimizer 'adamw' can have some"
+        }
+        if let reason {
+            throw TrainingError.unsuitableMesh(mesh: mesh.description, reason: reason)
         }
     }
 

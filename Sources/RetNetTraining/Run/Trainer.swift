@@ -68,9 +68,9 @@ public final class Trainer<Task: TrainingTask> {
         let passes = StepPasses(count: accumulationCount, generator: generator)
         var loss = try task.accumulateGradients(replicas?.passes(passes) ?? passes)
         if let replicas { loss = try replicas.combine(loss) }
-        let sharding = replicas.flatMap { $0.shardsOptimizer ? $0 : nil }
+        let dividing = replicas.flatMap { $0.dividesGradients ? $0 : nil }
         let norm = try StepProfile.part(.optimizer) {
-            try sharding?.gradientNorm() ?? optimizer.gradientNorm()
+            try dividing?.gradientNorm() ?? optimizer.gradientNorm()
         }
         let rate = schedule.learningRate(step: number)
         var result = TrainingStep(
@@ -82,7 +82,7 @@ public final class Trainer<Task: TrainingTask> {
             try StepProfile.part(.optimizer) {
                 try optimizer.step(
                     learningRate: rate, gradientScale: optimizer.clipFactor(norm: norm))
-                try sharding?.shareUpdates()
+                try replicas?.shareUpdates()
             }
         case .skip(let reason):
             result.skipReason = reason

@@ -42,7 +42,7 @@ public final class TrainingRun<Task: TrainingTask> {
     /// task; `note` gets one about a tokenizer that was trained.
     ///
     /// With `group`, its ranks share every step. Settings, data, tokenizer and `facts` must be those of rank 0, and all
-    /// ranks must see the folder when a run is resumed. Throws ``TrainingError``, `SettingsError`, `TextError`,
+    /// ranks must see the folder when a run is resumed. Throws ``TrainingError``, `MeshError`, `SettingsError`, `TextError`,
     /// `EvaluationError`, `CheckpointError`, `StorageError`, `DistributedError` and `TorchError`; earlier contents of the
     /// folder are then untouched.
     public init(
@@ -87,7 +87,8 @@ public final class TrainingRun<Task: TrainingTask> {
             ?? resolved.task.tokenizer(
                 checkpoint: checkpoint, folder: folder, seed: resolved.training.seed, note: note)
         self.tokenizer = resolved.task.specialTokens.begin == nil ? given : given.beginningTexts()
-        let task = try Task(resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device)
+        let task = try Task(
+            resolved, tokenizer: self.tokenizer, checkpoint: checkpoint, device: device, replicas: replicas)
         task.warnings.forEach(warn)
         try replicas?.mesh.world.checkEqual(
             facts + resolved.sharedSettings() + [
@@ -118,7 +119,9 @@ public final class TrainingRun<Task: TrainingTask> {
         rankLog = try group.map { [folder, resumedStep] in
             try RankLog(folder: folder, rank: $0.rank, resumedStep: resumedStep)
         }
-        if let replicas { try rankLog?.writeStart(step: resumedStep ?? 0, rankCount: replicas.mesh.world.count) }
+        if let replicas {
+            try rankLog?.writeStart(step: resumedStep ?? 0, rankCount: replicas.mesh.world.count)
+        }
         isReady = true
     }
 
@@ -195,7 +198,7 @@ public final class TrainingRun<Task: TrainingTask> {
 
     /// Measures the validation data; returns false where there is none.
     private func validate() throws -> Bool {
-        let measured = try Replicas.once(replicas, "the validation") {
+        let measured = try Replicas.onFirstCopy(replicas, "the validation") {
             try trainer.task.validate(step: trainer.step)
         }
         guard let record = measured else { return false }
@@ -215,25 +218,29 @@ public final class TrainingRun<Task: TrainingTask> {
 
     private func writeSample() throws {
         let step = trainer.step
-        do {
-            let sampled = try Replicas.once(replicas, "a sample") { try trainer.task.sample() }
-            guard let text = sampled else { return }
-            try recorder?.write(sample: text, step: step)
-            try notify { try $0.trainingDidSample(step: step, text: text) }
-        } catch let error as GenerationError {
-            // A prompt that cannot be continued must not end the run.
-            try notify { try $0.trainingDidWarn("step \(step): no sample: \(error)") }
+        // A prompt that cannot be continued must not end the run, nor keep the other ranks waiting.
+        let sample = try Replicas.onFirstCopy(replicas, "a sample") {
+            do {
+                return Sample(text: try trainer.task.sample())
+            } catch let error as GenerationError {
+                return Sample(problem: error.description)
+            }
         }
+        if let problem = sample.problem {
+            try notify { try $0.trainingDidWarn("step \(step): no sample: \(problem)") }
+        }
+        guard let text = sample.text else { return }
+        try recorder?.write(sample: text, step: step)
+        try notify { try $0.trainingDidSample(step: step, text: text) }
     }
 
     /// Saves a checkpoint, points at it, draws the loss curve, and only then removes old checkpoints.
     private func save() throws {
         if let replicas {
-            let moments = replicas.shardsOptimizer ? [] : trainer.optimizer.state.map(\.tensor)
-            let tensors = trainer.task.parameters.tensors + moments
-            for rank in try replicas.align(tensors) {
+            for rank in try replicas.align(trainer.optimizer) {
                 let text =
-                    "step \(trainer.step): the weights of rank \(rank) had drifted from those of rank 0, which it has now"
+                    "step \(trainer.step): the weights of rank \(rank) had drifted from those of the first copy, which it has"
+                    + " now"
                 try notify { try $0.trainingDidWarn(text) }
             }
             try trainer.task.gatherCarriedState(replicas)
@@ -252,4 +259,10 @@ public final class TrainingRun<Task: TrainingTask> {
         }
         try notify { try $0.trainingDidSave(step: trainer.step, path: path) }
     }
+}
+
+/// A text that a model has written, or why there is none.
+private struct Sample: Codable {
+    var text: String?
+    var problem: String?
 }

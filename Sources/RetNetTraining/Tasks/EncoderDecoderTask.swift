@@ -1,5 +1,6 @@
 import Foundation
 import RetNetCheckpoints
+import RetNetDistributed
 import RetNetEvaluation
 import RetNetGeneration
 import RetNetLayers
@@ -117,7 +118,7 @@ public final class EncoderDecoderTask: TrainingTask {
     /// Reads text or tasks, and makes the model or loads the initial one or that of a checkpoint.
     public convenience init(
         _ configuration: RunConfiguration<EncoderDecoderTask>, tokenizer: any Tokenizer, checkpoint: String?,
-        device: Device
+        device: Device, replicas: Replicas? = nil
     ) throws {
         let data = try TextToTextData(configuration, tokenizer: tokenizer)
         self.init(
@@ -189,7 +190,7 @@ public final class EncoderDecoderTask: TrainingTask {
     }
 
     /// Writes the files of a model folder.
-    public func writeModel(into folder: String) throws {
+    public func writeModel(into folder: String, whole: [String: Tensor] = [:]) throws {
         try T5Folder.write(model, tokenizer: measurement?.tokenizer, into: folder)
     }
 }
@@ -213,6 +214,15 @@ extension EncoderDecoderTask.Configuration {
 
     /// `initial_model`.
     public static var changeableKeys: [String] { ["initial_model"] }
+
+    /// Refuses axes other than data: layers and sequences of a T5 are whole on every rank.
+    public func refusal(of mesh: MeshRequest) -> String? {
+        for axis in [MeshShape.Axis.sequence, .tensor] where (mesh[axis] ?? 1) > 1 {
+            return
+                "an encoder-decoder has to be whole on every rank, so the axis '\(axis.rawValue)' can have one rank only"
+        }
+        return nil
+    }
 
     /// Returns the architecture of `model.preset`, or of the model in the folder `initial_model`.
     public static func baseModel(of document: SettingsDocument) throws -> SettingsTree? {

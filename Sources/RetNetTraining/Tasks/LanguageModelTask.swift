@@ -1,5 +1,6 @@
 import Foundation
 import RetNetCheckpoints
+import RetNetDistributed
 import RetNetEvaluation
 import RetNetGeneration
 import RetNetLayers
@@ -185,7 +186,7 @@ public final class LanguageModelTask: TrainingTask {
     /// Reads the text, and makes the model or loads that of a checkpoint.
     public convenience init(
         _ configuration: RunConfiguration<LanguageModelTask>, tokenizer: any Tokenizer, checkpoint: String?,
-        device: Device
+        device: Device, replicas: Replicas? = nil
     ) throws {
         let (task, seed) = (configuration.task, configuration.training.seed)
         guard tokenizer.vocabularySize <= task.model.vocabularySize else {
@@ -197,7 +198,7 @@ public final class LanguageModelTask: TrainingTask {
             validationPaths: task.data.validationPaths, validationFraction: task.data.validationFraction,
             tokenizer: tokenizer, seed: seed, countsBytes: task.tokenizerRecipe() != nil)
         try self.init(
-            Self.makeModel(configuration, checkpoint: checkpoint, device: device),
+            Self.makeModel(configuration, checkpoint: checkpoint, device: device, replicas?.mesh.tensor),
             source: data.source(task.data, seed: seed), form: task.form ?? task.model.trainingForm,
             carriesState: task.data.mode == .contiguous, tokensPerEpoch: data.training.tokenCount,
             measurement: Measurement(
@@ -206,20 +207,22 @@ public final class LanguageModelTask: TrainingTask {
     }
 
     private static func makeModel(
-        _ configuration: RunConfiguration<LanguageModelTask>, checkpoint: String?, device: Device
+        _ configuration: RunConfiguration<LanguageModelTask>, checkpoint: String?, device: Device,
+        _ group: (any RankGroup)?
     ) throws -> LanguageModel {
         let computeType = configuration.training.precision.elementType(on: device)
         let model: LanguageModel
         if let checkpoint {
             model = try ModelFolder.load(
-                checkpoint, elementType: .float32, device: device, computeType: computeType
+                checkpoint, elementType: .float32, device: device, computeType: computeType, group: group
             ).model
             guard model.configuration == configuration.task.model else {
                 throw TrainingError.checkpointMismatch(
                     path: checkpoint, reason: "its config.json describes another model than config.yaml")
             }
         } else {
-            let store = ParameterStore(source: .random(seed: configuration.training.seed), device: device)
+            let store = ParameterStore(
+                source: .random(seed: configuration.training.seed), device: device, group: group)
             model = try LanguageModel(configuration.task.model, parameters: store, computeType: computeType)
         }
         model.recomputesActivations = configuration.task.recomputesActivations
@@ -268,8 +271,8 @@ public final class LanguageModelTask: TrainingTask {
     }
 
     /// Writes the files of a model folder.
-    public func writeModel(into folder: String) throws {
-        try ModelFolder.write(model, tokenizer: measurement?.tokenizer, into: folder)
+    public func writeModel(into folder: String, whole: [String: Tensor] = [:]) throws {
+        try ModelFolder.write(model, tokenizer: measurement?.tokenizer, into: folder, whole: whole)
     }
 }
 
@@ -317,6 +320,16 @@ extension LanguageModelTask.Configuration {
 
     /// `recompute_activations`.
     public static var changeableKeys: [String] { ["recompute_activations"] }
+
+    /// Returns the layer that ranks cannot divide, or that they carry states.
+    public func refusal(of mesh: MeshRequest) -> String? {
+        let rankCount = mesh[.tensor] ?? 1
+        if let reason = model.divisionRefusal(between: rankCount) { return reason }
+        guard rankCount > 1, data.mode == .contiguous else { return nil }
+        return
+            "ranks with parts of the layers do not carry states from batch to batch, as data.mode 'contiguous' does;"
+            + " use 'shuffled'"
+    }
 
     /// Returns the architecture of `model.preset`.
     public static func baseModel(of document: SettingsDocument) throws -> SettingsTree? {

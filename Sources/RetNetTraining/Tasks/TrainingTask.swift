@@ -1,3 +1,4 @@
+import RetNetDistributed
 import RetNetLayers
 import RetNetSettings
 import RetNetText
@@ -54,10 +55,11 @@ public protocol TrainingTask: AnyObject {
 
     /// Makes the task of a run: reads the data, and makes the model or loads that of a checkpoint.
     ///
-    /// Throws ``TrainingError`` where configuration, data, tokenizer and model do not fit each other.
+    /// With `replicas`, the model is this rank's part of it. Throws ``TrainingError`` where configuration, data, tokenizer and
+    /// model do not fit each other.
     init(
         _ configuration: RunConfiguration<Self>, tokenizer: any Tokenizer, checkpoint: String?,
-        device: Device) throws
+        device: Device, replicas: Replicas?) throws
 
     /// Measures data that is never trained on, after the given step; nil where there is none.
     func validate(step: Int) throws -> ValidationRecord?
@@ -65,8 +67,8 @@ public protocol TrainingTask: AnyObject {
     var warnings: [String] { get }
     /// Generates a text, the same for the same weights, without effect on the course of the run.
     func sample() throws -> String?
-    /// Writes the files of a model folder.
-    func writeModel(into folder: String) throws
+    /// Writes the files of a model folder; `whole` are the parameters of which this rank's model has a part, by name.
+    func writeModel(into folder: String, whole: [String: Tensor]) throws
 }
 
 extension TrainingTask {
@@ -92,6 +94,10 @@ extension TrainingTask {
 public protocol TaskConfiguration: DeclaredSettings, Sendable, Equatable {
     /// Settings, or beginnings of their paths, that may change when a run is resumed.
     static var changeableKeys: [String] { get }
+
+    /// Returns the reason why ranks cannot have parts of the model's layers or of its sequences as a mesh says; nil where they
+    /// can.
+    func refusal(of mesh: MeshRequest) -> String?
 
     /// Returns the settings that those of `model` are laid over; nil where the architecture is written out.
     ///

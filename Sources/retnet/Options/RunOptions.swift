@@ -139,7 +139,7 @@ struct RunOptions: ParsableArguments {
             Console.note("'\(out)' holds no checkpoint yet: the run starts again")
         }
         Console.note(
-            "training \(Format.count(run.trainer.task.parameters.parameterCount)) parameters on \(device),"
+            "training \(Format.count(run.trainer.task.parameters.wholeParameterCount)) parameters on \(device),"
                 + " \(ranks.map { "\($0.count) ranks of " } ?? "")\(Runtime.threadCount) threads, in '\(out)'"
         )
     }
@@ -160,7 +160,7 @@ struct RunOptions: ParsableArguments {
             "reason": .string(outcome.reason.rawValue), "step": .int(outcome.step),
             "loss": outcome.loss.map { .double($0) } ?? .null, "validation": validation ?? .null,
             "model": .string(outcome.checkpointPath), "run": .string(out),
-            "parameters": .int(run.trainer.task.parameters.parameterCount),
+            "parameters": .int(run.trainer.task.parameters.wholeParameterCount),
             "peak_bytes": .int(ProcessMemory.peakByteCount),
         ]
     }
