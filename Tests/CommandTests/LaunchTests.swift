@@ -100,6 +100,86 @@ import Testing
         #expect(!outcome.errors.contains("error:"), "\(outcome.errors)")
     }
 
+    @Test("Layers on two ranks have the losses of one process, and a mesh that does not fit is refused")
+    func launchedMesh() throws {
+        let folder = try TemporaryFolder()
+        try succeed(arguments(in: folder, steps: 6, run: "alone"))
+        let launched = ["launch", "-n", "2", "--logs", folder.path("logs"), "--"]
+        let mesh = ["--mesh", "data=1,sequence=1,tensor=2"]
+        let outcome = try succeed(launched + arguments(in: folder, steps: 6) + mesh + ["--json"])
+        let parameters = try outcome.json()["parameters"] as? Int
+        let whole = try succeed(["info", "--model", folder.path("alone"), "--json"]).json()
+        #expect(parameters != nil && parameters == whole["parameters"] as? Int)
+        try expectSameLosses(folder.path("run"), folder.path("alone"), count: 6)
+        for (mesh, words) in [
+            ("tensor=4", "needs a multiple of 4 ranks, but the run has 2"),
+            ("data=2,tensor=2", "needs 4 ranks, but the run has 2"),
+            ("tensor=0", "'0' is no number of ranks"),
+            ("pipeline=2", "no axis 'pipeline'"),
+        ] {
+            let refused = try RunningCommand(
+                launched + arguments(in: folder, steps: 6, run: "refused") + ["--mesh", mesh]
+            ).wait()
+            #expect(refused.status != 0 && refused.errors.contains(words), "\(refused.errors)")
+            #expect(!folder.exists("refused"))
+        }
+        let alone = try RunningCommand(
+            arguments(in: folder, steps: 6, run: "refused") + ["--mesh", "tensor=2"]
+        ).wait()
+        #expect(alone.status == 1 && alone.errors.contains("but the run has 1"), "\(alone.errors)")
+    }
+
+    @Test("Two ranks measure and generate what one process does")
+    func launchedEvaluation() throws {
+        let folder = try TemporaryFolder()
+        let run = try TinyModel.train(in: folder)
+        try folder.write(
+            (0..<40).map { "Line \($0): the fox has \($0 * 7 % 100) hens.\n\n" }.joined(), to: "documents.txt"
+        )
+        let launched = ["launch", "-n", "2", "--"]
+        func both(_ arguments: [String]) throws -> [[String: Any]] {
+            try [[], launched].map { try succeed($0 + arguments + ["--json"]).json() }
+        }
+        let perplexity = [
+            "eval", "perplexity", "--model", run, "--data", folder.path("documents.txt"),
+            "--document-separator", "blank_lines:1",
+        ]
+        for options in [["--reset-at-documents"], ["--context", "48", "--batch", "2"]] {
+            let trees = try both(perplexity + options)
+            for key in ["tokens", "bytes"] { #expect(trees[0][key] as? Int == trees[1][key] as? Int) }
+            let nats = trees.map { $0["total_nats"] as? Double ?? .nan }
+            #expect(abs(nats[0] - nats[1]) < 1e-9 * nats[0], "\(nats)")
+        }
+        let carried = try RunningCommand(launched + perplexity).wait()
+        #expect(carried.status == 1 && carried.errors.contains("--reset-at-documents"), "\(carried.errors)")
+
+        let lines = (0..<9).map {
+            "{\"goal\": \"Line \($0)\", \"sol1\": \"the fox\", \"sol2\": \"and hens\", \"label\": \($0 % 2)}"
+        }
+        try folder.write(lines.joined(separator: "\n"), to: "piqa.jsonl")
+        let tasks = [
+            "eval", "tasks", "--model", run, "--data", "piqa=" + folder.path("piqa.jsonl"), "--data",
+            "piqa:train=" + folder.path("piqa.jsonl"),
+        ]
+        for shots in ["0", "2"] {
+            let results = try both(tasks + ["--shots", shots]).map {
+                ($0["results"] as? [String: Any])?["piqa"] as? [String: Any] ?? [:]
+            }
+            for key in ["acc,none", "acc_norm,none", "acc_stderr,none"] {
+                #expect(results[0][key] as? Double != nil)
+                #expect(results[0][key] as? Double == results[1][key] as? Double, "\(key)")
+            }
+        }
+
+        let prompts = ["Line", "the fox", "and"].flatMap { ["--prompt", $0] }
+        let texts = try both(["generate", "--model", run, "-n", "8", "--seed", "4"] + prompts).map { tree in
+            (tree["results"] as? [[String: Any]] ?? []).map {
+                "\($0["text"] ?? "") \($0["seed"] ?? "") \($0["tokens"] ?? "")"
+            }
+        }
+        #expect(texts[0].count == 3 && texts[0] == texts[1])
+    }
+
     @Test(
         "Mistakes are refused with a message: what to launch, what only one rank has, a folder that is taken")
     func refusals() throws {

@@ -186,7 +186,9 @@ import Testing
         #expect(throws: Broken.self) { try output.sum().backward() }
     }
 
-    @Test func `A node with gradients in Swift is part of the graph, and its errors arrive as themselves`() throws {
+    @Test func `A node with gradients in Swift is part of the graph, and its errors arrive as themselves`()
+        throws
+    {
         struct Broken: Error {}
         let generator = try Generator(seed: 2)
         let (a, b) = (try generator.normal([3], .float64), try generator.normal([3], .float64))
@@ -212,12 +214,25 @@ import Testing
         // Where only one output matters, the gradient of the other is zero; none for an input that needs none.
         let plain = try Tensor.from([1.0, 2, 3])
         try node(a, plain)[1].sum().backward()
-        let broken = try recording([a]) { ([try a * 1], []) } backward: { _, _ in throw Broken() }
+        let broken = try recording([a]) {
+            ([try a * 1], [])
+        } backward: { _, _ in
+            throw Broken()
+        }
         #expect(throws: Broken.self) { try broken[0].sum().backward() }
         #expect(throws: TorchError.self) {
-            try recording([a]) { ([try a * 1], []) } backward: { _, _ in [] }[0].sum().backward()
+            try recording([a]) {
+                ([try a * 1], [])
+            } backward: { _, _ in
+                []
+            }[0].sum().backward()
         }
         // Without gradients there is no node.
-        #expect(try !recording([plain]) { ([plain], []) } backward: { _, _ in [] }[0].requiresGradient)
+        #expect(
+            try !recording([plain]) {
+                ([plain], [])
+            } backward: { _, _ in
+                []
+            }[0].requiresGradient)
     }
 }

@@ -97,14 +97,15 @@ struct AltUpComparison: RecipeComparison {
                 let (contender, cost) = entry
                 return ExperimentUnit(
                     id: "\(contender.slug)-seed\(seed)", contender: contender.name, seed: seed,
-                    weight: 10 * cost / largest
+                    weight: 10 * cost / largest, leave: { jobs?.leave(index) }
                 ) { progress in
                     guard let jobs else { return try values(contender, seed: seed, progress) }
                     return try jobs.result(index) { try progress.report($0) }
                 }
             } + [
                 ExperimentUnit(
-                    id: "latency-seed\(seed)", contender: Self.latencyContender, seed: seed, weight: 2
+                    id: "latency-seed\(seed)", contender: Self.latencyContender, seed: seed, weight: 2,
+                    measuresSpeed: true
                 ) { progress in
                     // Jobs ahead of results that existed already would disturb the measurement.
                     jobs?.stop()

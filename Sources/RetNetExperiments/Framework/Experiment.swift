@@ -1,4 +1,5 @@
 import Foundation
+import RetNetEvaluation
 import RetNetReporting
 import RetNetSettings
 
@@ -41,37 +42,99 @@ public struct Experiment {
 
     /// Measures the units that have no result yet and writes the report; returns the path of `report.md`.
     ///
-    /// Throws ``ExperimentError/interrupted`` soon after `isInterrupted` returns true; results of finished units are
-    /// kept.
+    /// With `ranks`, which all see the folder, each measures some of the units; speed is measured by rank 0 while the others
+    /// wait. Throws ``ExperimentError/interrupted`` soon after `isInterrupted` returns true, on all ranks; results of
+    /// finished units are kept.
     @discardableResult
-    public func run(isInterrupted: @escaping () -> Bool = { false }, showsProgress: Bool = true) throws
-        -> String
-    {
+    public func run(
+        isInterrupted: @escaping () -> Bool = { false }, showsProgress: Bool = true,
+        ranks: (any MeasuringRanks)? = nil
+    ) throws -> String {
         let settings = settings
-        let store = try ResultStore(folder: folder, settings: settings)
+        let store = try open(settings, ranks)
         let units = try recipe.units()
-        var results = try units.map { try store.result($0.id) }
+        let known = try units.map { try store.result($0.id) != nil }
+        let isDone = try ranks?.gatheredValues(known, "the results that are there")[0] ?? known
+        let rank = ranks?.rank ?? 0
+        let owners = Self.owners(of: units, isDone, rankCount: ranks?.count ?? 1)
+        for index in units.indices where !isDone[index] && owners[index] != rank { units[index].leave() }
         let weights = units.map { max(1, Int(($0.weight * 100).rounded())) }
+        let own = units.indices.filter { owners[$0] == rank || isDone[$0] }
         // Units with a result count as done at the start, so that only new work counts for the time left.
-        var done = zip(results, weights).reduce(0) { $0 + ($1.0 == nil ? 0 : $1.1) }
+        var done = own.reduce(0) { $0 + (isDone[$1] ? weights[$1] : 0) }
         let bar =
-            showsProgress ? ProgressBar(title: type.name, total: weights.reduce(0, +), startStep: done) : nil
+            showsProgress && rank == 0
+            ? ProgressBar(title: type.name, total: own.reduce(0) { $0 + weights[$1] }, startStep: done) : nil
         defer { bar?.finish() }
-        for (index, unit) in units.enumerated() where results[index] == nil {
-            results[index] = try measure(unit, isInterrupted) { remark, fraction in
-                let part = Double(weights[index]) * min(max(fraction ?? 0, 0), 1)
-                bar?.update(step: done + Int(part), metrics: [ProgressMetric("\(unit.id) \(remark)")])
+        // With ranks, what measures speed comes when the others have finished.
+        let phases: [Bool?] = ranks == nil ? [nil] : [false, true]
+        for measuresSpeed in phases {
+            try together(ranks) {
+                for index in own where !isDone[index] {
+                    let unit = units[index]
+                    guard measuresSpeed.map({ $0 == unit.measuresSpeed }) ?? true else { continue }
+                    let result = try measure(unit, isInterrupted) { remark, fraction in
+                        let part = Double(weights[index]) * min(max(fraction ?? 0, 0), 1)
+                        bar?.update(step: done + Int(part), metrics: [ProgressMetric("\(unit.id) \(remark)")])
+                    }
+                    try store.save(result)
+                    done += weights[index]
+                    bar?.update(step: done, metrics: [ProgressMetric(unit.id)])
+                }
             }
-            try results[index].map { try store.save($0) }
-            done += weights[index]
-            bar?.update(step: done, metrics: [ProgressMetric(unit.id)])
         }
-        let finished = results.compactMap { $0 }
+        guard rank == 0 else { return folder + "/report.md" }
+        let finished = try units.compactMap { try store.result($0.id) }
+        guard finished.count == units.count else {
+            throw ExperimentError.unusable(
+                "results of other ranks are missing in '\(folder)': all ranks need the same folder")
+        }
         var report = try recipe.report(finished)
         for section in conditions(settings, finished) { report.add(section) }
         // The store holds the lock of the folder.
         try withExtendedLifetime(store) { try report.write(to: folder, results: finished) }
         return folder + "/report.md"
+    }
+
+    /// Opens the folder of the results: rank 0 first, which locks it, then the others.
+    private func open(_ settings: [String: String], _ ranks: (any MeasuringRanks)?) throws -> ResultStore {
+        guard let ranks else { return try ResultStore(folder: folder, settings: settings) }
+        let own = ranks.rank == 0 ? try ResultStore(folder: folder, settings: settings) : nil
+        let all = try ranks.gatheredValues(settings, "opening the folder of the results")
+        for (rank, other) in all.enumerated() where other != all[0] {
+            let names = Set(other.keys).union(all[0].keys).filter { other[$0] != all[0][$0] }.sorted()
+            throw ExperimentError.unusable(
+                "rank \(rank) has other settings than rank 0 (\(names.joined(separator: ", "))): give all ranks the same"
+                    + " command and files")
+        }
+        return try own ?? ResultStore(joining: folder)
+    }
+
+    /// Returns the rank that measures each unit: the largest first, each to who has least; speed is for rank 0.
+    private static func owners(of units: [ExperimentUnit], _ isDone: [Bool], rankCount: Int) -> [Int] {
+        var loads = [Double](repeating: 0, count: rankCount)
+        var owners = [Int](repeating: 0, count: units.count)
+        let shared = units.indices.filter { !isDone[$0] && !units[$0].measuresSpeed }
+        for index in shared.sorted(by: { (units[$1].weight, $0) < (units[$0].weight, $1) }) {
+            let rank = loads.indices.min { (loads[$0], $0) < (loads[$1], $1) } ?? 0
+            loads[rank] += units[index].weight
+            owners[index] = rank
+        }
+        return owners
+    }
+
+    /// Runs a body and waits for the other ranks; where one was interrupted, all end so.
+    private func together(_ ranks: (any MeasuringRanks)?, _ body: () throws -> Void) throws {
+        guard let ranks else { return try body() }
+        var isInterrupted = false
+        do {
+            try body()
+        } catch ExperimentError.interrupted {
+            isInterrupted = true
+        }
+        if try ranks.gatheredValues(isInterrupted, "the units of all ranks").contains(true) {
+            throw ExperimentError.interrupted
+        }
     }
 
     /// All settings that results depend on.

@@ -33,14 +33,20 @@ public struct ExperimentUnit {
     public let seed: Int
     /// The share of the recipe's work, in any scale.
     public let weight: Double
+    /// True if the unit measures speed, which other work on the machine would disturb.
+    public let measuresSpeed: Bool
     /// Does the work and returns the numbers for the report by name.
     public let measure: (Progress) throws -> [String: Double]
+    /// Learns that another process measures the unit, so that no work is done ahead for it.
+    public let leave: () -> Void
 
     /// Creates a unit; ids may contain letters, digits, dots, dashes and underscores.
     public init(
-        id: String, contender: String, seed: Int = 0, weight: Double = 1,
-        measure: @escaping (Progress) throws -> [String: Double]
+        id: String, contender: String, seed: Int = 0, weight: Double = 1, measuresSpeed: Bool = false,
+        leave: @escaping () -> Void = {}, measure: @escaping (Progress) throws -> [String: Double]
     ) {
+        self.measuresSpeed = measuresSpeed
+        self.leave = leave
         self.id = id
         self.contender = contender
         self.seed = seed
@@ -87,11 +93,11 @@ extension [UnitResult] {
 /// The results of an experiment in a folder, one file per unit, so that an interrupted experiment can be resumed.
 ///
 /// `experiment.json` holds the settings that the results belong to; results of other settings are refused. The folder is
-/// locked for as long as a store of it exists.
+/// locked for as long as a store of it exists; other ranks of the process that has it locked join it.
 public struct ResultStore {
     /// The folder of the experiment.
     public let folder: String
-    private let lock: FolderLock
+    private let lock: FolderLock?
     private static let settingsName = "experiment.json"
     private static let lockName = "experiment.lock"
 
@@ -126,6 +132,16 @@ public struct ResultStore {
             }
         } else {
             try AtomicFile.write(try Self.encode(settings), to: path)
+        }
+    }
+
+    /// Joins the store that another rank has opened; throws ``ExperimentError`` where this machine does not see its folder.
+    public init(joining folder: String) throws {
+        self.folder = folder
+        lock = nil
+        guard FileManager.default.fileExists(atPath: folder + "/" + Self.settingsName) else {
+            throw ExperimentError.unusable(
+                "the folder '\(folder)' of rank 0 is not seen here: all ranks need the folder of the results")
         }
     }
 

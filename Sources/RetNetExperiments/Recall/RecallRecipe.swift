@@ -77,7 +77,7 @@ public struct RecallRecipe: Recipe {
             ExperimentUnit(
                 id: entry.id, contender: entry.contender.title, seed: entry.seed,
                 weight: Double(entry.plan.settings.stepCount * entry.plan.task.training.lengths.upperBound)
-                    / 1024
+                    / 1024, leave: { [jobs] in jobs.leave(index) }
             ) { [jobs] progress in try jobs.result(index) { try progress.report($0) } }
         }
     }

@@ -63,7 +63,7 @@ public struct InferenceCostRecipe: Recipe {
             return (round % 2 == 0 ? order : order.reversed()).map { side, batch in
                 ExperimentUnit(
                     id: "\(side.key)-batch\(batch)-round\(seed)", contender: "\(side.name), batch \(batch)",
-                    seed: seed
+                    seed: seed, measuresSpeed: true
                 ) { progress in
                     try progress.report("measuring")
                     return try values(

@@ -74,7 +74,7 @@ public struct TrainingCostRecipe: Recipe {
             return (round % 2 == 0 ? order : order.reversed()).map { side, length in
                 ExperimentUnit(
                     id: "\(side.key)-\(length)-round\(seed)", contender: "\(side.name) at \(length)",
-                    seed: seed
+                    seed: seed, measuresSpeed: true
                 ) { progress in
                     try progress.report("measuring")
                     let object = try context.measure(

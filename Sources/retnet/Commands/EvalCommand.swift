@@ -26,7 +26,8 @@ struct PerplexityCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "perplexity",
         abstract: "Measure perplexity and bits per byte of a text at constant memory.",
-        discussion: PerplexityMeasurement.discussion + " The three forms give equal results.")
+        discussion: PerplexityMeasurement.discussion + " The three forms give equal results. Ranks started by"
+            + " `retnet launch`, torchrun, mpirun or srun divide the text by its documents or windows.")
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var data: DataOptions
@@ -42,11 +43,15 @@ struct PerplexityCommand: ParsableCommand {
     var form: MixerForm?
 
     func run() throws {
+        let assignment = try SharedWork.assignment()
         let selection = try engine.select(
-            model.modelPath(), device, .exact, onlyLibTorch: [(form != nil, "--form")])
-        let corpus = try data.corpus()
-        let opened = try selection.load()
-        try measurement.run(opened.engine, reason: opened.reason, on: corpus, form: form ?? .chunkwise(256))
+            model.modelPath(), device.shared(by: assignment), .exact, onlyLibTorch: [(form != nil, "--form")])
+        try SharedWork.run(assignment) { group in
+            let corpus = try data.corpus()
+            let opened = try selection.load()
+            try measurement.run(
+                opened.engine, reason: opened.reason, on: corpus, form: form ?? .chunkwise(256), ranks: group)
+        }
     }
 }
 

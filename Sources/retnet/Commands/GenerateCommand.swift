@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
+import RetNetDistributed
 import RetNetEngines
 import RetNetGeneration
 import RetNetInference
@@ -28,7 +29,8 @@ struct GenerateCommand: ParsableCommand {
             T5 models give the output of every prompt, the most probable tokens unless --temperature says otherwise; \
             --beams, --length-penalty, --early-stopping and --outputs are only for these models.
 
-            Ctrl-C ends the text early; the state is still saved, and the exit code is 1.
+            Ctrl-C ends the text early; the state is still saved, and the exit code is 1. Ranks started by `retnet launch`, \
+            torchrun, mpirun or srun divide several prompts, whose texts are those of one process.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -61,8 +63,14 @@ struct GenerateCommand: ParsableCommand {
     }
 
     func run() throws {
+        let assignment = try SharedWork.assignment()
         try states.checkOutput()
         let path = try model.modelPath()
+        if assignment != nil, states.stateIn != nil || states.stateOut != nil || T5Folder.recognizes(path) {
+            throw CommandError(
+                "several ranks divide prompts of language models, without --state-in and --state-out: start one process"
+            )
+        }
         if T5Folder.recognizes(path) { return try generateFromT5(path) }
         guard !search.isGiven else {
             throw CommandError(
@@ -70,24 +78,36 @@ struct GenerateCommand: ParsableCommand {
             )
         }
         let selection = try engine.select(
-            path, device, .fast,
+            path, device.shared(by: assignment), .fast,
             onlyLibTorch: [
                 (prefillForm != nil, "--prefill-form"),
                 (states.stateIn.map(StateFileHeader.isOfVersion1) ?? false, "state files of version 1"),
             ])
         let prompts = try prompt.texts()
+        try SharedWork.run(assignment) { try run(prompts, selection, $0) }
+    }
+
+    private func run(_ prompts: [String], _ selection: EngineSelection, _ group: ProcessGroup?) throws {
+        let isFirst = group?.rank ?? 0 == 0
         let opened = try selection.load()
         let loaded = opened.engine
         let session = try session(loaded)
-        for remark in loaded.specialTokenRemarks { Console.note(remark) }
+        if isFirst { loaded.specialTokenRemarks.forEach(Console.note) }
         let parameters = sampling.parameters(SamplingParameters(defaults: loaded.generationDefaults))
         let interrupt = InterruptFlag.onSignals()
         let rows = prompts.isEmpty ? [String](repeating: "", count: max(1, session.rowCount)) : prompts
-        let streams = rows.count == 1 && !json
+        let streams = rows.count == 1 && !json && group == nil
         if streams, echo { Console.stream(rows[0]) }
-        let results = try session.generate(
-            rows, parameters, onText: { _, text in if streams { Console.stream(text) } },
-            isCancelled: { interrupt.isRaised })
+        let results = try Self.dividing(rows, parameters, group) { rows, parameters in
+            try session.generate(
+                rows, parameters, onText: { _, text in if streams { Console.stream(text) } },
+                isCancelled: { interrupt.isRaised })
+        }
+        let isCancelled = results.contains { $0.finishReason == .cancelled }
+        guard isFirst else {
+            if isCancelled { throw ExitCodes.interrupted }
+            return
+        }
         if streams { Console.stream("\n") }
         if let stateOut = states.stateOut { try session.save(to: stateOut) }
         if json {
@@ -99,7 +119,24 @@ struct GenerateCommand: ParsableCommand {
             Console.note(GenerationResult.statistics(results, stateByteCount: session.stateByteCount))
             Console.note("engine \(opened.engine.summary(reason: opened.reason))")
         }
-        if results.contains(where: { $0.finishReason == .cancelled }) { throw ExitCodes.interrupted }
+        if isCancelled { throw ExitCodes.interrupted }
+    }
+
+    /// Returns the results of all rows, of which each rank generates some, with the seeds that they have in one process.
+    private static func dividing(
+        _ rows: [String], _ parameters: SamplingParameters, _ group: ProcessGroup?,
+        _ generate: ([String], SamplingParameters) throws -> [GenerationResult]
+    ) throws -> [GenerationResult] {
+        guard let group else { return try generate(rows, parameters) }
+        let seed = try group.gatheredValues(
+            parameters.seed ?? UInt64.random(in: 0...UInt64.max), "the seed of the texts")[0]
+        let (first, end) = (
+            rows.count * group.rank / group.count, rows.count * (group.rank + 1) / group.count
+        )
+        var own = parameters
+        own.seed = seed &+ UInt64(first)
+        let results = first == end ? [] : try generate(Array(rows[first..<end]), own)
+        return try group.gatheredValues(results, "the texts of all ranks").flatMap { $0 }
     }
 
     private func session(_ loaded: any LanguageEngine) throws -> any TextSession {

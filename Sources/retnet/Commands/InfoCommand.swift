@@ -1,9 +1,11 @@
 import ArgumentParser
 import Foundation
 import RetNetCommandLine
+import RetNetDistributed
 import RetNetModels
 import RetNetReporting
 import RetNetSettings
+import RetNetTraining
 
 /// `retnet info`: size and cost of a model.
 struct InfoCommand: ParsableCommand {
@@ -13,14 +15,34 @@ struct InfoCommand: ParsableCommand {
         discussion: """
             All figures are computed from the configuration. Of a model folder of this package the files' own list of tensors \
             is shown too: sizes, element types, and what their weights are rounded to.
+
+            With --mesh, memory and traffic of one of the ranks that train the model together are shown instead, in a step of \
+            the preset's recipe or of the settings that --set changes.
             """)
 
     @OptionGroup var source: ModelSource
 
+    @Option(
+        help: ArgumentHelp(
+            "Ranks along the axes of a training run, as in data=2,sequence=1,tensor=2.", valueName: "axes"))
+    var mesh: String?
+
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp(
+            "With --mesh, a changed setting of the run; may be given several times.", valueName: "path=value")
+    )
+    var changes: [String] = []
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    func validate() throws {
+        if mesh == nil, !changes.isEmpty { throw ValidationError("--set needs --mesh") }
+    }
+
     func run() throws {
+        if let mesh { return try show(MeshRequest(parsing: mesh)) }
         if let configuration = try source.encoderDecoder() {
             let accounting = try T5Accounting(configuration)
             return try show(tree(accounting), text(accounting))

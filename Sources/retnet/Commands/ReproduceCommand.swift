@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RetNetCommandLine
+import RetNetDistributed
 import RetNetExperiments
 import RetNetReporting
 import RetNetStorage
@@ -22,7 +23,8 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
 
             All contenders have the same text in the same order, tokens, schedule and parameter budget. The same \
             command resumes an interrupted run. Without --data or --corpora the text is generated, which the report \
-            states.
+            states. Ranks started by `retnet launch`, torchrun, mpirun or srun train some of the models each and need --out in \
+            a folder that all of them see; speed is measured by rank 0 alone.
             """)
 
     @Argument(help: "Recipe.")
@@ -99,7 +101,17 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
                 "'\(recipe)' reads no text or reads it as bytes: leave --tokenizer out; it is for "
                     + names.joined(separator: ", "))
         }
-        let (place, elementType) = try device.prepare(.fast)
+        let assignment = try SharedWork.assignment()
+        try SharedWork.run(assignment) {
+            try run(type, out, device: device.shared(by: assignment), $0)
+        }
+    }
+
+    private func run(
+        _ type: any Recipe.Type, _ out: String, device: DeviceOptions, _ group: ProcessGroup?
+    ) throws {
+        let isFirst = group?.rank ?? 0 == 0
+        let (place, elementType) = try device.prepare(.fast, warns: isFirst)
         let interrupt = InterruptFlag.onSignals()
         var context = ExperimentContext(
             scale: scale, texts: try .none(), seeds: seeds,
@@ -110,7 +122,7 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
         }
         for (name, rate) in learningRate { context.learningRates[name] = rate }
         // Errors in the options are reported before texts are read.
-        if let cost = try Experiment(type, context: context, folder: out).estimate() {
+        if let cost = try Experiment(type, context: context, folder: out).estimate(), isFirst {
             let rate = try flops ?? Self.measuredFLOPs(on: place, elementType)
             Console.note(cost.text(flopsPerSecond: rate, deviceCount: devices))
             guard yes else {
@@ -122,12 +134,13 @@ struct ReproduceCommand: ParsableCommand, ComputingCommand {
         if type.readsTexts {
             context.texts = try texts.read(scale)
             if let tokenizer = texts.tokenizer {
-                Console.note("training the tokenizer \(tokenizer)")
+                if isFirst { Console.note("training the tokenizer \(tokenizer)") }
                 context.texts = try context.texts.encoded(with: tokenizer)
             }
         }
         let experiment = try Experiment(type, context: context, folder: out)
-        Console.result(try experiment.run(isInterrupted: { interrupt.isRaised }))
+        let report = try experiment.run(isInterrupted: { interrupt.isRaised }, ranks: group)
+        if isFirst { Console.result(report) }
     }
 
     /// Returns the arguments with which this program makes a measurement.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RetNetCheckpoints
 import RetNetCommandLine
+import RetNetDistributed
 import RetNetEngines
 import RetNetEvaluation
 import RetNetInference
@@ -23,7 +24,8 @@ struct TasksCommand: ParsableCommand {
             --from-scratch runs every choice from its beginning, to measure what that saves. Models whose state does not grow read \
             contexts of any length; --context N cuts them from the left, as the harness does at a model's max_length. An \
             interrupted evaluation reports the blocks of documents that are finished and exits with 1; with --out it keeps all \
-            answers, and the same command continues.
+            answers, and the same command continues. Ranks started by `retnet launch`, torchrun, mpirun or srun divide the \
+            questions.
             """)
 
     @Flag(help: "Print the tasks with their data and exit.")
@@ -68,9 +70,19 @@ struct TasksCommand: ParsableCommand {
         // Everything that can be refused is refused before the model is loaded.
         for task in selected { try TaskEvaluation.check(task, files: files, shots: tasks.shots) }
         let path = try ModelOptions.modelPath(model)
+        let assignment = try SharedWork.assignment()
         let selection = try engine.select(
-            path, device, .exact, onlyLibTorch: [(scoring.form != nil, "--form")])
-        if tasks.shots > 0 {
+            path, device.shared(by: assignment), .exact, onlyLibTorch: [(scoring.form != nil, "--form")])
+        try SharedWork.run(assignment) { try run(selected, files, model: model, path, selection, $0) }
+    }
+
+    /// Evaluates the tasks, alone or with other ranks, of which rank 0 prints and writes the results.
+    private func run(
+        _ selected: [EvaluationTask], _ files: TaskFiles, model: String, _ path: String,
+        _ selection: EngineSelection, _ group: ProcessGroup?
+    ) throws {
+        let isFirst = group?.rank ?? 0 == 0
+        if tasks.shots > 0, isFirst {
             for task in selected where task.kind == .rolling {
                 Console.warn("'\(task.name)' predicts whole texts and has no examples")
             }
@@ -82,12 +94,17 @@ struct TasksCommand: ParsableCommand {
         let configuration = opened.engine.configuration
         var options = scoring.options(
             tasks, configuration, tokenizer, sharing: fromScratch ? .passes : .beginnings)
-        options.bootstrapIterations = metrics.bootstrap
+        options.bootstrapIterations = isFirst ? metrics.bootstrap : 0
         options.addsByteAccuracy = metrics.addsByteAccuracy
+        var scorer = try opened.engine.scorer(options.scoring)
+        let shared = group.map { [scorer] group in SharedScorer(scorer, ranks: group) { interrupt.isRaised } }
+        if let shared { scorer = shared }
+        // Ranks stop together.
+        let isInterrupted = { shared?.isStopped ?? interrupt.isRaised }
         let evaluation = try TaskEvaluation(
-            opened.engine.scorer(options.scoring), vocabularySize: configuration.vocabularySize,
+            scorer, vocabularySize: configuration.vocabularySize,
             tokenizer: tokenizer, options: options)
-        Console.note("engine \(opened.engine.summary(reason: opened.reason))")
+        if isFirst { Console.note("engine \(opened.engine.summary(reason: opened.reason))") }
         // Answers of the two engines differ by rounding, and so do those of states in fewer bits.
         let isExact = engine.stateType == .float32
         let type =
@@ -96,9 +113,9 @@ struct TasksCommand: ParsableCommand {
         var lock: FolderLock?
         var logs: [AnswerLog] = []
         var results: [TaskResult] = []
-        for task in selected where !interrupt.isRaised {
+        for task in selected where !isInterrupted() {
             var log: AnswerLog?
-            if let output {
+            if let output, isFirst {
                 let folder = output + "/" + TaskResultFile.sanitized(model)
                 lock = try lock ?? FolderLock(folder, fileName: "evaluation.lock")
                 log = try AnswerLog(
@@ -114,9 +131,15 @@ struct TasksCommand: ParsableCommand {
                     )
                 }
             }
-            results.append(try evaluate(evaluation, task, files, log, interrupt))
+            results.append(
+                try evaluate(evaluation, task, files, log, showsProgress: isFirst, isInterrupted))
         }
         withExtendedLifetime(lock) {}
+        let isComplete = selected.count == results.count && results.allSatisfy(\.isComplete)
+        guard isFirst else {
+            if !isComplete { throw ExitCodes.interrupted }
+            return
+        }
         let run = TaskResultFile.Run(
             model: model, parameterCount: opened.engine.parameterCount,
             elementType: opened.engine.elementTypeName, device: opened.engine.deviceName,
@@ -131,9 +154,8 @@ struct TasksCommand: ParsableCommand {
             let path = try file.write(to: output, samples: samples)
             Console.note("the result is in '\(path)'")
         }
-        let skipped = selected.count - results.count
         Console.result(json ? file.json(samples: samples).text(indent: 2) : TaskTable.text(results))
-        guard skipped == 0, results.allSatisfy(\.isComplete) else {
+        guard isComplete else {
             Console.warn(
                 "interrupted: the result covers only the blocks of documents that were finished; "
                     + (logs.isEmpty
@@ -145,15 +167,17 @@ struct TasksCommand: ParsableCommand {
 
     private func evaluate(
         _ evaluation: TaskEvaluation, _ task: EvaluationTask, _ files: TaskFiles, _ log: AnswerLog?,
-        _ interrupt: InterruptFlag
+        showsProgress: Bool, _ isInterrupted: () -> Bool
     ) throws -> TaskResult {
         var bar: ProgressBar?
         defer { bar?.finish() }
         return try evaluation.evaluate(task, files: files, log: log) { count, total in
-            let current = bar ?? ProgressBar(title: task.name, total: total)
-            bar = current
-            current.update(step: count)
-            return !interrupt.isRaised
+            if showsProgress {
+                let current = bar ?? ProgressBar(title: task.name, total: total)
+                bar = current
+                current.update(step: count)
+            }
+            return !isInterrupted()
         }
     }
 }
