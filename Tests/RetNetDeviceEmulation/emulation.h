@@ -13,7 +13,7 @@
 
 #define DEVICE inline
 #define UNROLL
-#define UNROLL_BY_4
+#define UNROLL_BY_2
 #define KEEP_LOOP
 
 namespace retnet::emulation {

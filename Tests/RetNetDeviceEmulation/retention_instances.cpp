@@ -37,6 +37,7 @@ SIZES(bf16_32, bf16, 32, 64, 64, 2, 48, 32, 64, 2)
 SIZES(f16_64, f16, 64, 64, 64, 2, 128, 64, 64, 2)
 // Many heads, and little shared memory.
 SIZES(bf16_wide, bf16, 64, 128, 64, 2, 128, 64, 64, 2)
+SIZES(bf16_wide_256, bf16, 256, 128, 64, 2, 256, 128, 64, 2)
 SIZES(bf16_small, bf16, 256, 64, 32, 2, 512, 64, 32, 1)
 SIZES(float_gates, float, 16, 32, 32, 2, 32, 16, 32, 2, | kGated)
 SIZES(bf16_gates, bf16, 64, 64, 64, 2, 64, 64, 64, 2, | kGated)

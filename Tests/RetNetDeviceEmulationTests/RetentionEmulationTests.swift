@@ -110,6 +110,9 @@ func expectSuccess(
             element: RDE_BFLOAT16, heads: 2, time: 100, keySize: 64, valueSize: 128,
             device: rde_device(architecture: 80, multiprocessors: 2, shared_bytes: 163 << 10)),
         RetentionCase(
+            element: RDE_BFLOAT16, heads: 1, time: 70, keySize: 256, valueSize: 256,
+            device: rde_device(architecture: 90, multiprocessors: 1, shared_bytes: 227 << 10)),
+        RetentionCase(
             element: RDE_BFLOAT16, heads: 1, time: 40, keySize: 256, valueSize: 512, device: small),
         // Segments of time.
         RetentionCase(time: 1100, keySize: 16, valueSize: 32, launches: (3, 7)),

@@ -21,7 +21,7 @@ struct f16 {
 
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
-#define UNROLL_BY_4 _Pragma("unroll 4")
+#define UNROLL_BY_2 _Pragma("unroll 2")
 #define KEEP_LOOP _Pragma("unroll 1")
 
 namespace retnet::device {

@@ -184,15 +184,20 @@ template <class T, int kKeys, int kTile, int kChunk, int kStages, int kKind> str
       while (earlier > later)
         earlier -= ++later;
       int row = kIsReverse ? earlier : later, column = kIsReverse ? later : earlier;
-      float sums[2][4] = {};
-      UNROLL_BY_4 for (int k = 0; k < kKeys / 16; k++) {
-        RowFragment<T> x;
-        ColumnFragment<T> y[2];
-        load_rows(x, s.query + row * 16 * kKeyStride + k * 16, kKeyStride);
-        load_columns(y, s.key + column * 16 * kKeyStride + k * 16, kKeyStride);
-        multiply(sums[0], x, y[0]);
-        multiply(sums[1], x, y[1]);
-      }
+      // Even and odd steps have sums of their own: a product waits for the one before it in the same sum.
+      float sums[2][2][4] = {};
+      UNROLL_BY_2 for (int pair = 0; pair < kKeys / 16; pair += 2)
+        UNROLL for (int e = 0; e < 2; e++) {
+          int k = pair + e;
+          if (k >= kKeys / 16)
+            continue;
+          RowFragment<T> x;
+          ColumnFragment<T> y[2];
+          load_rows(x, s.query + row * 16 * kKeyStride + k * 16, kKeyStride);
+          load_columns(y, s.key + column * 16 * kKeyStride + k * 16, kKeyStride);
+          multiply(sums[e][0], x, y[0]);
+          multiply(sums[e][1], x, y[1]);
+        }
       UNROLL for (int n = 0; n < 2; n++)
         UNROLL for (int half = 0; half < 2; half++) {
           int r = row * 16 + g + half * 8, c = column * 16 + n * 8 + 2 * t;
@@ -200,7 +205,8 @@ template <class T, int kKeys, int kTile, int kChunk, int kStages, int kKind> str
           UNROLL for (int e = 0; e < 2; e++) {
             int last = kIsReverse ? c + e : r, first = kIsReverse ? r : c + e;
             // By a select: no product with a power may let later tokens through.
-            pair[e] = first <= last && last < length ? sums[n][2 * half + e] * decays.between(last, first) : 0.0f;
+            float sum = sums[0][n][2 * half + e] + sums[1][n][2 * half + e];
+            pair[e] = first <= last && last < length ? sum * decays.between(last, first) : 0.0f;
           }
           store_pair(scores() + r * kScoreStride + c, pair[0], pair[1]);
         }
