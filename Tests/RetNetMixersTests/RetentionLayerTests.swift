@@ -168,8 +168,8 @@ import Testing
         let names = ["x"] + (c.carried ? ["state"] : []) + parameters.entries.map(\.name)
         let gradients = try Tensor.gradients(of: [output, matrix], seeds: seeds, withRespectTo: inputs)
         var results = ["output": output, "next": matrix]
-        if hasSum { results["next sum"] = try #require(reached.keySum) }
-        for (name, gradient) in zip(names, gradients) { results["d " + name] = try #require(gradient) }
+        results["next sum"] = reached.keySum
+        for (name, gradient) in zip(names, gradients) { results["d " + name] = gradient }
         return results
     }
 

@@ -12,7 +12,7 @@
 // by forward substitution: the product of log-many powers of M, equal on paper, loses all digits once keys are
 // correlated. Everything is float32 at least (float64 for float64 inputs), whatever the type of q, k, v: errors of
 // M grow through the solution. In training with values in 16 bits, products with states and with W are made in 16 bits, since those
-// are most of the work; M, its solution and all sums stay float32. The arguments and W are kept for the backward pass.
+// are most of the work; M, its solution and all sums stay float32. The arguments, W and e^g K S are kept for the backward pass.
 #include "matrix_states.h"
 
 namespace ctorch::cpu {
@@ -105,11 +105,14 @@ variable_list delta_rule(const at::Tensor &query, const at::Tensor &key, const a
     auto state = in.start(state_in);
     auto out = make::empty(value.sizes(), value.options()).reshape(in.v.sizes());
     auto written = make::empty(in.v.sizes(), in.v.options().dtype(products.type));
+    auto expected = make::empty_like(written);
     for (auto span : spans(in.v.size(1), chunk)) {
       auto c = in.chunk(span);
       auto entering = products.in(state);
       auto m = gated_scores(c.k.bmm(flipped(c.k)), c.gates, c.groups()).mul_(c.strength);
-      auto solved = ((c.v - products.times(c.narrow_k, entering) * c.until) * c.strength).contiguous();
+      auto predicted = products.times(c.narrow_k, entering) * c.until;
+      auto solved = ((c.v - predicted) * c.strength).contiguous();
+      part(expected, span).copy_(predicted);
       substitute(m, solved, false);
       auto w = products.in(solved);
       auto scores = gated_scores(c.narrow_q.bmm(flipped(c.narrow_k)), c.gates, c.groups());
@@ -118,11 +121,11 @@ variable_list delta_rule(const at::Tensor &query, const at::Tensor &key, const a
       state = c.carried(state, w);
     }
     return {{out.reshape(value.sizes()), state.reshape({value.size(0), value.size(1), query.size(3), value.size(3)})},
-            {query, key, value, log_gates, beta, state_in, written}};
+            {query, key, value, log_gates, beta, state_in, written, expected}};
   };
   auto backward = [chunk, is_narrow](const variable_list &saved, variable_list &gradients) -> variable_list {
     const auto &query = saved[0], &key = saved[1], &value = saved[2], &log_gates = saved[3], &beta = saved[4];
-    const auto &state_in = saved[5], &written = saved[6];
+    const auto &state_in = saved[5], &written = saved[6], &expected = saved[7];
     Inputs in(query, key, value, log_gates, beta, is_narrow);
     const auto &products = in.products;
     auto d_out = gradients[0].defined() ? merged(gradients[0].to(products.type))
@@ -157,7 +160,7 @@ variable_list delta_rule(const at::Tensor &query, const at::Tensor &key, const a
       auto z = products.add(products.times(flipped(p), d_o), c.keys_after(), leaving).contiguous();
       substitute(gated * c.strength, z, true);
       auto d_m = products.times(products.in(z), flipped(w)).neg_().tril_(-1);
-      auto predicted = products.times(c.narrow_k, entering) * c.until;
+      auto predicted = products.out(part(expected, span));
       auto scaled = z * c.strength;
       auto d_beta_c = (z * (c.v - predicted)).sum(-1) + (d_m * gated).sum(-1);
       d_m.mul_(c.strength);
