@@ -8,7 +8,7 @@ SHELL := bash
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SOURCES := Sources Tests Examples Package.swift Server/Sources Server/Tests Server/Package.swift
 
-.PHONY: help setup build lite server serve demo test check-device check-checkpoints check-server format lint docs clean distclean
+.PHONY: help setup build lite server serve demo test check-device check-kernels check-checkpoints check-server format lint docs clean distclean
 
 help:
 	@echo 'make demo [DATA=path]  train a small RetNet, generate text, show that decoding cost stays flat'
@@ -17,7 +17,8 @@ help:
 	@echo 'make serve [MODEL=dir] serve a model over HTTP: the one given, that of the demo, or a small one that it trains'
 	@echo 'make server [TLS=1]    only build ./retnet-server, which `retnet serve` starts; with TLS=1 it can encrypt connections'
 	@echo 'make test              run all tests and build the example package'
-	@echo 'make check-device      compare a CUDA device with the CPU (skips where there is none)'
+	@echo 'make check-device      compare a CUDA device with the CPU and measure it (skips where there is none)'
+	@echo 'make check-kernels     compile every kernel for GPUs for every architecture (no GPU needed)'
 	@echo 'make check-checkpoints convert the checkpoints of other projects, compare, generate, convert back'
 	@echo 'make check-server      real clients, a browser, nonsense and a minute of broken clients against the server'
 	@echo 'make setup             only fetch LibTorch into .libtorch/ (the others do this when needed)'
@@ -50,6 +51,10 @@ test: setup
 
 check-device: build
 	@scripts/check-device
+
+check-kernels: setup
+	@scripts/setup-nvrtc
+	@RETNET_TEST_KERNELS=all swift test --jobs $(JOBS) --filter CompiledCodeTests
 
 check-checkpoints: build
 	@python3 Benchmarks/checkpoints/walk.py ./retnet

@@ -103,6 +103,10 @@ let package = Package(
         .target(name: "RetNetKernels", cxxSettings: kernelCompilerFlags),
         .target(
             name: "RetNetTrainingKernels", dependencies: ["RetNetKernels"], cxxSettings: kernelCompilerFlags),
+        // Kernels for CUDA devices as text, compiled and launched through libraries loaded at run time.
+        .target(
+            name: "RetNetDeviceKernels", exclude: ["kernels"],
+            linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
         // Inference without LibTorch.
         .target(
             name: "RetNetRuntime",
@@ -128,9 +132,10 @@ let package = Package(
                 "RetNetSettings", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: unoptimized),
         .target(
-            name: "CRetNetTorch", dependencies: ["RetNetTrainingKernels"],
+            name: "CRetNetTorch", dependencies: ["RetNetTrainingKernels", "RetNetDeviceKernels"],
             // One translation unit per folder, since LibTorch's headers cost more time than the code.
-            sources: ["library.cpp", "tensors.cpp", "ops.cpp", "cpu.cpp"], cxxSettings: torchCompilerFlags,
+            sources: ["library.cpp", "tensors.cpp", "ops.cpp", "cpu.cpp", "cuda.cpp"],
+            cxxSettings: torchCompilerFlags,
             linkerSettings: torchLinkerFlags),
         .target(name: "RetNetTorch", dependencies: ["CRetNetTorch"], swiftSettings: strict),
         // Several processes; the headers of LibTorch for it are in one C++ file.
@@ -199,8 +204,8 @@ let package = Package(
         .target(
             name: "RetNetExperiments",
             dependencies: [
-                "RetNetTraining", "RetNetEvaluation", "RetNetModels", "RetNetMixers", "RetNetLayers",
-                "RetNetTorch",
+                "RetNetTraining", "RetNetEvaluation", "RetNetGeneration", "RetNetCheckpoints", "RetNetModels",
+                "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetArchitecture",
                 "RetNetText", "RetNetStories", "RetNetReporting", "RetNetPlots", "RetNetStorage",
                 "RetNetSettings",
             ], swiftSettings: unoptimized),
@@ -246,6 +251,11 @@ let package = Package(
                 .headerSearchPath("../../Sources/RetNetDeviceKernels/kernels"),
             ]),
         .testTarget(name: "RetNetDeviceEmulationTests", dependencies: ["RetNetDeviceEmulation"]),
+        // The driver and the compiler of devices as functions that record calls.
+        .target(
+            name: "RetNetDeviceStub", dependencies: ["RetNetDeviceKernels"], path: "Tests/RetNetDeviceStub"),
+        .testTarget(
+            name: "RetNetDeviceKernelsTests", dependencies: ["RetNetTestSupport", "RetNetDeviceStub"]),
         .testTarget(name: "RetNetTorchTests", dependencies: ["RetNetTestSupport", "RetNetTorch"]),
         .testTarget(
             name: "RetNetDistributedTests",

@@ -9,6 +9,7 @@
 
 #include "library/device.cpp"
 #include "library/errors.cpp"
+#include "library/graphs.cpp"
 #include "library/memory.cpp"
 #include "library/profile.cpp"
 #include "library/threads.cpp"

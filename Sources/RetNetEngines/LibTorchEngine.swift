@@ -127,9 +127,11 @@ private final class LibTorchSequences: EngineSequences {
     private let form: MixerForm
     private var state: LanguageModelState
     private var context = ForwardContext.inference
+    private var recorder: StepRecorder
 
     init(_ model: LanguageModel, count: Int, form: MixerForm) throws {
         self.model = model
+        recorder = StepRecorder(model, .automatic)
         self.form = form
         state = try withoutGradients { try model.initialState(batch: count) }
     }
@@ -145,10 +147,16 @@ private final class LibTorchSequences: EngineSequences {
             try model.device.synchronize()
         }
         context.overwritesStates = false
+        recorder.reset()
     }
 
     func step(_ tokens: [Int32]) throws {
         try withoutGradients {
+            if let recorded = try recorder.step(tokens, from: state) {
+                _ = try recorded.logits.argmax(axis: -1).to(on: .cpu)
+                state = recorded.state
+                return
+            }
             let input = try Tensor.from(tokens.map(Int64.init), [tokens.count, 1]).to(on: model.device)
             let (logits, next) = try model(
                 input, state: state, form: .recurrent, lastOnly: true, context: context)
@@ -166,5 +174,6 @@ private final class LibTorchSequences: EngineSequences {
             state.positions[row] = SequencePosition(position: position, count: position)
         }
         context.overwritesStates = false
+        recorder.reset()
     }
 }

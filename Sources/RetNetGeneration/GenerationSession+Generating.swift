@@ -85,6 +85,7 @@ extension GenerationSession {
         var mayChoose = true
         // The first step starts from the session's state, which must stay; later ones from states that only they use.
         var context = ForwardContext.inference
+        var recorder = StepRecorder(model, options.recording)
         while true {
             if mayChoose, isCancelled() { mayChoose = false }
             for index in active where !mayChoose && !rows[index].isFinished {
@@ -99,8 +100,15 @@ extension GenerationSession {
                 active = going.map { active[$0] }
                 guard !active.isEmpty else { break }
                 batch = try batch.selecting(going)
+                recorder.reset()
             }
-            batch = try advanced(batch, active.map { rows[$0].row.pendingTokens[0] }, context)
+            let tokens = active.map { rows[$0].row.pendingTokens[0] }
+            if let recorded = try recorder.step(tokens, from: batch.state) {
+                batch = BatchState(
+                    state: recorded.state, logits: try recorded.logits.to(model.computeType.accumulator))
+            } else {
+                batch = try advanced(batch, tokens, context)
+            }
             context.overwritesStates = true
             for index in active { rows[index].row.pendingTokens = [] }
         }

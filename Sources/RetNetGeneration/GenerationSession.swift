@@ -12,6 +12,8 @@ public struct GenerationOptions: Sendable, Equatable {
     public var prefillPieceLength = 1024
     /// Whether new sequences begin with the tokenizer's begin token; those that do already get no second one.
     public var beginToken = BeginTokenChoice.auto
+    /// Whether steps of generation are recorded and repeated with one call, on devices that can (CUDA graphs).
+    public var recording = StepRecording.automatic
     /// True if text held back at the last token is kept for the next call instead of being returned.
     ///
     /// Set it when the session's state will be saved and resumed: both texts together are then the same as the

@@ -17,6 +17,10 @@ public protocol TokenMixer {
     /// True if the mixer can run a ``TokenForest`` in the parallel form.
     var supportsForests: Bool { get }
 
+    /// True if a recurrent step can be recorded: all that depends on positions comes from ``ForwardPass/sharing(_:_:)``, the state
+    /// has one size, and nothing is read back from the device.
+    var supportsRecording: Bool { get }
+
     /// Mixes x [B, T, D] after the tokens that `state` has absorbed; nil is the start of the sequence.
     ///
     /// Returns the output and the state after the last position. The given state is not changed. Throws
@@ -41,6 +45,9 @@ extension TokenMixer {
     /// False: most mixers know the token before only as the one at their left.
     public var supportsForests: Bool { false }
 
+    /// False: tables of positions are made where they are used.
+    public var supportsRecording: Bool { false }
+
     /// Returns the same state: mixers without positions have nothing to move.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState { state }
 }
@@ -50,18 +57,24 @@ public final class ForwardPass {
     /// The form to compute in.
     public let form: MixerForm
     /// The place of each batch row before the first token of this pass.
-    public let positions: [SequencePosition]
+    public private(set) var positions: [SequencePosition]
     /// Training or inference, and the generator of dropout.
     public let context: ForwardContext
     /// Which tokens see which, where that is not all before them; mixers that support forests alone get one.
     public let forest: TokenForest?
     private var shared: [String: [Tensor]] = [:]
+    /// What makes the shared tables, in their order; only of a pass that moves.
+    private var makers: [(key: String, make: () throws -> [Tensor])]?
     private var derived: [String: ForwardPass] = [:]
 
     /// A pass over a batch of `positions.count` rows.
+    ///
+    /// One that `moves` can be used for later positions, see ``move(to:)``.
     public init(
-        form: MixerForm, positions: [SequencePosition], context: ForwardContext, forest: TokenForest? = nil
+        form: MixerForm, positions: [SequencePosition], context: ForwardContext, forest: TokenForest? = nil,
+        moves: Bool = false
     ) {
+        makers = moves ? [] : nil
         self.form = form
         self.positions = positions
         self.context = context
@@ -69,12 +82,33 @@ public final class ForwardPass {
     }
 
     /// Returns the tables of a key, which the first call makes and later layers reuse.
-    public func sharing(_ key: String, _ make: () throws -> [Tensor]) throws -> [Tensor] {
+    public func sharing(_ key: String, _ make: @escaping () throws -> [Tensor]) throws -> [Tensor] {
         if let tables = shared[key] { return tables }
         let tables = try make()
         shared[key] = tables
+        makers?.append((key, make))
         return tables
     }
+
+    /// Moves the pass to other positions: the shared tables are made again and written into the tensors that layers have.
+    ///
+    /// A recorded step then computes for the new positions. Throws ``MixerError/wrongState(expected:found:)`` for tables of
+    /// other shapes.
+    public func move(to positions: [SequencePosition]) throws {
+        self.positions = positions
+        for (key, make) in makers ?? [] {
+            let old = shared[key] ?? []
+            let new = try make()
+            guard old.map(\.shape) == new.map(\.shape) else {
+                throw MixerError.wrongState(
+                    expected: "tables '\(key)' of \(old.map(\.shape))", found: "\(new.map(\.shape))")
+            }
+            for (tensor, values) in zip(old, new) { try tensor.copy(from: values) }
+        }
+    }
+
+    /// Lets go of what ``move(to:)`` needs, which holds on to the pass itself.
+    public func stopMoving() { makers = nil }
 
     /// Returns a pass of the same form over other positions, which the first call makes and later layers reuse.
     public func deriving(_ key: String, _ positions: () -> [SequencePosition]) -> ForwardPass {

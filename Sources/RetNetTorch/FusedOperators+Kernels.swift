@@ -2,11 +2,11 @@ import CRetNetTorch
 
 extension FusedOperators {
     /// Operators for which a device can have kernels.
-    public enum Operator: Sendable, CaseIterable {
+    public enum Operator: String, Sendable, CaseIterable {
         case rotateHeads, retention, retentionStep, fewRows, headNorm, gatedActivation, residualNorm
         case tokenLoss, outputLoss, embedding
         case attention, distanceAttention, altUp, sequenceAltUp, experts, shortConvolution, longConvolution
-        case wkv, biasedWindow, matrixState, diagonalHeads, diagonalStep, adamW
+        case wkv, biasedWindow, gatedRetention, matrixState, diagonalHeads, diagonalStep, adamW
 
         var code: ct_operator {
             switch self {
@@ -29,18 +29,39 @@ extension FusedOperators {
             case .longConvolution: CT_OP_LONG_CONVOLUTION
             case .wkv: CT_OP_WKV
             case .biasedWindow: CT_OP_BIASED_WINDOW
+            case .gatedRetention: CT_OP_GATED_RETENTION
             case .matrixState: CT_OP_MATRIX_STATE
             case .diagonalHeads: CT_OP_DIAGONAL_HEADS
             case .diagonalStep: CT_OP_DIAGONAL_STEP
             case .adamW: CT_OP_ADAMW
             }
         }
+
+        /// What runs where there is no kernel.
+        public var otherwise: String {
+            switch self {
+            case .fewRows: "LibTorch's product"
+            case .attention: "LibTorch's attention"
+            case .longConvolution: "LibTorch's transforms"
+            case .wkv: "the parallel form"
+            case .biasedWindow, .diagonalStep: "the recurrent form"
+            case .gatedRetention, .matrixState: "the chunkwise form"
+            case .diagonalHeads: "the expanded form"
+            default: "LibTorch's operators"
+            }
+        }
+    }
+
+    /// Returns the element types that this package has kernels for on a kind of device, whether or not they can run here.
+    public static func kernelTypes(for operation: Operator, on device: Device) -> [ElementType] {
+        let bits = ct_kernel_types(operation.code, device.code.kind)
+        return ElementType.allCases.filter { bits >> UInt32($0.code.rawValue) & 1 == 1 }
     }
 
     /// A Boolean value that indicates whether an operator runs as a kernel for this element type on this device.
     ///
     /// Operators whose other form is written in Swift take that form where this is false: ``Operator/wkv``,
-    /// ``Operator/biasedWindow``, ``Operator/matrixState``, ``Operator/diagonalHeads``, ``Operator/diagonalStep`` and
+    /// ``Operator/biasedWindow``, ``Operator/gatedRetention``, ``Operator/matrixState``, ``Operator/diagonalHeads``, ``Operator/diagonalStep`` and
     /// ``Operator/outputLoss``.
     public static func hasKernel(for operation: Operator, _ type: ElementType, on device: Device) -> Bool {
         ct_has_kernel(operation.code, device.code.kind, type.code)

@@ -4,11 +4,12 @@ extension FusedOperators {
     /// S = a S + kᵀ v, o = q S in chunks, with a gate per head and position.
     ///
     /// q, k [B, G, T, K] are shared by the H / G heads of a group; v [B, H, T, V], ln a [B, H, T], state
-    /// [B, H, K, V] or nil. Returns [B, H, T, V] in the type of v and the last state in float32 or float64.
+    /// [B, H, K, V] or nil. Returns [B, H, T, V] in the type of v and the last state in float32 or float64, or nil if the
+    /// device's kernel does not take these sizes.
     public static func gatedRetention(
         query: Tensor, key: Tensor, value: Tensor, logGates: Tensor, state: Tensor?, chunkLength: Int
-    ) throws -> (output: Tensor, state: Tensor) {
-        try pair {
+    ) throws -> (output: Tensor, state: Tensor)? {
+        try optionalPair {
             ct_gated_retention(
                 $0, $1, query.handle, key.handle, value.handle, logGates.handle, state?.handle,
                 Int64(chunkLength))
@@ -53,12 +54,19 @@ extension FusedOperators {
     private static func pair(
         _ body: (UnsafeMutablePointer<ct_tensor?>, UnsafeMutablePointer<ct_tensor?>) -> ct_status
     ) throws -> (output: Tensor, state: Tensor) {
+        guard let pair = try optionalPair(body) else {
+            throw TorchError(kind: .other, message: "the operator returned no tensor")
+        }
+        return pair
+    }
+
+    private static func optionalPair(
+        _ body: (UnsafeMutablePointer<ct_tensor?>, UnsafeMutablePointer<ct_tensor?>) -> ct_status
+    ) throws -> (output: Tensor, state: Tensor)? {
         var out: ct_tensor?
         var next: ct_tensor?
         try check(body(&out, &next))
-        guard let out, let next else {
-            throw TorchError(kind: .other, message: "the operator returned no tensor")
-        }
+        guard let out, let next else { return nil }
         return (Tensor(owning: out), Tensor(owning: next))
     }
 }

@@ -146,6 +146,13 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// The most bytes that tensors on the device have had at once; nil for processors, whose memory is that of the process.
+    public var peakByteCount: Int? {
+        var bytes: Int64 = 0
+        guard ct_peak_memory(&bytes, code.kind, code.index) == 0, bytes > 0 else { return nil }
+        return Int(bytes)
+    }
+
     /// Waits until all work queued on the device is done.
     public func synchronize() throws {
         try check(ct_synchronize(code.kind, code.index))
@@ -176,6 +183,21 @@ public enum CUDA {
         if ct_cuda_load(&reason, Int64(reason.count)) { return nil }
         let bytes = reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The reason why this package's kernels cannot run on CUDA devices, so that LibTorch's operators do; or nil.
+    ///
+    /// The driver and the compiler of kernels, NVRTC, are loaded on first use.
+    public static var kernelsProblem: String? { kernels.problem }
+    /// The folder where compiled kernels are kept; nil where they cannot run, or nothing is kept.
+    public static var kernelCacheFolder: String? { kernels.folder }
+
+    private static var kernels: (problem: String?, folder: String?) {
+        var buffer = [CChar](repeating: 0, count: 2048)
+        let works = ct_cuda_kernels(&buffer, Int64(buffer.count))
+        let text = String(
+            decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return works ? (nil, text.isEmpty ? nil : text) : (text, nil)
     }
 
     /// The number of visible CUDA devices.

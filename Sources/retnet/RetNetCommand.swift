@@ -19,6 +19,7 @@ struct RetNetCommand: ParsableCommand {
             BenchCommand.self, ReproduceCommand.self, T5Command.self, InfoCommand.self, ConvertCommand.self,
             QuantizeCommand.self, AltUpCommand.self,
             PresetsCommand.self, SettingsCommand.self, TokenizeCommand.self, TokenizerCommand.self,
-            DoctorCommand.self, LaunchCommand.self, PullCommand.self, ServeCommand.self,
+            DoctorCommand.self, CheckDeviceCommand.self, LaunchCommand.self, PullCommand.self,
+            ServeCommand.self,
         ])
 }

@@ -8,6 +8,7 @@ import Testing
 
     @Test(arguments: [
         "README.md", "CONTRIBUTING.md", "Documentation/Architecture.md", "Documentation/Architectures.md",
+        "Documentation/Devices.md",
         "Documentation/Distributed.md", "Documentation/EncoderDecoders.md", "Documentation/Performance.md",
     ])
     func `Links and paths lead to files`(document: String) throws {

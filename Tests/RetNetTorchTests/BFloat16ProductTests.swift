@@ -86,8 +86,9 @@ import Testing
         let channelGates = try (Generator(seed: 6).normal([2, 3, 9, 4]).abs() * -0.2)
         let beta = try Generator(seed: 7).normal([2, 3, 9]).sigmoid()
         try compare([[2, 3, 9, 4], [2, 3, 9, 4], [2, 3, 9, 6]]) {
-            let result = try FusedOperators.gatedRetention(
-                query: $0[0], key: $0[1], value: $0[2], logGates: gates, state: nil, chunkLength: 4)
+            let result = try #require(
+                try FusedOperators.gatedRetention(
+                    query: $0[0], key: $0[1], value: $0[2], logGates: gates, state: nil, chunkLength: 4))
             return [result.output, result.state]
         }
         try compare([[2, 3, 9, 4], [2, 3, 9, 4], [2, 3, 9, 6]]) {

@@ -24,6 +24,8 @@ bool ct_cuda_load(char *reason, int64_t capacity);
 int32_t ct_cuda_device_count(void);
 bool ct_mps_available(void);
 ct_status ct_synchronize(ct_device_kind device, int32_t index);
+// The most bytes of a device that tensors have had at once; 0 for processors.
+ct_status ct_peak_memory(int64_t *bytes, ct_device_kind device, int32_t index);
 bool ct_supports_bfloat16(void);
 // False if operators of this thread multiply bfloat16 in float32.
 bool ct_multiplies_bfloat16(void);
@@ -34,9 +36,26 @@ ct_status ct_set_deterministic(bool enabled);
 
 // True if the operator has a kernel for elements of this type on this device, and kernels are enabled on this thread.
 bool ct_has_kernel(ct_operator op, ct_device_kind device, ct_dtype type);
+// Element types that this package has kernels for, as bits 1 << ct_dtype, whether or not they can run here.
+uint32_t ct_kernel_types(ct_operator op, ct_device_kind device);
+// False, with the reason, if the kernels for CUDA devices cannot run here; otherwise `text` is the folder where compiled
+// ones are kept.
+bool ct_cuda_kernels(char *text, int64_t capacity);
 // Enables kernels for operators that the calling thread starts (the default), or makes them run as they do on a
 // device without kernels. Returns the previous setting.
 bool ct_set_kernels_enabled(bool enabled);
+
+// ---- Recorded launches (library/graphs.cpp) ----
+typedef struct ct_graph_box *ct_graph;
+// True if launches on such devices can be recorded.
+bool ct_can_record(ct_device_kind device);
+// Records what `body` launches on a device without running it; `body` returns 0 unless it failed. It must neither wait for
+// the device nor read or write the memory of the host through it. Tensors that it makes belong to the recording's memory.
+ct_status ct_graph_record(ct_graph *out, ct_device_kind device, int32_t index, int32_t (*body)(void *context),
+                          void *context);
+// Runs what was recorded, with whatever the tensors in use hold now.
+ct_status ct_graph_replay(ct_graph graph);
+void ct_graph_free(ct_graph graph);
 
 // ---- Time by part, on the calling thread (library/profile.cpp) ----
 // Starts to take the time of parts, and to note the matrix products that are made.

@@ -48,6 +48,26 @@ ct_status ct_retention_layer(ct_tensor *out, ct_tensor *state_out, ct_tensor *ke
 // new state. `in_place` overwrites `state` and leaves *state_out NULL.
 ct_status ct_retention_step(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
                             ct_tensor state, const double *log_gammas, int32_t heads, bool in_place);
+// A step of a layer of retention without gradients, from its projections to what its output matrix gets, for devices with
+// a kernel: rotation, scale of keys, the step, head norm and gate.
+typedef struct {
+  ct_tensor query, key, value; // [B, 1, H A], [B, 1, G A] and [B, 1, G V], H a multiple of G
+  ct_tensor gate;              // [B, 1, H V] or NULL
+  ct_tensor cosine, sine;      // [B or 1, 1, A / 2] or NULL
+  bool interleaved;
+  double key_scale;
+  ct_tensor epsilons, norm_weight, norm_bias; // as in ct_head_norm_gate
+  ct_norm_kind norm;
+  ct_activation activation;
+  const double *log_gammas; // H numbers
+  int32_t heads, groups;
+} ct_retention_decode_options;
+// True if this device and element type have such a kernel.
+bool ct_runs_retention_decode(ct_tensor x);
+// state [B, H, A, V] float32 -> [B, 1, H V] and the next state, as in ct_retention_step; both NULL if there is no kernel for
+// these sizes, with the state unchanged.
+ct_status ct_retention_decode(ct_tensor *out, ct_tensor *state_out, ct_tensor state, bool in_place,
+                              const ct_retention_decode_options *options);
 // x [..., K] (any strides) times weight [N, K] transposed, plus bias [N] or NULL -> [..., N].
 ct_status ct_linear(ct_tensor *out, ct_tensor input, ct_tensor weight, ct_tensor bias);
 // Head norm over the last axis of x [B, H, T, V], then gate [B, T, H*V] (NULL: none) -> [B, T, H*V].
@@ -149,7 +169,7 @@ ct_status ct_attention_steps(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor
 
 // ---- Mixers whose state is a matrix per head (ops/states.cpp), where ct_has_kernel is true ----
 // q, k [B, G, T, K], v [B, H, T, V], H a multiple of G; log_gates [B, H, T]; state [B, H, K, V] or NULL (zeros)
-// -> outputs [B, H, T, V] and the state after the last position.
+// -> outputs [B, H, T, V] and the state after the last position; both NULL if the device has no kernel for these sizes.
 ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
                              ct_tensor log_gates, ct_tensor state, int64_t chunk);
 // The same with G = H and log_gates [B, H, T, K], one for every key channel.

@@ -93,7 +93,8 @@ typedef enum {
   CT_OP_LONG_CONVOLUTION,      // spectra by ATen operators in the same graph node
   CT_OP_WKV,                   // the parallel form in Swift
   CT_OP_BIASED_WINDOW,         // the recurrent form in Swift
-  CT_OP_MATRIX_STATE,          // the chunkwise or recurrent form in Swift
+  CT_OP_GATED_RETENTION,       // the chunkwise form in Swift
+  CT_OP_MATRIX_STATE,          // the chunkwise or recurrent form in Swift; gates of channels, the delta rule, steps of all
   CT_OP_DIAGONAL_HEADS,        // the expanded form in Swift; also its step
   CT_OP_DIAGONAL_STEP,         // the recurrent form in Swift
   CT_OP_ADAMW,                 // LibTorch's fused step

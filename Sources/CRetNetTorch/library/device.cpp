@@ -8,6 +8,7 @@
 #include <ATen/Version.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/detail/MPSHooksInterface.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <cstdlib>
 #include <cstring>
@@ -33,6 +34,16 @@ const char *ct_version_loaded(void) {
   }();
   return version.c_str();
 }
+
+namespace ctorch {
+std::string library_folder() {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<void *>(&at::get_num_threads), &info) || !info.dli_fname)
+    return "";
+  std::string path = info.dli_fname;
+  return path.substr(0, path.rfind('/') + 1);
+}
+} // namespace ctorch
 
 void ct_initialize(void) {
   static std::once_flag once;
@@ -65,15 +76,7 @@ bool ct_cuda_load(char *reason, int64_t capacity) {
   };
   // The CUDA library registers its kernels when it is loaded; machines without it never pay for it.
   if (!at::detail::getCUDAHooks().hasCUDA()) {
-    Dl_info info;
-    std::string folder;
-    if (dladdr(reinterpret_cast<void *>(&at::get_num_threads), &info) && info.dli_fname) {
-      std::string path = info.dli_fname;
-      auto slash = path.rfind('/');
-      if (slash != std::string::npos)
-        folder = path.substr(0, slash + 1);
-    }
-    if (!dlopen((folder + "libtorch_cuda.so").c_str(), RTLD_NOW | RTLD_GLOBAL)) {
+    if (!dlopen((library_folder() + "libtorch_cuda.so").c_str(), RTLD_NOW | RTLD_GLOBAL)) {
       const char *text = dlerror();
       return fail(text ? text : "libtorch_cuda.so cannot be loaded");
     }
@@ -111,6 +114,17 @@ ct_status ct_synchronize(ct_device_kind kind, int32_t index) {
       return;
     auto device = device_of(kind, index);
     c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+  });
+}
+
+ct_status ct_peak_memory(int64_t *bytes, ct_device_kind kind, int32_t index) {
+  return guarded([&] {
+    *bytes = 0;
+    auto device = device_of(kind, index);
+    if (kind != CT_CUDA || !c10::getDeviceAllocator(device.type())->initialized())
+      return;
+    auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    *bytes = stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
   });
 }
 

@@ -15,6 +15,7 @@
 #include <ATen/core/grad_mode.h>
 #include <atomic>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "ctorch.h"
@@ -70,6 +71,9 @@ ct_device_kind device_kind(const c10::Device &device);
 inline at::TensorOptions options(ct_dtype dtype, ct_device_kind device, int32_t index) {
   return at::TensorOptions().dtype(scalar_type(dtype)).device(device_of(device, index));
 }
+
+// The folder of the loaded LibTorch with a slash at its end, or nothing where it is not known (device.cpp).
+std::string library_folder();
 
 // False if this processor does not multiply bfloat16 itself, or a test says so on this thread (device.cpp).
 bool multiplies_bfloat16();

@@ -29,6 +29,13 @@ variable_list combined(const variable_list &in, const at::Tensor &weights) {
   return out;
 }
 
+// Empty where there is no kernel.
+variable_list by_kernel(const variable_list &in, const at::Tensor &p, const at::Tensor &g,
+                        const std::vector<double> &constants, int64_t active, StreamWeights weights) {
+  auto kernels = kernels_for(CT_OP_ALTUP, in[0]);
+  return kernels ? kernels->combine(in, p, g, constants, active, weights) : variable_list();
+}
+
 // Sequence-AltUp as a chain: every token takes the base of its group.
 variable_list mixed_groups(const at::Tensor &x, const at::Tensor &y, const at::Tensor &anchor,
                            const at::Tensor &innovation, const at::Tensor &coefficients, int64_t first,
@@ -86,12 +93,12 @@ ct_status ct_altup_mix(ct_tensor *outs, const ct_tensor *blocks, int32_t count, 
                       "mixing ", count, " blocks needs p [K, K] and g [K], found ", p.sizes(), " and ", g.sizes());
     TORCH_CHECK_VALUE(active >= 0 && active < count, "there is no block ", active, " among ", count);
     in.push_back(y);
-    if (auto kernels = kernels_for(CT_OP_ALTUP, in[0])) {
-      box_all(outs, kernels->combine(in, p, g, {}, active, StreamWeights::mix));
-      return;
+    auto results = by_kernel(in, p, g, {}, active, StreamWeights::mix);
+    if (results.empty()) {
+      auto folded = p - g.unsqueeze(1) * p.select(0, active).unsqueeze(0);
+      results = combined(in, make::joined({folded, g.unsqueeze(1)}, 1));
     }
-    auto folded = p - g.unsqueeze(1) * p.select(0, active).unsqueeze(0);
-    box_all(outs, combined(in, make::joined({folded, g.unsqueeze(1)}, 1)));
+    box_all(outs, results);
   });
 }
 
@@ -103,9 +110,8 @@ ct_status ct_altup_predict(ct_tensor *out, const ct_tensor *blocks, int32_t coun
     TORCH_CHECK_VALUE(p.dim() == 2 && p.size(0) == count && p.size(1) == count, "predicting ", count,
                       " blocks needs p [K, K], found ", p.sizes());
     TORCH_CHECK_VALUE(active >= 0 && active < count, "there is no block ", active, " among ", count);
-    auto kernels = kernels_for(CT_OP_ALTUP, in[0]);
-    box_all(out, kernels ? kernels->combine(in, p, {}, {}, active, StreamWeights::predict)
-                         : combined(in, p.select(0, active).unsqueeze(0)));
+    auto results = by_kernel(in, p, {}, {}, active, StreamWeights::predict);
+    box_all(out, results.empty() ? combined(in, p.select(0, active).unsqueeze(0)) : results);
   });
 }
 
@@ -115,9 +121,8 @@ ct_status ct_combine(ct_tensor *outs, int32_t out_count, const ct_tensor *ins, i
     auto in = checked(ins, in_count);
     TORCH_CHECK_VALUE(out_count >= 1, "a combination needs an output");
     std::vector<double> w(weights, weights + int64_t(out_count) * in_count);
-    auto kernels = kernels_for(CT_OP_ALTUP, in[0]);
-    box_all(outs, kernels ? kernels->combine(in, {}, {}, w, 0, StreamWeights::constant)
-                          : combined(in, make::vector(w).reshape({out_count, in_count})));
+    auto results = by_kernel(in, {}, {}, w, 0, StreamWeights::constant);
+    box_all(outs, results.empty() ? combined(in, make::vector(w).reshape({out_count, in_count})) : results);
   });
 }
 

@@ -204,10 +204,10 @@ void check_heads(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, 
                     "the state ", state.sizes(), " does not fit queries ", q.sizes(), " and values ", v.sizes());
 }
 
-// Kernels that take one head of a sequence per thread, where there are heads enough and they take this type.
+// Kernels of processors that take one head of a sequence per thread, where there are heads enough and they take this type.
 const DeviceOperators *head_kernels(const at::Tensor &x, int64_t units) {
   auto kernels = kernels_for(CT_OP_RETENTION, x);
-  if (!kernels || !kernels->chunkwise_retention || units < thread_count())
+  if (!kernels || !x.is_cpu() || units < thread_count())
     return nullptr;
   // They multiply bfloat16 themselves where the processor does; products in float32 are asked for there by tests.
   return multiplies_in_float32(x) && attention_kernels<BF16>().element_size == 2 ? nullptr : kernels;
@@ -230,16 +230,19 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
     TORCH_CHECK_VALUE(q.size(2) >= 1, "retention needs at least one position");
     std::vector<double> logs(log_gammas, log_gammas + heads);
     chunk = std::min(chunk, q.size(2));
-    if (auto kernels = trains ? head_kernels(q, q.size(0) * q.size(1)) : nullptr) {
-      auto results = kernels->chunkwise_retention(q, k, v, s, logs, chunk, state_out != nullptr);
-      *out = box(results[0]);
-      if (state_out)
-        *state_out = box(results[1]);
-      return;
+    auto whole = !q.is_cpu() ? kernels_for(CT_OP_RETENTION, q) : trains ? head_kernels(q, q.size(0) * q.size(1)) : nullptr;
+    if (whole && whole->chunkwise_retention) {
+      auto results = whole->chunkwise_retention(q, k, v, s, logs, chunk, state_out != nullptr);
+      if (!results.empty()) {
+        *out = box(results[0]);
+        if (state_out)
+          *state_out = box(results[1]);
+        return;
+      }
     }
     auto type = widen_operands(q, k, v);
     auto kernels = kernels_for(CT_OP_RETENTION, q);
-    auto steps = kernels ? kernels->retention : &kRetentionChain;
+    auto steps = kernels && kernels->retention ? kernels->retention : &kRetentionChain;
     if (!state_out && !at::GradMode::is_enabled()) {
       *out = box(retention_forward(q, k, v, s, logs, chunk, steps, false).outputs[0].to(type));
       return;
@@ -329,11 +332,13 @@ ct_status ct_retention_step(ct_tensor *out, ct_tensor *state_out, ct_tensor quer
                      "with float64 queries");
     TORCH_CHECK_VALUE(!in_place || s.is_contiguous(), "a state updated in place must be contiguous");
     if (auto kernels = kernels_for(CT_OP_RETENTION_STEP, q)) {
-      if (!in_place)
-        s = s.contiguous().clone();
-      *out = box(kernels->retention_step(q, k, v, s, log_gammas, heads));
-      *state_out = in_place ? nullptr : box(s);
-      return;
+      auto next = in_place ? s : s.contiguous().clone();
+      auto result = kernels->retention_step(q, k, v, next, log_gammas, heads);
+      if (result.defined()) {
+        *out = box(result);
+        *state_out = in_place ? nullptr : box(next);
+        return;
+      }
     }
     auto type = s.scalar_type();
     auto gammas = make::vector(std::vector<double>(log_gammas, log_gammas + heads)).exp();
@@ -343,5 +348,67 @@ ct_status ct_retention_step(ct_tensor *out, ct_tensor *state_out, ct_tensor quer
     if (in_place)
       s.copy_(next);
     *state_out = in_place ? nullptr : box(next);
+  });
+}
+
+bool ct_runs_retention_decode(ct_tensor input) {
+  auto kernels = kernels_for(CT_OP_RETENTION_STEP, input->value);
+  return kernels && kernels->retention_decode;
+}
+
+ct_status ct_retention_decode(ct_tensor *out, ct_tensor *state_out, ct_tensor state, bool in_place,
+                              const ct_retention_decode_options *options) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    profile::Scope scope(CT_PART_CORE);
+    const auto &o = *options;
+    *out = *state_out = nullptr;
+    TORCH_CHECK_VALUE(ct_runs_retention_decode(o.query), "there is no kernel for a step of a layer of retention on ",
+                      o.query->value.device());
+    const auto &q = o.query->value, &k = o.key->value, &v = o.value->value;
+    auto s = state->value;
+    auto g = maybe(o.gate);
+    int64_t heads = o.heads, groups = o.groups;
+    TORCH_CHECK_VALUE(heads >= 1 && groups >= 1 && heads % groups == 0 && s.dim() == 4 && s.size(1) == heads &&
+                          s.scalar_type() == accumulator_type(q.scalar_type()),
+                      "the state ", s.sizes(), " does not fit ", heads, " heads of ", groups, " groups");
+    int64_t batch = s.size(0), keys = s.size(2), values = s.size(3);
+    auto fits = [&](const at::Tensor &x, int64_t width) {
+      return x.dim() == 3 && x.size(0) == batch && x.size(1) == 1 && x.size(2) == width && x.scalar_type() == q.scalar_type();
+    };
+    TORCH_CHECK_VALUE(fits(q, heads * keys) && fits(k, groups * keys) && fits(v, groups * values) &&
+                          (!g.defined() || fits(g, heads * values)),
+                      "queries ", q.sizes(), ", keys ", k.sizes(), " and values ", v.sizes(), " do not fit the state ",
+                      s.sizes());
+    TORCH_CHECK_VALUE(!in_place || s.is_contiguous(), "a state updated in place must be contiguous");
+    auto type = s.scalar_type();
+    auto wide = [&](ct_tensor t) { return t ? t->value.to(type).contiguous() : at::Tensor(); };
+    auto split = [&](const at::Tensor &x, int64_t count) {
+      auto rows = x.select(1, 0);
+      return (rows.stride(1) == 1 ? rows : rows.contiguous()).unflatten(1, {count, -1});
+    };
+    RetentionDecode step;
+    step.query = split(q, heads), step.key = split(k, groups), step.value = split(v, groups);
+    step.gate = g.defined() ? split(g, heads) : g;
+    step.cosine = wide(o.cosine), step.sine = wide(o.sine), step.epsilons = wide(o.epsilons);
+    step.norm_weight = wide(o.norm_weight), step.norm_bias = wide(o.norm_bias);
+    TORCH_CHECK_VALUE(!step.cosine.defined() ||
+                          (keys % 2 == 0 && step.cosine.sizes() == step.sine.sizes() &&
+                           (step.cosine.numel() == keys / 2 || step.cosine.numel() == batch * (keys / 2))),
+                      "the angles do not fit keys of ", keys);
+    int64_t count = step.epsilons.numel();
+    TORCH_CHECK_VALUE(count == 1 || count == heads || count == batch * heads, "epsilons ", step.epsilons.sizes(),
+                      " do not fit ", heads, " heads");
+    for (const auto &parameter : {step.norm_weight, step.norm_bias})
+      TORCH_CHECK_VALUE(!parameter.defined() || parameter.numel() == heads * values,
+                        "weight and bias of the head norm must have ", heads * values, " elements");
+    step.log_gammas.assign(o.log_gammas, o.log_gammas + heads);
+    step.interleaved = o.interleaved, step.key_scale = o.key_scale, step.kind = o.norm, step.activation = o.activation;
+    auto next = in_place ? s : s.contiguous().clone();
+    auto result = kernels_for(CT_OP_RETENTION_STEP, q)->retention_decode(step, next);
+    if (!result.defined())
+      return;
+    *out = box(result.unsqueeze(1));
+    *state_out = box(next);
   });
 }

@@ -65,9 +65,10 @@ at::Tensor head_norm(const at::Tensor &x, const at::Tensor &gate, const at::Tens
   auto type = accumulator_type(x.scalar_type());
   auto wide = [&](const at::Tensor &t) { return t.defined() ? t.to(type).contiguous() : t; };
   auto e = wide(epsilons), w = wide(weight), b = wide(bias);
+  at::Tensor result;
   if (auto kernels = kernels_for(CT_OP_HEAD_NORM, x))
-    return kernels->head_norm(x.contiguous(), contiguous(gate), e, w, b, kind, activation);
-  return normed(x, gate, e, w, b, kind, activation);
+    result = kernels->head_norm(x.contiguous(), contiguous(gate), e, w, b, kind, activation);
+  return result.defined() ? result : normed(x, gate, e, w, b, kind, activation);
 }
 
 // Kernels for a residual stream like x and branches of type `branch`: the same type, or bfloat16 under a float32
@@ -97,9 +98,12 @@ void check_targets(const at::Tensor &targets, int64_t rows, int64_t vocabulary) 
 } // namespace
 
 at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activation activation) {
+  at::Tensor y;
   if (auto kernels = kernels_for(CT_OP_GATED_ACTIVATION, a))
-    return kernels->gated_activation(a.contiguous(), contiguous(b), activation);
-  auto y = activated(a, activation);
+    y = kernels->gated_activation(a.contiguous(), contiguous(b), activation);
+  if (y.defined())
+    return y;
+  y = activated(a, activation);
   return b.defined() ? y * b : y;
 }
 
@@ -121,8 +125,10 @@ ct_status ct_rotate_heads(ct_tensor *out, ct_tensor input, ct_tensor cosine, ct_
       c = c.to(accumulator_type(x.scalar_type())).contiguous();
       s = s.to(accumulator_type(x.scalar_type())).contiguous();
     }
-    auto kernels = kernels_for(CT_OP_ROTATE_HEADS, x);
-    *out = box(kernels ? kernels->rotate_heads(x, c, s, interleaved, scale) : rotated(x, c, s, interleaved, scale));
+    at::Tensor result;
+    if (auto kernels = kernels_for(CT_OP_ROTATE_HEADS, x))
+      result = kernels->rotate_heads(x, c, s, interleaved, scale);
+    *out = box(result.defined() ? result : rotated(x, c, s, interleaved, scale));
   });
 }
 
@@ -186,9 +192,11 @@ ct_status ct_residual_norm(ct_tensor *out, ct_tensor *sum_out, ct_tensor input, 
     auto kernels = stream_kernels_for(x, type);
     if (kernels && (!b.defined() || b.scalar_type() == type)) {
       auto results = kernels->residual_norm(x.contiguous(), contiguous(b), w, c, epsilon, type);
-      *out = box(results[0]);
-      *sum_out = b.defined() ? box(results[1]) : nullptr;
-      return;
+      if (!results.empty()) {
+        *out = box(results[0]);
+        *sum_out = b.defined() ? box(results[1]) : nullptr;
+        return;
+      }
     }
     auto sum = b.defined() ? x + b.to(x.scalar_type()) : x;
     *out = box(residual_normed(sum, w, c, epsilon, type));
@@ -202,7 +210,8 @@ ct_status ct_residual_add(ct_tensor *out, ct_tensor input, ct_tensor branch) {
     TORCH_CHECK_VALUE(b.sizes() == x.sizes(), "the branch ", b.sizes(), " must have the shape of the stream ",
                       x.sizes());
     auto kernels = stream_kernels_for(x, b.scalar_type());
-    *out = box(kernels ? kernels->residual_add(x.contiguous(), b.contiguous()) : x + b.to(x.scalar_type()));
+    bool has_kernel = kernels && kernels->residual_add;
+    *out = box(has_kernel ? kernels->residual_add(x.contiguous(), b.contiguous()) : x + b.to(x.scalar_type()));
   });
 }
 
@@ -237,8 +246,10 @@ ct_status ct_token_loss(ct_tensor *losses, ct_tensor *log_sums, ct_tensor logits
     const auto &t = targets->value;
     TORCH_CHECK_VALUE(l.dim() == 2, "logits must be [N, V], found ", l.sizes());
     check_targets(t, l.size(0), l.size(1));
-    if (auto kernels = kernels_for(CT_OP_TOKEN_LOSS, l)) {
-      auto results = kernels->token_loss(l.contiguous(), t.contiguous());
+    variable_list results;
+    if (auto kernels = kernels_for(CT_OP_TOKEN_LOSS, l))
+      results = kernels->token_loss(l.contiguous(), t.contiguous());
+    if (!results.empty()) {
       *losses = box(results[0]);
       *log_sums = box(results[1]);
       return;

@@ -43,9 +43,9 @@ ct_status ct_gated_retention(ct_tensor *out, ct_tensor *state_out, ct_tensor que
     auto type = widen_operands(v, q, k);
     TORCH_CHECK_VALUE(chunk >= 1, "the chunk length must be at least 1, found ", chunk);
     auto results =
-        required_kernels(CT_OP_MATRIX_STATE, q).gated_retention(q, k, v, logs, s, std::min(chunk, q.size(2)));
-    *out = box(results[0].to(type));
-    *state_out = box(results[1]);
+        required_kernels(CT_OP_GATED_RETENTION, q).gated_retention(q, k, v, logs, s, std::min(chunk, q.size(2)));
+    *out = results.empty() ? nullptr : box(results[0].to(type));
+    *state_out = results.empty() ? nullptr : box(results[1]);
   });
 }
 

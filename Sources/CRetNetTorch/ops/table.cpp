@@ -10,13 +10,16 @@ thread_local bool enabled = true;
 const DeviceOperators *table_of(ct_device_kind device) {
   switch (device) {
   case CT_CPU: return &cpu_operators;
+  case CT_CUDA: return &cuda_operators;
   default: return nullptr;
   }
 }
 
+bool runs_kernels(ct_device_kind device) { return device != CT_CUDA || cuda_kernels_problem().empty(); }
+
 const DeviceOperators *find_kernels(ct_operator op, ct_device_kind device, ct_dtype type) {
   auto table = enabled ? table_of(device) : nullptr;
-  return table && (table->types[op] >> type & 1) ? table : nullptr;
+  return table && (table->types[op] >> type & 1) && runs_kernels(device) ? table : nullptr;
 }
 
 } // namespace
@@ -35,6 +38,11 @@ const DeviceOperators &required_kernels(ct_operator op, const at::Tensor &x) {
 
 bool ct_has_kernel(ct_operator op, ct_device_kind device, ct_dtype type) {
   return ctorch::find_kernels(op, device, type) != nullptr;
+}
+
+uint32_t ct_kernel_types(ct_operator op, ct_device_kind device) {
+  auto table = ctorch::table_of(device);
+  return table ? table->types[op] : 0;
 }
 
 bool ct_set_kernels_enabled(bool enabled) {

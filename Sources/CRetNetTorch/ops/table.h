@@ -1,13 +1,14 @@
 // The kernels that devices have, and the one place that decides where there are any.
 //
 // Files in ops/ hold the operators: each checks its arguments, calls `kernels_for`, and then the entry of the table it
-// gets, or runs as a chain of ATen operators where it gets none. The entries for processors are in cpu/; those for
-// another device are a folder of their own with a table like `cpu_operators`, and a line in table.cpp.
+// gets, or runs as a chain of ATen operators where it gets none. The entries for processors are in cpu/, those for CUDA
+// devices in cuda/; another device is a folder of its own with a table like `cpu_operators`, and a line in table.cpp.
 #pragma once
 
 #include "operators.h"
 
 #include <array>
+#include <string>
 
 namespace ctorch {
 
@@ -48,6 +49,18 @@ struct OutputLoss {
   double z_loss;
   bool counts_hits;
   int64_t block_bytes; // of logits at a time; 0: as many as are fast
+};
+
+// A step of a layer of retention (ops/retention.cpp), batch first. Undefined tensors are left out.
+struct RetentionDecode {
+  at::Tensor query, key, value, gate; // [B, H, A], [B, G, A], [B, G, V], [B, H, V], the last axis of stride 1
+  at::Tensor cosine, sine;            // [B or 1, A / 2]
+  at::Tensor epsilons, norm_weight, norm_bias;
+  std::vector<double> log_gammas;
+  bool interleaved;
+  double key_scale;
+  ct_norm_kind kind;
+  ct_activation activation;
 };
 
 struct ConvolutionShape {
@@ -123,9 +136,10 @@ struct HeadTables {
   at::Tensor taps, read, write, power;
 };
 
-// The kernels of one device. Every entry may be null, with no element type in `types`. Arguments are checked,
-// contiguous where the comment does not say "any strides", and tables, weights and states are in the accumulator
-// type.
+// The kernels of one device. Every entry may be null, with no element type in `types` unless the operator has others. A
+// device whose kernels are compiled for some sizes only returns an undefined tensor, or an empty list, for others: the
+// operator then runs as elsewhere. Arguments are checked, contiguous where the comment does not say "any strides", and
+// tables, weights and states are in the accumulator type.
 struct DeviceOperators {
   // Element types that each operator has a kernel for, as bits 1 << ct_dtype.
   std::array<uint32_t, CT_OPERATOR_COUNT> types;
@@ -145,6 +159,8 @@ struct DeviceOperators {
   // Returns the output and overwrites the state.
   at::Tensor (*retention_step)(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, at::Tensor &state,
                                const double *log_gammas, int64_t heads);
+  // The outputs [B, H V]; overwrites the state. Null where steps are taken one by one.
+  at::Tensor (*retention_decode)(const RetentionDecode &step, at::Tensor &state);
   // x [..., K], weight [N, K], bias [N] or undefined -> [..., N]; a few rows of x, with any strides.
   at::Tensor (*few_rows)(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
   at::Tensor (*head_norm)(const at::Tensor &x, const at::Tensor &gate, const at::Tensor &epsilons,
@@ -218,7 +234,9 @@ const DeviceOperators &required_kernels(ct_operator op, const at::Tensor &x);
 // activation(a) b, or activation(a) where b is undefined, by the kernel or the chain (ops/rows.cpp).
 at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activation activation);
 
-// The table for processors (cpu/table.cpp).
-extern const DeviceOperators cpu_operators;
+// The tables for processors (cpu/table.cpp) and for CUDA devices (cuda/table.cpp).
+extern const DeviceOperators cpu_operators, cuda_operators;
+// Why the kernels for CUDA devices cannot run here, empty if they can (cuda/device.cpp).
+const std::string &cuda_kernels_problem();
 
 } // namespace ctorch

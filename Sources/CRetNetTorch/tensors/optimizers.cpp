@@ -137,6 +137,11 @@ ct_status ct_global_norm(double *out, const ct_tensor *tensors, int32_t count) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     auto norms = at::_foreach_norm(list(tensors, count), 2);
+    // One number from a device, not one of every tensor: each waits until the device is done.
+    if (!norms.empty() && norms[0].is_cuda()) {
+      *out = at::linalg_vector_norm(make::stacked(norms, 0).to(at::kDouble)).item().toDouble();
+      return;
+    }
     double sum = 0;
     for (const auto &norm : norms) {
       double value = norm.item().toDouble();

@@ -28,8 +28,10 @@ extension MatrixRecurrence {
         }
     }
 
-    private var hasKernels: Bool {
-        FusedOperators.hasKernel(for: .matrixState, value.elementType, on: value.device)
+    private var hasKernels: Bool { hasKernel(for: .matrixState) }
+
+    private func hasKernel(for operation: FusedOperators.Operator) -> Bool {
+        FusedOperators.hasKernel(for: operation, value.elementType, on: value.device)
     }
 
     private func native(_ chunkLength: Int, _ isTraining: Bool) throws -> Result {
@@ -37,7 +39,11 @@ extension MatrixRecurrence {
         let limit =
             beta != nil ? Self.deltaChunkLength : channelGates ? Self.channelChunkLength : length
         let chunkLength = min(chunkLength, limit)
-        guard hasKernels, beta == nil || !channelGates else { return try chunkwise(chunkLength) }
+        let operation =
+            beta == nil && !channelGates ? FusedOperators.Operator.gatedRetention : .matrixState
+        guard hasKernel(for: operation), beta == nil || !channelGates else {
+            return try chunkwise(chunkLength)
+        }
         if let beta {
             return try FusedOperators.deltaRule(
                 query: perHead(query), key: perHead(key), value: value, logGates: logGates,
@@ -53,6 +59,7 @@ extension MatrixRecurrence {
         }
         return try FusedOperators.gatedRetention(
             query: query, key: key, value: value, logGates: gates, state: state, chunkLength: chunkLength)
+            ?? chunkwise(chunkLength)
     }
 
     private func steps(_ overwritesState: Bool) throws -> Result {

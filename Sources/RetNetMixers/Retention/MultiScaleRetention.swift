@@ -66,6 +66,11 @@ public struct MultiScaleRetention: TokenMixer {
     /// True, unless xPos damps distances: its factors are taken along a row.
     public var supportsForests: Bool { damping == nil }
 
+    /// True, unless xPos damps distances or scores are normalized by sums of theirs.
+    public var supportsRecording: Bool {
+        damping == nil && (configuration.normalization == .none || configuration.normalization == .decay)
+    }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -81,6 +86,7 @@ public struct MultiScaleRetention: TokenMixer {
         var previous = try checked(state, batch: x.size(0))
         if let damping { previous = try previous.map { try damping.moved($0, by: 1) } }
         if let result = try trained(x, previous, pass) { return result }
+        if let result = try decoded(x, previous, pass) { return result }
         let (q, k, v) = try heads(x, pass)
         let retained = try Retention.fused(
             q, k, v, state: previous?.matrix, logGammas: logGammas, form: pass.form,
@@ -129,6 +135,36 @@ public struct MultiScaleRetention: TokenMixer {
         let (heads, next, keySum) = try FusedOperators.retentionLayer(
             x, layer, state: previous?.matrix, keepsState: pass.context.keepsStates)
         return (try output.project(heads), RetentionState(matrix: next, keySum: keySum))
+    }
+
+    /// Runs a step of generation by the kernel for it; nil where the layer or the device asks for the single steps.
+    private func decoded(_ x: Tensor, _ previous: RetentionState?, _ pass: ForwardPass) throws -> (
+        output: Tensor, state: any MixerState
+    )? {
+        let c = configuration
+        guard x.size(1) == 1, pass.form == .recurrent, !pass.context.isTraining, !gradientsAreEnabled,
+            damping == nil,
+            c.normalization == .none || c.normalization == .decay, let norm = try output.fusedNorm(),
+            FusedOperators.runsRetentionLayerStep(like: x)
+        else { return nil }
+        let table = try rotation.table(x, pass)
+        let state =
+            try previous?.matrix
+            ?? Tensor.zeros([x.size(0)] + stateShape, x.elementType.accumulator, on: x.device)
+        let step = FusedOperators.RetentionLayerStep(
+            query: try query(x), key: try key(x), value: try value(x), gate: try gate?(x),
+            cosine: table.first,
+            sine: table.last, interleaved: rotation.isInterleaved,
+            keyScale: 1 / Double(c.keySize).squareRoot(),
+            epsilons: try foldedEpsilons(x, length: 1, scoreSums: nil, previous, pass),
+            normWeight: norm.weight,
+            normBias: norm.bias, norm: norm.kind, activation: c.gate.activation, logGammas: logGammas,
+            groupCount: c.keyValueHeadCount ?? c.headCount)
+        guard
+            let (heads, next) = try FusedOperators.retentionLayerStep(
+                step, state: state, inPlace: previous == nil || pass.context.overwritesStates)
+        else { return nil }
+        return (try output.project(heads), RetentionState(matrix: next, keySum: nil))
     }
 
     /// Runs the layer on pieces of x, one after the other.

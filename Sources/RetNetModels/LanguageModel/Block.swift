@@ -11,6 +11,8 @@ protocol Block {
     func unsupportedReason(for form: MixerForm) -> String?
     /// True if the block can run a ``TokenForest``.
     var supportsForests: Bool { get }
+    /// True if a recurrent step of the block can be recorded.
+    var supportsRecording: Bool { get }
     /// Maps x [B, T, D] → [B, T, D] with the residual sums inside, and returns the state after the last position.
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -201,6 +203,10 @@ extension MixerBlock: Block {
     func unsupportedReason(for form: MixerForm) -> String? { mixer.unsupportedReason(for: form) }
 
     var supportsForests: Bool { mixer.supportsForests }
+    /// Experts read back which tokens they get.
+    var supportsRecording: Bool {
+        mixer.supportsRecording && (feedForward.map { $0.layer is FeedForward } ?? true)
+    }
 
     func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         try mixer.initialState(batch: batch, elementType: elementType, device: device)

@@ -115,6 +115,20 @@ public final class LanguageModel {
     /// True if ``hidden(_:in:state:)`` can run: every layer can, and tokens of other branches do not matter.
     public var supportsForests: Bool { blocks.allSatisfy(\.supportsForests) && !dependsOnBatch }
 
+    /// True if a ``RecordedStep`` of the model can be made.
+    public var supportsRecording: Bool {
+        configuration.altUp == nil && configuration.positionEmbedding == .none
+            && blocks.allSatisfy(\.supportsRecording)
+    }
+
+    /// Runs one token [B, 1] of every row in a pass of the caller's; returns logits [B, V] and the next states of layers.
+    func step(_ tokens: Tensor, layers: [any MixerState], _ pass: ForwardPass) throws -> (
+        logits: Tensor, layers: [any MixerState]
+    ) {
+        let (output, next) = try stack(embed(tokens, pass), states: layers, pass, recomputes: false)
+        return (try logits(finalNorm?(output) ?? output).squeezed(1), next)
+    }
+
     /// Returns hidden states [B, T, D] after the final norm for int64 tokens [B, T], rows of trees, without states after them.
     ///
     /// All rows continue from `state`, of B rows at the same place or of one row for all of them.

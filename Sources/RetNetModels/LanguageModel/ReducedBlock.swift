@@ -19,6 +19,7 @@ struct ReducedBlock: Block {
 
     /// False: anchors are counted along a row.
     var supportsForests: Bool { false }
+    var supportsRecording: Bool { false }
 
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)

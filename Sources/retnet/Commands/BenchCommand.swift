@@ -113,6 +113,12 @@ struct BenchOptions: ParsableArguments {
         return timings
     }
 
+    /// Returns the peak memory of tensors as an entry of results, if the engine computes on a device other than the processor.
+    static func devicePeak(_ engine: any LanguageEngine) -> [(String, SettingsTree)] {
+        guard let bytes = (try? Device(parsing: engine.deviceName))?.peakByteCount else { return [] }
+        return [("device_peak_bytes", .int(bytes))]
+    }
+
     /// Returns the first entries of the results of a benchmark of an engine.
     func header(_ kind: String, _ engine: any LanguageEngine) -> [(String, SettingsTree)] {
         [

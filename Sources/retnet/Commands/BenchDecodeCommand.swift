@@ -78,9 +78,9 @@ struct BenchDecodeCommand: ParsableCommand, ComputingCommand {
                 options.header("decode", engine) + opened.entries + [
                     ("tokens", .int(tokens * options.repetitions)), ("results", .array(entries)),
                     ("peak_bytes", .int(peak)),
-                    ("weight_bytes_per_step", bound.map { .int($0.weightByteCount) } ?? .null),
+                    ("weight_bytes_per_step", .int(engine.weightByteCountPerStep)),
                     ("memory_bytes_per_second", bound.map { .double($0.bytesPerSecond) } ?? .null),
-                ]))
+                ] + BenchOptions.devicePeak(engine)))
     }
 
     static func positions(_ text: String) throws -> [Int] {

@@ -79,6 +79,6 @@ struct BenchPrefillCommand: ParsableCommand, ComputingCommand {
                     ("piece", .int(piece)),
                 ] + timings.figures(tokenCount: count, flopsPerToken: flops) + [
                     ("state_bytes", .int(stateByteCount)), ("peak_bytes", .int(peak)),
-                ]))
+                ] + BenchOptions.devicePeak(engine)))
     }
 }

@@ -69,6 +69,9 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
             for row in timings.rows(tokenCount: tokenCount, flopsPerToken: flops) { table.append(row) }
             for row in parts?.rows(steps: timings) ?? [] { table.append(row) }
             table.append(["peak memory", Format.bytes(peak), "of the process"])
+            if let bytes = model.device.peakByteCount {
+                table.append(["peak memory", Format.bytes(bytes), "of tensors on the device"])
+            }
             Console.result(
                 "\(options.headline("training", model)), length \(length), \(form)\n\n\(table.text())"
                     + (parts.map { "\n\($0.table.text())" } ?? ""))
@@ -81,7 +84,8 @@ struct BenchTrainCommand: ParsableCommand, ComputingCommand {
                     ("recompute", .bool(recompute)), ("kernels", .string(kernels.choice.rawValue)),
                     ("cpu_capability", .string(Runtime.cpuCapability)),
                 ] + timings.figures(tokenCount: tokenCount, flopsPerToken: flops)
-                    + (parts?.figures(steps: timings) ?? []) + [("peak_bytes", .int(peak))]))
+                    + (parts?.figures(steps: timings) ?? []) + [("peak_bytes", .int(peak))]
+                    + (model.device.peakByteCount.map { [("device_peak_bytes", .int($0))] } ?? [])))
     }
 
     /// Returns windows of generated text; the choice of tokens does not affect the speed.

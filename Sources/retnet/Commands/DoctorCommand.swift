@@ -121,6 +121,17 @@ private struct DoctorReport {
             let works = check.name == "cuda" ? cudaDevices : "works"
             lines.append("  \(padded(check.name))\(check.problem.map { "not usable: \($0)" } ?? works)")
         }
+        lines += ["", "Kernels of this package on CUDA devices"]
+        if let problem = CUDA.kernelsProblem {
+            lines.append("  \(padded("now"))not usable: \(problem)")
+        } else {
+            lines.append(
+                "  \(padded("now"))usable, compiled at first use and kept in \(CUDA.kernelCacheFolder ?? "memory")"
+            )
+        }
+        for operation in FusedOperators.Operator.allCases {
+            lines.append("  \(padded(operation.rawValue))\(Self.kernels(of: operation))")
+        }
         lines += ["", "Element types on the CPU"]
         for check in elementTypes {
             lines.append("  \(padded(check.name))\(check.problem.map { "fails: \($0)" } ?? "works")")
@@ -141,7 +152,15 @@ private struct DoctorReport {
             "LibTorch does not compute here: remove .libtorch and run `make setup build` to install it again."
     }
 
-    private func padded(_ name: String) -> String { name.padding(toLength: 15, withPad: " ", startingAt: 0) }
+    private func padded(_ name: String) -> String {
+        name.padding(toLength: max(15, name.count + 1), withPad: " ", startingAt: 0)
+    }
+
+    /// Returns what an operator runs as on a CUDA device.
+    private static func kernels(of operation: FusedOperators.Operator) -> String {
+        let types = FusedOperators.kernelTypes(for: operation, on: .cuda(0)).map(\.rawValue)
+        return types.isEmpty ? operation.otherwise : "kernel (\(types.joined(separator: ", ")))"
+    }
 
     var tree: SettingsTree {
         [
@@ -158,6 +177,20 @@ private struct DoctorReport {
                 "memory_bytes": .int(Int(clamping: ProcessInfo.processInfo.physicalMemory)),
             ],
             "devices": Self.tree(devices),
+            "cuda_kernels": [
+                "problem": CUDA.kernelsProblem.map { .string($0) } ?? .null,
+                "cache": CUDA.kernelCacheFolder.map { .string($0) } ?? .null,
+                "operators": .array(
+                    FusedOperators.Operator.allCases.map {
+                        [
+                            "name": .string($0.rawValue),
+                            "types": .array(
+                                FusedOperators.kernelTypes(for: $0, on: .cuda(0)).map { .string($0.rawValue) }
+                            ),
+                            "otherwise": .string($0.otherwise),
+                        ]
+                    }),
+            ],
             "dtypes": Self.tree(elementTypes),
             "ranks": [
                 "works": .bool(ranksProblem == nil), "problem": ranksProblem.map { .string($0) } ?? .null,
