@@ -16,13 +16,14 @@ GPUS = {
     "h100": {"flops": 989e12, "memory": 80e9, "nvlink": 900e9 / 2, "network": 400e9 / 8, "node": 8},
     "a100": {"flops": 312e12, "memory": 80e9, "nvlink": 600e9 / 2, "network": 200e9 / 8, "node": 8},
 }
-LENGTH, ROWS = 2048, 2048  # 4M tokens, the paper's recipe
+LENGTH = 2048
 
 
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--gpu", choices=GPUS, default="h100")
     parser.add_argument("--ranks", type=int, nargs="+", default=[8, 64, 1024])
+    parser.add_argument("--rows", type=int, default=2048, help="rows of a step; 2048 are the paper's 4M tokens")
     parser.add_argument("--models", nargs="+", default=["retnet-1.3b", "retnet-6.7b", "retnet-13b"])
     # Published: 38 to 43 % of the peak in training Llama 3 on 8,192 to 16,384 H100 (arXiv 2407.21783, table 4), communication
     # included; 44 to 52 % on A100 (arXiv 2104.04473).
@@ -40,7 +41,7 @@ def info(options, model, data, tensor, rows, recomputes):
         "precision": "bfloat16",
         "data.length": LENGTH,
         "data.batch_size": data * rows,
-        "accumulation": ROWS // (data * rows),
+        "accumulation": options.rows // (data * rows),
         "distributed.shard_optimizer": "true",
         "distributed.reduction": options.reduction,
         "distributed.bucket_megabytes": options.bucket,
@@ -84,7 +85,7 @@ def main():
         best = None
         for tensor, rows, recomputes in itertools.product([1, 2, 4, 8], [1, 4], [False, True]):
             data = ranks // tensor
-            if ranks % tensor or data * rows > ROWS:
+            if ranks % tensor or data * rows > options.rows:
                 continue
             try:
                 tree = info(options, model, data, tensor, rows, recomputes)
