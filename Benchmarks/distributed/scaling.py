@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--transformer", action="store_true", help="DDP of a Transformer instead of torchscale's RetNet")
     parser.add_argument("--binary", default="./retnet")
     parser.add_argument("--shard", action="store_true", help="also measure the sharded optimizer")
+    parser.add_argument("--tensor", action="store_true", help="also measure two ranks with parts of every layer")
     parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -124,6 +125,8 @@ def main():
     }
     if options.shard:
         measures["retnet 2 x 1 sharded"] = lambda: retnet(options, 2, "distributed.shard_optimizer=true")
+    if options.tensor:
+        measures["retnet 2 x 1, parts of layers"] = lambda: retnet(options, 2, "distributed.mesh=tensor=2")
     results = {name: [] for name in measures}
     for round_number in range(options.rounds):
         # Both orders, so that a drift of the machine favors none.
