@@ -250,7 +250,12 @@ let package = Package(
                 .headerSearchPath("../../Sources/RetNetDeviceKernels/include/RetNetDeviceKernels"),
                 .headerSearchPath("../../Sources/RetNetDeviceKernels/kernels"),
             ]),
-        .testTarget(name: "RetNetDeviceEmulationTests", dependencies: ["RetNetDeviceEmulation"]),
+        .testTarget(
+            name: "RetNetDeviceEmulationTests",
+            dependencies: [
+                "RetNetDeviceEmulation", "RetNetTestSupport", "RetNetModels", "RetNetMixers", "RetNetLayers",
+                "RetNetArchitecture", "RetNetTorch", "CRetNetTorch",
+            ]),
         // The driver and the compiler of devices as functions that record calls.
         .target(
             name: "RetNetDeviceStub", dependencies: ["RetNetDeviceKernels"], path: "Tests/RetNetDeviceStub"),

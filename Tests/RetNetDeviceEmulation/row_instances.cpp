@@ -21,6 +21,8 @@ using emulation::Registration;
   REGISTER(name##_decode_256, DecodeStep<type, 256>)                                                                  \
   REGISTER(name##_norm_swish, HeadNorm<type, 2, 32, kSwish>)                                                          \
   REGISTER(name##_norm_swish_gradient, HeadNormGradient<type, 2, 32, kSwish>)                                         \
+  REGISTER(name##_norm_identity, HeadNorm<type, 2, 32, kIdentity>)                                                    \
+  REGISTER(name##_norm_identity_gradient, HeadNormGradient<type, 2, 32, kIdentity>)                                   \
   REGISTER(name##_norm_tanh, HeadNorm<type, 2, 32, kGeluTanh>)                                                        \
   REGISTER(name##_norm_tanh_gradient, HeadNormGradient<type, 2, 32, kGeluTanh>)                                       \
   REGISTER(name##_norm_16, HeadNorm<type, 16, 32, kIdentity>)                                                         \
@@ -39,6 +41,12 @@ using emulation::Registration;
   REGISTER(name##_rotate, RotateHeads<type>)                                                                          \
   REGISTER(name##_loss, TokenLoss<type>)                                                                              \
   REGISTER(name##_loss_gradient, TokenLossGradient<type>)                                                             \
+  REGISTER(name##_combine_1_back, Combine<type, 1, 2>)                                                                \
+  REGISTER(name##_combine_2, Combine<type, 2, 2>)                                                                     \
+  REGISTER(name##_combine_2_gradient, CombineGradient<type, 2, 2>)                                                    \
+  REGISTER(name##_combine_3, Combine<type, 3, 2>)                                                                     \
+  REGISTER(name##_combine_3_gradient, CombineGradient<type, 3, 2>)                                                    \
+  REGISTER(name##_combine_3_back, Combine<type, 2, 3>)                                                                \
   REGISTER(name##_combine_1, Combine<type, 2, 1>)                                                                     \
   REGISTER(name##_combine_1_gradient, CombineGradient<type, 2, 1>)                                                    \
   REGISTER(name##_combine, Combine<type, 5, 4>)                                                                       \

@@ -29,19 +29,47 @@ const std::string &cuda_kernels_problem() {
   return problem;
 }
 
+namespace {
+struct Emulation {
+  ct_launcher launcher = nullptr;
+  device::Limits limits = {};
+};
+thread_local Emulation emulation;
+} // namespace
+
+bool emulates_cuda() { return emulation.launcher != nullptr; }
+
 namespace cuda {
 
 void *current_stream(const c10::Device &device) {
+  if (emulates_cuda())
+    return nullptr;
   c10::impl::VirtualGuardImpl implementation(device.type());
   return implementation.getStreamNativeHandle(implementation.getStream(device));
 }
 
 Place::Place(const at::Tensor &x)
     : guard_(x.device()), ordinal_(x.device().index()), stream_(current_stream(x.device())),
-      kernels_(device::Kernels::shared()) {}
+      kernels_(emulates_cuda() ? nullptr : &device::Kernels::shared()) {}
+
+const device::Limits &Place::limits() const { return kernels_ ? kernels_->limits(ordinal_) : emulation.limits; }
+
+void Place::run(const device::Kernel &kernel, const void *arguments, size_t bytes) {
+  if (kernels_) {
+    kernels_->launch(kernel, arguments, bytes, ordinal_, stream_);
+    return;
+  }
+  const auto &shape = kernel.shape;
+  auto error = emulation.launcher(kernel.type, shape.grid, shape.threads, shape.shared_bytes, arguments);
+  TORCH_CHECK(!error, error);
+}
 
 } // namespace cuda
 } // namespace ctorch
+
+void ct_emulate_cuda(ct_launcher launcher, int32_t architecture, int32_t multiprocessors, int32_t shared_bytes) {
+  ctorch::emulation = {launcher, {architecture, multiprocessors, shared_bytes}};
+}
 
 bool ct_cuda_kernels(char *text, int64_t capacity) {
   const auto &problem = ctorch::cuda_kernels_problem();

@@ -16,26 +16,24 @@ inline device::Element element_of(at::ScalarType type) {
   return type == at::kBFloat16 ? device::Element::bf16 : type == at::kHalf ? device::Element::f16 : device::Element::f32;
 }
 
-// The driver's handle of LibTorch's current stream.
+// The driver's handle of LibTorch's current stream; null where devices are emulated.
 void *current_stream(const c10::Device &device);
 
-// The device of a tensor, made the current one, with LibTorch's current stream.
+// The device of a tensor, made the current one, with LibTorch's current stream; or an emulated one (ct_emulate_cuda).
 class Place {
 public:
   explicit Place(const at::Tensor &x);
-  const device::Limits &limits() const { return kernels_.limits(ordinal_); }
+  const device::Limits &limits() const;
   template <class Arguments> void run(const device::Kernel &kernel, const Arguments &arguments) {
-    kernels_.launch(kernel, arguments, ordinal_, stream_);
+    run(kernel, &arguments, sizeof(Arguments));
   }
-  void run(const device::Kernel &kernel, const void *arguments, size_t bytes) {
-    kernels_.launch(kernel, arguments, bytes, ordinal_, stream_);
-  }
+  void run(const device::Kernel &kernel, const void *arguments, size_t bytes);
 
 private:
   c10::DeviceGuard guard_;
   int32_t ordinal_;
   void *stream_;
-  device::Kernels &kernels_;
+  device::Kernels *kernels_; // null: emulated
 };
 
 // Sizes that the kernels' 32 bits hold.

@@ -41,6 +41,11 @@ uint32_t ct_kernel_types(ct_operator op, ct_device_kind device);
 // False, with the reason, if the kernels for CUDA devices cannot run here; otherwise `text` is the folder where compiled
 // ones are kept.
 bool ct_cuda_kernels(char *text, int64_t capacity);
+// For tests without a device: operators of this thread take the table of CUDA devices for tensors of the processor, as on a
+// device with these limits, and `launcher` gets every launch; it returns null, or what went wrong. Null ends it.
+typedef const char *(*ct_launcher)(const char *kernel, const int32_t *grid, int32_t threads, int32_t shared_bytes,
+                                   const void *arguments);
+void ct_emulate_cuda(ct_launcher launcher, int32_t architecture, int32_t multiprocessors, int32_t shared_bytes);
 // Enables kernels for operators that the calling thread starts (the default), or makes them run as they do on a
 // device without kernels. Returns the previous setting.
 bool ct_set_kernels_enabled(bool enabled);

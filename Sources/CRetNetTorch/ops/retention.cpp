@@ -207,7 +207,7 @@ void check_heads(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, 
 // Kernels of processors that take one head of a sequence per thread, where there are heads enough and they take this type.
 const DeviceOperators *head_kernels(const at::Tensor &x, int64_t units) {
   auto kernels = kernels_for(CT_OP_RETENTION, x);
-  if (!kernels || !x.is_cpu() || units < thread_count())
+  if (!kernels || !x.is_cpu() || emulates_cuda() || units < thread_count())
     return nullptr;
   // They multiply bfloat16 themselves where the processor does; products in float32 are asked for there by tests.
   return multiplies_in_float32(x) && attention_kernels<BF16>().element_size == 2 ? nullptr : kernels;
@@ -230,7 +230,8 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
     TORCH_CHECK_VALUE(q.size(2) >= 1, "retention needs at least one position");
     std::vector<double> logs(log_gammas, log_gammas + heads);
     chunk = std::min(chunk, q.size(2));
-    auto whole = !q.is_cpu() ? kernels_for(CT_OP_RETENTION, q) : trains ? head_kernels(q, q.size(0) * q.size(1)) : nullptr;
+    bool is_device = !q.is_cpu() || emulates_cuda();
+    auto whole = is_device ? kernels_for(CT_OP_RETENTION, q) : trains ? head_kernels(q, q.size(0) * q.size(1)) : nullptr;
     if (whole && whole->chunkwise_retention) {
       auto results = whole->chunkwise_retention(q, k, v, s, logs, chunk, state_out != nullptr);
       if (!results.empty()) {

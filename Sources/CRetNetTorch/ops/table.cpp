@@ -9,7 +9,7 @@ thread_local bool enabled = true;
 // The tables of all devices. A device with kernels of its own has a case here.
 const DeviceOperators *table_of(ct_device_kind device) {
   switch (device) {
-  case CT_CPU: return &cpu_operators;
+  case CT_CPU: return emulates_cuda() ? &cuda_operators : &cpu_operators;
   case CT_CUDA: return &cuda_operators;
   default: return nullptr;
   }

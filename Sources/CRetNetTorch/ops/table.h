@@ -236,6 +236,8 @@ at::Tensor gated_activation(const at::Tensor &a, const at::Tensor &b, ct_activat
 
 // The tables for processors (cpu/table.cpp) and for CUDA devices (cuda/table.cpp).
 extern const DeviceOperators cpu_operators, cuda_operators;
+// True if operators of this thread are to run by it for tensors of the processor too (ct_emulate_cuda).
+bool emulates_cuda();
 // Why the kernels for CUDA devices cannot run here, empty if they can (cuda/device.cpp).
 const std::string &cuda_kernels_problem();
 

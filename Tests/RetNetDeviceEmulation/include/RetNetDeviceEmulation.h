@@ -100,6 +100,12 @@ const char *rde_check_residual_norm(const rde_residual_norm *shape, rde_outcome 
 const char *rde_check_gated_activation(rde_element element, int32_t count, int32_t activation, bool has_gate,
                                        bool aligned, rde_order order, rde_outcome *outcome);
 
+// Runs a launch as the host asks for it, in ascending order.
+const char *rde_launch(const char *kernel, const int32_t *grid, int32_t threads, int32_t shared_bytes,
+                       const void *arguments);
+// How many of them this thread has run.
+int64_t rde_launch_count(void);
+
 // What happens with kernels that miss a barrier, take different ways within a warp, or write past their shared memory; for
 // the tests of the emulation itself. Returns null where all of them were found.
 const char *rde_check_emulation(void);
