@@ -4,7 +4,7 @@ A run of 200 steps is made twice with the same weights and data, once by each. R
 how far is judged by a third run, of the clear path in chunks of another length, which is equal but for rounding too. The
 kernels are within noise where the difference from them is no larger than three times that one, or a thousandth of the loss.
 
-$ python Benchmarks/training/losses.py --preset retnet-1m --set model.layers=2
+$ python Benchmarks/training/losses.py --preset retnet-1m --set model.layer_count=2
 """
 
 import argparse

@@ -187,12 +187,13 @@ import Testing
                 #expect(error < tolerance(type), "\(name): \(error)")
                 continue
             }
-            // The norm's gradient cancels most of what reaches it: the clear path is as far off in 16 bits.
+            // Outputs of a head are rounded to 16 bits before its norm, whose gradient cancels what lies along them: of heads of
+            // five channels little is left, and the clear path, which rounds scores as well, is as far off.
             let clear = try FusedOperators.withoutKernels {
                 try results(c, type, from: type, positions: positions)
             }
             let limit = try relativeError(#require(clear[name]), tensor)
-            #expect(error < 1.25 * limit, "\(name): \(error), the clear path \(limit)")
+            #expect(error < 1.15 * limit, "\(name): \(error), the clear path \(limit)")
         }
     }
 

@@ -34,6 +34,20 @@ void substitute(const at::Tensor &m, at::Tensor &x, bool transposed) {
   });
 }
 
+// The sums of a b over all but the first axis.
+at::Tensor inner_products(const at::Tensor &a, const at::Tensor &b) {
+  int64_t count = a.size(0), size = a.numel() / count;
+  auto sums = make::empty({count}, a.options().dtype(accumulator_type(a.scalar_type())));
+  with_element(a.scalar_type(), [&]<class T>() {
+    using A = typename Accumulator<T>::type;
+    parallel_for(count, row_grain(size), [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; n++)
+        mutable_data<A>(sums)[n] = matrix_state_kernels<T>().dot(data<T>(a) + n * size, data<T>(b) + n * size, size);
+    });
+  });
+  return sums;
+}
+
 // Products in the accumulator type, or made in 16 bits and stored in it.
 struct DeltaProducts {
   at::ScalarType type;
@@ -43,9 +57,12 @@ struct DeltaProducts {
   at::Tensor out(const at::Tensor &x) const { return is_narrow ? x.to(at::kFloat) : x; }
   // a b for operands of the type of products
   at::Tensor times(const at::Tensor &a, const at::Tensor &b) const { return out(a.bmm(b)); }
-  // x + factor a b, in place
-  at::Tensor add(at::Tensor x, const at::Tensor &a, const at::Tensor &b, double factor = 1) const {
-    return is_narrow ? x.add_(times(a, b), factor) : x.baddbmm_(a, b, 1, factor);
+  // x + a b, in place
+  at::Tensor add(at::Tensor x, const at::Tensor &a, const at::Tensor &b) const {
+    if (!is_narrow)
+      return x.baddbmm_(a, b);
+    accumulate(x, at::Tensor(), a.bmm(b));
+    return x;
   }
 };
 
@@ -58,12 +75,18 @@ struct DeltaChunk {
   at::Tensor narrow_q, narrow_k;
 
   Groups groups() const { return {k.size(0), 1, k.size(2), v.size(2)}; }
-  at::Tensor whole() const { return gates.whole.reshape({-1, 1, 1}); }
   at::Tensor keys_after() const { return products.in(k * after); }
   at::Tensor queries_until() const { return products.in(q * until); }
+  // The product of all gates times a state, plus a b; with narrow products the state is overwritten.
+  at::Tensor faded(at::Tensor state, const at::Tensor &a, const at::Tensor &b) const {
+    if (!products.is_narrow)
+      return products.add(state * gates.whole.reshape({-1, 1, 1}), a, b);
+    accumulate(state, gates.whole, a.bmm(b));
+    return state;
+  }
   // `written` in the type of products
   at::Tensor carried(const at::Tensor &state, const at::Tensor &written) const {
-    return products.add(state * whole(), flipped(keys_after()), written);
+    return faded(state, flipped(keys_after()), written);
   }
 };
 
@@ -80,9 +103,12 @@ struct Inputs {
     logs = log_gates.defined() ? log_gates.to(type).contiguous().reshape(strengths.sizes())
                                : make::zeros_like(strengths);
   }
+  // A state that may be overwritten where products are narrow.
   at::Tensor start(const at::Tensor &state) const {
-    if (state.defined())
-      return state.to(v.scalar_type()).contiguous().reshape({-1, k.size(2), v.size(2)});
+    if (state.defined()) {
+      auto merged = state.to(v.scalar_type()).contiguous().reshape({-1, k.size(2), v.size(2)});
+      return products.is_narrow ? merged.clone() : merged;
+    }
     return make::zeros({k.size(0), k.size(2), v.size(2)}, v.options());
   }
   DeltaChunk chunk(const Span &span) const {
@@ -131,9 +157,12 @@ variable_list delta_rule(const at::Tensor &query, const at::Tensor &key, const a
     auto d_out = gradients[0].defined() ? merged(gradients[0].to(products.type))
                                         : make::zeros(in.v.sizes(), in.v.options().dtype(products.type));
     auto parts = spans(in.v.size(1), chunk);
-    std::vector<at::Tensor> states{in.start(state_in)};
-    for (size_t i = 0; i + 1 < parts.size(); i++)
-      states.push_back(in.chunk(parts[i]).carried(states[i], part(written, parts[i])));
+    auto state = in.start(state_in);
+    std::vector<at::Tensor> states{products.in(state)}; // that enter the chunks, in the type of products
+    for (size_t i = 0; i + 1 < parts.size(); i++) {
+      state = in.chunk(parts[i]).carried(state, part(written, parts[i]));
+      states.push_back(products.in(state));
+    }
     auto u = in.start(gradients[1]);
     auto d_q = make::empty_like(in.q), d_k = make::empty_like(in.k), d_v = make::empty_like(in.v);
     auto d_logs = make::empty_like(in.logs), d_beta = make::empty_like(in.strengths);
@@ -142,8 +171,8 @@ variable_list delta_rule(const at::Tensor &query, const at::Tensor &key, const a
       auto span = parts[i];
       auto c = in.chunk(span);
       auto w = part(written, span), d_o = part(d_out, span);
-      const auto &s = states[i];
-      auto entering = products.in(s), leaving = products.in(u); // the state, and the gradient of the one that leaves
+      const auto &entering = states[i];
+      auto leaving = products.in(u); // the gradient of the state that leaves
 
       // O = e^g Q S + P W and S' = e^(g_L) S + (e^(g_L - g) K)^T W
       auto balance = make::empty_like(c.gates.until);
@@ -166,19 +195,20 @@ variable_list delta_rule(const at::Tensor &query, const at::Tensor &key, const a
       d_m.mul_(c.strength);
       auto m_balance = make::empty_like(balance);
       gated_scores_backward(raw, d_m, c.gates, c.groups(), m_balance);
-      auto d_predicted = products.in(scaled * c.until); // less than nothing: the sign is applied below
-      products.add(dk, d_predicted, flipped(entering), -1);
+      auto d_predicted = products.in((scaled * c.until).neg_());
+      products.add(dk, d_predicted, flipped(entering));
       products.add(dk, products.in(d_m + flipped(d_m)), c.narrow_k);
       if (has_gates) {
         auto reading = balance + (cross * c.q).sum(-1);
         auto kept = (keeping * c.k).sum(-1);
-        auto whole = (u * s).sum(at::IntArrayRef{1, 2}) * c.gates.whole;
+        auto whole = inner_products(leaving, entering) * c.gates.whole;
         reading.add_(m_balance).sub_((scaled * predicted).sum(-1));
         d_logs.narrow(1, span.start, span.length).copy_(log_gradients(reading, kept, whole));
       }
       if (i > 0 || state_in.defined()) {
-        u = products.add(u * c.whole(), flipped(c.queries_until()), d_o);
-        products.add(u, flipped(c.narrow_k), d_predicted, -1);
+        // One product instead of two: each reads and writes a whole state.
+        auto rows = make::joined({c.queries_until(), c.narrow_k}, 1), columns = make::joined({d_o, d_predicted}, 1);
+        u = c.faded(u, flipped(rows), columns);
       }
       part(d_q, span).copy_(dq);
       part(d_k, span).copy_(dk);

@@ -13,6 +13,10 @@ inline int64_t column_slices(int64_t count, int64_t columns, int64_t narrowest) 
   return count >= 8 * thread_count() ? 1 : std::max<int64_t>(1, std::min<int64_t>(columns / narrowest, 8));
 }
 
+// total[n] = factors[n] total[n] + addend[n] in one pass, in place: total [N, ...] in the accumulator type of the addend, factors [N] in
+// it too, or undefined for 1.
+void accumulate(const at::Tensor &total, const at::Tensor &factors, const at::Tensor &addend);
+
 at::Tensor rotate_heads(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine, bool interleaved,
                         double scale);
 variable_list chunkwise_retention(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,

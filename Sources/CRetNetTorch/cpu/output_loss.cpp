@@ -76,18 +76,6 @@ void score_block(const at::Tensor &logits, const at::Tensor &targets, int64_t fi
   });
 }
 
-// total += addend, of one shape, the total in the accumulator type.
-void add_to(const at::Tensor &total, const at::Tensor &addend) {
-  with_element(addend.scalar_type(), [&]<class T>() {
-    using A = typename Accumulator<T>::type;
-    A *to = mutable_data<A>(total);
-    const T *from = data<T>(addend);
-    parallel_for(addend.numel(), 65536, [&](int64_t begin, int64_t end) {
-      row_kernels<T>().accumulate(to + begin, A(1), from + begin, end - begin);
-    });
-  });
-}
-
 } // namespace
 
 variable_list output_loss(const OutputLoss &o) {
@@ -125,7 +113,7 @@ variable_list output_loss(const OutputLoss &o) {
         if (!d_weight.defined())
           d_weight = part.to(block < rows ? wide : o.weight.scalar_type());
         else
-          add_to(d_weight, part);
+          accumulate(d_weight, at::Tensor(), part);
       }
       if (need_bias) {
         auto part = logits.sum(at::IntArrayRef{0}, false, wide);

@@ -15,6 +15,7 @@ namespace ctorch::cpu {
 namespace {
 
 constexpr int64_t kBlock = 4096;
+constexpr int64_t kPiece = 16384;
 
 // to_heads: [B, T, H, A] -> [B, H, T, A]; otherwise back. sign -1 turns the other way.
 at::Tensor rotate_rows(const at::Tensor &input, const at::Tensor &cosine, const at::Tensor &sine, bool interleaved,
@@ -73,6 +74,24 @@ template <class Body> void with_stream(at::ScalarType branch, at::ScalarType str
 }
 
 } // namespace
+
+void accumulate(const at::Tensor &total, const at::Tensor &factors, const at::Tensor &given) {
+  auto addend = given.contiguous();
+  int64_t count = factors.defined() ? factors.numel() : 1, size = total.numel() / count;
+  int64_t pieces = (size + kPiece - 1) / kPiece;
+  with_element(addend.scalar_type(), [&]<class T>() {
+    using A = typename Accumulator<T>::type;
+    A *to = mutable_data<A>(total);
+    const A *factor = data<A>(factors);
+    const T *from = data<T>(addend);
+    parallel_for(count * pieces, 2, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        int64_t n = i / pieces, first = i % pieces * kPiece, offset = n * size + first;
+        row_kernels<T>().accumulate(to + offset, factor ? factor[n] : A(1), from + offset, std::min(kPiece, size - first));
+      }
+    });
+  });
+}
 
 at::Tensor rotate_heads(const at::Tensor &x, const at::Tensor &cosine, const at::Tensor &sine, bool interleaved,
                         double scale) {

@@ -89,7 +89,8 @@ at::Tensor residual_normed(const at::Tensor &x, const at::Tensor &weight, const 
 
 void check_targets(const at::Tensor &targets, int64_t rows, int64_t vocabulary) {
   TORCH_CHECK_VALUE(targets.dim() == 1 && targets.size(0) == rows && targets.scalar_type() == at::kLong,
-                    "logits [N, V] need int64 targets [N], found ", targets.sizes(), " for ", rows, " rows");
+                    "logits [N, V] need int64 targets [N], found ", at::IntArrayRef({rows, vocabulary}), " and ",
+                    targets.sizes());
   TORCH_CHECK_INDEX(
       targets.ge(0).logical_and(targets.lt(vocabulary)).logical_or(targets.eq(kIgnored)).all().item().toBool(),
       "a target lies outside the vocabulary of ", vocabulary);
@@ -180,9 +181,10 @@ ct_status ct_residual_norm(ct_tensor *out, ct_tensor *sum_out, ct_tensor input, 
     const auto &x = input->value;
     auto b = maybe(branch), c = maybe(bias);
     auto type = scalar_type(dtype);
-    TORCH_CHECK_VALUE(x.dim() >= 1 && x.size(-1) > 0 && weight->value.numel() == x.size(-1) &&
-                          (!c.defined() || c.numel() == x.size(-1)),
-                      "the norm's weight and bias must have the size of the last axis of ", x.sizes());
+    TORCH_CHECK_VALUE(x.dim() >= 1 && x.size(-1) > 0 && weight->value.numel() == x.size(-1),
+                      "the norm's weight must have the size of the last axis of ", x.sizes());
+    TORCH_CHECK_VALUE(!c.defined() || c.numel() == x.size(-1),
+                      "the norm's bias must have the size of the last axis of ", x.sizes());
     TORCH_CHECK_VALUE(!b.defined() || b.sizes() == x.sizes(), "the branch ", b.sizes(),
                       " must have the shape of the stream ", x.sizes());
     auto wide = accumulator_type(x.scalar_type());

@@ -127,7 +127,8 @@ public struct MultiScaleRetention: TokenMixer {
             keyScale: 1 / Double(c.keySize).squareRoot(),
             // The kernel folds the sums of scores in itself.
             epsilons: try foldedEpsilons(
-                x, length: x.size(1), by: c.normalization == .none ? .none : .decay, scoreSums: nil, previous,
+                x, length: x.size(1), by: c.normalization == .none ? ScoreNormalization.none : .decay,
+                scoreSums: nil, previous,
                 pass),
             sumEpsilon: c.normalization == .decayAbsSum ? c.headNorm.epsilon : nil, keySum: previous?.keySum,
             normWeight: norm.weight, normBias: norm.bias, norm: norm.kind, activation: c.gate.activation,
