@@ -86,7 +86,9 @@ class Process:
         """The exit code as words, with the last words of the process."""
         code = self.process.wait()
         self.reader.join(timeout=2)
-        last = " ".join(line for line in self.errors if line)[-300:]
+        # Usage follows the error of a command line.
+        lines = [line for line in self.errors if line]
+        last = next((line for line in reversed(lines) if line.lower().startswith("error")), lines[-1] if lines else "")[:300]
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         return how + (f": {last}" if last else "")
 
@@ -160,7 +162,8 @@ def facts():
         ]
         rows += [[f"device {d['name']}", "works" if d["works"] else d["problem"]] for d in found["devices"]]
         kernels = found.get("cuda_kernels", {})
-        rows.append(["kernels on CUDA devices", kernels.get("problem") or f"usable, kept in {kernels.get('cache')}"])
+        if kernels:
+            rows.append(["kernels on CUDA devices", kernels["problem"] or f"usable, kept in {kernels['cache'] or 'memory'}"])
         rows += [[f"operator {o['name']}", ", ".join(o["types"]) or o["otherwise"]] for o in kernels.get("operators", [])]
     if problem:
         rows.append(["doctor", problem])

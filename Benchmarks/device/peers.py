@@ -76,7 +76,10 @@ def chunkwise(q, k, v, chunk=256):
 
 def operation():
     if arguments.form == "fla":
-        from fla.ops.retention import chunk_retention
+        try:
+            from fla.ops.retention import chunk_retention
+        except ImportError as error:
+            sys.exit(f"flash-linear-attention is not here: {error}")
 
         def run(q, k, v):
             out = chunk_retention(q, k, v)

@@ -89,7 +89,8 @@ enum DeviceComparison {
                 guard let value = values[name] else {
                     throw TorchError(kind: .value, message: "there is no parameter '\(name)'")
                 }
-                return value
+                // Training writes over parameters.
+                return try value.clone()
             }, elementType: type, device: device)
     }
 

@@ -115,9 +115,9 @@ public final class LanguageModel {
     /// True if ``hidden(_:in:state:)`` can run: every layer can, and tokens of other branches do not matter.
     public var supportsForests: Bool { blocks.allSatisfy(\.supportsForests) && !dependsOnBatch }
 
-    /// True if a ``RecordedStep`` of the model can be made.
+    /// True if a ``RecordedStep`` of the model can be made, which no other rank takes part in.
     public var supportsRecording: Bool {
-        configuration.altUp == nil && configuration.positionEmbedding == .none
+        parameters.group == nil && configuration.altUp == nil && configuration.positionEmbedding == .none
             && blocks.allSatisfy(\.supportsRecording)
     }
 
