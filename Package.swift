@@ -270,7 +270,8 @@ let package = Package(
         .testTarget(
             name: "RetNetMixersTests",
             dependencies: [
-                "RetNetTestSupport", "RetNetMixers", "RetNetLayers", "RetNetTorch", "RetNetSettings",
+                "RetNetTestSupport", "RetNetDistributed", "RetNetMixers", "RetNetLayers", "RetNetTorch",
+                "RetNetSettings",
             ]),
         .testTarget(
             name: "RetNetModelsTests",

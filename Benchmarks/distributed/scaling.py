@@ -2,6 +2,9 @@
 
 retnet-22m, batch 8 of length 512, float32; the other side is a RetNetDecoder of torchscale of the same size, or with
 --transformer a plain Transformer of PyTorch where torchscale is missing. Run it from the root of the repository.
+
+With --sequence 65536 262144 instead: speed and memory of one sequence of so many tokens on one process of two threads and
+divided over two of one thread, with activations computed again.
 """
 
 import argparse
@@ -25,6 +28,8 @@ def arguments():
     parser.add_argument("--binary", default="./retnet")
     parser.add_argument("--shard", action="store_true", help="also measure the sharded optimizer")
     parser.add_argument("--tensor", action="store_true", help="also measure two ranks with parts of every layer")
+    parser.add_argument("--sequence", type=int, nargs="*", metavar="TOKENS", help="measure sequences divided over ranks")
+    parser.add_argument("--preset", default="retnet-22m", help="the model of --sequence")
     parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -91,32 +96,46 @@ def ddp(options, world):
     return json.loads(outputs[0])
 
 
-def retnet(options, world, *settings):
+def retnet(options, world, *settings, batch=BATCH, length=LENGTH, preset="retnet-22m"):
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.txt"
-        text.write_bytes(os.urandom(100_000).hex().encode())
+        text.write_bytes(os.urandom(100_000 + length).hex().encode())
         command = [options.binary]
         command += ["launch", "-n", str(world), "--"] if world > 1 else []
-        command += ["train", "--preset", "retnet-22m", "--data", text, "--out", f"{folder}/run", "--device", "cpu"]
+        command += ["train", "--preset", preset, "--data", text, "--out", f"{folder}/run", "--device", "cpu"]
         command += ["--steps", str(options.steps), "--dtype", "float32", "--threads", str(2 // world)]
-        changes = [f"data.batch_size={BATCH}", f"data.length={LENGTH}", "accumulation=1", "log.every=1", "sample.every=0"]
+        changes = [f"data.batch_size={batch}", f"data.length={length}", "accumulation=1", "log.every=1", "sample.every=0"]
         changes += ["checkpoint.every=0", "data.validation_fraction=0", "form=chunkwise:128", *settings]
         for change in changes:
             command += ["--set", change]
         subprocess.run(command, check=True, capture_output=True)
         records = [json.loads(line) for line in open(f"{folder}/run/metrics.jsonl")]
-        times = [BATCH * LENGTH / record["tokens_per_second"] for record in records if "tokens_per_second" in record]
+        records = [record for record in records if "tokens_per_second" in record]
+        times = [batch * length / record["tokens_per_second"] for record in records]
         ranks = [[json.loads(line) for line in open(path)] for path in Path(f"{folder}/run").glob("ranks/*.jsonl")]
         waited = [record["waited_seconds"] / record["seconds"] for rank in ranks for record in rank[3:]]
-        memory = [rank[-1]["peak_memory_bytes"] / 1e6 for rank in ranks]
-        note = f"{statistics.median(waited):.1%} of the time waiting, {max(memory):.0f} MB a rank" if ranks else ""
-        return BATCH * LENGTH / statistics.median(times[2:]), note
+        memory = max(rank[-1]["peak_memory_bytes"] / 1e6 for rank in ranks or [records])
+        note = f"{memory:.0f} MB a rank" if ranks else f"{memory:.0f} MB"
+        if ranks:
+            note = f"{statistics.median(waited):.1%} of the time waiting, {note}"
+        return batch * length / statistics.median(times[min(2, len(times) - 1) :]), note
+
+
+def sequences(options):
+    """One row of so many tokens on one process, and in two parts."""
+    for length in options.sequence:
+        for world in (1, 2):
+            settings = ["recompute_activations=true"] + (["distributed.mesh=sequence=2"] if world > 1 else [])
+            speed, note = retnet(options, world, *settings, batch=1, length=length, preset=options.preset)
+            print(f"{options.preset}, {length:7} tokens, {world} x {2 // world}: {speed:8.0f} tokens/s  {note}", flush=True)
 
 
 def main():
     options = arguments()
     if options.rank:
         return ddp_rank(options)
+    if options.sequence:
+        return sequences(options)
     measures = {
         "retnet 1 x 2": lambda: retnet(options, 1),
         "retnet 2 x 1": lambda: retnet(options, 2),

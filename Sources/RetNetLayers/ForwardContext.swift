@@ -17,6 +17,10 @@ public struct ForwardContext {
     /// False if nothing uses the states after the pass: mixers may then leave out what only they need, and return
     /// states that mean nothing.
     public var keepsStates = true
+    /// This rank's part of sequences that lie on several ranks; nil where the pass sees all of them.
+    ///
+    /// States before and after the pass are then those of the whole sequences, the same on all ranks.
+    public var sequence: SequencePart?
 
     /// A context for inference by default.
     public init(

@@ -7,7 +7,7 @@ import RetNetTorch
 ///
 /// Models, and with them training, generation and evaluation, use mixers through this protocol only; the single
 /// list of architectures is `MixerConfiguration`.
-public protocol TokenMixer {
+public protocol TokenMixer: StatefulLayer {
     /// The name used in configurations and messages.
     var name: String { get }
 
@@ -20,6 +20,12 @@ public protocol TokenMixer {
     /// True if a recurrent step can be recorded: all that depends on positions comes from ``ForwardPass/sharing(_:_:)``, the state
     /// has one size, and nothing is read back from the device.
     var supportsRecording: Bool { get }
+
+    /// True if the mixer exchanges with the other ranks what it needs, where a pass has a part of sequences that lie on several
+    /// ranks (``SequencePart``); else ``mix(_:state:_:)`` runs the ranks one after another.
+    ///
+    /// States that it is given and returns are then those of the whole sequences.
+    var dividesSequences: Bool { get }
 
     /// Mixes x [B, T, D] after the tokens that `state` has absorbed; nil is the start of the sequence.
     ///
@@ -48,6 +54,9 @@ extension TokenMixer {
     /// False: tables of positions are made where they are used.
     public var supportsRecording: Bool { false }
 
+    /// False: the ranks run one after another.
+    public var dividesSequences: Bool { false }
+
     /// Returns the same state: mixers without positions have nothing to move.
     public func rebased(_ state: any MixerState, by offsets: [Int]) throws -> any MixerState { state }
 }
@@ -66,6 +75,7 @@ public final class ForwardPass {
     /// What makes the shared tables, in their order; only of a pass that moves.
     private var makers: [(key: String, make: () throws -> [Tensor])]?
     private var derived: [String: ForwardPass] = [:]
+    private var alone: ForwardPass?
 
     /// A pass over a batch of `positions.count` rows.
     ///
@@ -109,6 +119,19 @@ public final class ForwardPass {
 
     /// Lets go of what ``move(to:)`` needs, which holds on to the pass itself.
     public func stopMoving() { makers = nil }
+
+    /// This pass over the tokens of this rank alone, without exchanges, made once for all layers.
+    public var withoutSequence: ForwardPass {
+        guard context.sequence != nil else { return self }
+        if let alone { return alone }
+        var context = context
+        context.sequence = nil
+        // The next rank continues from them.
+        context.keepsStates = true
+        let pass = ForwardPass(form: form, positions: positions, context: context, forest: forest)
+        alone = pass
+        return pass
+    }
 
     /// Returns a pass of the same form over other positions, which the first call makes and later layers reuse.
     public func deriving(_ key: String, _ positions: () -> [SequencePosition]) -> ForwardPass {

@@ -85,6 +85,15 @@ public enum FusedOperators {
         return (Tensor(owning: out), Tensor(owning: next))
     }
 
+    /// The state [B, H, A, V] after the positions of k [B, H, T, A] and v [B, H, T, V] with nothing before them, in float32
+    /// (float64 for float64 inputs): what ``retention(query:key:value:state:logGammas:chunkLength:keepsState:trains:)``
+    /// returns beside its outputs.
+    public static func retentionEndState(key: Tensor, value: Tensor, logGammas: [Double]) throws -> Tensor {
+        try Tensor.make {
+            ct_retention_end_state($0, key.handle, value.handle, logGammas, Int32(clamping: logGammas.count))
+        }
+    }
+
     /// One recurrent step without gradients: q, k [B, H, A], v [B, H, V] and a float32 state [B, H, A, V].
     ///
     /// With `inPlace` the given state is overwritten and returned. Source: RetNet, Eq. 6.

@@ -81,6 +81,8 @@ import Testing
                 name: "rows and layers", model: model(.retention(retention)),
                 mesh: MeshShape(data: 2, tensor: 2)),
             Variant(
+                name: "sequences and layers", model: hybrid, mesh: MeshShape(sequence: 2, tensor: 2)),
+            Variant(
                 name: "rows and layers, sharded moments", model: hybrid,
                 mesh: MeshShape(data: 2, tensor: 2), shards: true),
         ]

@@ -20,6 +20,8 @@ ct_status ct_rotate_heads(ct_tensor *out, ct_tensor x, ct_tensor cosine, ct_tens
 ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor q, ct_tensor k, ct_tensor v,
                                  ct_tensor state, const double *log_gammas, int32_t heads, int64_t chunk,
                                  bool trains);
+// The state [B, H, A, V] after a part of a sequence with nothing before it, without any outputs; k, v as above.
+ct_status ct_retention_end_state(ct_tensor *out, ct_tensor k, ct_tensor v, const double *log_gammas, int32_t heads);
 // A layer of retention up to its output matrix, for devices with a kernel: one product for queries, keys, values and the
 // gate, rotation, scale of keys, chunkwise retention, head norm and gate.
 typedef struct {

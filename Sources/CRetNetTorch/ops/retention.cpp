@@ -190,6 +190,47 @@ variable_list retention_backward(const variable_list &saved, variable_list &grad
   return {d_q.reshape(query.sizes()), d_k.reshape(key.sizes()), d_v.reshape(value.sizes()), d_state_in};
 }
 
+// ---- The state after a part of a sequence ----
+//
+// With nothing before it, S = sum_s g^(T-1-s) K_s^T V_s; with U its gradient, dK_s = g^(T-1-s) V_s U^T and
+// dV_s = g^(T-1-s) K_s U. Ranks that hold a sequence together compute it before any output (Sequence/ of the mixers).
+
+constexpr int64_t kEndStateChunk = 512;
+
+at::Tensor end_state(const at::Tensor &key, const at::Tensor &value, const std::vector<double> &log_gammas,
+                     const RetentionSteps *steps) {
+  Powers powers(log_gammas, std::min(kEndStateChunk, key.size(2)), key);
+  auto k = merged(key), v = merged(value);
+  at::Tensor state;
+  for (auto span : spans(key.size(2), powers.chunk)) {
+    auto rows = steps->scale_rows(part(v, span), powers.zeta(span.length), powers.heads());
+    auto addend = flipped(part(k, span)).bmm(rows);
+    if (state.defined())
+      steps->carry(state, addend, powers.whole(span.length));
+    else
+      state = addend.to(accumulator_type(key.scalar_type()));
+  }
+  return state.reshape({key.size(0), key.size(1), key.size(3), value.size(3)});
+}
+
+variable_list end_state_backward(const at::Tensor &key, const at::Tensor &value, const at::Tensor &gradient,
+                                 const std::vector<double> &log_gammas, const RetentionSteps *steps) {
+  Powers powers(log_gammas, std::min(kEndStateChunk, key.size(2)), key);
+  auto k = merged(key), v = merged(value);
+  auto u = initial_state(gradient, key, value);
+  auto fading = u.view({key.size(0), powers.heads(), u.size(1), u.size(2)});
+  auto d_k = make::empty_like(k), d_v = make::empty_like(v);
+  auto parts = spans(key.size(2), powers.chunk);
+  for (size_t c = parts.size(); c-- > 0;) {
+    auto zeta = powers.zeta(parts[c].length);
+    auto narrow = u.to(key.scalar_type());
+    part(d_k, parts[c]).copy_(steps->scale_rows(part(v, parts[c]), zeta, powers.heads()).bmm(flipped(narrow)));
+    part(d_v, parts[c]).copy_(steps->scale_rows(part(k, parts[c]), zeta, powers.heads()).bmm(narrow));
+    fading.mul_(make::vector(powers.whole(parts[c].length)).to(u.options()).reshape({powers.heads(), 1, 1}));
+  }
+  return {d_k.reshape(key.sizes()), d_v.reshape(value.sizes())};
+}
+
 void check_heads(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &state,
                  int64_t heads, bool step) {
   int64_t rank = step ? 3 : 4;
@@ -256,6 +297,25 @@ ct_status ct_retention_chunkwise(ct_tensor *out, ct_tensor *state_out, ct_tensor
     *out = box(results[0].to(type));
     if (state_out)
       *state_out = box(results[1]);
+  });
+}
+
+ct_status ct_retention_end_state(ct_tensor *out, ct_tensor key, ct_tensor value, const double *log_gammas,
+                                 int32_t heads) {
+  return guarded([&] {
+    profile::Scope scope(CT_PART_CORE);
+    auto k = key->value, v = value->value;
+    check_heads(k, k, v, at::Tensor(), heads, false);
+    TORCH_CHECK_VALUE(k.size(2) >= 1, "retention needs at least one position");
+    std::vector<double> logs(log_gammas, log_gammas + heads);
+    widen_operands(k, v);
+    auto kernels = kernels_for(CT_OP_RETENTION, k);
+    auto steps = kernels ? kernels->retention : &kRetentionChain;
+    *out = box(record(
+        {k, v}, [&]() -> Pass { return {{end_state(k, v, logs, steps)}, {k, v}}; },
+        [=](const variable_list &saved, variable_list &gradients) {
+          return end_state_backward(saved[0], saved[1], gradients[0], logs, steps);
+        })[0]);
   });
 }
 

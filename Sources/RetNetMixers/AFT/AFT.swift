@@ -1,3 +1,4 @@
+import RetNetLayers
 import RetNetTorch
 
 /// The average of the attention-free transformer (AFT, arXiv 2105.14103): every channel weighs the past by itself.
@@ -22,17 +23,21 @@ public enum AFT {
         public var sums: ExponentialSums?
         /// True if tokens that leave the window are added to the sums; else they are dropped.
         public var absorbs: Bool
+        /// This rank's part of sequences that lie on several ranks; for AFT-simple only.
+        public var sequence: SequencePart?
 
         /// AFT-simple from the start of a sequence by default.
         public init(
             bias: FusedOperators.WindowBias? = nil, window: Int = 1,
-            history: FusedOperators.WindowHistory? = nil, sums: ExponentialSums? = nil, absorbs: Bool = true
+            history: FusedOperators.WindowHistory? = nil, sums: ExponentialSums? = nil, absorbs: Bool = true,
+            sequence: SequencePart? = nil
         ) {
             self.bias = bias
             self.window = window
             self.history = history
             self.sums = sums
             self.absorbs = absorbs
+            self.sequence = sequence
         }
     }
 
@@ -103,6 +108,14 @@ public enum AFT {
     /// On devices and types without kernels this is ``recurrent(_:_:_:)``.
     public static func fused(_ key: Tensor, _ value: Tensor, _ context: Context) throws -> Result {
         guard key.size(1) > 0 else { throw MixerError.emptySequence }
+        if let sequence = context.sequence, context.bias == nil {
+            var alone = context
+            (alone.sequence, alone.sums) = (nil, nil)
+            let merged = try sequence.merged(
+                fused(key, value, alone).sums, decay: nil, from: context.sums)
+            alone.sums = merged.entering
+            return (try fused(key, value, alone).output, merged.end)
+        }
         guard FusedOperators.hasKernel(for: .biasedWindow, key.elementType, on: key.device) else {
             return try recurrent(key, value, context)
         }

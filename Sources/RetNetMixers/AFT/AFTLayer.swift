@@ -54,6 +54,9 @@ public struct AFTLayer: TokenMixer {
         }
     }
 
+    /// True of AFT-simple, whose sums are those of WKV without a decay.
+    public var dividesSequences: Bool { if case .simple = configuration.variant { true } else { false } }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -70,7 +73,7 @@ public struct AFTLayer: TokenMixer {
             SequencePosition(position: place.position + (moved?[row] ?? 0), count: place.count)
         }
         switch configuration.variant {
-        case .simple: (average, next) = try simple(k, v, before)
+        case .simple: (average, next) = try simple(k, v, before, pass)
         case .local(let window, _): (average, next) = try local(k, v, before, window: window, positions)
         case .full: (average, next) = try full(k, v, before, positions)
         }
@@ -79,10 +82,12 @@ public struct AFTLayer: TokenMixer {
 
     // MARK: Variants
 
-    private func simple(_ k: Tensor, _ v: Tensor, _ state: AFTState?) throws -> (Tensor, AFTState) {
+    private func simple(_ k: Tensor, _ v: Tensor, _ state: AFTState?, _ pass: ForwardPass) throws -> (
+        Tensor, AFTState
+    ) {
         var sums: ExponentialSums?
         if case .simple(let carried) = state { sums = carried }
-        let result = try AFT.fused(k, v, AFT.Context(sums: sums))
+        let result = try AFT.fused(k, v, AFT.Context(sums: sums, sequence: pass.context.sequence))
         return (result.output, .simple(result.sums))
     }
 

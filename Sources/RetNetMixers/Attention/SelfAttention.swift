@@ -69,6 +69,7 @@ public struct SelfAttention: TokenMixer {
         }
         if let forest = pass.forest { return try inForest(forest, x, state, pass) }
         let x = try group?.entering(x) ?? x
+        if let sequence = pass.context.sequence { return try inPart(of: sequence, x, state, pass) }
         var cache = try checked(state, batch: batch)
         var rows = pass.positions
         if let cache {
@@ -114,6 +115,46 @@ public struct SelfAttention: TokenMixer {
 
     /// True, unless xPos moves the origin of keys along the sequence.
     public var supportsForests: Bool { places.step == nil }
+
+    /// True, unless xPos moves the origin of keys along the sequence.
+    public var dividesSequences: Bool { places.step == nil }
+
+    /// Runs the layer over this rank's part of sequences, over the keys and values that all ranks gather.
+    private func inPart(
+        of sequence: SequencePart, _ x: Tensor, _ state: (any MixerState)?, _ pass: ForwardPass
+    ) throws -> (output: Tensor, state: any MixerState) {
+        let c = configuration
+        let (batch, time) = (x.size(0), x.size(1))
+        let cache = try checked(state, batch: batch)
+        // Tokens before the whole sequence, and before this part.
+        let carried = pass.positions.map { cache == nil ? 0 : $0.count - sequence.offset }
+        let past = carried.map { $0 + sequence.offset }
+        guard carried.allSatisfy({ (0...(cache?.length ?? 0)).contains($0) }) else {
+            throw MixerError.wrongState(
+                expected: "keys of \(carried) tokens", found: "keys of \(cache?.length ?? 0) tokens")
+        }
+        let table = try tables(pass.positions, start: 0, length: time, pass, x)
+        let q = try query(x).reshaped([batch, time, c.headCount, c.headSize])
+        let k = try key(x).reshaped([batch, time, c.groupCount, c.headSize])
+        let v = try value(x).reshaped([batch, time, c.groupCount, c.headSize]).transposed(1, 2)
+        let parts = try sequence.gatheredTokens(
+            Tensor.concatenated([places.rotate(k, by: table.suffix(2)), v], axis: 3), axis: 2)
+        func keys(ofRanks count: Int) throws -> AttentionState {
+            let all = try Tensor.concatenated(Array(parts.prefix(count)), axis: 2)
+            let key = try all.sliced(3, 0..<c.headSize)
+            let value = try all.sliced(3, c.headSize..<2 * c.headSize)
+            return try cache?.appending(key: key, value: value, counts: carried)
+                ?? AttentionState(key: key.contiguous(), value: value.contiguous())
+        }
+        let seen = try keys(ofRanks: sequence.rank + 1)
+        let mixed = try Attention.attend(
+            places.rotate(q, by: table.prefix(2)), seen.key, seen.value,
+            past: Set(past).count == 1 ? [past[0]] : past, scale: 1 / Double(c.headSize).squareRoot(),
+            form: pass.form)
+        let heads = try mixed.transposed(1, 2).reshaped([batch, time, c.headCount * c.headSize])
+        let next = pass.context.keepsStates ? try withoutGradients { try keys(ofRanks: parts.count) } : seen
+        return (try output(heads), next)
+    }
 
     /// Runs the layer over trees of tokens; the state that is returned means nothing.
     private func inForest(

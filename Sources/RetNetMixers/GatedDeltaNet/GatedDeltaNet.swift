@@ -69,6 +69,9 @@ public struct GatedDeltaNet: TokenMixer {
         layout = c.layout
     }
 
+    /// True: what erases is a matrix of the state's rows.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -82,7 +85,7 @@ public struct GatedDeltaNet: TokenMixer {
                 return try FusedOperators.gatedActivation(y, nil, activation: .swish)
             }
             let (z, ring) = try convolutions[index](
-                y, ring: previous?.rings[index].tensor, activation: .swish,
+                y, ring: previous?.rings[index].tensor, in: pass.context.sequence, activation: .swish,
                 isTraining: pass.context.isTraining)
             rings.append((layout.rings[index].name, ring))
             return z
@@ -98,7 +101,8 @@ public struct GatedDeltaNet: TokenMixer {
             beta: (beta(x).to(wide).sigmoid() * c.betaRange).transposed(1, 2),
             state: previous?.matrix
         ).fused(
-            pass.form, overwritesState: pass.context.overwritesStates, isTraining: pass.context.isTraining)
+            pass.form, in: pass.context.sequence, overwritesState: pass.context.overwritesStates,
+            isTraining: pass.context.isTraining)
         return (
             try output(result.output, gate: gate?(x)), MatrixState(matrix: result.state, rings: rings)
         )

@@ -59,6 +59,9 @@ public struct GatedLinearAttention: TokenMixer {
         layout = c.layout
     }
 
+    /// True: the state decays by known gates.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -70,7 +73,7 @@ public struct GatedLinearAttention: TokenMixer {
             let y = try projection(x)
             guard !convolutions.isEmpty else { return y }
             let (z, ring) = try convolutions[index](
-                y, ring: previous?.rings[index].tensor, activation: .swish,
+                y, ring: previous?.rings[index].tensor, in: pass.context.sequence, activation: .swish,
                 isTraining: pass.context.isTraining)
             rings.append((layout.rings[index].name, ring))
             return z
@@ -81,7 +84,7 @@ public struct GatedLinearAttention: TokenMixer {
             query: projected[0].heads(c.headCount, scale: 1 / Double(c.keySize).squareRoot()),
             key: projected[1].heads(c.headCount), value: projected[2].heads(c.headCount),
             logGates: gates.heads(c.headCount), state: previous?.matrix
-        ).fused(pass.form, overwritesState: pass.context.overwritesStates)
+        ).fused(pass.form, in: pass.context.sequence, overwritesState: pass.context.overwritesStates)
         return (
             try output(attended.output, gate: gate?(x)), MatrixState(matrix: attended.state, rings: rings)
         )

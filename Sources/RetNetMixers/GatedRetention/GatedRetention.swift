@@ -56,6 +56,9 @@ public struct GatedRetention: TokenMixer {
         layout = self.configuration.layout
     }
 
+    /// True: the state decays by known gates.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -70,7 +73,7 @@ public struct GatedRetention: TokenMixer {
             value: value(x).heads(c.headCount),
             logGates: decay(x).logGates(dividedBy: c.gateDivisor).transposed(1, 2),
             state: previous?.matrix
-        ).fused(pass.form, overwritesState: pass.context.overwritesStates)
+        ).fused(pass.form, in: pass.context.sequence, overwritesState: pass.context.overwritesStates)
         return (try output(retained.output, gate: gate?(x)), MatrixState(matrix: retained.state))
     }
 

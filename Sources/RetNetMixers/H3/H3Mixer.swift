@@ -44,6 +44,9 @@ public struct H3Mixer: TokenMixer {
         output = try linear("output", from: channels, to: width, writing)
     }
 
+    /// True: modes decay by constants.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -54,15 +57,19 @@ public struct H3Mixer: TokenMixer {
         let type = x.elementType.accumulator
         let (q, k, v) = (try query(x), try key(x), try value(x))
         let steps = try stepTables([q, k, v, before?.modes, before?.keys], pass.form, type)
-        if before == nil, let trained = try trained(q, k, v, pass) { return trained }
+        if before == nil, pass.context.sequence == nil, let trained = try trained(q, k, v, pass) {
+            return trained
+        }
+        let recent = try pass.context.sequence?.recent(
+            k, count: configuration.shiftSize - 1, carried: before?.keys)
         let ring =
-            try before?.keys.to(type)
+            try recent?.entering ?? before?.keys.to(type)
             ?? Tensor.zeros([x.size(0), configuration.shiftSize - 1, k.size(2)], type, on: x.device)
         let shifted = try shift(k, taps: steps?.last ?? shift.taps(type), ring: ring)
         let summed = try sum(
             q, shifted.output.to(x.elementType), v, steps, state: before?.modes, pass)
         return (
-            try output(summed.output), H3State(modes: summed.state, keys: shifted.ring)
+            try output(summed.output), H3State(modes: summed.state, keys: recent?.end ?? shifted.ring)
         )
     }
 
@@ -85,6 +92,27 @@ public struct H3Mixer: TokenMixer {
     private func sum(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, _ steps: [Tensor]?, state: Tensor?, _ pass: ForwardPass
     ) throws -> H3.Result {
+        if let sequence = pass.context.sequence {
+            // Twice: first for the modes alone.
+            let (type, heads, modes) = (
+                q.elementType.accumulator, configuration.headCount, configuration.stateSize / 2
+            )
+            func complex(_ state: Tensor) throws -> ComplexTensor {
+                let shape = [state.size(0), heads, 2, modes, state.size(3)]
+                return try ComplexTensor(planes: state.to(type).reshaped(shape), axis: 2)
+            }
+            func joined(_ state: ComplexTensor) throws -> Tensor {
+                try state.planes(axis: 2).reshaped([q.size(0), heads, 2 * modes, state.size(3)])
+            }
+            let own = try sum(q, k, v, steps, state: nil, pass.withoutSequence).state
+            let system = try stateSpace.system()
+            let merged = try sequence.merged(complex(own), from: state.map(complex)) { length in
+                try system.powers([Double(length)]).map { try $0.to(type).reshaped([1, heads, modes, 1]) }
+            }
+            let result = try sum(
+                q, k, v, steps, state: joined(merged.entering), pass.withoutSequence)
+            return (result.output, try joined(merged.end))
+        }
         switch pass.form {
         case .parallel:
             return try H3.parallel(q, k, v, stateSpace.system(), state: state)

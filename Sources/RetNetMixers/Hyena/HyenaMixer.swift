@@ -38,6 +38,9 @@ public struct HyenaMixer: TokenMixer {
             initializer: context.initialization.deepMatrix(own))
     }
 
+    /// True: every rank gets the inputs of the long filters of all ranks before it.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     ///
     /// Throws ``MixerError/tooLong(mixer:length:limit:remedy:)`` beyond the configured length.
@@ -48,11 +51,13 @@ public struct HyenaMixer: TokenMixer {
         guard length > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
             state, as: HyenaState.self, named: name, batch: x.size(0), configuration.stateTensors)
-        let starts = try starts(pass, before, batch: x.size(0), length: length)
+        let sequence = pass.context.sequence
+        let carried = try self.starts(pass, before, batch: x.size(0), length: sequence?.wholeLength ?? length)
+        let starts = carried.map { $0 + (sequence?.offset ?? 0) }
         let total = (starts.max() ?? 0) + length
         let taps = try taps(total, x.elementType.accumulator)
         let (all, ring) = try short(
-            input(x), ring: before?.ring, isTraining: pass.context.isTraining)
+            input(x), ring: before?.ring, in: sequence, isTraining: pass.context.isTraining)
         let d = configuration.channelCount
         func part(_ index: Int) throws -> Tensor { try all.sliced(-1, index * d..<(index + 1) * d) }
         let order = configuration.order
@@ -60,8 +65,20 @@ public struct HyenaMixer: TokenMixer {
         var histories: [GrowingTensor] = []
         for index in 0..<order - 1 {
             let z = try y * part(order - 1 - index)
-            let history = try append(z, to: before?.histories[index], starts)
-            histories.append(history)
+            let history: GrowingTensor
+            if let sequence {
+                let parts = try sequence.gatheredTokens(z, axis: 1)
+                func joined(_ count: Int) throws -> GrowingTensor {
+                    let tokens = try Tensor.concatenated(Array(parts.prefix(count)), axis: 1)
+                    return try append(tokens, to: before?.histories[index], carried)
+                }
+                history = try joined(sequence.rank + 1)
+                histories.append(
+                    pass.context.keepsStates ? try withoutGradients { try joined(parts.count) } : history)
+            } else {
+                history = try append(z, to: before?.histories[index], carried)
+                histories.append(history)
+            }
             let columns = index * d..<(index + 1) * d
             y = try Hyena.filter(
                 history.tensor, taps: taps.sliced(1, columns), bias: filter.bias.sliced(0, columns),
@@ -81,8 +98,11 @@ public struct HyenaMixer: TokenMixer {
         guard pass.positions.count == batch else {
             throw MixerError.wrongBatch(expected: batch, found: pass.positions.count)
         }
+        // Positions are those of this rank's first token.
+        let offset = pass.context.sequence?.offset ?? 0
         let counts =
-            before == nil ? [Int](repeating: 0, count: batch) : pass.positions.map { max(0, $0.count) }
+            before == nil
+            ? [Int](repeating: 0, count: batch) : pass.positions.map { max(0, $0.count - offset) }
         let longest = counts.max() ?? 0
         if let before, let short = before.histories.first(where: { $0.tensor.size(1) < longest }) {
             throw MixerError.wrongState(

@@ -1,4 +1,5 @@
 import RetNetArchitecture
+import RetNetLayers
 import RetNetTorch
 
 /// Causal linear attention of features q, k with values v.
@@ -62,29 +63,41 @@ public enum LinearAttention {
 
     /// Runs the operator in any form: the numerator is retention without decay, the denominator a running sum.
     ///
-    /// S, z and the division are in float32, or float64 for float64 inputs.
+    /// S, z and the division are in float32, or float64 for float64 inputs. With a `sequence` the inputs are those of this
+    /// rank's part, and S and z those of the whole.
     public static func fused(
         _ x: Inputs, epsilon: Double, matrix: Tensor?, keySum: Tensor?, form: MixerForm,
-        overwritesState: Bool = false
+        overwritesState: Bool = false, sequence: SequencePart? = nil
     ) throws -> Result {
-        let numerator = try sum(x, matrix: matrix, form: form, overwritesState: overwritesState)
+        let numerator = try sum(
+            x, matrix: matrix, form: form, overwritesState: overwritesState, sequence: sequence)
         let type = x.query.elementType.accumulator
         let (query, key) = (try (x.plain?.query ?? x.query).to(type), try (x.plain?.key ?? x.key).to(type))
         var sums = try query.size(2) == 1 ? key : key.cumulativeSum(axis: 2)
-        if let keySum { sums = try sums + keySum.unsqueezed(2) }
+        var (before, end) = (keySum, Tensor?.none)
+        if let sequence {
+            // z is the state of one column that does not decay.
+            let none = [Double](repeating: 0, count: key.size(1))
+            let merged = try sequence.merged(
+                sums.selected(2, sums.size(2) - 1).unsqueezed(-1), from: keySum?.unsqueezed(-1),
+                by: .powers(none))
+            (before, end) = (try merged.entering.squeezed(-1), try merged.end.squeezed(-1))
+        }
+        if let before { sums = try sums + before.unsqueezed(2) }
         let denominator = try (query * sums).sum([-1], keepingAxes: true) + epsilon
         let output = try (numerator.output.to(type) / denominator).to(x.value.elementType)
-        return (output, numerator.state, try sums.selected(2, sums.size(2) - 1))
+        return (output, numerator.state, try end ?? sums.selected(2, sums.size(2) - 1))
     }
 
     /// The numerator alone: Σ_{i≤t} (q_t · kᵢ) vᵢ and S.
     public static func sum(
-        _ x: Inputs, matrix: Tensor?, form: MixerForm, overwritesState: Bool = false
+        _ x: Inputs, matrix: Tensor?, form: MixerForm, overwritesState: Bool = false,
+        sequence: SequencePart? = nil
     ) throws -> Retention.Result {
         try Retention.fused(
             x.query, x.key, x.value, state: matrix,
             logGammas: [Double](repeating: 0, count: x.query.size(1)), form: form,
-            overwritesState: overwritesState)
+            overwritesState: overwritesState, sequence: sequence)
     }
 }
 

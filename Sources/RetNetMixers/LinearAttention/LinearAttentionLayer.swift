@@ -50,6 +50,9 @@ public struct LinearAttentionLayer: TokenMixer {
         rotation = Rotation(c.rotation, keySize: c.headSize)
     }
 
+    /// True: S and z are sums.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -63,7 +66,7 @@ public struct LinearAttentionLayer: TokenMixer {
         guard c.normalizer == .sum else {
             let sum = try LinearAttention.sum(
                 inputs, matrix: before?.matrix, form: pass.form,
-                overwritesState: pass.context.overwritesStates)
+                overwritesState: pass.context.overwritesStates, sequence: pass.context.sequence)
             let epsilon = try Tensor.full([1], c.epsilon, x.elementType.accumulator, on: x.device)
             let normalized = try FusedOperators.headNormGate(
                 sum.output, gate: nil, epsilons: epsilon, weight: nil, bias: nil, kind: .rms,
@@ -72,7 +75,7 @@ public struct LinearAttentionLayer: TokenMixer {
         }
         let attended = try LinearAttention.fused(
             inputs, epsilon: c.epsilon, matrix: before?.matrix, keySum: before?.keySum, form: pass.form,
-            overwritesState: pass.context.overwritesStates)
+            overwritesState: pass.context.overwritesStates, sequence: pass.context.sequence)
         let flat = try attended.output.transposed(1, 2).reshaped([x.size(0), x.size(1), c.width])
         return (try output(flat), LinearAttentionState(matrix: attended.matrix, keySum: attended.keySum))
     }

@@ -51,6 +51,9 @@ public struct Mamba2: TokenMixer {
         layout = c.layout
     }
 
+    /// True: the state decays by known gates.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -74,7 +77,7 @@ public struct Mamba2: TokenMixer {
             value: weighted.reshaped([batch, time, c.innerSize]).heads(c.headCount),
             logGates: (steps * decayLog.to(wide).exp().negated()).transposed(1, 2),
             state: previous?.matrix
-        ).fused(pass.form, overwritesState: pass.context.overwritesStates)
+        ).fused(pass.form, in: pass.context.sequence, overwritesState: pass.context.overwritesStates)
         let direct = try values * skip.to(x.elementType).unsqueezed(-1)
         let y = try (result.output.transposed(1, 2) + direct).reshaped([batch, time, c.innerSize])
         let gated = try FusedOperators.gatedActivation(
@@ -98,7 +101,8 @@ public struct Mamba2: TokenMixer {
             return (try FusedOperators.gatedActivation(x, nil, activation: .swish), nil)
         }
         let (y, ring) = try convolution(
-            x, ring: previous?.rings.first?.tensor, activation: .swish, isTraining: pass.context.isTraining)
+            x, ring: previous?.rings.first?.tensor, in: pass.context.sequence, activation: .swish,
+            isTraining: pass.context.isTraining)
         return (y, ring)
     }
 

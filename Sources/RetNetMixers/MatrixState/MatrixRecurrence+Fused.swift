@@ -1,4 +1,5 @@
 import RetNetArchitecture
+import RetNetLayers
 import RetNetTorch
 
 extension MatrixRecurrence {
@@ -26,6 +27,56 @@ extension MatrixRecurrence {
             let records = gradientsAreEnabled && inputs.contains { $0?.requiresGradient == true }
             return records || !hasKernels ? try recurrent() : try steps(overwritesState)
         }
+    }
+
+    /// Computes this rank's part of sequences that lie on several ranks; states are those of the whole.
+    ///
+    /// Outputs are linear in the state before: every part is computed without one, and what the entering state adds is read with
+    /// the decay since the part began. Erasing mixes key channels, so with β the state is carried through the part as K more
+    /// columns, which begin as the identity and are never written to.
+    func fused(
+        _ form: MixerForm, in sequence: SequencePart?, overwritesState: Bool = false, isTraining: Bool = false
+    ) throws -> Result {
+        guard let sequence else {
+            return try fused(form, overwritesState: overwritesState, isTraining: isTraining)
+        }
+        guard beta == nil else { return try fusedErasing(form, in: sequence, isTraining) }
+        let own = try MatrixRecurrence(query: query, key: key, value: value, logGates: logGates).fused(form)
+        // Running sums [B, H, T, K or 1]; e^-1000 is 0 in every type, and sums of it stay exact.
+        let sums = try logGates.map { gates in
+            try (gates.rank == 4 ? gates : gates.unsqueezed(-1)).to(wide).maximum(-1000).cumulativeSum(
+                axis: 2)
+        }
+        let whole = try sums.map { try $0.sliced(2, length - 1..<length).transposed(-1, -2) }
+        let merged = try sequence.merged(
+            own.state, from: state,
+            by: whole.map { .gates($0) } ?? .powers([Double](repeating: 0, count: value.size(1))))
+        var reading = try perHead(query).to(wide)
+        if let sums { reading = try reading * sums.exp() }
+        let output = try own.output + reading.matmul(merged.entering).to(own.output.elementType)
+        return (output, merged.end)
+    }
+
+    private func fusedErasing(_ form: MixerForm, in sequence: SequencePart, _ isTraining: Bool) throws
+        -> Result
+    {
+        let (rows, heads, keys, values) = (value.size(0), value.size(1), query.size(3), value.size(3))
+        let lower = try Tensor.ones([keys, keys], wide, on: value.device).lowerTriangle()
+        let identity = try (lower * lower.transposed(0, 1)).expanded([rows, heads, keys, keys])
+        let unwritten = try Tensor.zeros(
+            Array(value.shape.dropLast()) + [keys], value.elementType, on: value.device)
+        let result = try MatrixRecurrence(
+            query: query, key: key, value: Tensor.concatenated([value, unwritten], axis: 3),
+            logGates: logGates, beta: beta,
+            state: Tensor.concatenated(
+                [Tensor.zeros([rows, heads, keys, values], wide, on: value.device), identity], axis: 3)
+        ).fused(form, isTraining: isTraining)
+        let columns = values..<values + keys
+        let merged = try sequence.merged(
+            result.state.sliced(3, 0..<values), from: state, by: .matrix(result.state.sliced(3, columns)))
+        let read = try result.output.sliced(3, columns).to(wide).matmul(merged.entering)
+        let output = try result.output.sliced(3, 0..<values) + read.to(value.elementType)
+        return (output, merged.end)
     }
 
     private var hasKernels: Bool { hasKernel(for: .matrixState) }

@@ -49,6 +49,9 @@ public struct RWKVChannelMix: TokenMixer {
             initializer: scheme.deepMatrix(own ? .constant(0) : xavier))
     }
 
+    /// True: only the input before a token matters.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the last input too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -56,11 +59,12 @@ public struct RWKVChannelMix: TokenMixer {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
             state, as: TokenShiftState.self, named: name, batch: x.size(0), configuration.stateTensors)
-        let past = try TokenShift.previous(x, before?.previousInput)
+        let shift = try TokenShift(x, before?.previousInput, pass)
+        let past = shift.previous
         let difference = try x - past
         let k = try key(TokenShift.mix(past, difference, mixKey)).relu()
         let r = try receptance(TokenShift.mix(past, difference, mixReceptance))
-        return (try r.sigmoid() * value(k * k), TokenShiftState(previousInput: try TokenShift.last(x)))
+        return (try r.sigmoid() * value(k * k), TokenShiftState(previousInput: shift.last))
     }
 }
 

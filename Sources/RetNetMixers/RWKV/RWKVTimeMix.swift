@@ -56,6 +56,9 @@ public struct RWKVTimeMix: TokenMixer {
         output = try matrix("output", writing)
     }
 
+    /// True: the sums of WKV decay by constants.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -63,16 +66,18 @@ public struct RWKVTimeMix: TokenMixer {
         guard x.size(1) > 0 else { throw MixerError.emptySequence }
         let before = try StateTensors.own(
             state, as: RWKVState.self, named: name, batch: x.size(0), configuration.stateTensors)
-        let past = try TokenShift.previous(x, before?.previousInput)
+        let shift = try TokenShift(x, before?.previousInput, pass)
+        let past = shift.previous
         let difference = try x - past
         let r = try receptance(TokenShift.mix(past, difference, mixReceptance))
         let k = try key(TokenShift.mix(past, difference, mixKey))
         let v = try value(TokenShift.mix(past, difference, mixValue))
         // The decay is an exponential of an exponential: float32 whatever the type of the pass.
         let w = try decay.to(x.elementType.accumulator).exp()
-        let average = try WKV.fused(k, v, decay: w, bonus: bonus, sums: before?.sums)
+        let average = try WKV.fused(
+            k, v, decay: w, bonus: bonus, sums: before?.sums, sequence: pass.context.sequence)
         let y = try output(r.sigmoid() * average.output)
-        return (y, RWKVState(sums: average.sums, previousInput: try TokenShift.last(x)))
+        return (y, RWKVState(sums: average.sums, previousInput: shift.last))
     }
 }
 
@@ -119,24 +124,31 @@ struct RWKVInitialVectors {
 }
 
 /// The inputs of the previous token, and mixtures of them with the current ones.
-enum TokenShift {
-    /// Returns x_{t-1} for every t of x [B, T, D]; before the first token stands `previous` [B, D], or zeros.
-    static func previous(_ x: Tensor, _ previous: Tensor?) throws -> Tensor {
-        let first =
-            try previous?.to(x.elementType).unsqueezed(1)
-            ?? Tensor.zeros([x.size(0), 1, x.size(2)], x.elementType, on: x.device)
-        guard x.size(1) > 1 else { return first }
-        return try Tensor.concatenated([first, x.sliced(1, 0..<x.size(1) - 1)], axis: 1)
+struct TokenShift {
+    /// x_{t-1} for every t, [B, T, D].
+    let previous: Tensor
+    /// The last input, as states keep it: [B, D].
+    let last: Tensor
+
+    /// Shifts x [B, T, D]; before the first token stands `carried` [B, D], or zeros.
+    init(_ x: Tensor, _ carried: Tensor?, _ pass: ForwardPass) throws {
+        var before = try carried?.to(x.elementType).unsqueezed(1)
+        if let sequence = pass.context.sequence {
+            let recent = try sequence.recent(x, count: 1, carried: carried?.unsqueezed(1))
+            before = try recent.entering.to(x.elementType)
+            last = try recent.end.squeezed(1)
+        } else {
+            last = try x.selected(1, x.size(1) - 1).to(x.elementType.accumulator)
+        }
+        let first = try before ?? Tensor.zeros([x.size(0), 1, x.size(2)], x.elementType, on: x.device)
+        previous =
+            x.size(1) > 1
+            ? try Tensor.concatenated([first, x.sliced(1, 0..<x.size(1) - 1)], axis: 1) : first
     }
 
     /// Returns μ ⊙ x_t + (1 - μ) ⊙ x_{t-1}, given x_{t-1} and x_t - x_{t-1}.
     static func mix(_ past: Tensor, _ difference: Tensor, _ weight: Tensor) throws -> Tensor {
         try past + difference * weight.to(past.elementType)
-    }
-
-    /// Returns the last input of x [B, T, D], as states keep it: [B, D].
-    static func last(_ x: Tensor) throws -> Tensor {
-        try x.selected(1, x.size(1) - 1).to(x.elementType.accumulator)
     }
 }
 

@@ -1,3 +1,4 @@
+import RetNetLayers
 import RetNetTorch
 
 /// The WKV operator of RWKV-4 (arXiv 2305.13048, section 3.1.3): an average of past values whose weights decay.
@@ -108,11 +109,19 @@ public enum WKV {
 
     /// Computes the same results by the native kernel, which runs all tokens of a group of channels in one go.
     ///
-    /// On devices and types without kernels this is ``parallel(_:_:decay:bonus:sums:)``.
+    /// On devices and types without kernels this is ``parallel(_:_:decay:bonus:sums:)``. With a `sequence`, keys and values are
+    /// those of this rank's part and sums those of the whole; the operator then runs twice, first for the sums alone.
     public static func fused(
-        _ key: Tensor, _ value: Tensor, decay: Tensor, bonus: Tensor, sums: ExponentialSums?
+        _ key: Tensor, _ value: Tensor, decay: Tensor, bonus: Tensor, sums: ExponentialSums?,
+        sequence: SequencePart? = nil
     ) throws -> Result {
         guard key.size(1) > 0 else { throw MixerError.emptySequence }
+        if let sequence {
+            let own = try fused(key, value, decay: decay, bonus: bonus, sums: nil).sums
+            let merged = try sequence.merged(own, decay: decay, from: sums)
+            let result = try fused(key, value, decay: decay, bonus: bonus, sums: merged.entering)
+            return (result.output, merged.end)
+        }
         guard FusedOperators.hasKernel(for: .wkv, key.elementType, on: key.device) else {
             return try parallel(key, value, decay: decay, bonus: bonus, sums: sums)
         }
@@ -154,6 +163,16 @@ public enum WKV {
         return ExponentialSums(
             numerator: try before.numerator * kept + scan.numerator * fresh,
             denominator: try before.denominator * kept + scan.denominator * fresh, exponent: largest)
+    }
+
+    /// Returns sums over tokens, of which there may be none, together with those over the tokens behind them, which there are;
+    /// the first are decayed by `decay` [C].
+    static func joined(_ start: ExponentialSums, to later: ExponentialSums, decay: Tensor?) throws
+        -> ExponentialSums
+    {
+        let none = try Tensor.zeros([1], later.exponent.elementType, on: later.exponent.device)
+        let result = try withStart(start, later.map { try $0.unsqueezed(1) }, decay: decay ?? none)
+        return try result.map { try $0.squeezed(1) }
     }
 
     private static func zip3(

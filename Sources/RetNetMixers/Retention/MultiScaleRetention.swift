@@ -71,6 +71,9 @@ public struct MultiScaleRetention: TokenMixer {
         damping == nil && (configuration.normalization == .none || configuration.normalization == .decay)
     }
 
+    /// True, unless xPos damps distances: its states are taken relative to the last token of a pass.
+    public var dividesSequences: Bool { damping == nil }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -92,8 +95,9 @@ public struct MultiScaleRetention: TokenMixer {
             q, k, v, state: previous?.matrix, logGammas: logGammas, form: pass.form,
             overwritesState: pass.context.overwritesStates,
             // The pieces of a damped layer continue from it within one pass.
-            keepsState: pass.context.keepsStates || damping != nil, isTraining: pass.context.isTraining)
-        let scoreSums = try scoreSums(q, k, previous, pass.form)
+            keepsState: pass.context.keepsStates || damping != nil, isTraining: pass.context.isTraining,
+            sequence: pass.context.sequence)
+        let scoreSums = try scoreSums(q, k, previous, pass)
         let epsilons = try foldedEpsilons(q, k, scoreSums: scoreSums?.sums, previous, pass)
         let mixed = try output(retained.output, gate: gate?(x), epsilons: epsilons)
         let next = RetentionState(matrix: retained.state, keySum: scoreSums?.keySum)
@@ -113,7 +117,7 @@ public struct MultiScaleRetention: TokenMixer {
         case .chunkwise(let length): chunkLength = length
         case .recurrent: return nil
         }
-        guard pass.context.isTraining, damping == nil, !c.biases,
+        guard pass.context.isTraining, pass.context.sequence == nil, damping == nil, !c.biases,
             c.keyValueHeadCount ?? c.headCount == c.headCount,
             // Sums of absolute scores need all of them at once. Without an epsilon the kernel would carry no sum of keys.
             c.normalization != .decaySumAbs,
@@ -234,7 +238,7 @@ public struct MultiScaleRetention: TokenMixer {
     }
 
     /// The raw score sums [B, H, T] and the next z, with `decay_abs_sum`.
-    private func scoreSums(_ q: Tensor, _ k: Tensor, _ previous: RetentionState?, _ form: MixerForm) throws
+    private func scoreSums(_ q: Tensor, _ k: Tensor, _ previous: RetentionState?, _ pass: ForwardPass) throws
         -> (sums: Tensor, keySum: Tensor)?
     {
         guard configuration.normalization == .decayAbsSum else { return nil }
@@ -244,7 +248,8 @@ public struct MultiScaleRetention: TokenMixer {
             let ones = try Tensor.ones([q.size(0), q.size(1), q.size(2), 1], wide, on: q.device)
             let result = try Retention.fused(
                 q.detached().to(wide), k.detached().to(wide), ones,
-                state: previous?.keySum?.detached().unsqueezed(-1), logGammas: logGammas, form: form)
+                state: previous?.keySum?.detached().unsqueezed(-1), logGammas: logGammas, form: pass.form,
+                sequence: pass.context.sequence)
             return (try result.output.squeezed(-1), try result.state.squeezed(-1))
         }
     }

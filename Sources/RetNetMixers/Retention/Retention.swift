@@ -1,5 +1,6 @@
 import Foundation
 import RetNetArchitecture
+import RetNetLayers
 import RetNetTorch
 
 /// The retention operator in its equal forms, for queries, keys and values that are already scaled and rotated.
@@ -178,11 +179,23 @@ extension Retention {
     /// touches the state once, and writes over it if told to; with gradients they use ``recurrent(_:_:_:state:logGammas:)``.
     /// Without `keepsState` the state that is returned means nothing. In training, also in passes without gradients that are
     /// computed again with them, and wherever there are gradients, other kernels run, which differ in rounding.
+    ///
+    /// With a `sequence`, q, k and v are those of this rank's part, and states those of the whole: the states that the parts
+    /// leave are exchanged before any output is computed.
     public static func fused(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, state: Tensor?, logGammas: [Double], form: MixerForm,
-        overwritesState: Bool = false, keepsState: Bool = true, isTraining: Bool = false
+        overwritesState: Bool = false, keepsState: Bool = true, isTraining: Bool = false,
+        sequence: SequencePart? = nil
     ) throws -> Result {
         guard q.size(2) > 0 else { throw MixerError.emptySequence }
+        if let sequence {
+            let own = try FusedOperators.retentionEndState(key: k, value: v, logGammas: logGammas)
+            let merged = try sequence.merged(own, from: state, by: .powers(logGammas))
+            let result = try fused(
+                q, k, v, state: merged.entering, logGammas: logGammas, form: form, keepsState: false,
+                isTraining: isTraining)
+            return (result.output, merged.end)
+        }
         let hasGradients = gradientsAreEnabled && [q, k, v, state].contains { $0?.requiresGradient == true }
         let trains = isTraining || hasGradients
         switch form {

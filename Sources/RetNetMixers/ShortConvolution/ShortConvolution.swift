@@ -30,12 +30,17 @@ public struct ShortConvolution {
     /// Convolves x [B, T, C] after the inputs of the ring [B, W-1, C] (nil: none) and applies an activation → [B, T, C] and
     /// the next ring.
     ///
-    /// In training another kernel runs, which differs in rounding.
+    /// In training another kernel runs, which differs in rounding. With a `sequence`, x is this rank's part of it, and rings are
+    /// those of the whole.
     public func callAsFunction(
-        _ x: Tensor, ring: Tensor?, activation: FusedOperators.Activation = .none, isTraining: Bool = false
+        _ x: Tensor, ring: Tensor?, in sequence: SequencePart? = nil,
+        activation: FusedOperators.Activation = .none, isTraining: Bool = false
     ) throws -> (output: Tensor, ring: Tensor) {
-        try FusedOperators.shortConvolution(
-            x, weight: weight, bias: bias, ring: ring, activation: activation, trains: isTraining)
+        let recent = try sequence?.recent(x, count: width - 1, carried: ring)
+        let result = try FusedOperators.shortConvolution(
+            x, weight: weight, bias: bias, ring: recent?.entering ?? ring, activation: activation,
+            trains: isTraining)
+        return (result.output, recent?.end ?? result.ring)
     }
 
     /// Returns the ring before the first position.
@@ -74,14 +79,17 @@ public struct ConvolvedMixer: TokenMixer {
     /// Returns the reason of the mixer itself.
     public func unsupportedReason(for form: MixerForm) -> String? { mixer.unsupportedReason(for: form) }
 
+    /// True: the mixer behind the convolution may run rank by rank.
+    public var dividesSequences: Bool { true }
+
     /// Returns mixer(convolution(x)).
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
         let previous = try own(state)
         let (convolved, ring) = try convolution(
-            x, ring: previous?.ring, isTraining: pass.context.isTraining)
-        let (output, next) = try mixer(convolved, state: previous?.inner, pass)
+            x, ring: previous?.ring, in: pass.context.sequence, isTraining: pass.context.isTraining)
+        let (output, next) = try mixer.mix(convolved, state: previous?.inner, pass)
         return (output, ConvolvedState(ring: ring, inner: next))
     }
 

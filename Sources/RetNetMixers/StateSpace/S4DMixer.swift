@@ -43,6 +43,9 @@ public struct S4DMixer: TokenMixer {
             initializer: writing)
     }
 
+    /// True: modes decay by constants.
+    public var dividesSequences: Bool { true }
+
     /// Mixes x [B, T, D] → [B, T, D]; returns the state after the last position too.
     public func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -66,6 +69,21 @@ public struct S4DMixer: TokenMixer {
     }
 
     private func run(_ u: Tensor, state: Tensor?, _ pass: ForwardPass) throws -> StateSpace.Result {
+        if let sequence = pass.context.sequence {
+            // Twice: first for the modes alone.
+            let type = u.elementType.accumulator
+            let own = try run(u, state: nil, pass.withoutSequence).state
+            let system = try stateSpace.system()
+            let merged = try sequence.merged(
+                ComplexTensor(planes: own, axis: 2),
+                from: state.map { try ComplexTensor(planes: $0.to(type), axis: 2) }
+            ) { length in
+                try system.powers([Double(length)]).map { try $0.squeezed(1).to(type) }
+            }
+            let entering = try merged.entering.planes(axis: 2)
+            let result = try run(u, state: entering, pass.withoutSequence)
+            return (result.output, try merged.end.planes(axis: 2))
+        }
         switch pass.form {
         case .parallel:
             return try StateSpace.parallel(u, stateSpace.system(), state: state)

@@ -5,7 +5,7 @@ import RetNetMixers
 import RetNetTorch
 
 /// One block of a model with its state, as ``BlockStack`` applies it.
-protocol Block {
+protocol Block: StatefulLayer {
     /// Names of the auxiliary losses that a training pass adds, in order.
     var auxiliaryLossNames: [String] { get }
     func unsupportedReason(for form: MixerForm) -> String?
@@ -13,6 +13,8 @@ protocol Block {
     var supportsForests: Bool { get }
     /// True if a recurrent step of the block can be recorded.
     var supportsRecording: Bool { get }
+    /// True if the block runs by itself where sequences lie on several ranks; else the ranks run it one after another.
+    var dividesSequences: Bool { get }
     /// Maps x [B, T, D] → [B, T, D] with the residual sums inside, and returns the state after the last position.
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
@@ -115,7 +117,7 @@ struct MixerBlock {
     private func mix(_ x: Tensor, _ state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {
-        try StepProfile.part(.mixer) { try mixer(x, state: state, pass) }
+        try StepProfile.part(.mixer) { try mixer.mix(x, state: state, pass) }
     }
 
     private func feed(_ x: Tensor, _ layer: any FeedForwardLayer, _ pass: ForwardPass) throws -> Tensor {
@@ -207,6 +209,9 @@ extension MixerBlock: Block {
     var supportsRecording: Bool {
         mixer.supportsRecording && (feedForward.map { $0.layer is FeedForward } ?? true)
     }
+
+    /// True: where the mixer does not, it alone runs rank by rank.
+    var dividesSequences: Bool { true }
 
     func initialState(batch: Int, elementType: ElementType, device: Device) throws -> any MixerState {
         try mixer.initialState(batch: batch, elementType: elementType, device: device)

@@ -73,13 +73,22 @@ struct BlockStack {
             return ([result.stream, result.branch], result.state)
         }
         guard let altUp else {
-            let (output, next) = try blocks[index](streams[0], state: state, pass)
+            let (output, next) = try run(index, streams[0], state, pass)
             return ([output], next)
         }
-        return try altUp.mix(index, streams, pass.context) { x in
-            let (output, next) = try blocks[index](x, state: state, pass)
+        return try altUp.mix(index, streams, pass.context) { x in try run(index, x, state, pass) }
+    }
+
+    private func run(_ index: Int, _ x: Tensor, _ state: (any MixerState)?, _ pass: ForwardPass) throws
+        -> (Tensor, any MixerState)
+    {
+        let block = blocks[index]
+        guard let sequence = pass.context.sequence, !block.dividesSequences else {
+            let (output, next) = try block(x, state: state, pass)
             return (output, next)
         }
+        let (output, next) = try sequence.handingOver(block, x, state: state, pass)
+        return (output, next)
     }
 
     /// Does the same, keeping only the inputs for the backward pass.
@@ -87,13 +96,15 @@ struct BlockStack {
         _ index: Int, _ streams: [Tensor], _ state: (any MixerState)?, _ pass: ForwardPass,
         _ fusible: [(block: MixerBlock, norms: MixerBlock.FusibleNorms)]?
     ) throws -> ([Tensor], any MixerState) {
-        // Only tensors cross the segment; names and structure are those of a state of this block.
+        // Only tensors cross the segment; names and structure are those of a state of this block. States that nothing uses stay
+        // inside, or those that grow would be kept.
         let block = blocks[index]
         let template =
             try state
             ?? block.initialState(
                 batch: streams[0].size(0), elementType: streams[0].elementType, device: streams[0].device)
         let names = template.tensors.map(\.name)
+        let keptNames = pass.context.keepsStates ? names : []
         let losses = pass.context.isTraining ? pass.context.auxiliaryLosses : nil
         let lossNames = losses == nil ? [] : block.auxiliaryLossNames
         let replay = DropoutReplay(pass.context.generator)
@@ -101,23 +112,24 @@ struct BlockStack {
         let outputCount = fusible == nil ? count : 2
         let results = try recomputing(
             streams + (state?.tensors.map(\.tensor) ?? []),
-            outputCount: outputCount + names.count + lossNames.count
+            outputCount: outputCount + keptNames.count + lossNames.count
         ) { inputs in
             try replay.run {
                 let given =
                     state == nil ? nil : try block.state(from: Self.named(names, inputs.dropFirst(count)))
                 func run() throws -> [Tensor] {
                     let (outputs, next) = try step(index, Array(inputs.prefix(count)), given, pass, fusible)
-                    return outputs + next.tensors.map(\.tensor)
+                    return outputs + next.tensors.prefix(keptNames.count).map(\.tensor)
                 }
                 guard let losses else { return try run() }
                 let (outputs, terms) = try losses.capturing(run)
                 return outputs + terms.map(\.value)
             }
         }
-        for (name, value) in zip(lossNames, results.dropFirst(outputCount + names.count)) {
+        for (name, value) in zip(lossNames, results.dropFirst(outputCount + keptNames.count)) {
             losses?.add(name, value)
         }
+        guard !keptNames.isEmpty else { return (Array(results.prefix(outputCount)), template) }
         let next = results.dropFirst(outputCount).prefix(names.count)
         return (Array(results.prefix(outputCount)), try block.state(from: Self.named(names, next)))
     }

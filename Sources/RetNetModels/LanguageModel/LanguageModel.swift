@@ -82,7 +82,18 @@ public final class LanguageModel {
 
     // MARK: Forward
 
+    /// Returns the reason why the sequences of the model cannot lie on several ranks; nil if they can.
+    public var reasonAgainstDividedSequences: String? {
+        if dependsOnBatch {
+            return "its experts choose among all tokens of a pass, of which a rank has a part"
+        }
+        // The form of those that continue from a state.
+        return unsupportedReason(for: .chunkwise(1))
+    }
+
     /// Returns hidden states [B, T, D] after the final norm for int64 tokens [B, T], and the state after the last one.
+    ///
+    /// With a part of sequences in the context, tokens are those of this rank, and states those of the whole sequences.
     public func hidden(
         _ tokens: Tensor, state: LanguageModelState? = nil, form: MixerForm,
         context: ForwardContext = .inference
@@ -95,13 +106,19 @@ public final class LanguageModel {
         if let state, state.layers.count != blocks.count {
             throw MixerError.wrongState(expected: "\(blocks.count) layers", found: "\(state.layers.count)")
         }
-        let positions = state?.positions ?? [SequencePosition](repeating: SequencePosition(), count: batch)
+        if let part = context.sequence, part.length != time {
+            throw TorchError(
+                kind: .value, message: "\(time) tokens are not the \(part.length) of rank \(part.rank)")
+        }
+        let starts = state?.positions ?? [SequencePosition](repeating: SequencePosition(), count: batch)
+        let positions = starts.map { $0.advanced(by: context.sequence?.offset ?? 0) }
         let pass = ForwardPass(form: form, positions: positions, context: context)
         let embedded = try StepProfile.part(.embedding) { try embed(tokens, pass) }
         let (output, layers) = try stack(
             embedded, states: state?.layers, pass, recomputes: recomputesActivations)
         let x = try StepProfile.part(.norms) { try finalNorm?(output) ?? output }
-        return (x, LanguageModelState(layers: layers, positions: positions.map { $0.advanced(by: time) }))
+        let whole = context.sequence?.wholeLength ?? time
+        return (x, LanguageModelState(layers: layers, positions: starts.map { $0.advanced(by: whole) }))
     }
 
     /// True if tokens depend on the other rows of a pass: experts choose among all of them, or have room for some of them.

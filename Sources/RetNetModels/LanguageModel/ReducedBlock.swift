@@ -21,6 +21,9 @@ struct ReducedBlock: Block {
     var supportsForests: Bool { false }
     var supportsRecording: Bool { false }
 
+    /// False: a rank's part may begin between two anchors, or have none.
+    var dividesSequences: Bool { false }
+
     func callAsFunction(_ x: Tensor, state: (any MixerState)?, _ pass: ForwardPass) throws
         -> (output: Tensor, state: any MixerState)
     {

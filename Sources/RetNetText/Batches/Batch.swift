@@ -54,6 +54,22 @@ public struct Batch: Hashable, Sendable {
             documentStarts: Array(documentStarts[range]), targetByteCount: nil)
     }
 
+    /// Returns some of the positions of all rows; the bytes of their targets are not known.
+    public func positions(_ range: Range<Int>) -> Batch {
+        let range = range.clamped(to: 0..<length)
+        func slice(_ values: [Int32]) -> [Int32] {
+            (0..<rowCount).flatMap { row in
+                values[row * length + range.lowerBound..<row * length + range.upperBound]
+            }
+        }
+        return Batch(
+            rowCount: rowCount, length: range.count, tokens: slice(tokens), targets: slice(targets),
+            resets: resets,
+            documentStarts: documentStarts.map { starts in
+                starts.filter(range.contains).map { $0 - range.lowerBound }
+            }, targetByteCount: nil)
+    }
+
     /// The number of targets that are not ignored.
     public var targetCount: Int {
         targets.reduce(0) { $0 + ($1 == Self.ignoredTarget ? 0 : 1) }

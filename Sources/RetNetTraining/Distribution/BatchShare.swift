@@ -59,6 +59,8 @@ public struct StepPasses {
     public var generator: Generator
     /// The part of them that this rank computes.
     public var share = BatchShare.whole
+    /// The ranks that have the other parts of the sequences of these rows; nil where this rank has all of them.
+    public var sequence: (any RankGroup)?
     /// Called before the last backward pass of this rank.
     public var beforeLastBackward: () -> Void = {}
 
@@ -66,5 +68,16 @@ public struct StepPasses {
     public init(count: Int, generator: Generator) {
         self.count = count
         self.generator = generator
+    }
+
+    /// Returns this rank's part of sequences of some length, nil for all of them; throws ``TrainingError`` where they are too short.
+    func part(ofSequencesOf length: Int) throws -> SequencePart? {
+        guard let sequence else { return nil }
+        guard let part = SequencePart(of: length, on: sequence) else {
+            throw TrainingError.unsuitableMesh(
+                mesh: "sequence=\(sequence.count)",
+                reason: "a window of \(length) tokens cannot be divided over \(sequence.count) ranks")
+        }
+        return part
     }
 }

@@ -44,6 +44,11 @@ public final class Replicas {
     /// Throws ``TrainingError`` where the ranks cannot share its steps.
     func join(_ task: some TrainingTask, passCount: Int) throws {
         guard task.parameters.device == .cpu else { throw TrainingError.ranksNeedProcessors }
+        if mesh.shape.sequence > 1,
+            let reason = task.reasonAgainstDividingSequences(over: mesh.shape.sequence)
+        {
+            throw TrainingError.unsuitableMesh(mesh: mesh.shape.description, reason: reason)
+        }
         try share.check(
             passCount: passCount, rowCount: task.dataState.rowCount, keepsRows: task.carriesState)
         parameters = task.parameters
@@ -113,6 +118,7 @@ public final class Replicas {
     func passes(_ passes: StepPasses) -> StepPasses {
         var result = passes
         result.share = share
+        result.sequence = mesh.sequence
         result.beforeLastBackward = { [buckets] in buckets?.begin() }
         return result
     }

@@ -86,7 +86,6 @@ public struct RunConfiguration<Task: TrainingTask>: Sendable, Equatable {
     func checkMesh() throws {
         let mesh = training.distribution.mesh
         var reason = task.refusal(of: mesh)
-        if (mesh[.sequence] ?? 1) > 1 { reason = "the axis 'sequence' can have one rank only so far" }
         if reason == nil, (mesh[.tensor] ?? 1) > 1, training.optimizer.kind != .adamW {
             reason =
                 "the optimizer '\(training.optimizer.kind.rawValue)' needs whole parameters on every rank; of parts, as the axis"

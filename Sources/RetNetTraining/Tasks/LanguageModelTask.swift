@@ -105,16 +105,18 @@ public final class LanguageModelTask: TrainingTask {
         var total: Tensor?
         var auxiliary: [String: Double] = [:]
         let parts = passes.share.parts(batches, keepsRows: carriesState) { $0.rows($1.rows(of: $0.rowCount)) }
-        for (index, batch) in parts.enumerated() {
+        for (index, whole) in parts.enumerated() {
+            let before = try stateBefore(whole)
+            let part = try passes.part(ofSequencesOf: whole.length)
+            let batch = part.map { whole.positions($0.range) } ?? whole
             let shape = [batch.rowCount, batch.length]
             let tokens = try Tensor.from(batch.tokens, shape).to(.int64, on: model.device)
             let targets = try Tensor.from(batch.targets, shape).to(.int64, on: model.device)
-            let before = try stateBefore(batch)
             let losses = AuxiliaryLosses()
             var context = ForwardContext(
                 isTraining: true, generator: passes.generator, auxiliaryLosses: losses)
-            // Blocks that are computed again pass their states on as tensors of full size.
-            context.keepsStates = carriesState || model.recomputesActivations
+            context.keepsStates = carriesState
+            context.sequence = part
             let (sum, next) = try model.lossSum(
                 tokens, targets: targets, state: before, form: form, context: context)
             // Terms are means over the tokens of a pass, so passes count by their targets.
@@ -123,13 +125,22 @@ public final class LanguageModelTask: TrainingTask {
             if index == parts.count - 1 { passes.beforeLastBackward() }
             try objective.backward()
             for (name, value) in try losses.summary() { auxiliary[name, default: 0] += value * share }
-            let part = try sum.detached()
-            total = try total.map { try $0 + part } ?? part
+            let value = try sum.detached()
+            total = try total.map { try $0 + value } ?? value
             if carriesState { carriedState = try next.detached() }
         }
         return StepLoss(
             mean: try (total?.item() ?? 0) * scale, targetCount: targetCount, byteCount: byteCount,
             auxiliary: auxiliary)
+    }
+
+    /// Returns a reason where windows are too short, or layers need all of a sequence.
+    public func reasonAgainstDividingSequences(over rankCount: Int) -> String? {
+        if source.state.length < rankCount {
+            return
+                "windows of \(source.state.length) tokens cannot be divided over \(rankCount) ranks; use a longer data.length"
+        }
+        return model.reasonAgainstDividedSequences
     }
 
     private func stateBefore(_ batch: Batch) throws -> LanguageModelState? {
@@ -175,7 +186,11 @@ public final class LanguageModelTask: TrainingTask {
         let positions = try replicas.gathered(
             JSONEncoder().encode(carriedState.positions), "gathering the carried state")
         guard replicas.isFirst else { return }
-        whole.positions = try positions.flatMap {
+        // Ranks with parts of the same sequences have the same state.
+        let first = stride(from: 0, to: positions.count, by: replicas.mesh.shape.sequence).map {
+            positions[$0]
+        }
+        whole.positions = try first.flatMap {
             try JSONDecoder().decode([SequencePosition].self, from: $0)
         }
         gatheredState = whole

@@ -31,6 +31,9 @@ public protocol TrainingTask: AnyObject {
     /// mean.
     func accumulateGradients(_ passes: StepPasses) throws -> StepLoss
 
+    /// Returns the reason why every sequence cannot lie on so many ranks, a part on each; nil if it can.
+    func reasonAgainstDividingSequences(over rankCount: Int) -> String?
+
     // MARK: State
 
     /// The place in the data.
@@ -72,6 +75,10 @@ public protocol TrainingTask: AnyObject {
 }
 
 extension TrainingTask {
+    /// A reason: only layers that pass through a sequence in one direction can have parts of it.
+    public func reasonAgainstDividingSequences(over rankCount: Int) -> String? {
+        "the layers of this kind of model see a sequence as a whole; use the axis 'data'"
+    }
     /// False: every batch starts from an empty state.
     public var carriesState: Bool { false }
     /// False: every batch starts from an empty state.
