@@ -8,6 +8,9 @@
 namespace retnet::device {
 namespace {
 
+// Compiler caches that do not know of #embed would not see that a kernel has changed. They leave files with this text alone.
+[[maybe_unused]] constexpr char kUncached[] = ".incbin \"\"";
+
 const char kKernel[] = {
 #embed "include/RetNetDeviceKernels/kernel.h"
     , 0};
