@@ -48,8 +48,8 @@ import Testing
         let steps = 20_000
         let arguments = try TinyModel.arguments(in: folder, steps: steps) + ["--json"]
         let command = try RunningCommand(arguments)
-        // Until the run is under way, a signal would have nothing to save.
-        for _ in 0..<600 where (try? losses(ofRun: folder.path("run")).isEmpty) ?? true {
+        // Until the run is under way, a signal would have nothing to save. The last line may be half written.
+        for _ in 0..<600 where (try? folder.text("run/metrics.jsonl").contains("\n")) != true {
             Thread.sleep(forTimeInterval: 0.02)
         }
         command.signal(number)

@@ -23,6 +23,7 @@ struct InfoCommand: ParsableCommand {
     @OptionGroup var source: ModelSource
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Ranks along the axes of a training run, as in data=2,sequence=1,tensor=2.", valueName: "axes"))
     var mesh: String?

@@ -55,6 +55,7 @@ struct RunOptions: ParsableArguments {
     var rankTimeout: Int?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Ranks along the axes of the run, as in data=2,sequence=1,tensor=2; all ranks along data by default.",
             valueName: "axes"))
