@@ -57,7 +57,10 @@ import Testing
                     #expect(await engine.becomesIdle(), "stream \(stream), \(prompt.count) bytes")
                 }
             }
-            #expect(engine.metrics.current.finished["cancelled"] == 4)
+            // A busy machine may notice that too many events wait before it notices that the client has gone.
+            let finished = engine.metrics.current.finished
+            #expect(finished["cancelled", default: 0] + finished["error", default: 0] == 4, "\(finished)")
+            #expect(finished["cancelled", default: 0] > 0)
         }
     }
 
