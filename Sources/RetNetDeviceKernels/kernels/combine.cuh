@@ -16,10 +16,10 @@ template <class T, int kInputs, int kOutputs> struct Combine {
   // One piece of 16 bytes of every stream per thread.
   static DEVICE void run(const CombineArguments &a) {
     constexpr int kCount = Unit<T>::kCount;
-    int64_t i = (static_cast<int64_t>(block_index(0)) * threads + thread_index()) * kCount;
+    int64_t i = first_of_piece<T, threads>();
     if (i >= a.count)
       return;
-    int count = a.count - i < kCount ? static_cast<int>(a.count - i) : kCount;
+    int count = size_of_piece<T>(i, a.count);
     float x[kInputs][kCount];
     UNROLL for (int j = 0; j < kInputs; j++) read_piece(x[j], static_cast<const T *>(a.in[j]) + i, count, a.aligned);
     UNROLL for (int o = 0; o < kOutputs; o++) {

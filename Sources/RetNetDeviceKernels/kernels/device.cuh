@@ -205,11 +205,19 @@ template <int kThreads> DEVICE float block_sum(float x, float *scratch) {
   return sum;
 }
 
+// The elements of the piece of 16 bytes that begins at `begin`; fewer at the end of `size` elements.
+template <class T> DEVICE int size_of_piece(int64_t begin, int64_t size) {
+  return size - begin < Unit<T>::kCount ? static_cast<int>(size - begin) : Unit<T>::kCount;
+}
+// The first element of this thread's piece, where every thread of the grid has one.
+template <class T, int kThreads> DEVICE int64_t first_of_piece() {
+  return (static_cast<int64_t>(block_index(0)) * kThreads + thread_index()) * Unit<T>::kCount;
+}
 // Calls body(index, count) for pieces of at most 16 bytes of a row of `size` elements that belong to this thread.
 template <class T, int kThreads, class Body> DEVICE void each_piece(int64_t size, Body body) {
   constexpr int kCount = Unit<T>::kCount;
   for (int64_t i = thread_index() * kCount; i < size; i += kThreads * kCount)
-    body(i, size - i < kCount ? static_cast<int>(size - i) : kCount);
+    body(i, size_of_piece<T>(i, size));
 }
 // Elements of such a piece as floats; `aligned` if it begins at a multiple of 16 bytes.
 template <class T>

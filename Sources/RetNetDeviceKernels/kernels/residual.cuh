@@ -87,10 +87,10 @@ template <class T, int kActivation> struct GatedActivation {
 
   static DEVICE void run(const GatedActivationArguments &a) {
     constexpr int kCount = Unit<T>::kCount;
-    int64_t i = (static_cast<int64_t>(block_index(0)) * threads + thread_index()) * kCount;
+    int64_t i = first_of_piece<T, threads>();
     if (i >= a.count)
       return;
-    int count = a.count - i < kCount ? static_cast<int>(a.count - i) : kCount;
+    int count = size_of_piece<T>(i, a.count);
     float x[kCount], y[kCount];
     read_piece(x, static_cast<const T *>(a.a) + i, count, a.aligned);
     UNROLL for (int e = 0; e < kCount; e++) x[e] = activated(x[e], kActivation);
@@ -108,10 +108,10 @@ template <class T, int kActivation> struct GatedActivationGradient {
 
   static DEVICE void run(const GatedActivationArguments &a) {
     constexpr int kCount = Unit<T>::kCount;
-    int64_t i = (static_cast<int64_t>(block_index(0)) * threads + thread_index()) * kCount;
+    int64_t i = first_of_piece<T, threads>();
     if (i >= a.count)
       return;
-    int count = a.count - i < kCount ? static_cast<int>(a.count - i) : kCount;
+    int count = size_of_piece<T>(i, a.count);
     float x[kCount], y[kCount], d[kCount];
     read_piece(x, static_cast<const T *>(a.a) + i, count, a.aligned);
     read_piece(d, static_cast<const T *>(a.d_out) + i, count, a.aligned);
